@@ -1,0 +1,155 @@
+"""The things deployctl speaks of, as plain data. Nothing here does anything to the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from orchestrator.core.health import ProbeSpec
+
+Slot = Literal["blue", "green"]
+Kind = Literal["release", "rollback", "auto-rollback"]
+Outcome = Literal["succeeded", "failed", "undone"]
+SLOTS: tuple[Slot, Slot] = ("blue", "green")
+
+
+def other(slot: Slot) -> Slot:
+    """The slot that is not `slot`."""
+    return "green" if slot == "blue" else "blue"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One immutable build of an app. Times are UTC in ISO 8601; `context` is the digest of what was built."""
+
+    app: str
+    name: str
+    image: str
+    image_id: str
+    context: str
+    parent: str | None
+    author: str
+    created_at: str
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    live_at: str | None = None
+    stable_at: str | None = None
+    pruned_at: str | None = None
+    snapshot: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of ours, as the engine reports it now. `restarts` counts since it was created."""
+
+    id: str
+    name: str
+    app: str
+    version: str
+    slot: Slot
+    deployment: int
+    index: int
+    image_id: str
+    state: str
+    exit_code: int = 0
+    restarts: int = 0
+    restart_policy: str = "no"
+    address: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the proxy tells an app's requests from other apps' requests, and its time limits in seconds."""
+
+    listen: str
+    hosts: tuple[str, ...] = ()
+    path_prefix: str = ""
+    strip_prefix: bool = True
+    timeout: float = 3600.0
+
+    def claims(self) -> set[tuple[str, str, str]]:
+        """Every (listen, host, prefix) that this route answers; an empty host means any."""
+        return {(self.listen, host, self.path_prefix) for host in (self.hosts or ("",))}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What the proxy knows of one slot: where its servers are and how to probe them."""
+
+    version: str
+    addresses: tuple[str, ...]
+    probe: ProbeSpec
+    active: bool = False
+
+
+@dataclass(frozen=True)
+class ProxyApp:
+    """One app as the proxy sees it: its route and both slots."""
+
+    name: str
+    route: Route
+    slots: dict[Slot, Backend]
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """What the ledger says of a slot: the version in it and whether it is `live`, `warm`, `cold` or `starting`."""
+
+    app: str
+    slot: Slot
+    version: str
+    deployment: int
+    state: Literal["live", "warm", "cold", "starting"]
+    since: str
+    warm_until: str | None = None
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One line of the journal."""
+
+    id: int
+    deployment: int
+    seq: int
+    name: str
+    args: dict[str, Any]
+    undo: bool
+    state: Literal["started", "done", "failed"]
+    started_at: str
+    finished_at: str | None
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One attempt to make a version live."""
+
+    id: int
+    app: str
+    kind: Kind
+    from_version: str | None
+    to_version: str
+    from_slot: Slot | None
+    to_slot: Slot
+    mode: str
+    actor: str
+    command: str
+    started_at: str
+    finished_at: str | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    git_commit: str | None = None
+    config: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class GitState:
+    """What Git says of the folder: the commit, whether the tree differs from it, and the user's name."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+    user: str | None = None
