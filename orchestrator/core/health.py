@@ -27,6 +27,14 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True)
+class Target:
+    """One container to ask: its name, for messages, and the address where it answers."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Reply:
     """The outcome of one probe: an HTTP status and the body's beginning, or `error` in words."""
 

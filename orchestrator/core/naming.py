@@ -11,6 +11,7 @@ from orchestrator.core.model import SLOTS, Slot
 
 DEFAULT_STATE_DIR = "/var/lib/deployctl"
 MAX_REPLICAS = 32
+NETWORK_PREFIX = 18
 VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
 
 LABEL_APP = "deployctl.app"

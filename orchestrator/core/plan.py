@@ -7,7 +7,7 @@ passed its probes serves. `check` holds every plan to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ WORDS: Mapping[str, str] = {
     "probe": "wait until {version} is ready",
     "keep": "let the engine restart {version} by itself",
     "switch": "switch traffic to {version} ({slot})",
+    "reroute": "bring the proxy's route to the configuration",
     "drain": "let requests on {slot} finish",
     "retire": "{how} {version} ({slot})",
     "unswitch": "switch traffic back to {slot}",
@@ -60,7 +61,8 @@ class Observed:
     slots: Mapping[Slot, SlotState]
     containers: tuple[Container, ...] = ()
     route: Slot | None = None
-    images: frozenset[str] = frozenset()
+    # Asked only when it matters: an answer costs a round trip to the engine.
+    image_there: Callable[[str], bool] = lambda image_id: True
 
     @property
     def live(self) -> SlotState | None:
@@ -123,7 +125,9 @@ def choose_release(
     if live is not None and live.version == name:
         if live_settings == settings and observed.of(name, live.slot):
             return Choice(name, "nothing", f"{name} is live already, built from this very context")
-        return Choice(name, "reuse", f"{name} is live already: its image is started with the new configuration")
+        return Choice(
+            name, "reuse", f"{name} is live already: its image is started with the new configuration"
+        )
     return Choice(name, "reuse", f"{name} was live before: its image is used again")
 
 
@@ -145,6 +149,7 @@ def plan_release(observed: Observed, choice: Choice, *, image: str, replicas: in
         Step("switch", where),
     ]
     if live is not None:
+        steps.append(Step("reroute"))
         if live.version == choice.version:
             how = "remove"
         else:
@@ -206,7 +211,7 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
             warm = observed.slots.get(slot)
             is_warm = running and warm is not None and warm.version == target.name and warm.state == "warm"
             return WayBack(target.name, slot, "switch" if is_warm else "start", True)
-    mode = "start" if target.image_id in observed.images else "rebuild"
+    mode = "start" if observed.image_there(target.image_id) else "rebuild"
     return WayBack(target.name, other(live.slot), mode, False)
 
 

@@ -1,0 +1,69 @@
+"""The artifacts of versions: digests of what they are built from, Git's facts, snapshots of model folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from orchestrator.artifacts import context, git
+from orchestrator.config import Config
+from orchestrator.core.model import GitState
+from orchestrator.errors import UsageError
+
+
+class ArtifactStore:
+    """Keeps each version's model folder as it was at its release, below `models` in the state folder."""
+
+    def __init__(self, models: Path) -> None:
+        self._models = models
+
+    def digest(self, config: Config) -> str:
+        return context.digest(config)
+
+    def git(self, folder: Path) -> GitState:
+        return git.look(folder)
+
+    def user(self, folder: Path) -> str | None:
+        return git.user(folder)
+
+    def snapshot(self, config: Config, app: str, version: str) -> None:
+        """Copies the model folder; a version that was never live is copied anew.
+
+        Raises:
+            UsageError: the folder cannot be copied whole.
+        """
+        if config.model_dir is None:
+            return
+        target = self._models / app / version
+        temporary = target.with_name(f".{version}.tmp")
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(config.model_dir, temporary, symlinks=True)
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.rename(target)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise UsageError(
+                f"model.path: {config.model_dir} could not be copied",
+                why=str(error),
+                hint="is the disk full?",
+            ) from error
+
+    def drop_snapshot(self, app: str, version: str) -> None:
+        """Removes a version's snapshot, if it has one."""
+        shutil.rmtree(self._models / app / version, ignore_errors=True)
+
+    def has_snapshot(self, app: str, version: str) -> bool:
+        return (self._models / app / version).is_dir()
+
+
+def os_user() -> str:
+    """The login name of whoever runs this."""
+    import pwd
+
+    try:
+        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

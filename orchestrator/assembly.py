@@ -1,0 +1,91 @@
+"""The only place that knows every room: it wires the adapters to the use cases."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.artifacts.store import ArtifactStore, os_user
+from orchestrator.core.naming import DEFAULT_STATE_DIR, Names
+from orchestrator.deploy.actions import iso
+from orchestrator.deploy.interrupts import Interrupts
+from orchestrator.deploy.locks import FileLocks
+from orchestrator.deploy.services import Reporter, Services
+from orchestrator.engines.docker import DockerEngine, connect
+from orchestrator.errors import UsageError
+from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.probes.http import HttpProber
+from orchestrator.proxy.container import ProxyContainer
+from orchestrator.proxy.haproxy import HAProxy
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def state_dir(given: Path | None) -> Path:
+    """The state folder: as given, else /var/lib/deployctl for root, else the XDG state folder."""
+    if given is not None:
+        return given.expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path(DEFAULT_STATE_DIR)
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "deployctl"
+
+
+def build(
+    folder: Path,
+    *,
+    command: str,
+    reporter: Reporter,
+    interrupts: Interrupts | None = None,
+    boundary: Callable[[str, str], None] | None = None,
+    wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Services:
+    """The services of one state folder. Nothing is connected yet; the folder exists when this returns.
+
+    Raises:
+        UsageError: the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = folder.resolve()
+    except OSError as error:
+        raise UsageError(
+            f"the state folder {folder} cannot be made",
+            why=str(error.strerror),
+            hint="use --state-dir, or be root",
+        ) from error
+    names = Names.of(str(folder))
+
+    @cache
+    def client() -> DockerClient:
+        return connect()
+
+    def now() -> str:
+        return iso(wall())
+
+    services = Services(
+        state_dir=folder,
+        names=names,
+        engine=DockerEngine(client, names, folder / "models"),
+        proxy=HAProxy(folder / "proxy", ProxyContainer(client, names, folder / "proxy")),
+        prober=HttpProber(),
+        ledger=SqliteLedger(folder / "ledger.db", now=now),
+        artifacts=ArtifactStore(folder / "models"),
+        locks=FileLocks(folder / "locks", command=command, now=now),
+        reporter=reporter,
+        interrupts=interrupts or Interrupts(),
+        command=command,
+        wall=wall,
+        clock=time.monotonic,
+        sleep=time.sleep,
+        os_user=os_user,
+    )
+    if boundary is not None:
+        services.boundary = boundary
+    return services

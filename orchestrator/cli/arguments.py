@@ -1,0 +1,29 @@
+"""The global options may stand anywhere on the command line; this puts them where the parser wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_FLAGS = frozenset({"--json", "--quiet", "-q", "--no-color"})
+_VALUES = frozenset({"--file", "-f", "--state-dir"})
+# What follows this command's name belongs to a program in a container.
+_PASSES_ON = "exec"
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """Moves global options to the front. Nothing behind `--`, or behind `exec`, is touched."""
+    front: list[str] = []
+    rest: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--" or word == _PASSES_ON:
+            rest += [word, *waiting]
+            break
+        if word in _FLAGS or (word.startswith(("--file=", "--state-dir=")) and "=" in word):
+            front.append(word)
+        elif word in _VALUES and waiting:
+            front += [word, waiting.pop(0)]
+        else:
+            rest.append(word)
+    return front + rest

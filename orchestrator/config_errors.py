@@ -1,0 +1,422 @@
+"""What deploy.toml may say, value by value, and what is wrong with it in plain words.
+
+The readers turn one value of the file into what the program uses (`"1m30s"` into 90.0) or raise `Invalid`.
+`explain` turns what pydantic found into findings that a person who never heard of pydantic can act on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import math
+import os.path
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
+
+from orchestrator.errors import ConfigError, Finding
+
+Loc = tuple[int | str, ...]
+
+DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
+SIZE = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT]([iI]?[bB])?)$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+_SECONDS = {
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+}
+_LONGEST = 30 * 86400.0
+_DURATION_HINT = 'units are ms, s, m, h and d: "500ms", "1m30s"'
+_SIZE_HINT = 'write "512m" or "2g"'
+_NAMED_VOLUME = r"[A-Za-z0-9][A-Za-z0-9_.-]+"
+# What these let through ends up in HAProxy's configuration: no space, quote, backslash, #, $ or brace, ever.
+_URL_PATH = r"/[A-Za-z0-9._~%/?=&:@+,;-]*"
+_PREFIX = r"/[A-Za-z0-9._~/-]*"
+_HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+class Invalid(ValueError):
+    """One value that cannot be used: what is wrong, and how to write it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def describe(value: object, *, secret: bool = False) -> str:
+    """`value` in words for a message: short, and safe to print on a terminal."""
+    if isinstance(value, bool):
+        return "true or false" if secret else str(value).lower()
+    if isinstance(value, int | float):
+        if secret:
+            return "a number"
+        # Python refuses to print whole numbers of more than 4300 digits.
+        small = not isinstance(value, int) or value.bit_length() <= 64
+        return f"the number {value}" if small else "a very large number"
+    if isinstance(value, str):
+        return "text" if secret else f"text {shorten(value)!r}"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "a table" if isinstance(value, dict) else "a date or time"
+
+
+def shorten(text: str) -> str:
+    """The first 60 characters of `text`."""
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+# --- readers ---------------------------------------------------------------------------------------------
+
+
+def plain_text(value: str) -> str:
+    """One line of text: values end up in files and commands in which a line end would begin something new."""
+    if "\n" in value or "\r" in value:
+        raise Invalid("must be one line")
+    if any((character < " " and character != "\t") or character == "\x7f" for character in value):
+        raise Invalid("must not hold control characters")
+    return value
+
+
+def some_text(value: str) -> str:
+    """One line of text that says something."""
+    if not value.strip():
+        raise Invalid("must not be empty")
+    return plain_text(value)
+
+
+def env_text(value: str) -> str:
+    """The value of an environment variable: it may have several lines, but no process can receive a NUL."""
+    if "\0" in value:
+        raise Invalid("must not hold NUL characters")
+    return value
+
+
+def scalar(value: object) -> str:
+    """Text, a number or true/false as text. Never quotes the value: it may be a password."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 512:
+        raise Invalid("the number is too large", "write it as text, in quotes")
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise Invalid(f"expected text, a number or true/false, got {describe(value)}")
+
+
+def matching(pattern: str, words: str, hint: str = "") -> Callable[[str], str]:
+    """A reader for text that must match `pattern` as a whole."""
+
+    def read(value: str) -> str:
+        # Not `match`: there, a $ would let a line end slip through.
+        if not re.fullmatch(pattern, value):
+            raise Invalid(f"{words}, got {describe(value)}", hint)
+        return value
+
+    return read
+
+
+def _resolved(info: ValidationInfo) -> bool:
+    """Whether the value comes from a snapshot, in which durations are seconds."""
+    return bool((info.context or {}).get("resolved"))
+
+
+def duration_or_zero(value: object, info: ValidationInfo) -> float:
+    """`"1m30s"` as seconds."""
+    if _resolved(info) and isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value) if abs(value) <= _LONGEST else math.inf
+    elif not isinstance(value, str):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST
+        raise Invalid(
+            f'expected a duration such as "5s", got {describe(value)}',
+            f'write "{value}s"' if number else _DURATION_HINT,
+        )
+    elif len(value) > 64 or not re.fullmatch(DURATION, value):
+        bare = re.fullmatch(r"[0-9.]{1,9}", value)
+        raise Invalid(
+            f"expected a duration, got {describe(value)}", f'write "{value}s"' if bare else _DURATION_HINT
+        )
+    else:
+        pairs = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", value)
+        seconds = float(sum(Decimal(number) * _SECONDS[unit] for number, unit in pairs))
+    if not 0 <= seconds <= _LONGEST:
+        raise Invalid(f"must be at most 30d, got {describe(value)}")
+    if 0 < seconds < 0.001:
+        raise Invalid(f"must be at least 1ms, got {describe(value)}")
+    return seconds
+
+
+def duration(value: object, info: ValidationInfo) -> float:
+    """`"1m30s"` as seconds, and more than none."""
+    seconds = duration_or_zero(value, info)
+    if seconds == 0:
+        raise Invalid("must be longer than zero")
+    return seconds
+
+
+def size(value: object) -> int:
+    """`"512m"` as bytes (1k is 1024); a whole number is bytes already."""
+    if isinstance(value, str):
+        if len(value) > 32 or not re.fullmatch(SIZE, value):
+            raise Invalid(f"expected a size, got {describe(value)}", _SIZE_HINT)
+        number = value.rstrip("bBiIkKmMgGtT")
+        unit = value[len(number)].lower()
+        count = int(Decimal(number) * 1024 ** "bkmgt".index(unit))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        count = value
+    else:
+        raise Invalid(f'expected a size such as "512m", got {describe(value)}', _SIZE_HINT)
+    if not 0 < count < 2**63:
+        raise Invalid(f"not a possible size: {describe(value)}", _SIZE_HINT)
+    return count
+
+
+def memory_size(value: object) -> int:
+    """A size that Docker takes as a memory limit."""
+    count = size(value)
+    if count < 6 * 1024**2:
+        raise Invalid(f"must be at least 6m (Docker refuses less), got {describe(value)}")
+    return count
+
+
+def gpus(value: object) -> object:
+    """`"all"`, or how many."""
+    if value is None or value == "all":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Invalid(f'expected "all" or a whole number, got {describe(value)}')
+    if not 1 <= value <= 1024:
+        raise Invalid(f"must be between 1 and 1024, got {describe(value)}")
+    return value
+
+
+def command(value: object) -> object:
+    """A command as a list of words; text is split as a shell would split it, but no shell runs."""
+    if isinstance(value, str):
+        plain_text(value)
+        try:
+            value = shlex.split(value)
+        except ValueError as error:
+            raise Invalid(f"cannot be split into words: {str(error).lower()}", "write it as a list") from None
+    if value == []:
+        raise Invalid("must not be empty", "leave it out to run what the image runs")
+    if value is not None and not isinstance(value, list):
+        raise Invalid(f"expected a list of words or text, got {describe(value)}")
+    return value
+
+
+def one_or_many(value: object) -> object:
+    """A list; a single text is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def host_name(value: str) -> str:
+    """A DNS name in small letters, with an optional leading `*.`."""
+    name = value.lower().removeprefix("*.")
+    if len(name) > 253 or not re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name):
+        raise Invalid(
+            f"not a DNS name: {describe(value)}",
+            'write "models.example.com" or "*.example.com", without a port',
+        )
+    return value.lower()
+
+
+def listen(value: str) -> str:
+    """Where the proxy listens, as `address:port` with an address that HAProxy takes literally."""
+    hint = 'write "127.0.0.1:8000", "[::1]:8000" or ":8000" (all addresses)'
+    host, _, port = value.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535 or ":" not in value:
+        raise Invalid(f"expected an address and a port from 1 to 65535, got {describe(value)}", hint)
+    try:
+        if host in ("", "*"):
+            host = "*"
+        elif host.lower() == "localhost":
+            host = "127.0.0.1"
+        elif host.startswith("[") and host.endswith("]") and "%" not in host:
+            # An IPv6 zone (after the %) could be any text.
+            host = f"[{ipaddress.IPv6Address(host[1:-1])}]"
+        else:
+            host = str(ipaddress.IPv4Address(host))
+    except ValueError:
+        raise Invalid(f"the host must be an IP address, got {describe(host)}", hint) from None
+    return f"{host}:{int(port)}"
+
+
+def path_prefix(value: str) -> str:
+    """The beginning of the paths that belong to the app, without a slash at its end; "" is all of them."""
+    prefix = value.removesuffix("/")
+    if value and (not re.fullmatch(_PREFIX, value) or len(value) > 256):
+        raise Invalid(f'must start with "/" and hold only letters, digits and ._~/-, got {describe(value)}')
+    if {"", ".", ".."} & set(prefix.split("/")[1:]):
+        raise Invalid(f"must not hold empty parts, . or .., got {describe(value)}")
+    return prefix
+
+
+def url_path(value: str) -> str:
+    """The path (and query) of a probe."""
+    if not re.fullmatch(_URL_PATH, value) or len(value) > 512:
+        raise Invalid(
+            f'must start with "/" and hold only letters, digits and ._~%/?=&:@+,;-, got {describe(value)}'
+        )
+    return value
+
+
+def inside(value: str) -> str:
+    """A relative path that stays inside its folder."""
+    some_text(value)
+    if value.startswith("/"):
+        raise Invalid(f"must be relative to the build context, got {describe(value)}")
+    if ".." in value.split("/"):
+        raise Invalid(f"must stay inside the build context, got {describe(value)}")
+    return value
+
+
+def container_path(value: str) -> str:
+    """An absolute path in the container, without ornaments."""
+    plain_text(value)
+    path = _tidy(value)
+    if not value.startswith("/") or path == "/" or ":" in value:
+        raise Invalid(f'must be an absolute path in the container, such as "/data", got {describe(value)}')
+    return path
+
+
+def volume(value: str, info: ValidationInfo) -> str:
+    """`source:target:mode` with an absolute or named source, as Docker wants it."""
+    plain_text(value)
+    hint = 'write "/on/the/host:/in/the/container:ro", "./folder:/target" or "name:/target"'
+    parts = value.split(":")
+    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
+        raise Invalid(
+            f'expected "source:/target", then ":ro" or ":rw" or nothing, got {describe(value)}', hint
+        )
+    source, target = parts[0], container_path(parts[1])
+    if source.split("/")[0] in (".", ".."):
+        source = os.path.join((info.context or {}).get("base", "/"), source)  # noqa: PTH118 (lexical, as Docker)
+        if ":" in source:
+            raise Invalid("Docker cannot mount a folder with a colon in its path", "use a named volume")
+    elif not source.startswith("/") and not re.fullmatch(_NAMED_VOLUME, source):
+        raise Invalid(f"not an absolute path, a ./path or the name of a volume: {describe(source)}", hint)
+    return ":".join([_tidy(source) if "/" in source else source, target, *(parts[2:] or ["rw"])])
+
+
+def _tidy(path: str) -> str:
+    # POSIX lets normpath keep exactly two leading slashes.
+    return re.sub("^//", "/", os.path.normpath(path))
+
+
+def read_toml(text: str, file: str) -> dict[str, Any]:
+    """The tables of a TOML file; ConfigError with line and column when it is none."""
+    hints = {
+        "Invalid value": 'text needs quotes: name = "mymodel"',
+        "Cannot overwrite": "the same key is written twice",
+        "twice": "the same section is written twice",
+        "after a key": 'write key = "value"',
+    }
+    try:
+        text.encode()
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        words = re.sub(r" \(at .*\)$", "", str(error).partition("\n")[0])
+        spot = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        lines = text.split("\n")
+        line, column = spot.groups() if spot else (str(len(lines)), str(len(lines[-1]) + 1))
+        hint = next((hint for part, hint in hints.items() if part in words), "")
+        finding = Finding(
+            f"line {line}, column {column}", f"not valid TOML: {words[:1].lower()}{words[1:]}", hint
+        )
+    except UnicodeEncodeError:
+        finding = Finding(file, "not valid Unicode", "save the file as UTF-8")
+    except RecursionError:
+        finding = Finding(file, "not valid TOML: nested too deeply")
+    except ValueError:
+        finding = Finding(file, "not valid TOML: a number has too many digits")
+    raise ConfigError(file, [finding])
+
+
+# --- pydantic's errors in plain words ----------------------------------------------------------------------
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+_LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
+_MISSING = {
+    "app.name": 'write name = "mymodel" under [app]',
+    "model.path": 'write path = "model" under [model], or leave the section out',
+}
+
+
+def show(loc: Loc) -> str:
+    """`run.volumes[0]`: where in the file."""
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":
+            bare = re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part)
+            path += ("." if path else "") + (part if bare else json.dumps(shorten(part)))
+    return path
+
+
+def explain(error: ValidationError, keys: Mapping[str, Sequence[str]]) -> list[tuple[Loc, Finding]]:
+    """Everything that pydantic found, in plain words; `keys` are the sections and their keys."""
+    return [(item["loc"], _finding(item, keys)) for item in error.errors(include_url=False)]
+
+
+def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
+    loc, kind, value, details = item["loc"], item["type"], item["input"], item.get("ctx", {})
+    where = show(loc)
+    if kind == "extra_forbidden":
+        return Finding(where, "unknown key", _nearest(loc, keys))
+    if kind == "missing":
+        return Finding(where, "missing", _MISSING.get(where, ""))
+    if isinstance(cause := details.get("error"), Invalid):
+        return Finding(where, cause.message, cause.hint)
+    got = describe(value, secret=loc[:2] in (("run", "env"), ("build", "args")))
+    if kind in _EXPECTED:
+        hint = f"write [{where}] on a line of its own" if kind == "model_type" else ""
+        if where == "proxy.listen":
+            hint = 'write "127.0.0.1:8000"'
+        return Finding(where, f"expected {_EXPECTED[kind]}, got {got}", hint)
+    if kind == "literal_error":
+        words = re.findall("'([^']*)'", details["expected"])
+        near = difflib.get_close_matches(value.lower(), words, 1) if isinstance(value, str) else []
+        hint = f"did you mean '{near[0]}'?" if near else ""
+        return Finding(where, f"must be {details['expected']}, got {got}", hint)
+    for limit, comparison in _LIMITS.items():
+        if limit in details:
+            return Finding(where, f"must be {comparison} {details[limit]}, got {got}")
+    return Finding(where, f"cannot be used: {got}")
+
+
+def _nearest(loc: Loc, keys: Mapping[str, Sequence[str]]) -> str:
+    """The key that was probably meant: the same word in another section, or a similar one in this or any."""
+    section, word = (str(loc[0]) if len(loc) > 1 else ""), str(loc[-1]).lower()
+    everywhere: dict[str, list[str]] = {}
+    for name, members in keys.items():
+        for key in members:
+            everywhere.setdefault(key, []).append(f"{name}.{key}")
+    here = {key: [f"{section}.{key}"] for key in keys.get(section, ())} if section else {s: [s] for s in keys}
+    same = everywhere.get(word, [])
+    if same:
+        return "did you mean " + " or ".join(f"'{path}'" for path in same) + "?"
+    for candidates in (here, everywhere, {s: [s] for s in keys}):
+        if near := difflib.get_close_matches(word[:80], candidates, 1, 0.65):
+            return f"did you mean '{candidates[near[0]][0]}'?"
+    return f"known {'here' if section else 'sections'}: {', '.join(here)}" if here else ""

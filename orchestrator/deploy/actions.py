@@ -1,0 +1,402 @@
+"""What each step does to the world. Every action may be done twice: recovery repeats what it cannot be sure of.
+
+No action takes anything away from the slot that the route on disk points at (`_spare`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from orchestrator.config import Config
+from orchestrator.core.health import Target
+from orchestrator.core.model import (
+    Backend,
+    Container,
+    Deployment,
+    Outcome,
+    ProxyApp,
+    Route,
+    Slot,
+    Version,
+    other,
+)
+from orchestrator.core.plan import Plan, Step
+from orchestrator.deploy.services import Services
+from orchestrator.errors import Degraded, DeploymentFailed, ProbeFailed, ProxyError, UsageError
+
+Detail = dict[str, Any]
+SHOWN_LOG_LINES = 20
+KEPT_LOG_LINES = 200
+# The proxy's checks begin when the containers start; by the time our probes pass, it needs a moment at most.
+_PROXY_PATIENCE = 10.0
+_WARM_DEADLINE = 5.0
+
+
+def iso(moment: Any) -> str:
+    """UTC in ISO 8601 with milliseconds and a Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def route_of(config: Config) -> Route:
+    """The proxy's part of a configuration, as the proxy knows it."""
+    proxy = config.proxy
+    return Route(proxy.listen, tuple(proxy.host), proxy.path_prefix, proxy.strip_prefix, proxy.timeout)
+
+
+class Actions:
+    """The steps of one deployment. `draft` is the version that a release may have to build."""
+
+    def __init__(
+        self,
+        services: Services,
+        deployment: Deployment,
+        plan: Plan,
+        config: Config,
+        *,
+        draft: Version | None = None,
+        settings: str = "",
+    ) -> None:
+        self.s = services
+        self.deployment = deployment
+        self.plan = plan
+        self.config = config
+        self.app = plan.app
+        self.draft = draft
+        self.settings = settings
+        self.outcome: Outcome = "succeeded"
+        self.reason = ""
+
+    def run(self, step: Step) -> Detail:
+        """Does one step; returns what the journal shall keep of it."""
+        action: Callable[[dict[str, Any]], Detail] = getattr(self, f"_{step.name}")
+        return action(step.args)
+
+    # Before the switch
+
+    def _build(self, args: dict[str, Any]) -> Detail:
+        draft = self.draft
+        if draft is None:
+            raise DeploymentFailed("an interrupted build cannot be carried on", hint="release again")
+        labels = {
+            "deployctl.app": self.app,
+            "deployctl.version": draft.name,
+            "deployctl.manifest": draft.context,
+            "deployctl.state": self.s.names.state_id,
+        }
+        with self.s.interrupts.interruptible():
+            image_id = self.s.engine.build(
+                self.config,
+                draft.name,
+                labels=labels,
+                progress=self.s.reporter.detail,
+                cancelled=self.s.interrupts.check,
+            )
+        self.s.artifacts.snapshot(self.config, self.app, draft.name)
+        self.s.ledger.record_version(replace(draft, image_id=image_id))
+        return {"image_id": image_id}
+
+    def _vacate(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        self._spare(slot)
+        removed, stopped = [], []
+        for container in self._in_slot(slot):
+            if container.version == args["version"] and not args.get("spare"):
+                self.s.engine.remove(container)
+                removed.append(container.name)
+            elif container.state in ("running", "paused", "restarting"):
+                self._park(slot)
+                self.s.engine.stop(container)
+                stopped.append(container.name)
+        self.s.ledger.clear_slot(self.app, slot)
+        return {"removed": removed, "stopped": stopped}
+
+    def _create(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        version = self._version(args["version"])
+        subnet = self.s.engine.ensure_network()
+        addresses = self.s.addresses(self.app, slot, args["replicas"], subnet)
+        self.s.ledger.set_slot(self.app, slot, version.name, self.deployment.id, "starting")
+        names = []
+        for index, address in enumerate(addresses, 1):
+            container = self.s.engine.create(
+                self.config,
+                version,
+                slot,
+                index,
+                deployment=self.deployment.id,
+                address=address,
+                settings=self.settings,
+            )
+            names.append(container.name)
+        return {"containers": names}
+
+    def _start(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        containers = self._containers(args)
+        self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "starting")
+        for container in containers:
+            self.s.engine.start(container)
+        return {"containers": [container.name for container in containers]}
+
+    def _join(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        containers = self._containers(args)
+        route = route_of(self.config)
+        probe = self.config.probe_spec()
+        with self.s.locks.proxy():
+            known = {app.name: app for app in self.s.ledger.proxy_apps()}.get(self.app)
+            addresses = tuple(container.address for container in containers)
+            backend = Backend(args["version"], addresses, probe, active=True)
+            if known is None:
+                # Both slots from the beginning: the next release finds its servers there and needs no reload.
+                away = other(slot)
+                subnet = self.s.engine.ensure_network()
+                spare = Backend("none", self.s.addresses(self.app, away, len(addresses), subnet), probe)
+                entry = ProxyApp(self.app, route, {slot: backend, away: spare})
+            else:
+                entry = replace(known, slots={**known.slots, slot: backend})
+            self.s.ledger.save_proxy_app(entry)
+            reloaded = self.s.proxy.apply(self.s.ledger.proxy_apps(), self.s.reporter.detail)
+            self.s.proxy.activate(self.app, slot, backend)
+        return {"addresses": list(addresses), "reloaded": reloaded}
+
+    def _probe(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        containers = self._containers(args)
+        spec = self.config.probe_spec()
+        if args.get("warm"):
+            # The proxy has been asking these containers all the time: one answer of our own is enough.
+            spec = replace(spec, successes=1, deadline=min(spec.deadline, _WARM_DEADLINE))
+        by_name = {container.name: container for container in containers}
+        started = self.s.clock()
+        restarts = {container.name: container.restarts for container in containers}
+
+        def alive(target: Target) -> str | None:
+            found = self.s.engine.inspect(by_name[target.name].id)
+            if found is None:
+                return "it was removed"
+            if found.restarts > restarts[target.name]:
+                return f"it ended with exit code {found.exit_code} and was started again"
+            return None if found.running else f"it ended with exit code {found.exit_code}"
+
+        try:
+            with self.s.interrupts.interruptible():
+                self.s.prober.wait_ready(
+                    [Target(container.name, container.address) for container in containers],
+                    spec,
+                    alive=alive,
+                    progress=self.s.reporter.detail,
+                    cancelled=self.s.interrupts.check,
+                )
+                self.s.proxy.wait_up(
+                    self.app,
+                    slot,
+                    len(containers),
+                    timeout=_PROXY_PATIENCE,
+                    cancelled=self.s.interrupts.check,
+                )
+        except ProbeFailed as error:
+            error.details = self._last_lines(containers, SHOWN_LOG_LINES) or "(its log is empty)"
+            error.hint = (
+                error.hint
+                or f"mend it and release it again; more of its log: deployctl logs {args['version']}"
+            )
+            raise
+        return {"seconds": round(self.s.clock() - started, 3)}
+
+    def _keep(self, args: dict[str, Any]) -> Detail:
+        for container in self._containers(args):
+            self.s.engine.set_restart(container, "always")
+        return {}
+
+    # The switch, and what follows it
+
+    def _switch(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        with self.s.locks.proxy():
+            self.s.proxy.up(self.s.reporter.detail)
+            self.s.proxy.switch(self.app, slot)
+        self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "live")
+        self.s.ledger.mark_live(self.app, args["version"], stable=True)
+        self.s.interrupts.disarm()
+        return {}
+
+    def _reroute(self, args: dict[str, Any]) -> Detail:
+        route = route_of(self.config)
+        with self.s.locks.proxy():
+            for known in self.s.ledger.proxy_apps():
+                if known.name == self.app and known.route != route:
+                    self.s.ledger.save_proxy_app(replace(known, route=route))
+                    self.s.proxy.apply(self.s.ledger.proxy_apps(), self.s.reporter.detail)
+                    return {"listen": route.listen}
+        return {}
+
+    def _drain(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        self._spare(slot)
+        limit = self.config.proxy.drain
+        started, told = self.s.clock(), 0.0
+        while open_sessions := self.s.proxy.sessions(self.app, slot):
+            waited = self.s.clock() - started
+            if waited >= limit or self.s.interrupts.pending:
+                break
+            if waited >= told + 1:
+                told = waited
+                self.s.reporter.detail(
+                    f"{open_sessions} request(s) still open on {args['version']}, {limit - waited:.0f} s left"
+                )
+            self.s.sleep(0.02)
+        cut = 0
+        if open_sessions and not self.s.interrupts.pending:
+            cut = self.s.proxy.cut(self.app, slot)
+            self.s.reporter.note(
+                f"{cut} request(s) on {args['version']} were cut at the drain limit of {limit:g} s"
+            )
+        return {
+            "seconds": round(self.s.clock() - started, 3),
+            "cut": cut,
+            "left": open_sessions - cut if open_sessions else 0,
+        }
+
+    def _retire(self, args: dict[str, Any]) -> Detail:
+        slot: Slot = args["slot"]
+        self._spare(slot)
+        if args["how"] == "keep warm":
+            until = iso(self.s.wall() + timedelta(seconds=args["keep_warm"]))
+            self.s.ledger.set_slot(
+                self.app, slot, args["version"], self._slot_deployment(slot), "warm", until
+            )
+            return {"warm_until": until}
+        self._park(slot)
+        if args["how"] == "remove":
+            for container in self._in_slot(slot):
+                if container.version == args["version"]:
+                    self.s.engine.remove(container)
+            self.s.ledger.clear_slot(self.app, slot)
+        else:
+            self._stop(args)
+        return {}
+
+    def _settle(self, args: dict[str, Any]) -> Detail:
+        self.s.ledger.finish(self.deployment.id, self.outcome, self.reason)
+        return {}
+
+    # Undoing
+
+    def _unswitch(self, args: dict[str, Any]) -> Detail:
+        with self.s.locks.proxy():
+            self.s.proxy.up(self.s.reporter.detail)
+            self.s.proxy.switch(self.app, args["slot"])
+        return {}
+
+    def _leave(self, args: dict[str, Any]) -> Detail:
+        self._spare(args["slot"])
+        self._park(args["slot"])
+        return {}
+
+    def _withdraw(self, args: dict[str, Any]) -> Detail:
+        with self.s.locks.proxy():
+            self.s.ledger.remove_proxy_app(self.app)
+            apps = self.s.ledger.proxy_apps()
+            self.s.proxy.forget(self.app)
+            if apps and self.s.proxy.state() == "running":
+                self.s.proxy.apply(apps, self.s.reporter.detail)
+            elif not apps:
+                self.s.proxy.down()
+        return {}
+
+    def _remove(self, args: dict[str, Any]) -> Detail:
+        self._spare(args["slot"])
+        removed = []
+        for container in self._in_slot(args["slot"]):
+            if container.deployment == self.deployment.id:
+                self.s.engine.remove(container)
+                removed.append(container.name)
+        slot = self.s.ledger.slots(self.app).get(args["slot"])
+        if slot is not None and slot.deployment == self.deployment.id:
+            self.s.ledger.clear_slot(self.app, args["slot"])
+        self.s.engine.remove_network_if_unused()
+        return {"removed": removed}
+
+    def _stop(self, args: dict[str, Any]) -> Detail:
+        self._spare(args["slot"])
+        for container in self._in_slot(args["slot"]):
+            if container.version == args["version"]:
+                self.s.engine.stop(container)
+        self.s.ledger.set_slot(
+            self.app, args["slot"], args["version"], self._slot_deployment(args["slot"]), "cold"
+        )
+        return {}
+
+    # Inside
+
+    def _spare(self, slot: Slot) -> None:
+        if self.s.proxy.route(self.app) == slot:
+            raise Degraded(
+                f"refused to touch {slot} of {self.app}: the route points at it",
+                hint="nothing was taken away; run 'deployctl doctor'",
+            )
+
+    def _park(self, slot: Slot) -> None:
+        """Takes a slot's servers out of the proxy's view, on disk and at run time."""
+        park(self.s, self.app, slot)
+
+    def _version(self, name: str) -> Version:
+        version = self.s.ledger.versions(self.app).get(name)
+        if version is None:
+            raise UsageError(f"the ledger does not know {name}", hint="deployctl tree")
+        return version
+
+    def _in_slot(self, slot: Slot) -> list[Container]:
+        return [container for container in self.s.engine.containers(self.app) if container.slot == slot]
+
+    def _containers(self, args: dict[str, Any]) -> list[Container]:
+        found = [c for c in self._in_slot(args["slot"]) if c.version == args["version"]]
+        if not found:
+            raise DeploymentFailed(
+                f"the containers of {args['version']} in {args['slot']} are gone",
+                why="somebody removed them meanwhile",
+                hint=f"deployctl release {args['version']}",
+            )
+        return sorted(found, key=lambda container: container.index)
+
+    def _slot_deployment(self, slot: Slot) -> int:
+        found = self.s.ledger.slots(self.app).get(slot)
+        return found.deployment if found is not None else self.deployment.id
+
+    def _last_lines(self, containers: list[Container], count: int) -> str:
+        parts = []
+        for container in containers:
+            try:
+                lines = list(self.s.engine.logs(container, tail=count))
+            except DeploymentFailed as error:
+                lines = [f"(its log cannot be read: {error})"]
+            parts += [f"last lines of {container.name}:", *(f"  {line}" for line in lines)] if lines else []
+        return "\n".join(parts)
+
+    def keep_logs(self) -> str:
+        """The new containers' last lines, for the ledger: they outlive the containers."""
+        found = [c for c in self._in_slot(self.plan.to_slot) if c.deployment == self.deployment.id]
+        return self._last_lines(found, KEPT_LOG_LINES)
+
+
+def park(services: Services, app: str, slot: Slot) -> None:
+    """Marks a slot as not in use, in the ledger, in the proxy's file and in the running proxy."""
+    with services.locks.proxy():
+        known = {found.name: found for found in services.ledger.proxy_apps()}.get(app)
+        if known is None or slot not in known.slots:
+            return
+        if known.slots[slot].active:
+            slots = {**known.slots, slot: replace(known.slots[slot], active=False)}
+            services.ledger.save_proxy_app(replace(known, slots=slots))
+        if services.proxy.state() != "running":
+            # What is not running has nothing to forget; it reads the ledger's word when it starts.
+            return
+        try:
+            services.proxy.apply(services.ledger.proxy_apps(), services.reporter.detail)
+            services.proxy.park(app, slot)
+        except ProxyError as error:
+            services.reporter.note(f"the proxy could not park {slot}: {error}")

@@ -1,0 +1,98 @@
+"""Runs plans: journal, act, journal. It decides nothing; what it does when a step fails is a plan as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.core.plan import Step, undo
+from orchestrator.deploy.actions import Actions
+from orchestrator.deploy.services import Services
+from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted
+
+
+class Executor:
+    """Carries one deployment to its end, forwards or back."""
+
+    def __init__(self, services: Services, actions: Actions) -> None:
+        self.s = services
+        self.actions = actions
+
+    def forward(self, steps: Sequence[Step]) -> None:
+        """Runs the steps; when one fails before the switch is done, undoes them all.
+
+        Raises:
+            DeployctlError: what made it fail, after everything was undone.
+            Degraded: it failed after the switch, or the undo failed too: the journal is left open.
+        """
+        switched = False
+        for step in steps:
+            try:
+                self.s.interrupts.check()
+                self._run(step, undo=False)
+            except DeployctlError as error:
+                if switched:
+                    raise self._unfinished(error) from error
+                self._back(error)
+                raise
+            except Exception as error:
+                if switched:
+                    raise
+                self._back(DeploymentFailed(f"{step.name} failed", why=repr(error)))
+                raise
+            switched = switched or step.name == "switch"
+        if self.s.interrupts.pending:
+            raise self.s.interrupts.error(
+                f"{self.actions.plan.to_version} is live; waiting was cut short, nothing was undone"
+            )
+
+    def repeat(self, steps: Sequence[Step], *, undo: bool) -> None:
+        """Runs the steps of a recovery; a failure leaves the journal open for the next one."""
+        self.s.interrupts.disarm()
+        for step in steps:
+            self._run(step, undo=undo)
+
+    def _back(self, error: DeployctlError) -> None:
+        self.s.interrupts.disarm()
+        deployment = self.actions.deployment
+        self.actions.outcome = "undone" if isinstance(error, Interrupted) else "failed"
+        self.actions.reason = str(error)
+        self.s.reporter.step("taking it back")
+        try:
+            self.repeat(undo(self.actions.plan, self.s.ledger.steps(deployment.id)), undo=True)
+        except DeployctlError as second:
+            raise Degraded(
+                f"{error.message}; and taking it back failed too",
+                why=str(second),
+                hint="deployctl recover carries on with it",
+                details=error.details,
+            ) from error
+
+    def _unfinished(self, error: DeployctlError) -> Degraded:
+        return Degraded(
+            f"{self.actions.plan.to_version} is live, but the rest could not be done",
+            why=str(error),
+            hint="deployctl recover finishes it",
+        )
+
+    def _run(self, step: Step, *, undo: bool) -> None:
+        if step.name != "settle":
+            self.s.reporter.step(step.words())
+        record = self.s.ledger.step_started(self.actions.deployment.id, step.name, step.args, undo=undo)
+        self.s.boundary("before", step.name)
+        try:
+            detail = self.actions.run(step)
+        except DeployctlError as error:
+            failure = {"error": str(error)}
+            if step.name in ("start", "probe") and not undo:
+                failure["log"] = self._logs()
+            self.s.ledger.step_finished(record, "failed", failure)
+            raise
+        self.s.boundary("acted", step.name)
+        self.s.ledger.step_finished(record, "done", detail)
+        self.s.boundary("after", step.name)
+
+    def _logs(self) -> str:
+        try:
+            return self.actions.keep_logs()
+        except DeploymentFailed as error:
+            return f"(could not be read: {error})"

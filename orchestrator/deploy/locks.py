@@ -1,0 +1,101 @@
+"""One command at a time: `flock`, which the kernel frees when its process dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.errors import Locked
+
+_PROXY_WAIT = 60.0
+
+
+class FileLocks:
+    """Lock files in the state folder. They stay there: only the kernel's lock on them means anything."""
+
+    def __init__(self, folder: Path, *, command: str, now: Callable[[], str]) -> None:
+        self._folder = folder
+        self._command = command
+        self._now = now
+
+    @contextmanager
+    def app(self, name: str) -> Iterator[None]:
+        """Holds an app's lock.
+
+        Raises:
+            Locked: another command has it; the error says which one, its pid and since when.
+        """
+        descriptor = self._open(f"{name}.lock")
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._held(name, descriptor) from None
+            holder = {"command": self._command, "pid": os.getpid(), "since": self._now()}
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def proxy(self) -> Iterator[None]:
+        """Holds the proxy's lock: several apps share one proxy, and each change to it is short.
+
+        Raises:
+            Locked: not free within a minute.
+        """
+        descriptor = self._open("proxy")
+        limit = time.monotonic() + _PROXY_WAIT
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > limit:
+                        raise Locked(
+                            f"the proxy has been busy for {_PROXY_WAIT:g} s",
+                            hint="ps tells which deployctl runs",
+                        ) from None
+                    time.sleep(0.01)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def holder(self, name: str) -> dict[str, object] | None:
+        """Who holds an app's lock now; None when nobody does."""
+        descriptor = self._open(f"{name}.lock")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._read(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _open(self, name: str) -> int:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _held(self, name: str, descriptor: int) -> Locked:
+        holder = self._read(descriptor)
+        return Locked(
+            f"app {name} is locked by another command",
+            why=f"'{holder.get('command', 'unknown')}', pid {holder.get('pid', '?')}, since {holder.get('since', '?')}",
+            hint="try again when it has ended",
+        )
+
+    @staticmethod
+    def _read(descriptor: int) -> dict[str, object]:
+        try:
+            found = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+        except ValueError:
+            # The holder is writing its name at this very moment.
+            return {}
+        return found if isinstance(found, dict) else {}

@@ -1,0 +1,98 @@
+"""Recovery: what every changing command does first. An interrupted deployment is finished or undone, what
+has drifted at rest is mended, and a previous version whose warm time is up is stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.config import Config
+from orchestrator.core import recovery
+from orchestrator.core.model import Slot
+from orchestrator.deploy.actions import Actions, iso, park
+from orchestrator.deploy.executor import Executor
+from orchestrator.deploy.services import Services
+
+
+@dataclass
+class Recovered:
+    """What was done: the deployment that was carried to its end, and what else was mended, in words."""
+
+    deployment: int | None = None
+    direction: str | None = None
+    mended: list[str] = field(default_factory=list)
+
+    @property
+    def anything(self) -> bool:
+        return self.deployment is not None or bool(self.mended)
+
+
+def recover(services: Services, app: str) -> Recovered:
+    """Brings the app to rest. The caller holds its lock. Doing it twice changes nothing more."""
+    found = Recovered()
+    _finish_or_undo(services, app, found)
+    _mend(services, app, found)
+    _expire_warm(services, app, found)
+    for text in found.mended:
+        services.ledger.event(app, "mended", {"what": text})
+        services.reporter.note(text)
+    return found
+
+
+def _finish_or_undo(services: Services, app: str, found: Recovered) -> None:
+    deployment = services.ledger.open_deployment(app)
+    if deployment is None:
+        return
+    _mend(services, app, found, open_deployment=True)
+    plan = services.ledger.plan_of(deployment.id)
+    journal = services.ledger.steps(deployment.id)
+    fate = recovery.recover(plan, journal, services.proxy.route(app))
+    config = Config.from_snapshot(deployment.config)
+    actions = Actions(services, deployment, plan, config)
+    what = f"{deployment.kind} to {deployment.to_version}, interrupted at {journal[-1].name if journal else 'its start'}"
+    if fate.direction == "finish":
+        services.reporter.note(f"finishing the {what}")
+        actions.reason = "interrupted after the switch, finished by recovery"
+    else:
+        services.reporter.note(f"undoing the {what}")
+        actions.outcome, actions.reason = "undone", "interrupted before the switch, undone by recovery"
+    Executor(services, actions).repeat(fate.steps, undo=fate.direction == "undo")
+    found.deployment, found.direction = deployment.id, fate.direction
+
+
+def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bool = False) -> None:
+    apps = services.ledger.proxy_apps()
+    if not any(known.name == app for known in apps):
+        return
+    routes: dict[str, Slot] = {}
+    for known in apps:
+        live = [slot for slot, state in services.ledger.slots(known.name).items() if state.state == "live"]
+        # In the middle of a deployment the file is the truth: only what is lost is restored.
+        if live and not (known.name == app and open_deployment and services.proxy.route_known(app)):
+            routes[known.name] = live[0]
+    with services.locks.proxy():
+        found.mended += services.proxy.repair(app, apps, routes, services.reporter.detail)
+    if open_deployment:
+        return
+    observed = services.observe(app)
+    if observed.live is None:
+        return
+    for container in observed.of(observed.live.version, observed.live.slot):
+        if container.state in ("exited", "created", "dead"):
+            services.engine.set_restart(container, "always")
+            services.engine.start(container)
+            found.mended.append(f"{container.name} started again")
+
+
+def _expire_warm(services: Services, app: str, found: Recovered) -> None:
+    now = iso(services.wall())
+    for slot, state in services.ledger.slots(app).items():
+        if state.state != "warm" or (state.warm_until is not None and state.warm_until > now):
+            continue
+        if services.proxy.route(app) == slot:
+            continue
+        park(services, app, slot)
+        for container in services.engine.containers(app):
+            if container.slot == slot and container.version == state.version:
+                services.engine.stop(container)
+        services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
+        found.mended.append(f"{state.version} stopped: its warm time was up")

@@ -1,0 +1,154 @@
+"""Release: build a version, start it beside the live one, probe it, switch traffic to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from orchestrator.config import Config
+from orchestrator.core import naming
+from orchestrator.core.model import Deployment, Version
+from orchestrator.core.plan import Choice, Observed, Plan, choose_release, plan_release
+from orchestrator.core.routing import refuse_conflicts
+from orchestrator.deploy.actions import Actions, iso, route_of
+from orchestrator.deploy.executor import Executor
+from orchestrator.deploy.prune import retain
+from orchestrator.deploy.recover import recover
+from orchestrator.deploy.services import Services
+from orchestrator.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A release before it begins: what it would do and what it would record."""
+
+    config: Config
+    choice: Choice
+    plan: Plan
+    draft: Version
+    settings: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a deployment ended. `deployment` is None when there was nothing to do."""
+
+    version: str
+    previous: str | None
+    deployment: Deployment | None
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def settings_digest(config: Config) -> str:
+    """The digest of what containers are started with; the same digest means: no reason to start them anew."""
+    snapshot = config.snapshot()
+    parts = {key: snapshot[key] for key in ("port", "environment", "run", "health", "model")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def prepare(services: Services, config: Config, wanted: str | None, observed: Observed) -> Prepared:
+    """Finds out what a release would do. Changes nothing.
+
+    Raises:
+        UsageError: the version cannot be released as it is asked.
+    """
+    app = config.app.name
+    if wanted is not None and not naming.is_version(wanted):
+        raise UsageError(
+            f"{wanted!r} is no version", why="versions are v1, v2, v3 …", hint="deployctl release v2"
+        )
+    route = route_of(config)
+    refuse_conflicts(app, route, services.ledger.proxy_apps())
+    services.proxy.check_listen(route)
+    if not config.dockerfile_path.is_file():
+        raise UsageError(
+            f"build.dockerfile: {config.dockerfile_path} is not there",
+            hint="write a Dockerfile, or set build.context and build.dockerfile",
+        )
+    settings = settings_digest(config)
+    context = services.artifacts.digest(config)
+    live = observed.live
+    serving = observed.of(live.version, live.slot) if live else ()
+    choice = choose_release(
+        observed,
+        wanted,
+        context=context,
+        settings=settings,
+        live_settings=services.engine.settings_of(serving[0]) if serving else None,
+    )
+    known = observed.versions.get(choice.version)
+    if choice.action == "reuse" and known and not observed.image_there(known.image_id):
+        raise UsageError(
+            f"the image of {choice.version} is gone from the engine",
+            why="a version that has been live is never built again under the same name",
+            hint=f"deployctl release {naming.next_version(list(observed.versions))}",
+        )
+    git = services.artifacts.git(config.context_dir)
+    draft = Version(
+        app=app,
+        name=choice.version,
+        image=naming.image(app, choice.version),
+        image_id="",
+        context=context,
+        parent=live.version if live else None,
+        author=git.user or services.os_user(),
+        created_at=iso(services.wall()),
+        git_commit=git.commit,
+        git_dirty=git.dirty,
+        snapshot=config.snapshot(),
+    )
+    plan = plan_release(
+        observed,
+        choice,
+        image=draft.image,
+        replicas=config.run.replicas,
+        keep_warm=config.rollout.keep_warm,
+    )
+    return Prepared(config, choice, plan, draft, settings)
+
+
+def release(services: Services, config: Config, wanted: str | None) -> Result:
+    """Makes a version live. Holds the app's lock from before the first look to the end.
+
+    Raises:
+        DeploymentFailed: it failed and was undone; what served before still serves.
+        Degraded: it failed after the switch; recovery finishes it.
+    """
+    started = services.clock()
+    app = config.app.name
+    with services.locks.app(app):
+        recover(services, app)
+        observed = services.observe(app)
+        prepared = prepare(services, config, wanted, observed)
+        for note in prepared.plan.notes:
+            services.reporter.note(note)
+        before = observed.live.version if observed.live else None
+        if prepared.choice.action == "nothing":
+            return Result(prepared.choice.version, None, None, 0.0, prepared.plan.notes)
+        services.interrupts.check()
+        _register(services, app)
+        deployment = services.ledger.begin(
+            prepared.plan,
+            actor=prepared.draft.author,
+            command=services.command,
+            commit=prepared.draft.git_commit,
+            config=config.snapshot(),
+        )
+        actions = Actions(
+            services, deployment, prepared.plan, config, draft=prepared.draft, settings=prepared.settings
+        )
+        Executor(services, actions).forward(prepared.plan.steps)
+        if prepared.choice.action == "reuse":
+            services.ledger.record_settings(app, prepared.choice.version, config.snapshot())
+        retain(services, app, config.retention.versions)
+    return Result(
+        prepared.choice.version, before, deployment, services.clock() - started, prepared.plan.notes
+    )
+
+
+def _register(services: Services, app: str) -> None:
+    # The ledger knows the app before it records anything of it.
+    subnet = f"10.0.0.0/{naming.NETWORK_PREFIX}"
+    services.ledger.app_block(app, naming.block_count(subnet))

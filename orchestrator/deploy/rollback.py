@@ -1,0 +1,84 @@
+"""Rollback: bring the last stable version up the lineage back, stop the one that serves now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.config import Config
+from orchestrator.core.health import judge
+from orchestrator.core.plan import Observed, WayBack, plan_rollback, way_back
+from orchestrator.deploy.actions import Actions
+from orchestrator.deploy.executor import Executor
+from orchestrator.deploy.prune import retain
+from orchestrator.deploy.recover import recover
+from orchestrator.deploy.release import Result, settings_digest
+from orchestrator.deploy.services import Services
+from orchestrator.errors import UsageError
+
+
+def rollback(services: Services, config: Config, to: str | None = None) -> Result:
+    """Goes back up the lineage, to `to` when it is given.
+
+    Raises:
+        UsageError: nothing is live, or there is no version to go back to.
+        DeploymentFailed: the old version does not come up; the live one still serves.
+    """
+    started = services.clock()
+    app = config.app.name
+    with services.locks.app(app):
+        recover(services, app)
+        observed = services.observe(app)
+        back = target(observed, to)
+        stored = services.ledger.settings(app, back.version)
+        # How it runs is the old version's own affair; where it is served is the file's.
+        old = Config.from_snapshot(stored)
+        blended = old.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
+        warm_ok = back.mode != "switch" or _answers(services, observed, back, blended)
+        if not warm_ok:
+            services.reporter.note(f"{back.version} is warm but does not answer: it is started anew")
+        plan = plan_rollback(observed, back, replicas=blended.run.replicas, warm_ok=warm_ok)
+        services.interrupts.check()
+        live = observed.live
+        assert live is not None, "target() has seen it"
+        deployment = services.ledger.begin(
+            plan,
+            actor=services.actor(config.base),
+            command=services.command,
+            commit=observed.versions[back.version].git_commit,
+            config=blended.snapshot(),
+        )
+        actions = Actions(services, deployment, plan, blended, settings=settings_digest(blended))
+        Executor(services, actions).forward(plan.steps)
+        retain(services, app, config.retention.versions)
+    return Result(back.version, live.version, deployment, services.clock() - started)
+
+
+def target(observed: Observed, to: str | None) -> WayBack:
+    """Where a rollback goes.
+
+    Raises:
+        UsageError: nowhere, and why.
+    """
+    if observed.live is None:
+        raise UsageError(f"{observed.app} has no live version", hint="deployctl release v1")
+    back = way_back(observed, to)
+    if back is None:
+        raise UsageError(
+            f"{observed.live.version} has no stable version above it to go back to",
+            hint="deployctl tree shows the versions; 'deployctl rollback --to v1' names one",
+        )
+    if back.mode == "rebuild":
+        raise UsageError(
+            f"{back.version} cannot be brought back: its containers and its image are gone",
+            why="somebody removed them from the engine",
+            hint=f"deployctl rollback --to another version, or release {back.version}'s source as a new version",
+        )
+    return back
+
+
+def _answers(services: Services, observed: Observed, back: WayBack, config: Config) -> bool:
+    spec = replace(config.probe_spec(), timeout=min(config.health.timeout, 2.0))
+    return all(
+        judge(spec, services.prober.probe(container.address, spec)).ready
+        for container in observed.of(back.version, back.slot)
+    )

@@ -1,0 +1,271 @@
+"""What is: for `status`, `history`, `tree` and `show`. Reads only; each answer is ready for JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from orchestrator.core.lineage import Node, tree
+from orchestrator.core.model import Container, Deployment, SlotState, StepRecord, Version
+from orchestrator.core.plan import Observed, WayBack, way_back
+from orchestrator.deploy.services import Services
+from orchestrator.errors import DeployctlError, UsageError
+
+SCHEMA = {"schema_version": 1}
+# A rollback that was never measured: a switch takes well under a tenth of a second beyond the start of Python.
+_SWITCH_SECONDS = 0.3
+_START_SECONDS = 2.0
+Json = dict[str, Any]
+
+
+def status(services: Services, app: str, listen: str) -> Json:
+    """The contract's `status`: what is live, what is behind it, what is wrong."""
+    problems: list[str] = []
+    proxy, servers = _proxy(services, app, listen, problems)
+    observed = services.observe(app)
+    live = observed.live
+    deployment = _in_progress(services, app, problems)
+    body = {
+        **SCHEMA,
+        "app": app,
+        "state": "empty",
+        "live": _live(services, observed, live, servers, problems) if live else None,
+        "previous": _previous(services, observed),
+        "deployment": deployment,
+        "proxy": proxy,
+        "problems": problems,
+    }
+    if live is not None and proxy["state"] == "running" and proxy["route"] != live.slot and not deployment:
+        problems.append(
+            f"the proxy sends requests to {proxy['route']}, the ledger says {live.slot}: deployctl recover"
+        )
+    if deployment is not None and deployment["running"]:
+        body["state"] = "deploying"
+    elif problems:
+        body["state"] = "degraded"
+    elif live is not None:
+        body["state"] = "stable"
+    return body
+
+
+def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[Json, dict[str, str]]:
+    known = next((found for found in services.ledger.proxy_apps() if found.name == app), None)
+    body: Json = {"state": "missing", "listen": known.route.listen if known else listen, "route": None}
+    body["state"] = services.proxy.state()
+    if body["state"] != "running":
+        if known is not None:
+            problems.append(f"the proxy is {body['state']}: deployctl recover")
+        return body, {}
+    try:
+        body["route"] = services.proxy.running_route(app)
+        return body, services.proxy.servers(app, body["route"]) if body["route"] else {}
+    except DeployctlError as error:
+        problems.append(f"the proxy does not answer ({error}): deployctl recover")
+        return body, {}
+
+
+def _live(
+    services: Services, observed: Observed, live: SlotState, servers: dict[str, str], problems: list[str]
+) -> Json:
+    version = observed.versions[live.version]
+    rows = []
+    for container in observed.of(live.version, live.slot):
+        healthy = container.running and servers.get(f"s{container.index}", "").startswith("UP")
+        if not healthy:
+            problems.append(_complaint(container, servers))
+        rows.append(
+            {
+                "id": container.id,
+                "name": container.name,
+                "state": container.state,
+                "healthy": healthy,
+                "restarts": container.restarts,
+            }
+        )
+    wanted = services.ledger.settings(observed.app, live.version)["run"]["replicas"]
+    if len(rows) < wanted:
+        problems.append(
+            f"{wanted - len(rows)} container(s) of {live.version} are gone: deployctl release {live.version}"
+        )
+    return {
+        "version": live.version,
+        "slot": live.slot,
+        "image": version.image,
+        "image_id": version.image_id,
+        "since": live.since,
+        "containers": rows,
+    }
+
+
+def _complaint(container: Container, servers: dict[str, str]) -> str:
+    if not container.running:
+        return f"{container.name} is {container.state} (exit code {container.exit_code}): deployctl recover"
+    verdict = servers.get(f"s{container.index}", "unknown")
+    return f"{container.name} runs, but the proxy says {verdict}: deployctl logs"
+
+
+def _previous(services: Services, observed: Observed) -> Json | None:
+    back = way_back(observed)
+    if back is None:
+        return None
+    until = observed.slots.get(back.slot)
+    return {
+        "version": back.version,
+        "slot": back.slot,
+        "rollback": {"mode": back.mode, "seconds": estimate(services, observed.app, back), "kept": back.kept},
+        "warm_until": until.warm_until if until and until.version == back.version else None,
+    }
+
+
+def estimate(services: Services, app: str, back: WayBack) -> float | None:
+    """How long a rollback should take, in seconds, from what the same thing took the last time."""
+    wanted = ("join", "probe", "switch") if back.mode == "switch" else ("start", "join", "probe", "switch")
+    if back.mode == "rebuild":
+        return None
+    for deployment in services.ledger.deployments(app, 50):
+        if deployment.outcome != "succeeded" or deployment.to_version != back.version:
+            continue
+        if back.mode == "switch" and deployment.mode != "switch":
+            continue
+        took = [_seconds(step) for step in services.ledger.steps(deployment.id) if step.name in wanted]
+        return round(sum(took) + _SWITCH_SECONDS / 2, 2)
+    return _SWITCH_SECONDS if back.mode == "switch" else _START_SECONDS
+
+
+def _in_progress(services: Services, app: str, problems: list[str]) -> Json | None:
+    deployment = services.ledger.open_deployment(app)
+    if deployment is None:
+        return None
+    steps = services.ledger.steps(deployment.id)
+    holder = services.locks.holder(app)
+    if holder is None:
+        problems.append(
+            f"the {deployment.kind} to {deployment.to_version} was interrupted: deployctl recover"
+        )
+    return {
+        "id": deployment.id,
+        "kind": deployment.kind,
+        "from": deployment.from_version,
+        "to": deployment.to_version,
+        "started_at": deployment.started_at,
+        "step": steps[-1].name if steps else None,
+        "running": holder is not None,
+        "holder": holder,
+    }
+
+
+def history(services: Services, app: str, limit: int) -> Json:
+    """Deployments, newest first."""
+    rows = [_deployment(services, found) for found in services.ledger.deployments(app, limit)]
+    return {**SCHEMA, "app": app, "deployments": rows}
+
+
+def _deployment(services: Services, found: Deployment) -> Json:
+    return {
+        "id": found.id,
+        "kind": found.kind,
+        "from": found.from_version,
+        "to": found.to_version,
+        "actor": found.actor,
+        "command": found.command,
+        "started_at": found.started_at,
+        "finished_at": found.finished_at,
+        "outcome": found.outcome,
+        "reason": found.reason,
+        "git_commit": found.git_commit,
+        "steps": [_step(step) for step in services.ledger.steps(found.id)],
+    }
+
+
+def _step(step: StepRecord) -> Json:
+    return {
+        "name": step.name,
+        "undo": step.undo,
+        "state": step.state,
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        "seconds": _seconds(step),
+        "detail": {key: value for key, value in step.detail.items() if key != "log"},
+    }
+
+
+def _seconds(step: StepRecord) -> float:
+    if step.finished_at is None:
+        return 0.0
+    took = datetime.fromisoformat(step.finished_at) - datetime.fromisoformat(step.started_at)
+    return round(took.total_seconds(), 3)
+
+
+def lineage(services: Services, app: str) -> Json:
+    """The versions as a tree, each with its mark."""
+    versions = services.ledger.versions(app)
+    live = next((s.version for s in services.ledger.slots(app).values() if s.state == "live"), None)
+
+    def grow(node: Node) -> Json:
+        return {**version_row(node.version, live), "children": [grow(child) for child in node.children]}
+
+    return {**SCHEMA, "app": app, "live": live, "versions": [grow(node) for node in tree(versions)]}
+
+
+def version_row(version: Version, live: str | None) -> Json:
+    """One version with its mark: live, stable, pruned, or never live."""
+    if version.name == live:
+        mark = "live"
+    elif version.pruned_at:
+        mark = "pruned"
+    else:
+        mark = "stable" if version.stable_at else "never live"
+    return {
+        "version": version.name,
+        "mark": mark,
+        "parent": version.parent,
+        "image": version.image,
+        "image_id": version.image_id,
+        "manifest": version.context,
+        "author": version.author,
+        "created_at": version.created_at,
+        "live_at": version.live_at,
+        "stable_at": version.stable_at,
+        "git_commit": version.git_commit,
+        "git_dirty": version.git_dirty,
+    }
+
+
+def show(services: Services, app: str, name: str) -> Json:
+    """Everything about one version: its row, its containers, the deployments that it took part in.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    versions = services.ledger.versions(app)
+    if name not in versions:
+        known = ", ".join(versions) or "none yet"
+        raise UsageError(f"there is no version {name} of {app}", why=f"the versions are: {known}")
+    observed = services.observe(app)
+    live = observed.live.version if observed.live else None
+    rows = [
+        {key: value for key, value in _deployment(services, found).items() if key != "steps"}
+        for found in services.ledger.deployments(app, -1)
+        if name in (found.from_version, found.to_version)
+    ]
+    containers = [
+        {"id": c.id, "name": c.name, "slot": c.slot, "state": c.state, "address": c.address}
+        for c in observed.of(name)
+    ]
+    return {
+        **SCHEMA,
+        "app": app,
+        **version_row(versions[name], live),
+        "containers": containers,
+        "deployments": rows,
+    }
+
+
+def kept_log(services: Services, app: str, version: str) -> str | None:
+    """The last lines of a version's containers that were removed when it failed; None when there are none."""
+    for deployment in services.ledger.deployments(app, 50):
+        if deployment.to_version == version:
+            for step in reversed(services.ledger.steps(deployment.id)):
+                if step.detail.get("log"):
+                    return str(step.detail["log"])
+    return None

@@ -1,0 +1,149 @@
+"""Building images: the SDK's classic builder, or the docker CLI's buildx where it exists and may be used.
+
+The SDK speaks to the classic builder only: a Dockerfile with `RUN --mount` or `COPY --link` needs buildx.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config import Config
+from orchestrator.errors import BuildFailed, UsageError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_LAST_LINES = 20
+
+
+def image(
+    client: DockerClient,
+    config: Config,
+    tag: str,
+    *,
+    labels: dict[str, str],
+    progress: Callable[[str], None],
+    cancelled: Callable[[], None],
+) -> str:
+    """Builds `tag` and returns the image's id; `progress` gets the builder's lines.
+
+    Raises:
+        UsageError: the Dockerfile is missing, or buildx is asked for and not there.
+        BuildFailed: the build failed; the error carries the builder's last lines.
+    """
+    if not config.dockerfile_path.is_file():
+        raise UsageError(
+            f"build.dockerfile: {config.dockerfile_path} is not there",
+            hint="write one, or set build.dockerfile (relative to build.context)",
+        )
+    buildx = config.build.builder != "classic" and _has_buildx()
+    if config.build.builder == "buildkit" and not buildx:
+        raise UsageError(
+            'build.builder: "buildkit" needs the docker CLI with buildx',
+            hint='install docker-buildx-plugin, or set builder = "auto"',
+        )
+    if buildx:
+        return _with_buildx(config, tag, labels, progress, cancelled)
+    return _classic(client, config, tag, labels, progress, cancelled)
+
+
+def _classic(
+    client: DockerClient,
+    config: Config,
+    tag: str,
+    labels: dict[str, str],
+    progress: Callable[[str], None],
+    cancelled: Callable[[], None],
+) -> str:
+    lines: deque[str] = deque(maxlen=_LAST_LINES)
+    found = ""
+    # BuildKit is not asked for: this stream is the classic builder's, one JSON object a message.
+    stream: Iterable[dict[str, Any]] = client.api.build(
+        path=str(config.context_dir),
+        dockerfile=config.build.dockerfile,
+        tag=tag,
+        buildargs=dict(config.build.args),
+        target=config.build.target or "",
+        labels=labels,
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    for message in stream:
+        cancelled()
+        if "error" in message:
+            raise _failed(tag, str(message["error"]).strip(), lines)
+        found = (message.get("aux") or {}).get("ID", found)
+        for line in str(message.get("stream", "")).splitlines():
+            if line.strip():
+                lines.append(line.rstrip())
+                progress(line.rstrip())
+    if not found:
+        found = str(client.images.get(tag).id)
+    return found
+
+
+def _with_buildx(
+    config: Config,
+    tag: str,
+    labels: dict[str, str],
+    progress: Callable[[str], None],
+    cancelled: Callable[[], None],
+) -> str:
+    lines: deque[str] = deque(maxlen=_LAST_LINES)
+    with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
+        id_file = Path(folder) / "image-id"
+        command = ["docker", "buildx", "build", "--progress=plain", "--load", "--tag", tag]
+        command += ["--file", str(config.dockerfile_path), "--iidfile", str(id_file)]
+        for key, value in labels.items():
+            command += ["--label", f"{key}={value}"]
+        for key, value in config.build.args.items():
+            command += ["--build-arg", f"{key}={value}"]
+        if config.build.target:
+            command += ["--target", config.build.target]
+        process = subprocess.Popen(
+            [*command, str(config.context_dir)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                cancelled()
+                if line.strip():
+                    lines.append(line.rstrip())
+                    progress(line.rstrip())
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(10)
+        if code != 0:
+            raise _failed(tag, f"docker buildx ended with {code}", lines)
+        return id_file.read_text().strip()
+
+
+def _failed(tag: str, why: str, lines: Iterable[str]) -> BuildFailed:
+    text = "\n".join(lines)
+    hint = "mend the Dockerfile or the build context, then release again"
+    if "--mount" in text or "--link" in text or "the --mount option requires BuildKit" in why:
+        hint = "this Dockerfile needs BuildKit: install docker-buildx-plugin"
+    return BuildFailed(f"the image {tag} could not be built", why=why, hint=hint, details=text)
+
+
+def _has_buildx() -> bool:
+    if which("docker") is None:
+        return False
+    try:
+        found = subprocess.run(["docker", "buildx", "version"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return found.returncode == 0

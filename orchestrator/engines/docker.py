@@ -1,0 +1,358 @@
+"""The Docker engine: containers, images, the network. Works with API 1.41 (engine 20.10) and later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from orchestrator.config import Config
+from orchestrator.core import naming
+from orchestrator.core.model import SLOTS, Container, Slot, Version
+from orchestrator.core.naming import Names
+from orchestrator.engines import build, network
+from orchestrator.errors import DeploymentFailed, EngineError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_NO_ENGINE = "is it running, and may you use it? 'docker version' tells"
+# The engine answers most questions at once; a start may wait for a slow disk. Seconds.
+_TIMEOUT = 60
+
+
+def connect() -> DockerClient:
+    """A client for the engine that DOCKER_HOST names, or for the local one.
+
+    Raises:
+        EngineError: no engine answers.
+    """
+    import docker
+    import docker.errors
+
+    try:
+        return docker.DockerClient.from_env(version="auto", timeout=_TIMEOUT)
+    except docker.errors.DockerException as error:
+        raise EngineError("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
+
+
+def _plain(error: Exception) -> str:
+    text = str(error)
+    if "FileNotFoundError" in text or "No such file" in text:
+        return "its socket is not there"
+    if "ConnectionRefused" in text or "Connection refused" in text:
+        return "nobody listens on its socket"
+    if "PermissionError" in text or "Permission denied" in text:
+        return "its socket may not be used by this user"
+    return text
+
+
+class DockerEngine:
+    """What the use cases ask of Docker, for one state folder. `client` connects at first use."""
+
+    def __init__(self, client: Callable[[], DockerClient], names: Names, models: Path) -> None:
+        self._connect = client
+        self._names = names
+        self._models = models
+
+    @property
+    def _client(self) -> DockerClient:
+        return self._connect()
+
+    def ping(self) -> dict[str, str]:
+        """The engine's version and API version."""
+        with self._errors("say what it is"):
+            version = self._client.version()
+        return {"version": str(version.get("Version", "")), "api": str(version.get("ApiVersion", ""))}
+
+    # The network
+
+    def ensure_network(self) -> str:
+        """Makes the network when it is not there; returns its subnet."""
+        with self._errors("make the network"):
+            return network.ensure(self._client, self._names)
+
+    def remove_network_if_unused(self) -> bool:
+        """Removes the network when no container of ours is left to use it."""
+        with self._errors("remove the network"):
+            return not self.containers() and network.remove(self._client, self._names)
+
+    # Images
+
+    def build(
+        self,
+        config: Config,
+        version: str,
+        *,
+        labels: dict[str, str],
+        progress: Callable[[str], None],
+        cancelled: Callable[[], None],
+    ) -> str:
+        """Builds and tags the image; returns its id.
+
+        Raises:
+            BuildFailed: with the builder's last lines.
+            UsageError: there is no Dockerfile, or no context.
+        """
+        tag = naming.image(config.app.name, version)
+        with self._errors("build the image"):
+            return build.image(
+                self._client, config, tag, labels=labels, progress=progress, cancelled=cancelled
+            )
+
+    def image_id(self, reference: str) -> str | None:
+        """The id of an image; None when the engine does not have it."""
+        import docker.errors
+
+        with self._errors("look at an image"):
+            try:
+                return str(self._client.images.get(reference).id)
+            except docker.errors.ImageNotFound:
+                return None
+
+    def remove_image(self, reference: str, image_id: str) -> bool:
+        """Takes a tag away, and the image with it when nothing else uses it. False: it stays.
+
+        A tag that was moved to another image is not ours any more.
+        """
+        import docker.errors
+
+        if self.image_id(reference) != image_id:
+            return False
+        with self._errors("remove an image"):
+            try:
+                self._client.images.remove(reference)
+            except docker.errors.APIError as error:
+                # 409: a container, perhaps somebody else's, was made from it.
+                if error.status_code in (404, 409):
+                    return False
+                raise
+        return True
+
+    # Containers
+
+    def containers(self, app: str | None = None) -> tuple[Container, ...]:
+        """The containers of this state folder's apps (of one app), in order of their names."""
+        labels = [f"{naming.LABEL_STATE}={self._names.state_id}", naming.LABEL_APP]
+        if app is not None:
+            labels[1] += f"={app}"
+        import docker.errors
+
+        with self._errors("list the containers"):
+            api = self._client.api
+            found = []
+            for row in api.containers(all=True, filters={"label": labels}):
+                try:
+                    found.append(_container(api.inspect_container(row["Id"]), self._names.network))
+                except docker.errors.NotFound:
+                    continue  # it went away between the two questions
+        return tuple(sorted(found, key=lambda container: container.name))
+
+    def inspect(self, container_id: str) -> Container | None:
+        """A container as it is now; None when it is gone."""
+        import docker.errors
+
+        with self._errors("look at a container"):
+            try:
+                return _container(self._client.api.inspect_container(container_id), self._names.network)
+            except docker.errors.NotFound:
+                return None
+
+    def create(
+        self,
+        config: Config,
+        version: Version,
+        slot: Slot,
+        index: int,
+        *,
+        deployment: int,
+        address: str,
+        settings: str,
+    ) -> Container:
+        """Creates one replica, hardened unless the configuration says otherwise; does not start it."""
+        run = config.run
+        name = self._names.container(version.app, version.name, slot, index)
+        binds = list(run.volumes)
+        if config.model is not None:
+            snapshot = self._models / version.app / version.name
+            binds.append(f"{snapshot}:{config.model.mount}:ro")
+        with self._errors(f"create the container {name}"):
+            api = self._client.api
+            host = api.create_host_config(
+                network_mode=self._names.network,
+                binds=binds,
+                init=run.init,
+                cap_drop=["ALL"],
+                cap_add=list(run.cap_add),
+                security_opt=["no-new-privileges"] if run.no_new_privileges else [],
+                pids_limit=run.pids_limit or None,
+                mem_limit=run.memory,
+                nano_cpus=int(run.cpus * 1e9) if run.cpus else None,
+                shm_size=run.shm_size,
+                read_only=run.read_only,
+                device_requests=_gpus(run.gpus),
+                # While it is being probed it must not come back by itself: an exit is a verdict.
+                restart_policy={"Name": "no"},
+                log_config={
+                    "Type": "json-file",
+                    "Config": {"max-size": str(run.log_max_size), "max-file": str(run.log_max_files)},
+                },
+            )
+            created = api.create_container(
+                image=version.image_id,
+                name=name,
+                command=list(run.command) if run.command else None,
+                user=run.user,
+                environment=config.environment(),
+                labels={
+                    naming.LABEL_STATE: self._names.state_id,
+                    naming.LABEL_APP: version.app,
+                    naming.LABEL_VERSION: version.name,
+                    naming.LABEL_SLOT: slot,
+                    naming.LABEL_DEPLOYMENT: str(deployment),
+                    naming.LABEL_MANIFEST: version.context,
+                    naming.LABEL_INDEX: str(index),
+                    naming.LABEL_CONFIG: settings,
+                },
+                host_config=host,
+                networking_config=api.create_networking_config(
+                    {self._names.network: api.create_endpoint_config(ipv4_address=address)}
+                ),
+                stop_timeout=max(1, round(run.stop_timeout)),
+            )
+            return _container(api.inspect_container(created["Id"]), self._names.network)
+
+    def start(self, container: Container) -> None:
+        with self._errors(f"start the container {container.name}"):
+            self._client.api.start(container.id)
+
+    def stop(self, container: Container) -> None:
+        """Stops a container for good, within its own stop timeout.
+
+        Its restart policy goes first: the engine would revive it when it starts anew.
+        """
+        import docker.errors
+
+        with self._errors(f"stop the container {container.name}"):
+            api = self._client.api
+            try:
+                api.update_container(container.id, restart_policy={"Name": "no"})
+                if container.state == "paused":
+                    api.unpause(container.id)
+                grace = api.inspect_container(container.id)["Config"].get("StopTimeout")
+                api.stop(container.id, timeout=10 if grace is None else grace)
+            except docker.errors.NotFound:
+                return
+
+    def remove(self, container: Container) -> None:
+        import docker.errors
+
+        with self._errors(f"remove the container {container.name}"):
+            try:
+                self._client.api.remove_container(container.id, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+
+    def set_restart(self, container: Container, policy: str) -> None:
+        with self._errors(f"set the restart policy of {container.name}"):
+            self._client.api.update_container(container.id, restart_policy={"Name": policy})
+
+    def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
+        """The last `tail` lines of a container's output, and what comes after them when `follow` is set."""
+        with self._errors(f"read the log of {container.name}"):
+            api = self._client.api
+            chunks: Any = api.logs(container.id, tail=tail, stream=True, follow=follow)
+            rest = b""
+            for chunk in chunks:
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace").rstrip("\r") for line in lines)
+            if rest:
+                yield rest.decode(errors="replace")
+
+    def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
+        """Runs a program in a container, passes its output on, and returns its exit code."""
+        with self._errors(f"run {command[0]} in {container.name}"):
+            api = self._client.api
+            job = api.exec_create(container.id, list(command))["Id"]
+            chunks: Any = api.exec_start(job, stream=True, demux=True)
+            for to_out, to_err in chunks:
+                for target, chunk in ((out, to_out), (err, to_err)):
+                    if chunk:
+                        target.write(chunk)
+                        target.flush()
+            return int(api.exec_inspect(job)["ExitCode"] or 0)
+
+    def settings_of(self, container: Container) -> str:
+        """The digest of the configuration that a container was created with."""
+        with self._errors("look at a container"):
+            info = self._client.api.inspect_container(container.id)
+        return str((info["Config"].get("Labels") or {}).get(naming.LABEL_CONFIG, ""))
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        import docker.errors
+        import requests.exceptions
+
+        try:
+            yield
+        except docker.errors.APIError as error:
+            raise _refusal(doing, error) from error
+        except requests.exceptions.Timeout as error:
+            raise EngineError(
+                f"the Docker engine gave no answer within {_TIMEOUT} s when asked to {doing}",
+                hint="is it hung? 'docker ps' tells; then run 'deployctl recover'",
+            ) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise EngineError(
+                "the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE
+            ) from error
+
+
+def _refusal(doing: str, error: Any) -> DeploymentFailed:
+    text = str(error.explanation or error)
+    hint = ""
+    if "is already in use by container" in text:
+        hint = "a container that is not deployctl's has that name: rename or remove it, then try again"
+    elif "No such image" in text:
+        hint = "the image was removed: release the version again"
+    elif "no space left" in text:
+        hint = "free some disk: deployctl prune, or docker system df"
+    elif "Address already in use" in text:
+        hint = "another container holds the address: docker network inspect tells which"
+    elif "could not select device driver" in text:
+        hint = "run.gpus needs the NVIDIA container toolkit on this machine"
+    elif "executable file not found" in text or "no such file or directory" in text:
+        hint = "check run.command and the image's CMD"
+    return EngineError(f"the engine could not {doing}", why=text, hint=hint)
+
+
+def _gpus(gpus: int | str | None) -> list[Any] | None:
+    if gpus is None:
+        return None
+    from docker.types import DeviceRequest
+
+    return [DeviceRequest(count=-1 if gpus == "all" else int(gpus), capabilities=[["gpu"]])]
+
+
+def _container(info: dict[str, Any], network_name: str) -> Container:
+    labels = info["Config"].get("Labels") or {}
+    endpoint = info["NetworkSettings"]["Networks"].get(network_name) or {}
+    fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
+    state = info["State"]
+    slot = labels.get(naming.LABEL_SLOT)
+    return Container(
+        id=info["Id"],
+        name=info["Name"].lstrip("/"),
+        app=labels.get(naming.LABEL_APP, ""),
+        version=labels.get(naming.LABEL_VERSION, ""),
+        slot="green" if slot == SLOTS[1] else "blue",
+        deployment=int(labels.get(naming.LABEL_DEPLOYMENT, 0)),
+        index=int(labels.get(naming.LABEL_INDEX, 1)),
+        image_id=info["Image"],
+        state=state["Status"],
+        exit_code=int(state.get("ExitCode", 0)),
+        restarts=int(info.get("RestartCount", 0)),
+        restart_policy=info["HostConfig"]["RestartPolicy"]["Name"] or "no",
+        address=endpoint.get("IPAddress") or fixed,
+    )

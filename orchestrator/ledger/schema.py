@@ -1,0 +1,128 @@
+"""The ledger's tables, as numbered migrations. A migration that has been released is never changed."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from orchestrator.errors import UsageError
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE apps (
+        name TEXT PRIMARY KEY,
+        block INTEGER NOT NULL UNIQUE,          -- its block of container addresses, never given to another app
+        proxy TEXT                              -- JSON: route and slots as the proxy knows them; NULL: not in it
+    );
+    CREATE TABLE versions (
+        app TEXT NOT NULL REFERENCES apps(name),
+        name TEXT NOT NULL,
+        image TEXT NOT NULL,
+        image_id TEXT NOT NULL,
+        context TEXT NOT NULL,                  -- digest of everything the version was built from
+        parent TEXT,
+        author TEXT NOT NULL,
+        git_commit TEXT,
+        git_dirty INTEGER,
+        created_at TEXT NOT NULL,
+        live_at TEXT,
+        stable_at TEXT,
+        pruned_at TEXT,
+        snapshot TEXT NOT NULL,                 -- JSON: the configuration it ran with last
+        PRIMARY KEY (app, name)
+    );
+    CREATE TABLE deployments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        app TEXT NOT NULL REFERENCES apps(name),
+        kind TEXT NOT NULL,
+        from_version TEXT,
+        to_version TEXT NOT NULL,
+        from_slot TEXT,
+        to_slot TEXT NOT NULL,
+        mode TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        command TEXT NOT NULL,
+        git_commit TEXT,
+        plan TEXT NOT NULL,                     -- JSON: the steps as they were planned
+        config TEXT NOT NULL,                   -- JSON: the configuration it works with
+        started_at TEXT NOT NULL,
+        finished_at TEXT,
+        outcome TEXT,
+        reason TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX deployments_by_app ON deployments(app, id);
+    -- An app has at most one deployment in progress, whatever happens.
+    CREATE UNIQUE INDEX one_open_deployment ON deployments(app) WHERE outcome IS NULL;
+    CREATE TABLE steps (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        deployment INTEGER NOT NULL REFERENCES deployments(id),
+        seq INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        args TEXT NOT NULL,
+        undo INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        finished_at TEXT,
+        detail TEXT NOT NULL DEFAULT '{}'
+    );
+    CREATE INDEX steps_by_deployment ON steps(deployment, id);
+    CREATE TABLE slots (
+        app TEXT NOT NULL REFERENCES apps(name),
+        slot TEXT NOT NULL,
+        version TEXT NOT NULL,
+        deployment INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        since TEXT NOT NULL,
+        warm_until TEXT,
+        PRIMARY KEY (app, slot)
+    );
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        app TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL
+    );
+    CREATE INDEX events_by_app ON events(app, id);
+    """,
+)
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def migrate(db: sqlite3.Connection, file: str) -> None:
+    """Brings the ledger to this program's schema; each migration is one transaction.
+
+    Raises:
+        UsageError: a newer deployctl has written it.
+    """
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if found > SCHEMA_VERSION:
+        raise UsageError(
+            f"{file} was written by a newer deployctl",
+            why=f"its schema is {found}, this program knows {SCHEMA_VERSION}",
+            hint="update deployctl (pip install --upgrade deployctl)",
+        )
+    while found < SCHEMA_VERSION:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            # Another process may have migrated between the look and the lock.
+            found = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if found < SCHEMA_VERSION:
+                for statement in _statements(MIGRATIONS[found]):
+                    db.execute(statement)
+                found += 1
+                db.execute(f"PRAGMA user_version = {found}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+
+def _statements(script: str) -> list[str]:
+    # executescript() would commit the open transaction, so the statements run one by one.
+    statements, text = [], ""
+    for line in script.splitlines():
+        text += line + "\n"
+        if sqlite3.complete_statement(text):
+            statements.append(text)
+            text = ""
+    return statements

@@ -1,0 +1,355 @@
+"""The ledger in SQLite: WAL, synchronous=FULL, so that what a method has recorded survives a crash.
+
+Wall time is written for people; order is always by row id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from orchestrator.core.health import ProbeSpec
+from orchestrator.core.model import (
+    Backend,
+    Deployment,
+    Outcome,
+    ProxyApp,
+    Route,
+    Slot,
+    SlotState,
+    StepRecord,
+    Version,
+)
+from orchestrator.core.plan import Plan, Step
+from orchestrator.errors import DeploymentFailed, UsageError
+from orchestrator.ledger.schema import migrate
+
+_DEPLOYMENT = (
+    "id, app, kind, from_version, to_version, from_slot, to_slot, mode, actor, command, started_at,"
+    " finished_at, outcome, reason, git_commit, config"
+)
+_VERSION = (
+    "app, name, image, image_id, context, parent, author, created_at, git_commit, git_dirty, live_at,"
+    " stable_at, pruned_at, snapshot"
+)
+
+
+class SqliteLedger:
+    """One file in the state folder. `now` gives the wall time as ISO 8601 in UTC."""
+
+    def __init__(self, path: Path, *, now: Callable[[], str]) -> None:
+        self.path = path
+        self._now = now
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        # isolation_level=None: transactions are where this file says, not where the module guesses.
+        try:
+            new = not self.path.exists()
+            db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            if new:
+                self.path.chmod(0o600)
+            # Only a new file needs the switch to WAL: the mode is kept in the file.
+            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            migrate(db, str(self.path))
+        except sqlite3.Error as error:
+            raise UsageError(
+                f"the ledger {self.path} cannot be used",
+                why=str(error),
+                hint="check the disk and the file's owner; deployctl changes nothing that it cannot record",
+            ) from error
+        return db
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise DeploymentFailed(
+                f"the ledger {self.path} refused a record",
+                why=str(error),
+                hint=f"is the disk full, or read-only? ({os.fspath(self.path.parent)})",
+            ) from error
+
+    # Apps and what the proxy knows of them
+
+    def app_block(self, app: str, limit: int) -> int:
+        """The app's block of addresses, given for ever at first sight.
+
+        Raises:
+            UsageError: all `limit` blocks are taken.
+        """
+        row = self._db.execute("SELECT block FROM apps WHERE name = ?", (app,)).fetchone()
+        if row:
+            return int(row[0])
+        with self._transaction() as db:
+            block = int(db.execute("SELECT COALESCE(MAX(block), 0) + 1 FROM apps").fetchone()[0])
+            if block > limit:
+                raise UsageError(
+                    f"this state folder holds {limit} apps already", hint="use another --state-dir"
+                )
+            db.execute("INSERT INTO apps (name, block) VALUES (?, ?)", (app, block))
+        return block
+
+    def apps(self) -> list[str]:
+        return [row[0] for row in self._db.execute("SELECT name FROM apps ORDER BY name")]
+
+    def proxy_apps(self) -> list[ProxyApp]:
+        rows = self._db.execute("SELECT name, proxy FROM apps WHERE proxy IS NOT NULL ORDER BY name")
+        return [_proxy_app(name, json.loads(text)) for name, text in rows]
+
+    def save_proxy_app(self, app: ProxyApp) -> None:
+        data = {"route": asdict(app.route), "slots": {s: asdict(b) for s, b in app.slots.items()}}
+        with self._transaction() as db:
+            db.execute("UPDATE apps SET proxy = ? WHERE name = ?", (json.dumps(data), app.name))
+
+    def remove_proxy_app(self, app: str) -> None:
+        with self._transaction() as db:
+            db.execute("UPDATE apps SET proxy = NULL WHERE name = ?", (app,))
+
+    # Versions
+
+    def versions(self, app: str) -> dict[str, Version]:
+        rows = self._db.execute(f"SELECT {_VERSION} FROM versions WHERE app = ? ORDER BY rowid", (app,))
+        return {row[1]: _version(row) for row in rows}
+
+    def record_version(self, version: Version) -> None:
+        """Writes a version, or writes it anew when it was never live."""
+        with self._transaction() as db:
+            db.execute(
+                f"INSERT OR REPLACE INTO versions ({_VERSION}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    version.app,
+                    version.name,
+                    version.image,
+                    version.image_id,
+                    version.context,
+                    version.parent,
+                    version.author,
+                    version.created_at,
+                    version.git_commit,
+                    version.git_dirty,
+                    version.live_at,
+                    version.stable_at,
+                    version.pruned_at,
+                    json.dumps(version.snapshot),
+                ),
+            )
+
+    def mark_live(self, app: str, version: str, *, stable: bool) -> None:
+        now = self._now()
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE versions SET live_at = COALESCE(live_at, ?), pruned_at = NULL,"
+                " stable_at = CASE WHEN ? THEN COALESCE(stable_at, ?) ELSE stable_at END"
+                " WHERE app = ? AND name = ?",
+                (now, stable, now, app, version),
+            )
+
+    def mark_pruned(self, app: str, version: str) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE versions SET pruned_at = ? WHERE app = ? AND name = ?", (self._now(), app, version)
+            )
+
+    def settings(self, app: str, version: str) -> dict[str, Any]:
+        """The configuration that a version ran with last.
+
+        Raises:
+            UsageError: the ledger does not know the version.
+        """
+        row = self._db.execute(
+            "SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)
+        ).fetchone()
+        if row is None:
+            raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
+        found: dict[str, Any] = json.loads(row[0])
+        return found
+
+    def record_settings(self, app: str, version: str, snapshot: dict[str, Any]) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE versions SET snapshot = ? WHERE app = ? AND name = ?",
+                (json.dumps(snapshot), app, version),
+            )
+
+    # Slots
+
+    def slots(self, app: str) -> dict[Slot, SlotState]:
+        rows = self._db.execute(
+            "SELECT app, slot, version, deployment, state, since, warm_until FROM slots WHERE app = ?", (app,)
+        )
+        return {row[1]: SlotState(*row) for row in rows}
+
+    def set_slot(
+        self, app: str, slot: Slot, version: str, deployment: int, state: str, warm_until: str | None = None
+    ) -> None:
+        """Records what is in a slot. A version that becomes live takes that mark from the other slot."""
+        with self._transaction() as db:
+            if state == "live":
+                db.execute(
+                    "UPDATE slots SET state = 'warm' WHERE app = ? AND state = 'live' AND slot <> ?",
+                    (app, slot),
+                )
+            db.execute(
+                "INSERT INTO slots (app, slot, version, deployment, state, since, warm_until)"
+                " VALUES (?,?,?,?,?,?,?) ON CONFLICT (app, slot) DO UPDATE SET"
+                " since = CASE WHEN slots.state = excluded.state AND slots.version = excluded.version"
+                " AND slots.deployment = excluded.deployment THEN slots.since ELSE excluded.since END,"
+                " version = excluded.version, deployment = excluded.deployment, state = excluded.state,"
+                " warm_until = excluded.warm_until",
+                (app, slot, version, deployment, state, self._now(), warm_until),
+            )
+
+    def clear_slot(self, app: str, slot: Slot) -> None:
+        with self._transaction() as db:
+            db.execute("DELETE FROM slots WHERE app = ? AND slot = ?", (app, slot))
+
+    # Deployments and their journal
+
+    def begin(
+        self, plan: Plan, *, actor: str, command: str, commit: str | None, config: dict[str, Any]
+    ) -> Deployment:
+        """Opens a deployment: nothing in the world has changed yet, and this record comes first."""
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO deployments (app, kind, from_version, to_version, from_slot, to_slot, mode, actor,"
+                " command, git_commit, plan, config, started_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    plan.app,
+                    plan.kind,
+                    plan.from_version,
+                    plan.to_version,
+                    plan.from_slot,
+                    plan.to_slot,
+                    plan.mode,
+                    actor,
+                    command,
+                    commit,
+                    json.dumps([[step.name, step.args] for step in plan.steps]),
+                    json.dumps(config),
+                    self._now(),
+                ),
+            )
+            number = cursor.lastrowid
+        assert number is not None
+        found = self.deployment(plan.app, number)
+        assert found is not None
+        return found
+
+    def finish(self, deployment: int, outcome: Outcome, reason: str) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE deployments SET outcome = ?, reason = ?, finished_at = ? WHERE id = ? AND outcome IS NULL",
+                (outcome, reason, self._now(), deployment),
+            )
+
+    def plan_of(self, deployment: int) -> Plan:
+        row = self._db.execute(
+            "SELECT kind, app, from_version, to_version, from_slot, to_slot, mode, plan FROM deployments"
+            " WHERE id = ?",
+            (deployment,),
+        ).fetchone()
+        return Plan(*row[:7], steps=tuple(Step(name, args) for name, args in json.loads(row[7])))
+
+    def open_deployment(self, app: str) -> Deployment | None:
+        row = self._db.execute(
+            f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? AND outcome IS NULL", (app,)
+        ).fetchone()
+        return _deployment(row) if row else None
+
+    def deployment(self, app: str, deployment: int) -> Deployment | None:
+        row = self._db.execute(
+            f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? AND id = ?", (app, deployment)
+        ).fetchone()
+        return _deployment(row) if row else None
+
+    def deployments(self, app: str, limit: int = 50) -> list[Deployment]:
+        """Newest first; `limit` -1 for all."""
+        rows = self._db.execute(
+            f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit)
+        )
+        return [_deployment(row) for row in rows]
+
+    def step_started(self, deployment: int, name: str, args: dict[str, Any], *, undo: bool) -> int:
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO steps (deployment, seq, name, args, undo, state, started_at) VALUES (?,"
+                " (SELECT COUNT(*) + 1 FROM steps WHERE deployment = ?), ?, ?, ?, 'started', ?)",
+                (deployment, deployment, name, json.dumps(args), undo, self._now()),
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def step_finished(self, step: int, state: str, detail: dict[str, Any]) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE steps SET state = ?, finished_at = ?, detail = ? WHERE id = ?",
+                (state, self._now(), json.dumps(detail), step),
+            )
+
+    def steps(self, deployment: int) -> list[StepRecord]:
+        rows = self._db.execute(
+            "SELECT id, deployment, seq, name, args, undo, state, started_at, finished_at, detail FROM steps"
+            " WHERE deployment = ? ORDER BY id",
+            (deployment,),
+        )
+        return [
+            StepRecord(*row[:4], json.loads(row[4]), bool(row[5]), *row[6:9], json.loads(row[9]))
+            for row in rows
+        ]
+
+    def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO events (at, app, kind, detail) VALUES (?,?,?,?)",
+                (self._now(), app, kind, json.dumps(detail)),
+            )
+
+
+def _version(row: Any) -> Version:
+    dirty = None if row[9] is None else bool(row[9])
+    return Version(*row[:9], dirty, *row[10:13], snapshot=json.loads(row[13]))
+
+
+def _deployment(row: Any) -> Deployment:
+    return Deployment(*row[:15], config=json.loads(row[15]))
+
+
+def _proxy_app(name: str, data: dict[str, Any]) -> ProxyApp:
+    route = data["route"]
+    slots: dict[Slot, Backend] = {}
+    for slot, item in data["slots"].items():
+        probe = {**item["probe"], "statuses": tuple(item["probe"]["statuses"])}
+        slots[cast("Slot", slot)] = Backend(
+            item["version"], tuple(item["addresses"]), ProbeSpec(**probe), item["active"]
+        )
+    return ProxyApp(name, Route(**{**route, "hosts": tuple(route["hosts"])}), slots)

@@ -1,0 +1,415 @@
+"""The proxy as the use cases see it.
+
+`routes.map` on disk is the truth. A change is written there first (temporary file, fsync, rename), then set
+in the running workers, then confirmed by asking them. A proxy that starts again reads the same file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.core.model import SLOTS, Backend, ProxyApp, Route, Slot
+from orchestrator.core.naming import backend
+from orchestrator.core.routing import split_listen
+from orchestrator.errors import ProxyError, UsageError
+from orchestrator.files import write_atomic
+from orchestrator.proxy import render
+from orchestrator.proxy.container import ProxyContainer, shipped
+from orchestrator.proxy.runtime import Runtime, Server
+
+_NEW = "haproxy.cfg.new"
+_START_LIMIT = 15.0
+
+
+class HAProxy:
+    """One proxy of one state folder. Callers hold the proxy's lock while they change anything."""
+
+    def __init__(
+        self,
+        folder: Path,
+        container: ProxyContainer,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = folder
+        self._container = container
+        self._runtime = Runtime(folder)
+        self._sleep = sleep
+        self._clock = clock
+
+    # The container
+
+    def state(self) -> str:
+        return self._container.state()
+
+    def up(self, progress: Callable[[str], None]) -> None:
+        """Makes the proxy run and answer, with what stands on disk, or with nothing at first."""
+        self._prepare_folder()
+        if self._answers():
+            return
+        progress("starting the proxy")
+        self._container.start(progress)
+        self._await(self._answers, "start", _START_LIMIT)
+
+    def down(self) -> None:
+        """Removes the proxy: every app behind it stops answering."""
+        self._container.remove()
+
+    def reload(self) -> None:
+        """Checks what stands on disk, and has the proxy load it.
+
+        Raises:
+            ProxyError: the configuration is wrong, or the proxy could not take it; the old one goes on.
+        """
+        wrong = self._container.check("haproxy.cfg")
+        if wrong:
+            raise ProxyError(
+                "the proxy's configuration on disk is wrong", why=wrong, hint="deployctl recover"
+            )
+        self._reload(self._digest_on_disk())
+
+    # The configuration
+
+    def apply(self, apps: Sequence[ProxyApp], progress: Callable[[str], None]) -> bool:
+        """Brings the configuration on disk to `apps`; reloads when its structure has changed.
+
+        Returns True when it reloaded.
+
+        Raises:
+            ProxyError: HAProxy refuses the configuration; the old one stays, on disk and running.
+        """
+        self.up(progress)
+        text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
+        self._write("versions.map", render.versions_map(apps))
+        target = self._folder / "haproxy.cfg"
+        old = target.read_text(encoding="utf-8") if target.exists() else ""
+        if self._runtime.config() == digest:
+            if text != old:
+                self._write("haproxy.cfg", text)
+            return False
+        self._write(_NEW, text)
+        try:
+            wrong = self._container.check(_NEW)
+            if wrong:
+                raise ProxyError(
+                    "the proxy refuses its new configuration", why=wrong, hint="this is a bug of ours"
+                )
+            self._write("haproxy.cfg", text)
+            try:
+                self._reload(digest)
+            except ProxyError:
+                self._write("haproxy.cfg", old)
+                raise
+            self._hurry_parked(apps)
+        finally:
+            (self._folder / _NEW).unlink(missing_ok=True)
+        return True
+
+    def check_listen(self, route: Route) -> None:
+        """Finds out whether a new listen address is free, before anything changes.
+
+        Raises:
+            UsageError: another process has it, or it is no address of this machine.
+        """
+        if f"bind {route.listen}\n" in self._config_on_disk() and self.state() == "running":
+            return
+        host, port = split_listen(route.listen)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # Without SO_REUSEPORT: it must fail when anybody at all listens there.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("" if host == "*" else host, port))
+                probe.listen(1)
+            except OSError as error:
+                why = (
+                    "another process listens there"
+                    if error.errno == errno.EADDRINUSE
+                    else os.strerror(error.errno or 0)
+                )
+                raise UsageError(
+                    f"proxy.listen: {route.listen} cannot be used",
+                    why=why,
+                    hint=f"choose another address, or find the process: ss -ltnp 'sport = :{port}'",
+                ) from error
+
+    # Routes
+
+    def route(self, app: str) -> Slot | None:
+        """Where the truth on disk sends the app's requests."""
+        return self._routes().get(app)
+
+    def running_route(self, app: str) -> Slot | None:
+        """Where the running proxy sends them."""
+        found = self._runtime.entries(render.ROUTES).get(app)
+        return next((slot for slot in SLOTS if slot == found), None)
+
+    def route_known(self, app: str) -> bool:
+        """True when the truth on disk is readable and says where the app's requests go."""
+        return app in (self._routes_or_none() or {})
+
+    def switch(self, app: str, slot: Slot) -> None:
+        """Sends the app's requests to `slot`: disk, then every worker, then confirmation by every worker.
+
+        Raises:
+            ProxyError: a worker does not confirm it.
+        """
+        self._write("routes.map", render.routes_map({**self._routes(), app: slot}))
+        self._runtime.set_entry(render.ROUTES, app, slot)
+
+    def forget(self, app: str) -> None:
+        """Sends the app's requests nowhere."""
+        routes = self._routes_or_none()
+        if routes and app in routes:
+            del routes[app]
+            self._write("routes.map", render.routes_map(routes))
+        if self._answers():
+            self._runtime.remove_entry(render.ROUTES, app)
+
+    # Slots
+
+    def activate(self, app: str, slot: Slot, spec: Backend) -> None:
+        """Takes a slot's servers out of maintenance; each must pass a check before it counts as up."""
+        self._runtime.set_entry(render.VERSIONS, backend(app, slot), spec.version)
+        wanted = {f"{kind}{index + 1}" for kind in "sb" for index in range(len(spec.addresses))}
+        current = self._runtime.workers()[0]
+
+        def act(worker: str, name: str, server: Server) -> None:
+            if server.name not in wanted or not server.parked:
+                return
+            address = spec.addresses[int(server.name[1:]) - 1]
+            self._runtime.tell(worker, f"set server {name} addr {address} port {spec.probe.port}")
+            self._runtime.tell(worker, f"set server {name} state ready")
+            # HAProxy takes a server for up when it leaves maintenance: a check shall say so. Old workers
+            # check nothing any more and must go on believing it.
+            if worker == current and server.name.startswith("s"):
+                self._runtime.tell(worker, f"set server {name} health down")
+
+        self._runtime.each_server(app, slot, act)
+
+    def park(self, app: str, slot: Slot) -> None:
+        """Puts a slot's servers into maintenance: no checks, no requests."""
+
+        def act(worker: str, name: str, server: Server) -> None:
+            if not server.parked:
+                # Down first: a server that is down is looked at ten times a second, also by the timer that
+                # keeps running in maintenance, so the next activation is noticed at once.
+                if server.name.startswith("s"):
+                    self._runtime.tell(worker, f"set server {name} health down")
+                self._runtime.tell(worker, f"set server {name} state maint")
+
+        self._runtime.each_server(app, slot, act)
+
+    def wait_up(
+        self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]
+    ) -> None:
+        """Waits until the proxy's own checks have found `count` servers of the slot up. Seconds.
+
+        Raises:
+            ProxyError: not within `timeout`.
+        """
+        limit = self._clock() + timeout
+        while True:
+            servers = [s for name, s in self._runtime.servers(app, slot).items() if name.startswith("s")]
+            if sum(server.up for server in servers) >= count:
+                return
+            cancelled()
+            if self._clock() >= limit:
+                seen = ", ".join(f"{s.name} {s.status} {s.check}".strip() for s in servers) or "no server"
+                raise ProxyError(
+                    f"the proxy does not see {app} in {slot} up",
+                    why=f"after {timeout:g} s it says: {seen}",
+                    hint="can the proxy reach the containers? deployctl doctor",
+                )
+            self._sleep(0.01)
+
+    def servers(self, app: str, slot: Slot) -> dict[str, str]:
+        """The proxy's own verdict on each server of a slot."""
+        found = self._runtime.servers(app, slot)
+        return {name: server.status for name, server in found.items() if name.startswith("s")}
+
+    def sessions(self, app: str, slot: Slot) -> int:
+        return self._runtime.sessions(app, slot)
+
+    def cut(self, app: str, slot: Slot) -> int:
+        """Ends what is still open on a slot; returns how many that were."""
+        count = self.sessions(app, slot)
+
+        def act(worker: str, name: str, server: Server) -> None:
+            if server.sessions:
+                self._runtime.tell(worker, f"shutdown sessions server {name}")
+
+        self._runtime.each_server(app, slot, act)
+        return count
+
+    # Mending
+
+    def repair(
+        self, app: str, apps: Sequence[ProxyApp], routes: Mapping[str, Slot], progress: Callable[[str], None]
+    ) -> list[str]:
+        """Brings disk and running proxy to what the ledger says; returns what had to be mended, in words.
+
+        Other apps' routes are touched only where they are lost: they may be in the middle of a switch.
+        """
+        mended: list[str] = []
+        self._prepare_folder()
+        found = self._routes_or_none()
+        wanted = {**routes, **(found or {})}
+        if app in routes:
+            wanted[app] = routes[app]
+        if found != wanted:
+            self._write("routes.map", render.routes_map(wanted))
+            mended.append("routes.map restored from the ledger")
+        text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
+        damaged = self._config_on_disk() != text
+        if damaged or not self._answers():
+            if damaged:
+                self._write("versions.map", render.versions_map(apps))
+                self._write("haproxy.cfg", text)
+                mended.append("haproxy.cfg restored from the ledger")
+            if not self._answers():
+                if self._container.state() == "running":
+                    self._container.restart()
+                self.up(progress)
+                mended.append("the proxy started")
+        if self._runtime.config() != digest:
+            self._reload(digest)
+            self._hurry_parked(apps)
+            mended.append("the proxy's configuration loaded anew")
+        running = self._runtime.entries(render.ROUTES)
+        for name, slot in wanted.items():
+            if running.get(name) != slot:
+                self._runtime.set_entry(render.ROUTES, name, slot)
+                mended.append(f"the running proxy's route of {name} set to {slot}")
+        return mended
+
+    # Inside
+
+    def _prepare_folder(self) -> None:
+        (self._folder / "run").mkdir(parents=True, exist_ok=True)
+        for name in ("routes.map", "versions.map"):
+            if not (self._folder / name).exists():
+                self._write(name, "")
+        if not (self._folder / "haproxy.cfg").exists():
+            text, _ = render.configuration(shipped("haproxy.cfg"), (), _threads())
+            self._write("haproxy.cfg", text)
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            write_atomic(self._folder / name, text)
+        except OSError as error:
+            raise ProxyError(
+                f"{self._folder / name} cannot be written", why=str(error), hint="is the disk full?"
+            ) from error
+
+    def _config_on_disk(self) -> str:
+        try:
+            return (self._folder / "haproxy.cfg").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def _digest_on_disk(self) -> str:
+        lines = (line.split() for line in self._config_on_disk().splitlines())
+        return next(
+            (row[2] for row in lines if row[:2] == ["setenv", "DEPLOYCTL_CONFIG"]), render.UNSET_CONFIG
+        )
+
+    def _routes(self) -> dict[str, Slot]:
+        found = self._routes_or_none()
+        if found is None:
+            raise ProxyError(
+                f"{self._folder / 'routes.map'} is damaged",
+                hint="deployctl recover restores it from the ledger",
+            )
+        return found
+
+    def _routes_or_none(self) -> dict[str, Slot] | None:
+        try:
+            text = (self._folder / "routes.map").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return {}
+        routes: dict[str, Slot] = {}
+        for line in text.splitlines():
+            app, _, found = line.partition(" ")
+            slot = next((slot for slot in SLOTS if slot == found), None)
+            if slot is None:
+                return None
+            routes[app] = slot
+        return routes
+
+    def _answers(self) -> bool:
+        try:
+            self._runtime.config()
+        except ProxyError:
+            return False
+        return True
+
+    def _reload(self, digest: str) -> None:
+        reloads, failed = self._runtime.reloads()
+        self._runtime.ask("reload")
+
+        def loaded() -> bool:
+            try:
+                now, now_failed = self._runtime.reloads()
+                if now_failed > failed:
+                    raise ProxyReloadFailed("\n".join(self._container.logs(20)))
+                return now > reloads and self._runtime.config() == digest
+            except ProxyReloadFailed:
+                raise
+            except ProxyError:
+                # The master closes its socket while it starts anew.
+                return False
+
+        try:
+            self._await(loaded, "reload", _START_LIMIT)
+        except ProxyReloadFailed as error:
+            raise ProxyError(
+                "the proxy could not load its new configuration; the old one goes on",
+                why=_first_alert(str(error)),
+                hint="is one of its listen addresses in use by another process?",
+                details=str(error),
+            ) from error
+
+    def _hurry_parked(self, apps: Sequence[ProxyApp]) -> None:
+        # A worker looks at a parked server's timer as seldom as at a healthy one's; at one that is down ten
+        # times a second. So the first activation after a reload is noticed at once as well.
+        current = self._runtime.workers()[0]
+        for app in apps:
+            for slot in SLOTS:
+                for server in self._runtime.servers(app.name, slot, current).values():
+                    if server.parked and server.name.startswith("s"):
+                        self._runtime.tell(
+                            current, f"set server {backend(app.name, slot)}/{server.name} health down"
+                        )
+
+    def _await(self, done: Callable[[], bool], doing: str, limit: float) -> None:
+        end = self._clock() + limit
+        while not done():
+            if self._clock() > end:
+                raise ProxyError(
+                    f"the proxy did not {doing} within {limit:g} s",
+                    why=_first_alert("\n".join(self._container.logs(20))),
+                    hint="deployctl doctor",
+                    details="\n".join(self._container.logs(20)),
+                )
+            self._sleep(0.02)
+
+
+class ProxyReloadFailed(ProxyError):
+    """The master says that a reload failed."""
+
+
+def _threads() -> int:
+    # One thread is faster than two on two busy cores: the models need the others.
+    return max(1, (os.cpu_count() or 1) // 4)
+
+
+def _first_alert(log: str) -> str:
+    alerts = [line for line in log.splitlines() if "[ALERT]" in line or "[emerg]" in line]
+    return alerts[-1] if alerts else "its log says nothing"

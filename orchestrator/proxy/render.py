@@ -1,0 +1,180 @@
+"""HAProxy's configuration and maps as text: pure, so tests compare the exact text.
+
+Nothing a user wrote reaches this text unless its characters were checked by the configuration's types:
+names are DNS labels, hosts are DNS names, paths come from a small alphabet without HAProxy's own signs.
+`_word` holds that once more, right before the text is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+from orchestrator.core.health import ProbeSpec
+from orchestrator.core.model import SLOTS, Backend, ProxyApp, Slot
+from orchestrator.core.naming import backend
+
+FOLDER = "/etc/deployctl"
+ROUTES = f"{FOLDER}/routes.map"
+VERSIONS = f"{FOLDER}/versions.map"
+UNSET_CONFIG = "none"
+_WORD = re.compile(r"[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
+_EXPECTATION = re.compile(r"[A-Za-z0-9_ :\\s*\"|()\[\].,-]+")
+
+
+def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tuple[str, str]:
+    """The configuration for `apps`, and the digest of its structure.
+
+    The structure is everything but which slots are active: that changes at run time without a reload,
+    and stands in the file for the next start only.
+    """
+    structure = _render(template, apps, threads, with_state=False)
+    digest = hashlib.sha256(structure.encode()).hexdigest()[:12]
+    return _render(template, apps, threads, with_state=True).replace("@config@", digest), digest
+
+
+def routes_map(routes: Mapping[str, Slot]) -> str:
+    """`app slot`, a line each."""
+    return "".join(f"{_word(app)} {_word(slot)}\n" for app, slot in sorted(routes.items()))
+
+
+def versions_map(apps: Sequence[ProxyApp]) -> str:
+    """`backend version`, a line each: what X-Model-Version says."""
+    return "".join(
+        f"{backend(app.name, slot)} {_word(app.slots[slot].version)}\n"
+        for app in sorted(apps, key=lambda item: item.name)
+        for slot in SLOTS
+        if slot in app.slots
+    )
+
+
+def servers(app: ProxyApp) -> int:
+    """How many servers each backend of the app has: both the same, so that a release needs no reload."""
+    return max((len(slot.addresses) for slot in app.slots.values()), default=0)
+
+
+def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state: bool) -> str:
+    parts = [template.replace("@threads@", str(threads))]
+    ordered = sorted(apps, key=lambda item: item.name)
+    for number, listen in enumerate(sorted({app.route.listen for app in ordered})):
+        parts.append(_frontend(number, listen, [app for app in ordered if app.route.listen == listen]))
+    for app in ordered:
+        parts += [_backend(app, slot, with_state=with_state) for slot in SLOTS]
+    return "\n".join(parts)
+
+
+def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
+    lines = [
+        f"frontend listen_{number}",
+        f"  bind {_word(listen)}",
+        f"  timeout client {_milliseconds(max(app.route.timeout for app in apps))}",
+        "  option forwardfor",
+        "  http-request set-header X-Forwarded-Proto http",
+        "  http-request set-header X-Forwarded-Host %[req.hdr(Host)]",
+        "  http-request set-header X-Forwarded-Port %[dst_port]",
+        "  http-request set-header X-Request-Id %[uuid()] unless { req.hdr(X-Request-Id) -m found }",
+        "  http-request set-var(txn.request) req.hdr(X-Request-Id)",
+    ]
+    for name, condition in _matches(apps):
+        unless = "!{ var(txn.app) -m found }"
+        lines.append(f"  http-request set-var(txn.app) str({name}) if {unless}{condition}")
+    lines += [
+        f"  http-request set-var(txn.slot) var(txn.app),map_str({ROUTES},none)",
+        "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)",
+        f"  http-after-response set-header X-Model-Version %[var(txn.backend),map_str({VERSIONS},none)]",
+        "  http-after-response set-header X-Request-Id %[var(txn.request)]",
+        "  use_backend deployctl_unknown if !{ var(txn.app) -m found }",
+        "  use_backend %[var(txn.backend)]",
+        "  default_backend deployctl_none",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _matches(apps: Sequence[ProxyApp]) -> list[tuple[str, str]]:
+    # The most specific route wins: a host before none, a longer prefix before a shorter one.
+    found: list[tuple[int, int, str, str]] = []
+    for app in apps:
+        hosts, prefix = app.route.hosts, app.route.path_prefix
+        if hosts:
+            exact = [_word(host) for host in hosts if not host.startswith("*.")]
+            wild = [_word(host[1:]) for host in hosts if host.startswith("*.")]
+            tests = []
+            if exact:
+                tests.append(f"req.hdr(Host),host_only,lower -m str {' '.join(exact)}")
+            if wild:
+                tests.append(f"req.hdr(Host),host_only,lower -m end {' '.join(wild)}")
+            for test in tests:
+                text = f" {{ {test} }}{_prefix(prefix)}"
+                found.append((-2 if "-m str" in test else -1, -len(prefix), app.name, text))
+        else:
+            found.append((0, -len(prefix), app.name, _prefix(prefix)))
+    return [(name, condition) for _, _, name, condition in sorted(found)]
+
+
+def _prefix(prefix: str) -> str:
+    # A prefix ends at a slash: /a is no prefix of /ab.
+    return f" {{ path -m reg ^{_regex(prefix)}(/|$) }}" if prefix else ""
+
+
+def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
+    spec = app.slots.get(slot) or next(iter(app.slots.values()))
+    probe, route = spec.probe, app.route
+    lines = [
+        f"backend {backend(app.name, slot)}",
+        f"  timeout server {_milliseconds(route.timeout)}",
+        f"  timeout check {_milliseconds(probe.timeout)}",
+        "  option httpchk",
+        f"  http-check send meth GET uri {_word(probe.path)} ver HTTP/1.1 hdr Host deployctl hdr Connection close",
+        f"  http-check expect status {probe.statuses[0]}-{probe.statuses[1]}",
+    ]
+    if probe.body:
+        lines.append(f"  http-check expect rstring {_quoted(probe.body)}")
+    if route.path_prefix and route.strip_prefix:
+        lines += [
+            f"  http-request set-header X-Forwarded-Prefix {_word(route.path_prefix)}",
+            f"  http-request replace-path ^{_regex(route.path_prefix)}/?(.*) /\\1",
+        ]
+    # A slot whose servers all fail their checks still gets its requests, by servers that are not checked:
+    # a model that is busy with one long prediction answers no probe, and waiting beats failing.
+    lines.append("  option allbackups")
+    own = app.slots.get(slot)
+    for index in range(servers(app)):
+        address, state = _server(app, slot, own, index)
+        target = f"{address}:{probe.port}"
+        suffix = f" {state}" if state and with_state else ""
+        lines.append(f"  server s{index + 1} {target} check inter {_interval(probe)}{suffix}")
+        lines.append(f"  server b{index + 1} {target} backup{suffix}")
+    return "\n".join([*lines, ""])
+
+
+def _server(app: ProxyApp, slot: Slot, own: Backend | None, index: int) -> tuple[str, str]:
+    if own is not None and index < len(own.addresses):
+        return _word(own.addresses[index]), "" if own.active else "disabled"
+    # Not in use: no address of a container, so that it can never reach one.
+    return "127.0.0.1", "disabled"
+
+
+def _interval(probe: ProbeSpec) -> str:
+    return _milliseconds(max(probe.interval, 1.0))
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+def _word(text: str) -> str:
+    if not _WORD.fullmatch(text):
+        raise ValueError(f"{text!r} must not reach the proxy's configuration")
+    return text
+
+
+def _regex(prefix: str) -> str:
+    return _word(prefix).replace(".", "\\.").replace("~", "\\x7e")
+
+
+def _quoted(pattern: str) -> str:
+    if not _EXPECTATION.fullmatch(pattern):
+        raise ValueError(f"{pattern!r} must not reach the proxy's configuration")
+    return "'" + pattern + "'"
