@@ -75,28 +75,20 @@ AppName = Annotated[
     *_matching(_NAME, "expected at most 40 small letters, digits and hyphens, no hyphen first or last"),
     AfterValidator(_not_reserved),
 ]
-Variable = Annotated[
-    str, *_matching(read.VARIABLE, "a name has letters, digits and underscores, and no digit first")
-]
+Variable = Annotated[str, *_matching(read.VARIABLE, "a name has letters, digits and underscores, and no digit first")]
 ArgValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.plain_text), _SCALAR]
 EnvValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.env_text), _SCALAR]
 Stage = Annotated[str, *_matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "expected the name of a build stage")]
-User = Annotated[
-    str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?", 'expected "user" or "user:group"')
-]
+User = Annotated[str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?", 'expected "user" or "user:group"')]
 Capability = Annotated[str, *_matching(r"[A-Z][A-Z0-9_]*", 'expected a capability such as "SYS_NICE"')]
-ModelName = Annotated[
-    str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", "expected letters, digits, ._~-")
-]
+ModelName = Annotated[str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", "expected letters, digits, ._~-")]
 Duration = Annotated[float, BeforeValidator(read.duration), _DURATION]
 DurationOrZero = Annotated[float, BeforeValidator(read.duration_or_zero), _DURATION]
 Size = Annotated[int, BeforeValidator(read.size), _SIZE]
 Memory = Annotated[int, BeforeValidator(read.memory_size), _SIZE]
 Gpus = Annotated[Literal["all"] | int, BeforeValidator(read.gpus), _GPUS]
 Words = Annotated[list[Word], BeforeValidator(read.command), _ONE_OR_MANY]
-Hosts = Annotated[
-    list[Annotated[str, AfterValidator(read.host_name)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY
-]
+Hosts = Annotated[list[Annotated[str, AfterValidator(read.host_name)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY]
 ContainerPath = Annotated[str, AfterValidator(read.container_path)]
 Volume = Annotated[str, AfterValidator(read.volume)]
 
@@ -136,9 +128,7 @@ class Build(Section):
     )
     args: dict[Variable, ArgValue] = Field(default={}, repr=False, description="Build arguments.")
     target: Stage | None = Field(default=None, description="Stage to build; the last one without it.")
-    builder: Literal["auto", "buildkit", "classic"] = Field(
-        default="auto", description="What builds the image."
-    )
+    builder: Literal["auto", "buildkit", "classic"] = Field(default="auto", description="What builds the image.")
 
 
 class Model(Section):
@@ -154,9 +144,7 @@ class Run(Section):
     replicas: int = Field(default=1, ge=1, le=32, description="Containers of one version.")
     env: dict[Variable, EnvValue] = Field(default={}, repr=False, description="Environment variables.")
     env_file: Text | None = Field(default=None, description="File of KEY=VALUE lines; run.env wins.")
-    command: Words | None = Field(
-        default=None, description="Instead of what the image runs; no shell reads it."
-    )
+    command: Words | None = Field(default=None, description="Instead of what the image runs; no shell reads it.")
     memory: Memory | None = Field(default=None, description="Limit of each container's memory, at least 6m.")
     cpus: float | None = Field(
         default=None,
@@ -172,9 +160,7 @@ class Run(Section):
     user: User | None = Field(default=None, description='"user" or "user:group".')
     cap_add: list[Capability] = Field(default=[], description="Linux capabilities to add.")
     no_new_privileges: bool = Field(default=True, description="Forbid to gain privileges, as by sudo.")
-    pids_limit: int = Field(
-        default=4096, ge=0, le=4194304, description="Most processes and threads; 0: no limit."
-    )
+    pids_limit: int = Field(default=4096, ge=0, le=4194304, description="Most processes and threads; 0: no limit.")
     init: bool = Field(default=True, description="Start a small init as PID 1, which passes SIGTERM on.")
     read_only: bool = Field(default=False, description="Make the container's file system read-only.")
     log_max_size: Size = _written(10 * 1024**2, "10m", "Size at which the container's log is rotated.")
@@ -194,9 +180,7 @@ class Health(Section):
     model: ModelName | None = Field(default=None, description="Name of the model that the preset asks about.")
     interval: Duration = _written(0.5, "500ms", "Pause between two probes.")
     timeout: Duration = _written(2.0, "2s", "Hard limit on one whole probe.")
-    successes: int = Field(
-        default=2, ge=1, le=100, description="Good answers in a row that make a version ready."
-    )
+    successes: int = Field(default=2, ge=1, le=100, description="Good answers in a row that make a version ready.")
     deadline: Duration = _written(300.0, "5m", "Time for a version to become ready.")
 
     @model_validator(mode="before")
@@ -217,9 +201,7 @@ class Proxy(Section):
     path_prefix: Annotated[str, AfterValidator(read.path_prefix)] = Field(
         default="", description="Beginning of the paths that lead to this app."
     )
-    strip_prefix: bool = Field(
-        default=True, description="Take the prefix off before the model sees the path."
-    )
+    strip_prefix: bool = Field(default=True, description="Take the prefix off before the model sees the path.")
     drain: DurationOrZero = _written(30.0, "30s", "Time for running requests to finish after a switch.")
     timeout: Duration = _written(3600.0, "1h", "Longest time that the model may take to answer.")
 
@@ -234,9 +216,7 @@ class Rollout(Section):
 class Retention(Section):
     """What is kept."""
 
-    versions: int = Field(
-        default=5, ge=2, le=10000, description="Versions whose images are kept for a rollback."
-    )
+    versions: int = Field(default=5, ge=2, le=10000, description="Versions whose images are kept for a rollback.")
 
 
 class Config(Section):
@@ -362,9 +342,7 @@ def load(path: Path) -> Config:
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", hint="run 'deployctl init' to write one") from None
     except IsADirectoryError:
-        raise UsageError(
-            f"{path} is a folder", hint=f"name the file: --file {path / 'deploy.toml'}"
-        ) from None
+        raise UsageError(f"{path} is a folder", hint=f"name the file: --file {path / 'deploy.toml'}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read", why=getattr(error, "strerror", "") or str(error)) from None
     if len(data) > _LARGEST_FILE:
@@ -480,9 +458,7 @@ def _contradictions(config: Config, bad: set[read.Loc]) -> Iterator[Finding]:
 
     health, run = config.health, config.run
     if known("health.path", "health.preset") and health.path and health.preset:
-        yield Finding(
-            "health.preset", "contradicts health.path", f"keep one; '{health.preset}' knows its path"
-        )
+        yield Finding("health.preset", "contradicts health.path", f"keep one; '{health.preset}' knows its path")
     elif known("health.preset", "health.model") and health.model and health.preset not in MODEL_PRESETS:
         yield Finding("health.model", "has no effect", f"only {', '.join(MODEL_PRESETS)} ask about one model")
     if known("app.port", "health.preset") and config.app.port is None and not health.preset:
@@ -490,9 +466,7 @@ def _contradictions(config: Config, bad: set[read.Loc]) -> Iterator[Finding]:
     for key in ("timeout", "interval"):
         seconds = getattr(health, key)
         if known(f"health.{key}", "health.deadline") and seconds > health.deadline:
-            yield Finding(
-                f"health.{key}", f"{seconds:g}s is longer than health.deadline ({health.deadline:g}s)"
-            )
+            yield Finding(f"health.{key}", f"{seconds:g}s is longer than health.deadline ({health.deadline:g}s)")
     needed = (health.successes - 1) * health.interval
     judged = known("health.successes", "health.interval", "health.deadline")
     if judged and health.interval <= health.deadline < needed:

@@ -143,9 +143,7 @@ def duration_or_zero(value: object, info: ValidationInfo) -> float:
         )
     elif len(value) > 64 or not re.fullmatch(DURATION, value):
         bare = re.fullmatch(r"[0-9.]{1,9}", value)
-        raise Invalid(
-            f"expected a duration, got {describe(value)}", f'write "{value}s"' if bare else _DURATION_HINT
-        )
+        raise Invalid(f"expected a duration, got {describe(value)}", f'write "{value}s"' if bare else _DURATION_HINT)
     else:
         pairs = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", value)
         seconds = float(sum(Decimal(number) * _SECONDS[unit] for number, unit in pairs))
@@ -265,9 +263,7 @@ def path_prefix(value: str) -> str:
 def url_path(value: str) -> str:
     """The path (and query) of a probe."""
     if not re.fullmatch(_URL_PATH, value) or len(value) > 512:
-        raise Invalid(
-            f'must start with "/" and hold only letters, digits and ._~%/?=&:@+,;-, got {describe(value)}'
-        )
+        raise Invalid(f'must start with "/" and hold only letters, digits and ._~%/?=&:@+,;-, got {describe(value)}')
     return value
 
 
@@ -296,9 +292,7 @@ def volume(value: str, info: ValidationInfo) -> str:
     hint = 'write "/on/the/host:/in/the/container:ro", "./folder:/target" or "name:/target"'
     parts = value.split(":")
     if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise Invalid(
-            f'expected "source:/target", then ":ro" or ":rw" or nothing, got {describe(value)}', hint
-        )
+        raise Invalid(f'expected "source:/target", then ":ro" or ":rw" or nothing, got {describe(value)}', hint)
     source, target = parts[0], container_path(parts[1])
     if source.split("/")[0] in (".", ".."):
         source = os.path.join((info.context or {}).get("base", "/"), source)  # noqa: PTH118 (lexical, as Docker)
@@ -331,9 +325,7 @@ def read_toml(text: str, file: str) -> dict[str, Any]:
         lines = text.split("\n")
         line, column = spot.groups() if spot else (str(len(lines)), str(len(lines[-1]) + 1))
         hint = next((hint for part, hint in hints.items() if part in words), "")
-        finding = Finding(
-            f"line {line}, column {column}", f"not valid TOML: {words[:1].lower()}{words[1:]}", hint
-        )
+        finding = Finding(f"line {line}, column {column}", f"not valid TOML: {words[:1].lower()}{words[1:]}", hint)
     except UnicodeEncodeError:
         finding = Finding(file, "not valid Unicode", "save the file as UTF-8")
     except RecursionError:

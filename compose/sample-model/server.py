@@ -68,17 +68,13 @@ class Model:
                 if len(row) != width:
                     raise ModelError(f"shape mismatch: layer {number} takes {len(row)} inputs, but {giver}")
             if len(bias) != len(weights):
-                raise ModelError(
-                    f"shape mismatch: layer {number} has {len(weights)} outputs and {len(bias)} biases"
-                )
+                raise ModelError(f"shape mismatch: layer {number} has {len(weights)} outputs and {len(bias)} biases")
             for row in (*weights, bias):
                 if not all(is_number(value) and math.isfinite(value) for value in row):
                     raise ModelError(f"layer {number} holds something that is not a finite number")
             width, giver = len(weights), f"layer {number} gives {len(weights)}"
         if width != DIGITS:
-            raise ModelError(
-                f"shape mismatch: the last layer gives {width} outputs, but there are {DIGITS} digits"
-            )
+            raise ModelError(f"shape mismatch: the last layer gives {width} outputs, but there are {DIGITS} digits")
         return cls(str(document.get("version", "unknown")), layers)
 
     def predict(self, pixels: list[float]) -> tuple[int, float]:
@@ -240,9 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         methods, answer = known[path]
         if self.command not in methods:
             allowed = ", ".join(methods)
-            self._reply(
-                HTTPStatus.METHOD_NOT_ALLOWED, {"error": f"{path} takes {allowed}"}, {"Allow": allowed}
-            )
+            self._reply(HTTPStatus.METHOD_NOT_ALLOWED, {"error": f"{path} takes {allowed}"}, {"Allow": allowed})
             return
         answer(body)
 
@@ -265,9 +259,7 @@ class Handler(BaseHTTPRequestHandler):
             self._reply(HTTPStatus.BAD_REQUEST, {"error": str(error)})
             return
         digit, confidence = loaded.model.predict(pixels)
-        self._reply(
-            HTTPStatus.OK, {"digit": digit, "confidence": round(confidence, 4), "version": loaded.version}
-        )
+        self._reply(HTTPStatus.OK, {"digit": digit, "confidence": round(confidence, 4), "version": loaded.version})
 
     def _read_body(self) -> bytes | None:
         """The whole body, or None when the request was refused (or its client left) before it was read."""
@@ -277,9 +269,7 @@ class Handler(BaseHTTPRequestHandler):
         if not (declared.isascii() and declared.isdigit()):
             return self._refuse(HTTPStatus.BAD_REQUEST, "Content-Length is not a number")
         if len(declared) > 18 or int(declared) > MAX_BODY:
-            return self._refuse(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {MAX_BODY} bytes"
-            )
+            return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {MAX_BODY} bytes")
         body = self.rfile.read(int(declared))
         if len(body) < int(declared):
             self.close_connection = True

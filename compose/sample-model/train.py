@@ -55,9 +55,7 @@ def main() -> int:
     )
     with threadpool_limits(limits=1):  # the order of additions, and so the last bits, stay the same
         linear = LogisticRegression(max_iter=2000).fit(train_x / MAX_PIXEL, train_y)
-        network = MLPClassifier((64,), alpha=0.1, max_iter=1000, random_state=SEED).fit(
-            train_x / MAX_PIXEL, train_y
-        )
+        network = MLPClassifier((64,), alpha=0.1, max_iter=1000, random_state=SEED).fit(train_x / MAX_PIXEL, train_y)
     v1 = {"version": "v1", "layers": [layer(linear.coef_, linear.intercept_)]}
     pairs = zip(network.coefs_, network.intercepts_, strict=True)
     v2 = {"version": "v2", "layers": [layer(weights.T, bias) for weights, bias in pairs]}

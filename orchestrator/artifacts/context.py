@@ -53,9 +53,7 @@ def _context_files(config: Config) -> Iterator[str]:
     if ignore.is_file():
         lines = ignore.read_text(encoding="utf-8", errors="replace").splitlines()
         patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    names: Iterable[str] = exclude_paths(
-        str(config.context_dir), patterns, dockerfile=config.build.dockerfile
-    )
+    names: Iterable[str] = exclude_paths(str(config.context_dir), patterns, dockerfile=config.build.dockerfile)
     for name in sorted(names):
         if (config.context_dir / name).is_symlink() or not (config.context_dir / name).is_dir():
             yield name

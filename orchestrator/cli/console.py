@@ -87,8 +87,7 @@ class Console:
             }
             if isinstance(error, ConfigError):
                 body["findings"] = [
-                    {"path": found.path, "message": found.message, "hint": found.hint}
-                    for found in error.findings
+                    {"path": found.path, "message": found.message, "hint": found.hint} for found in error.findings
                 ]
             self.data({"schema_version": 1, "error": body})
 

@@ -36,9 +36,7 @@ def plan(
         from orchestrator.deploy.status import estimate
 
         if action not in ("release", "rollback"):
-            raise UsageError(
-                f"{action!r} cannot be planned", hint="deployctl plan release v2, or plan rollback"
-            )
+            raise UsageError(f"{action!r} cannot be planned", hint="deployctl plan release v2, or plan rollback")
         config = own.config()
         services = own.services()
         observed = services.observe(config.app.name)
@@ -65,9 +63,7 @@ def plan(
                     "mode": made.mode,
                     "changes": not nothing,
                     "estimate_seconds": seconds,
-                    "steps": [
-                        {"name": step.name, "args": step.args, "words": step.words()} for step in steps
-                    ],
+                    "steps": [{"name": step.name, "args": step.args, "words": step.words()} for step in steps],
                     "notes": list(made.notes),
                 }
             )
@@ -75,9 +71,7 @@ def plan(
             if nothing:
                 console.print(f"nothing to do: {made.to_version} is live")
             else:
-                console.print(
-                    f"{made.kind} of {made.app}: {made.from_version or 'nothing'} → {made.to_version}"
-                )
+                console.print(f"{made.kind} of {made.app}: {made.from_version or 'nothing'} → {made.to_version}")
             for number, step in enumerate(steps, 1):
                 console.print(f"{number:3}. {step.words()}")
             for note in made.notes:
@@ -113,9 +107,7 @@ def release(
 
 def rollback(
     context: typer.Context,
-    to: Annotated[
-        str | None, typer.Option("--to", help="The version to go back to; else the last stable one.")
-    ] = None,
+    to: Annotated[str | None, typer.Option("--to", help="The version to go back to; else the last stable one.")] = None,
 ) -> None:
     """Bring the previous stable version back and stop the one that serves now.
 

@@ -63,9 +63,7 @@ class Frame:
             self.console.error(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            self.console.error(
-                DeployctlError("stopped at once", hint="the next command finishes or undoes it")
-            )
+            self.console.error(DeployctlError("stopped at once", hint="the next command finishes or undoes it"))
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # The reader of our output has gone (head, less): that is its right.

@@ -190,6 +190,4 @@ def register(app: typer.Typer) -> None:
     """Adds this room's commands."""
     for command in (status, history, tree, show, doctor, logs):
         app.command()(command)
-    app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(
-        execute
-    )
+    app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(execute)

@@ -34,23 +34,15 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _globals(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Option("--file", "-f", envvar="DEPLOYCTL_FILE", help="The configuration.")
-    ] = Path("deploy.toml"),
-    json: Annotated[
-        bool, typer.Option("--json", envvar="DEPLOYCTL_JSON", help="One JSON document on stdout.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", envvar="DEPLOYCTL_QUIET", help="Errors only.")
-    ] = False,
-    no_color: Annotated[
-        bool, typer.Option("--no-color", envvar="DEPLOYCTL_NO_COLOR", help="No colour.")
-    ] = False,
+    file: Annotated[Path, typer.Option("--file", "-f", envvar="DEPLOYCTL_FILE", help="The configuration.")] = Path(
+        "deploy.toml"
+    ),
+    json: Annotated[bool, typer.Option("--json", envvar="DEPLOYCTL_JSON", help="One JSON document on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", envvar="DEPLOYCTL_QUIET", help="Errors only.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", envvar="DEPLOYCTL_NO_COLOR", help="No colour.")] = False,
     state_dir: Annotated[
         Path | None,
-        typer.Option(
-            "--state-dir", envvar="DEPLOYCTL_STATE_DIR", help="Where the ledger and the proxy's files live."
-        ),
+        typer.Option("--state-dir", envvar="DEPLOYCTL_STATE_DIR", help="Where the ledger and the proxy's files live."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,6 @@ def up(context: typer.Context) -> None:
     with own.guarded() as console:
         services = own.services(changing=True)
         with services.locks.proxy():
-            services.proxy.up(console.detail)
             services.proxy.apply(services.ledger.proxy_apps(), console.detail)
         console.done("the proxy runs")
         if own.json:
@@ -35,7 +34,7 @@ def status(context: typer.Context) -> None:
     with own.guarded() as console:
         services = own.services()
         state = services.proxy.state()
-        rows = []
+        rows: list[dict[str, Any]] = []
         for app in services.ledger.proxy_apps():
             route = services.proxy.running_route(app.name) if state == "running" else None
             rows.append(
@@ -70,7 +69,7 @@ def reload(context: typer.Context) -> None:
     with own.guarded() as console:
         services = own.services(changing=True)
         with services.locks.proxy():
-            services.proxy.up(console.detail)
+            services.proxy.up(services.ledger.proxy_apps(), console.detail)
             services.proxy.reload()
         console.done("the proxy has loaded its configuration anew")
         if own.json:
@@ -79,9 +78,7 @@ def reload(context: typer.Context) -> None:
 
 def down(
     context: typer.Context,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also while apps are served: they stop answering.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while apps are served: they stop answering.")] = False,
 ) -> None:
     """Remove the proxy. Every app behind it stops answering.
 

@@ -17,14 +17,10 @@ def status(found: Json) -> str:
     rows = [("app", f"{found['app']}: {found['state']}")]
     live = found["live"]
     if live:
-        rows.append(
-            ("live", f"{live['version']} in {live['slot']} since {_time(live['since'])} ({live['image']})")
-        )
+        rows.append(("live", f"{live['version']} in {live['slot']} since {_time(live['since'])} ({live['image']})"))
         for container in live["containers"]:
             health = "healthy" if container["healthy"] else "NOT healthy"
-            rows.append(
-                ("", f"{container['name']} {container['state']}, {health}, {container['restarts']} restarts")
-            )
+            rows.append(("", f"{container['name']} {container['state']}, {health}, {container['restarts']} restarts"))
     else:
         rows.append(("live", "nothing yet: deployctl release"))
     previous = found["previous"]
@@ -41,9 +37,7 @@ def status(found: Json) -> str:
     deployment = found["deployment"]
     if deployment:
         running = "in progress" if deployment["running"] else "INTERRUPTED"
-        rows.append(
-            ("deployment", f"{deployment['kind']} to {deployment['to']} {running}, at {deployment['step']}")
-        )
+        rows.append(("deployment", f"{deployment['kind']} to {deployment['to']} {running}, at {deployment['step']}"))
     proxy = found["proxy"]
     rows.append(("proxy", f"{proxy['state']}, {proxy['listen']} → {proxy['route'] or 'nowhere'}"))
     rows += [("problem", text) for text in found["problems"]]
@@ -55,9 +49,7 @@ def history(found: Json) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        "id", "when", "kind", "from", "to", "outcome", "took", "who", "why", box=None, pad_edge=False
-    )
+    table = Table("id", "when", "kind", "from", "to", "outcome", "took", "who", "why", box=None, pad_edge=False)
     colours = {"succeeded": "green", "failed": "red", "undone": "yellow"}
     for row in found["deployments"]:
         outcome = row["outcome"] or "in progress"
@@ -83,9 +75,7 @@ def tree(found: Json) -> Tree:
     colours = {"live": "bold green", "stable": "", "pruned": "dim", "never live": "yellow"}
 
     def label(row: Json) -> Text:
-        commit = (
-            f" {row['git_commit'][:10]}{'+dirty' if row['git_dirty'] else ''}" if row["git_commit"] else ""
-        )
+        commit = f" {row['git_commit'][:10]}{'+dirty' if row['git_dirty'] else ''}" if row["git_commit"] else ""
         text = f"{row['version']} {row['mark']}  {_time(row['created_at'])} by {row['author']}{commit}"
         return Text(text, style=colours[row["mark"]])
 
@@ -118,9 +108,7 @@ def show(found: Json) -> str:
             lines.append(f"{key.replace('_', ' '):11} {found[key]}")
     if found["git_dirty"]:
         lines.append("            built from a tree with changes that were not committed")
-    lines += [
-        f"{'container':11} {row['name']} in {row['slot']}: {row['state']}" for row in found["containers"]
-    ]
+    lines += [f"{'container':11} {row['name']} in {row['slot']}: {row['state']}" for row in found["containers"]]
     for row in found["deployments"]:
         lines.append(
             f"{'deployment':11} {row['id']}: {row['kind']} {row['from'] or 'nothing'} → {row['to']}"

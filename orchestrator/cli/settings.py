@@ -64,9 +64,7 @@ def schema(context: typer.Context) -> None:
 def register(app: typer.Typer) -> None:
     """Adds this room's commands."""
     app.command()(init)
-    group = typer.Typer(
-        help="Check deploy.toml, print its schema.", no_args_is_help=True, rich_markup_mode=None
-    )
+    group = typer.Typer(help="Check deploy.toml, print its schema.", no_args_is_help=True, rich_markup_mode=None)
     group.command()(check)
     group.command()(schema)
     app.add_typer(group, name="config")

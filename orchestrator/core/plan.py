@@ -125,9 +125,7 @@ def choose_release(
     if live is not None and live.version == name:
         if live_settings == settings and observed.of(name, live.slot):
             return Choice(name, "nothing", f"{name} is live already, built from this very context")
-        return Choice(
-            name, "reuse", f"{name} is live already: its image is started with the new configuration"
-        )
+        return Choice(name, "reuse", f"{name} is live already: its image is started with the new configuration")
     return Choice(name, "reuse", f"{name} was live before: its image is used again")
 
 
@@ -199,9 +197,7 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
         if to == live.version:
             raise UsageError(f"{to} is live already", hint="deployctl status")
         if target.stable_at is None:
-            raise UsageError(
-                f"{to} was never stable, so it is no rollback target", hint=f"deployctl release {to}"
-            )
+            raise UsageError(f"{to} was never stable, so it is no rollback target", hint=f"deployctl release {to}")
     if target is None:
         return None
     for slot in (other(live.slot), live.slot):

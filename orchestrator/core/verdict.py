@@ -84,9 +84,7 @@ def hopeless(name: str, tally: Tally) -> ProbeFailed:
 
 def gone(name: str, sentence: str, tally: Tally) -> ProbeFailed:
     """The container itself ended: that is the reason, and the last answer only adds to it."""
-    return ProbeFailed(
-        f"{name} did not become ready", why=f"{sentence} ({tally})" if tally.probes else sentence
-    )
+    return ProbeFailed(f"{name} did not become ready", why=f"{sentence} ({tally})" if tally.probes else sentence)
 
 
 def _plural(word: str, count: int) -> str:

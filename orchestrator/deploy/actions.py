@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.config import Config
@@ -35,7 +35,7 @@ _PROXY_PATIENCE = 10.0
 _WARM_DEADLINE = 5.0
 
 
-def iso(moment: Any) -> str:
+def iso(moment: datetime) -> str:
     """UTC in ISO 8601 with milliseconds and a Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
@@ -201,8 +201,7 @@ class Actions:
         except ProbeFailed as error:
             error.details = self._last_lines(containers, SHOWN_LOG_LINES) or "(its log is empty)"
             error.hint = (
-                error.hint
-                or f"mend it and release it again; more of its log: deployctl logs {args['version']}"
+                error.hint or f"mend it and release it again; more of its log: deployctl logs {args['version']}"
             )
             raise
         return {"seconds": round(self.s.clock() - started, 3)}
@@ -217,7 +216,7 @@ class Actions:
     def _switch(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
         with self.s.locks.proxy():
-            self.s.proxy.up(self.s.reporter.detail)
+            self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
             self.s.proxy.switch(self.app, slot)
         self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "live")
         self.s.ledger.mark_live(self.app, args["version"], stable=True)
@@ -252,9 +251,7 @@ class Actions:
         cut = 0
         if open_sessions and not self.s.interrupts.pending:
             cut = self.s.proxy.cut(self.app, slot)
-            self.s.reporter.note(
-                f"{cut} request(s) on {args['version']} were cut at the drain limit of {limit:g} s"
-            )
+            self.s.reporter.note(f"{cut} request(s) on {args['version']} were cut at the drain limit of {limit:g} s")
         return {
             "seconds": round(self.s.clock() - started, 3),
             "cut": cut,
@@ -266,9 +263,7 @@ class Actions:
         self._spare(slot)
         if args["how"] == "keep warm":
             until = iso(self.s.wall() + timedelta(seconds=args["keep_warm"]))
-            self.s.ledger.set_slot(
-                self.app, slot, args["version"], self._slot_deployment(slot), "warm", until
-            )
+            self.s.ledger.set_slot(self.app, slot, args["version"], self._slot_deployment(slot), "warm", until)
             return {"warm_until": until}
         self._park(slot)
         if args["how"] == "remove":
@@ -288,7 +283,7 @@ class Actions:
 
     def _unswitch(self, args: dict[str, Any]) -> Detail:
         with self.s.locks.proxy():
-            self.s.proxy.up(self.s.reporter.detail)
+            self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
             self.s.proxy.switch(self.app, args["slot"])
         return {}
 
@@ -326,9 +321,7 @@ class Actions:
         for container in self._in_slot(args["slot"]):
             if container.version == args["version"]:
                 self.s.engine.stop(container)
-        self.s.ledger.set_slot(
-            self.app, args["slot"], args["version"], self._slot_deployment(args["slot"]), "cold"
-        )
+        self.s.ledger.set_slot(self.app, args["slot"], args["version"], self._slot_deployment(args["slot"]), "cold")
         return {}
 
     # Inside

@@ -55,9 +55,7 @@ def _engine(services: Services) -> Check:
 def _state_dir(services: Services) -> Check:
     folder = services.state_dir
     usable = os.access(folder, os.R_OK | os.W_OK | os.X_OK)
-    return Check(
-        "state folder", usable, str(folder), "mend its owner, or use --state-dir" if not usable else ""
-    )
+    return Check("state folder", usable, str(folder), "mend its owner, or use --state-dir" if not usable else "")
 
 
 def _disk(services: Services) -> Check:
@@ -85,9 +83,7 @@ def _proxy(services: Services) -> Check:
     state = services.proxy.state()
     wanted = bool(services.ledger.proxy_apps())
     ok = state == "running" or not wanted
-    return Check(
-        "proxy", ok, state if wanted else f"{state} (no app needs it yet)", "" if ok else "deployctl recover"
-    )
+    return Check("proxy", ok, state if wanted else f"{state} (no app needs it yet)", "" if ok else "deployctl recover")
 
 
 def _app(services: Services, config: Config) -> Check:

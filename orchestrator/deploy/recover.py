@@ -48,7 +48,9 @@ def _finish_or_undo(services: Services, app: str, found: Recovered) -> None:
     fate = recovery.recover(plan, journal, services.proxy.route(app))
     config = Config.from_snapshot(deployment.config)
     actions = Actions(services, deployment, plan, config)
-    what = f"{deployment.kind} to {deployment.to_version}, interrupted at {journal[-1].name if journal else 'its start'}"
+    what = (
+        f"{deployment.kind} to {deployment.to_version}, interrupted at {journal[-1].name if journal else 'its start'}"
+    )
     if fate.direction == "finish":
         services.reporter.note(f"finishing the {what}")
         actions.reason = "interrupted after the switch, finished by recovery"

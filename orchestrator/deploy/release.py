@@ -56,9 +56,7 @@ def prepare(services: Services, config: Config, wanted: str | None, observed: Ob
     """
     app = config.app.name
     if wanted is not None and not naming.is_version(wanted):
-        raise UsageError(
-            f"{wanted!r} is no version", why="versions are v1, v2, v3 …", hint="deployctl release v2"
-        )
+        raise UsageError(f"{wanted!r} is no version", why="versions are v1, v2, v3 …", hint="deployctl release v2")
     route = route_of(config)
     refuse_conflicts(app, route, services.ledger.proxy_apps())
     services.proxy.check_listen(route)
@@ -136,16 +134,12 @@ def release(services: Services, config: Config, wanted: str | None) -> Result:
             commit=prepared.draft.git_commit,
             config=config.snapshot(),
         )
-        actions = Actions(
-            services, deployment, prepared.plan, config, draft=prepared.draft, settings=prepared.settings
-        )
+        actions = Actions(services, deployment, prepared.plan, config, draft=prepared.draft, settings=prepared.settings)
         Executor(services, actions).forward(prepared.plan.steps)
         if prepared.choice.action == "reuse":
             services.ledger.record_settings(app, prepared.choice.version, config.snapshot())
         retain(services, app, config.retention.versions)
-    return Result(
-        prepared.choice.version, before, deployment, services.clock() - started, prepared.plan.notes
-    )
+    return Result(prepared.choice.version, before, deployment, services.clock() - started, prepared.plan.notes)
 
 
 def _register(services: Services, app: str) -> None:

@@ -36,9 +36,7 @@ def status(services: Services, app: str, listen: str) -> Json:
         "problems": problems,
     }
     if live is not None and proxy["state"] == "running" and proxy["route"] != live.slot and not deployment:
-        problems.append(
-            f"the proxy sends requests to {proxy['route']}, the ledger says {live.slot}: deployctl recover"
-        )
+        problems.append(f"the proxy sends requests to {proxy['route']}, the ledger says {live.slot}: deployctl recover")
     if deployment is not None and deployment["running"]:
         body["state"] = "deploying"
     elif problems:
@@ -139,9 +137,7 @@ def _in_progress(services: Services, app: str, problems: list[str]) -> Json | No
     steps = services.ledger.steps(deployment.id)
     holder = services.locks.holder(app)
     if holder is None:
-        problems.append(
-            f"the {deployment.kind} to {deployment.to_version} was interrupted: deployctl recover"
-        )
+        problems.append(f"the {deployment.kind} to {deployment.to_version} was interrupted: deployctl recover")
     return {
         "id": deployment.id,
         "kind": deployment.kind,
@@ -249,8 +245,7 @@ def show(services: Services, app: str, name: str) -> Json:
         if name in (found.from_version, found.to_version)
     ]
     containers = [
-        {"id": c.id, "name": c.name, "slot": c.slot, "state": c.state, "address": c.address}
-        for c in observed.of(name)
+        {"id": c.id, "name": c.name, "slot": c.slot, "state": c.state, "address": c.address} for c in observed.of(name)
     ]
     return {
         **SCHEMA,

@@ -5,6 +5,7 @@ The SDK speaks to the classic builder only: a Dockerfile with `RUN --mount` or `
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections import deque
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _LAST_LINES = 20
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def image(
@@ -81,9 +83,7 @@ def _classic(
             raise _failed(tag, str(message["error"]).strip(), lines)
         found = (message.get("aux") or {}).get("ID", found)
         for line in str(message.get("stream", "")).splitlines():
-            if line.strip():
-                lines.append(line.rstrip())
-                progress(line.rstrip())
+            _tell(line, lines, progress)
     if not found:
         found = str(client.images.get(tag).id)
     return found
@@ -118,9 +118,7 @@ def _with_buildx(
             assert process.stdout is not None
             for line in process.stdout:
                 cancelled()
-                if line.strip():
-                    lines.append(line.rstrip())
-                    progress(line.rstrip())
+                _tell(line, lines, progress)
             code = process.wait()
         finally:
             if process.poll() is None:
@@ -129,6 +127,14 @@ def _with_buildx(
         if code != 0:
             raise _failed(tag, f"docker buildx ended with {code}", lines)
         return id_file.read_text().strip()
+
+
+def _tell(line: str, lines: deque[str], progress: Callable[[str], None]) -> None:
+    # Colours and cursor movements of the programs in the build would act on the user's terminal.
+    plain = _CONTROL.sub("", line).rstrip()
+    if plain:
+        lines.append(plain)
+        progress(plain)
 
 
 def _failed(tag: str, why: str, lines: Iterable[str]) -> BuildFailed:

@@ -60,6 +60,11 @@ class DockerEngine:
     def _client(self) -> DockerClient:
         return self._connect()
 
+    @property
+    def _api(self) -> Any:
+        # The stubs do not know all that the low-level API takes.
+        return self._client.api
+
     def ping(self) -> dict[str, str]:
         """The engine's version and API version."""
         with self._errors("say what it is"):
@@ -97,9 +102,7 @@ class DockerEngine:
         """
         tag = naming.image(config.app.name, version)
         with self._errors("build the image"):
-            return build.image(
-                self._client, config, tag, labels=labels, progress=progress, cancelled=cancelled
-            )
+            return build.image(self._client, config, tag, labels=labels, progress=progress, cancelled=cancelled)
 
     def image_id(self, reference: str) -> str | None:
         """The id of an image; None when the engine does not have it."""
@@ -140,7 +143,7 @@ class DockerEngine:
         import docker.errors
 
         with self._errors("list the containers"):
-            api = self._client.api
+            api = self._api
             found = []
             for row in api.containers(all=True, filters={"label": labels}):
                 try:
@@ -155,7 +158,7 @@ class DockerEngine:
 
         with self._errors("look at a container"):
             try:
-                return _container(self._client.api.inspect_container(container_id), self._names.network)
+                return _container(self._api.inspect_container(container_id), self._names.network)
             except docker.errors.NotFound:
                 return None
 
@@ -171,6 +174,8 @@ class DockerEngine:
         settings: str,
     ) -> Container:
         """Creates one replica, hardened unless the configuration says otherwise; does not start it."""
+        from docker.types import LogConfig
+
         run = config.run
         name = self._names.container(version.app, version.name, slot, index)
         binds = list(run.volumes)
@@ -178,7 +183,7 @@ class DockerEngine:
             snapshot = self._models / version.app / version.name
             binds.append(f"{snapshot}:{config.model.mount}:ro")
         with self._errors(f"create the container {name}"):
-            api = self._client.api
+            api = self._api
             host = api.create_host_config(
                 network_mode=self._names.network,
                 binds=binds,
@@ -194,10 +199,9 @@ class DockerEngine:
                 device_requests=_gpus(run.gpus),
                 # While it is being probed it must not come back by itself: an exit is a verdict.
                 restart_policy={"Name": "no"},
-                log_config={
-                    "Type": "json-file",
-                    "Config": {"max-size": str(run.log_max_size), "max-file": str(run.log_max_files)},
-                },
+                log_config=LogConfig(
+                    type="json-file", config={"max-size": str(run.log_max_size), "max-file": str(run.log_max_files)}
+                ),
             )
             created = api.create_container(
                 image=version.image_id,
@@ -225,7 +229,7 @@ class DockerEngine:
 
     def start(self, container: Container) -> None:
         with self._errors(f"start the container {container.name}"):
-            self._client.api.start(container.id)
+            self._api.start(container.id)
 
     def stop(self, container: Container) -> None:
         """Stops a container for good, within its own stop timeout.
@@ -235,7 +239,7 @@ class DockerEngine:
         import docker.errors
 
         with self._errors(f"stop the container {container.name}"):
-            api = self._client.api
+            api = self._api
             try:
                 api.update_container(container.id, restart_policy={"Name": "no"})
                 if container.state == "paused":
@@ -250,18 +254,18 @@ class DockerEngine:
 
         with self._errors(f"remove the container {container.name}"):
             try:
-                self._client.api.remove_container(container.id, force=True, v=True)
+                self._api.remove_container(container.id, force=True, v=True)
             except docker.errors.NotFound:
                 return
 
     def set_restart(self, container: Container, policy: str) -> None:
         with self._errors(f"set the restart policy of {container.name}"):
-            self._client.api.update_container(container.id, restart_policy={"Name": policy})
+            self._api.update_container(container.id, restart_policy={"Name": policy})
 
     def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
         """The last `tail` lines of a container's output, and what comes after them when `follow` is set."""
         with self._errors(f"read the log of {container.name}"):
-            api = self._client.api
+            api = self._api
             chunks: Any = api.logs(container.id, tail=tail, stream=True, follow=follow)
             rest = b""
             for chunk in chunks:
@@ -273,7 +277,7 @@ class DockerEngine:
     def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
         """Runs a program in a container, passes its output on, and returns its exit code."""
         with self._errors(f"run {command[0]} in {container.name}"):
-            api = self._client.api
+            api = self._api
             job = api.exec_create(container.id, list(command))["Id"]
             chunks: Any = api.exec_start(job, stream=True, demux=True)
             for to_out, to_err in chunks:
@@ -286,7 +290,7 @@ class DockerEngine:
     def settings_of(self, container: Container) -> str:
         """The digest of the configuration that a container was created with."""
         with self._errors("look at a container"):
-            info = self._client.api.inspect_container(container.id)
+            info = self._api.inspect_container(container.id)
         return str((info["Config"].get("Labels") or {}).get(naming.LABEL_CONFIG, ""))
 
     @contextmanager
@@ -304,9 +308,7 @@ class DockerEngine:
                 hint="is it hung? 'docker ps' tells; then run 'deployctl recover'",
             ) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise EngineError(
-                "the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE
-            ) from error
+            raise EngineError("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
 
 
 def _refusal(doing: str, error: Any) -> DeploymentFailed:

@@ -113,9 +113,7 @@ class SqliteLedger:
         with self._transaction() as db:
             block = int(db.execute("SELECT COALESCE(MAX(block), 0) + 1 FROM apps").fetchone()[0])
             if block > limit:
-                raise UsageError(
-                    f"this state folder holds {limit} apps already", hint="use another --state-dir"
-                )
+                raise UsageError(f"this state folder holds {limit} apps already", hint="use another --state-dir")
             db.execute("INSERT INTO apps (name, block) VALUES (?, ?)", (app, block))
         return block
 
@@ -176,9 +174,7 @@ class SqliteLedger:
 
     def mark_pruned(self, app: str, version: str) -> None:
         with self._transaction() as db:
-            db.execute(
-                "UPDATE versions SET pruned_at = ? WHERE app = ? AND name = ?", (self._now(), app, version)
-            )
+            db.execute("UPDATE versions SET pruned_at = ? WHERE app = ? AND name = ?", (self._now(), app, version))
 
     def settings(self, app: str, version: str) -> dict[str, Any]:
         """The configuration that a version ran with last.
@@ -186,9 +182,7 @@ class SqliteLedger:
         Raises:
             UsageError: the ledger does not know the version.
         """
-        row = self._db.execute(
-            "SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)
-        ).fetchone()
+        row = self._db.execute("SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
         if row is None:
             raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
         found: dict[str, Any] = json.loads(row[0])
@@ -235,9 +229,7 @@ class SqliteLedger:
 
     # Deployments and their journal
 
-    def begin(
-        self, plan: Plan, *, actor: str, command: str, commit: str | None, config: dict[str, Any]
-    ) -> Deployment:
+    def begin(self, plan: Plan, *, actor: str, command: str, commit: str | None, config: dict[str, Any]) -> Deployment:
         """Opens a deployment: nothing in the world has changed yet, and this record comes first."""
         with self._transaction() as db:
             cursor = db.execute(
@@ -274,11 +266,12 @@ class SqliteLedger:
 
     def plan_of(self, deployment: int) -> Plan:
         row = self._db.execute(
-            "SELECT kind, app, from_version, to_version, from_slot, to_slot, mode, plan FROM deployments"
-            " WHERE id = ?",
+            "SELECT kind, app, from_version, to_version, from_slot, to_slot, mode, plan FROM deployments WHERE id = ?",
             (deployment,),
         ).fetchone()
-        return Plan(*row[:7], steps=tuple(Step(name, args) for name, args in json.loads(row[7])))
+        kind, app, from_version, to_version, from_slot, to_slot, mode, steps = row
+        planned = tuple(Step(name, args) for name, args in json.loads(steps))
+        return Plan(kind, app, from_version, to_version, from_slot, to_slot, mode, planned)
 
     def open_deployment(self, app: str) -> Deployment | None:
         row = self._db.execute(
@@ -323,8 +316,10 @@ class SqliteLedger:
             (deployment,),
         )
         return [
-            StepRecord(*row[:4], json.loads(row[4]), bool(row[5]), *row[6:9], json.loads(row[9]))
-            for row in rows
+            StepRecord(
+                id_, owner, seq, name, json.loads(args), bool(undo), state, started, finished, json.loads(detail)
+            )
+            for id_, owner, seq, name, args, undo, state, started, finished, detail in rows
         ]
 
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
@@ -336,12 +331,19 @@ class SqliteLedger:
 
 
 def _version(row: Any) -> Version:
-    dirty = None if row[9] is None else bool(row[9])
-    return Version(*row[:9], dirty, *row[10:13], snapshot=json.loads(row[13]))
+    columns = dict(zip(_columns(_VERSION), row, strict=True))
+    dirty = columns["git_dirty"]
+    columns.update(git_dirty=None if dirty is None else bool(dirty), snapshot=json.loads(columns["snapshot"]))
+    return Version(**columns)
 
 
 def _deployment(row: Any) -> Deployment:
-    return Deployment(*row[:15], config=json.loads(row[15]))
+    columns = dict(zip(_columns(_DEPLOYMENT), row, strict=True))
+    return Deployment(**{**columns, "config": json.loads(columns["config"])})
+
+
+def _columns(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]
 
 
 def _proxy_app(name: str, data: dict[str, Any]) -> ProxyApp:

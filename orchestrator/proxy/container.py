@@ -108,7 +108,7 @@ class ProxyContainer:
             image,
             name=self._names.proxy,
             network_mode="host",
-            user=f"{os.stat(self._folder).st_uid}:{os.stat(self._folder).st_gid}",
+            user=_owner(self._folder),
             restart_policy={"Name": "always"},
             labels={LABEL_ROLE: "proxy", LABEL_STATE: self._names.state_id},
             volumes={str(self._folder): {"bind": FOLDER, "mode": "rw"}},
@@ -116,8 +116,7 @@ class ProxyContainer:
             # Only for listening below port 1024.
             cap_add=["NET_BIND_SERVICE"],
             security_opt=["no-new-privileges"],
-            log_config={"type": "json-file", "config": {"max-size": "10m", "max-file": "3"}},
-            ulimits=[_nofile()],
+            log_config=_log_rotation(),
         )
 
     def _image(self, progress: Callable[[str], None]) -> str:
@@ -178,10 +177,10 @@ class ProxyContainer:
             ) from error
 
 
-def _nofile() -> Any:
-    from docker.types import Ulimit
+def _log_rotation() -> Any:
+    from docker.types import LogConfig
 
-    return Ulimit(name="nofile", soft=65536, hard=65536)
+    return LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"})
 
 
 def _context(dockerfile: str) -> Any:
@@ -196,3 +195,8 @@ def _context(dockerfile: str) -> Any:
         tar.addfile(entry, io.BytesIO(data))
     archive.seek(0)
     return archive
+
+
+def _owner(folder: Path) -> str:
+    status = folder.stat()
+    return f"{status.st_uid}:{status.st_gid}"

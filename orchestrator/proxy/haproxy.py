@@ -48,12 +48,15 @@ class HAProxy:
     def state(self) -> str:
         return self._container.state()
 
-    def up(self, progress: Callable[[str], None]) -> None:
-        """Makes the proxy run and answer, with what stands on disk, or with nothing at first."""
+    def up(self, apps: Sequence[ProxyApp], progress: Callable[[str], None]) -> None:
+        """Makes the proxy run and answer. One that runs is left alone; one that does not starts with `apps`."""
         self._prepare_folder()
         if self._answers():
             return
         progress("starting the proxy")
+        text, _ = render.configuration(shipped("haproxy.cfg"), apps, _threads())
+        self._write("versions.map", render.versions_map(apps))
+        self._write("haproxy.cfg", text)
         self._container.start(progress)
         self._await(self._answers, "start", _START_LIMIT)
 
@@ -69,9 +72,7 @@ class HAProxy:
         """
         wrong = self._container.check("haproxy.cfg")
         if wrong:
-            raise ProxyError(
-                "the proxy's configuration on disk is wrong", why=wrong, hint="deployctl recover"
-            )
+            raise ProxyError("the proxy's configuration on disk is wrong", why=wrong, hint="deployctl recover")
         self._reload(self._digest_on_disk())
 
     # The configuration
@@ -84,7 +85,7 @@ class HAProxy:
         Raises:
             ProxyError: HAProxy refuses the configuration; the old one stays, on disk and running.
         """
-        self.up(progress)
+        self.up(apps, progress)
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
         self._write("versions.map", render.versions_map(apps))
         target = self._folder / "haproxy.cfg"
@@ -97,9 +98,7 @@ class HAProxy:
         try:
             wrong = self._container.check(_NEW)
             if wrong:
-                raise ProxyError(
-                    "the proxy refuses its new configuration", why=wrong, hint="this is a bug of ours"
-                )
+                raise ProxyError("the proxy refuses its new configuration", why=wrong, hint="this is a bug of ours")
             self._write("haproxy.cfg", text)
             try:
                 self._reload(digest)
@@ -206,9 +205,7 @@ class HAProxy:
 
         self._runtime.each_server(app, slot, act)
 
-    def wait_up(
-        self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]
-    ) -> None:
+    def wait_up(self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]) -> None:
         """Waits until the proxy's own checks have found `count` servers of the slot up. Seconds.
 
         Raises:
@@ -267,17 +264,15 @@ class HAProxy:
             self._write("routes.map", render.routes_map(wanted))
             mended.append("routes.map restored from the ledger")
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        damaged = self._config_on_disk() != text
-        if damaged or not self._answers():
-            if damaged:
-                self._write("versions.map", render.versions_map(apps))
-                self._write("haproxy.cfg", text)
-                mended.append("haproxy.cfg restored from the ledger")
-            if not self._answers():
-                if self._container.state() == "running":
-                    self._container.restart()
-                self.up(progress)
-                mended.append("the proxy started")
+        if self._config_on_disk() != text:
+            self._write("versions.map", render.versions_map(apps))
+            self._write("haproxy.cfg", text)
+            mended.append("haproxy.cfg restored from the ledger")
+        if not self._answers():
+            if self._container.state() == "running":
+                self._container.restart()
+            self.up(apps, progress)
+            mended.append("the proxy started")
         if self._runtime.config() != digest:
             self._reload(digest)
             self._hurry_parked(apps)
@@ -296,9 +291,6 @@ class HAProxy:
         for name in ("routes.map", "versions.map"):
             if not (self._folder / name).exists():
                 self._write(name, "")
-        if not (self._folder / "haproxy.cfg").exists():
-            text, _ = render.configuration(shipped("haproxy.cfg"), (), _threads())
-            self._write("haproxy.cfg", text)
 
     def _write(self, name: str, text: str) -> None:
         try:
@@ -316,9 +308,7 @@ class HAProxy:
 
     def _digest_on_disk(self) -> str:
         lines = (line.split() for line in self._config_on_disk().splitlines())
-        return next(
-            (row[2] for row in lines if row[:2] == ["setenv", "DEPLOYCTL_CONFIG"]), render.UNSET_CONFIG
-        )
+        return next((row[2] for row in lines if row[:2] == ["setenv", "DEPLOYCTL_CONFIG"]), render.UNSET_CONFIG)
 
     def _routes(self) -> dict[str, Slot]:
         found = self._routes_or_none()
@@ -384,9 +374,7 @@ class HAProxy:
             for slot in SLOTS:
                 for server in self._runtime.servers(app.name, slot, current).values():
                     if server.parked and server.name.startswith("s"):
-                        self._runtime.tell(
-                            current, f"set server {backend(app.name, slot)}/{server.name} health down"
-                        )
+                        self._runtime.tell(current, f"set server {backend(app.name, slot)}/{server.name} health down")
 
     def _await(self, done: Callable[[], bool], doing: str, limit: float) -> None:
         end = self._clock() + limit

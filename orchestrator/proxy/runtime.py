@@ -61,9 +61,7 @@ class Runtime:
         try:
             folder = os.open(self._folder / "run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise ProxyError(
-                "the proxy does not answer", why=str(error), hint="deployctl proxy up"
-            ) from error
+            raise ProxyError("the proxy does not answer", why=str(error), hint="deployctl proxy up") from error
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(self._timeout)
@@ -158,9 +156,7 @@ class Runtime:
     def sessions(self, app: str, slot: Slot) -> int:
         """Requests, streams and WebSockets that are open on a slot, in all workers."""
         return sum(
-            server.sessions
-            for worker in self.workers()
-            for server in self._servers_or_none(app, slot, worker).values()
+            server.sessions for worker in self.workers() for server in self._servers_or_none(app, slot, worker).values()
         )
 
     def _servers_or_none(self, app: str, slot: Slot, worker: str) -> dict[str, Server]:

@@ -208,9 +208,7 @@ def test_not_sizes(written: str) -> None:
 
 def test_memory_has_a_floor() -> None:
     assert ok('[run]\nmemory = "6m"').run.memory == 6 * 1024**2
-    assert (
-        finding('[run]\nmemory = "5m"').message == "must be at least 6m (Docker refuses less), got text '5m'"
-    )
+    assert finding('[run]\nmemory = "5m"').message == "must be at least 6m (Docker refuses less), got text '5m'"
 
 
 @pytest.mark.parametrize(
@@ -253,19 +251,14 @@ def test_listen(written: str, listen: str) -> None:
             ("path_prefix", text)
             for text in ["a", "/a b", "/a\\n", "/a\\\\b", "/%61", "//", "/a//b", "/..", "/é", "/#"]
         ],
-        *[
-            ("host", text)
-            for text in ["", "a b", "a_b", "*", "*.", "a.*.b", "-a", "a:80", "müller.de", "a\\n"]
-        ],
+        *[("host", text) for text in ["", "a b", "a_b", "*", "*.", "a.*.b", "-a", "a:80", "müller.de", "a\\n"]],
     ],
 )
 def test_nothing_reaches_haproxy_that_it_could_read_as_syntax(key: str, written: str) -> None:
     assert finding(f'[proxy]\n{key} = "{written}"').path in (f"proxy.{key}", f"proxy.{key}[0]")
 
 
-@pytest.mark.parametrize(
-    "written", ["", "a", "/a b", "/a\\n", '/\\"', "/'", "/\\\\", "/#", "/$x", "/{a}", "/é"]
-)
+@pytest.mark.parametrize("written", ["", "a", "/a b", "/a\\n", '/\\"', "/'", "/\\\\", "/#", "/$x", "/{a}", "/é"])
 def test_health_path_characters(written: str) -> None:
     assert finding(f'[health]\npath = "{written}"').path == "health.path"
 

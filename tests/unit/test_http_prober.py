@@ -119,9 +119,7 @@ def probe(server: Server | int, **fields: object) -> Reply:
     return HttpProber().probe("127.0.0.1", spec(server, **fields))
 
 
-def wait(
-    server: Server | int, alive: Callable[[Target], str | None] = lambda _: None, **fields: object
-) -> None:
+def wait(server: Server | int, alive: Callable[[Target], str | None] = lambda _: None, **fields: object) -> None:
     HttpProber().wait_ready([Target("m-1", "127.0.0.1")], spec(server, **fields), alive=alive)
 
 
@@ -361,9 +359,7 @@ def test_a_server_that_starts_to_listen_is_noticed_at_once(serve: Serve) -> None
     assert 0.6 < watch.seconds < 1.0
 
 
-@pytest.mark.parametrize(
-    ("script", "timeout"), [(hang, 0.2), (hang, 60.0), (drip_header, 60.0), (drip_body, 60.0)]
-)
+@pytest.mark.parametrize(("script", "timeout"), [(hang, 0.2), (hang, 60.0), (drip_header, 60.0), (drip_body, 60.0)])
 def test_the_deadline_holds_whatever_the_server_does(serve: Serve, script: Script, timeout: float) -> None:
     server = serve(script)
     with (
@@ -477,9 +473,7 @@ def test_all_targets_are_waited_for_together(serve: Serve) -> None:
     server = serve(slow)
     targets = [Target(f"m-{n}", "127.0.0.1") for n in range(4)]
     with Stopwatch() as watch:
-        HttpProber().wait_ready(
-            targets, spec(server, successes=1), alive=lambda target: seen.append(target.name)
-        )
+        HttpProber().wait_ready(targets, spec(server, successes=1), alive=lambda target: seen.append(target.name))
     assert watch.seconds < 0.9
     assert set(seen) == {"m-0", "m-1", "m-2", "m-3"}
 
@@ -492,9 +486,7 @@ def test_one_failed_target_ends_the_wait_for_all(serve: Serve) -> None:
     server = serve(always(answer(503)))
     targets = [Target("m-1", "127.0.0.1"), Target("m-2", "127.0.0.1")]
     with Stopwatch() as watch, pytest.raises(ProbeFailed, match="m-2 did not become ready: exited"):
-        HttpProber().wait_ready(
-            targets, spec(server), alive=lambda target: "exited" if target.name == "m-2" else None
-        )
+        HttpProber().wait_ready(targets, spec(server), alive=lambda target: "exited" if target.name == "m-2" else None)
     assert watch.seconds < 0.8
     time.sleep(0.1)
     connections = server.connections
@@ -514,9 +506,7 @@ def test_an_interruption_is_noticed_while_a_probe_hangs(serve: Serve) -> None:
 
     server = serve(hang)
     with Stopwatch() as watch, pytest.raises(Interrupted):
-        HttpProber().wait_ready(
-            [Target("m-1", "127.0.0.1")], spec(server), alive=lambda _: None, cancelled=cancelled
-        )
+        HttpProber().wait_ready([Target("m-1", "127.0.0.1")], spec(server), alive=lambda _: None, cancelled=cancelled)
     assert watch.seconds < 0.6
     assert max(b - a for a, b in pairwise(calls)) < 0.2
 
@@ -542,9 +532,7 @@ def test_an_injected_sleep_and_clock_make_the_wait_instant() -> None:
 
     prober = HttpProber(sleep=sleep, clock=lambda: now[0])
     with Stopwatch() as watch, pytest.raises(ProbeFailed, match="within 20 s"):
-        prober.wait_ready(
-            [Target("m-1", "127.0.0.1")], spec(free_port(), deadline=20.0), alive=lambda _: None
-        )
+        prober.wait_ready([Target("m-1", "127.0.0.1")], spec(free_port(), deadline=20.0), alive=lambda _: None)
     assert now[0] >= 20.0
     assert watch.seconds < 5.0
 

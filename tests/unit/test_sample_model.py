@@ -45,9 +45,7 @@ class Running:
         return self.process.wait(timeout=10)
 
 
-def send(
-    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None
-) -> tuple[int, Any]:
+def send(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
     connection.request(method, path, body)
     response = connection.getresponse()
     return response.status, json.loads(response.read())
@@ -152,9 +150,7 @@ def test_v3_starts_says_why_it_cannot_serve_and_stays_unhealthy() -> None:
         (json.dumps({"layers": [{"weights": [BLANK] * 10, "bias": [float("nan")] * 10}]}), "finite"),
     ],
 )
-def test_weights_that_cannot_be_used_are_a_reason_not_a_crash(
-    tmp_path: Path, weights: str | None, reason: str
-) -> None:
+def test_weights_that_cannot_be_used_are_a_reason_not_a_crash(tmp_path: Path, weights: str | None, reason: str) -> None:
     if weights is not None:
         (tmp_path / "weights.json").write_text(weights)
     with serving(tmp_path) as running:

@@ -52,9 +52,7 @@ def test_hopeless_settles_it() -> None:
     ("reply", "interval", "pause"),
     [(REFUSED, 0.5, 0.05), (REFUSED, 0.01, 0.01), (LOADING, 0.5, 0.5), (GOOD, 0.2, 0.2)],
 )
-def test_only_a_refused_connection_is_asked_again_at_once(
-    reply: Reply, interval: float, pause: float
-) -> None:
+def test_only_a_refused_connection_is_asked_again_at_once(reply: Reply, interval: float, pause: float) -> None:
     assert tally(reply, spec=replace(SPEC, interval=interval)).pause == pause
 
 
@@ -62,10 +60,7 @@ def test_in_words() -> None:
     assert str(Tally(SPEC)) == "no probe was answered"
     assert str(tally(REFUSED)) == "1 probe, last: connection refused"
     assert str(tally(*[LOADING] * 12)) == "12 probes, last: HTTP 503 'loading'"
-    assert (
-        str(tally(GOOD, GOOD, LOADING))
-        == "3 probes, last: HTTP 503 'loading'; 2 good answers in a row of 3 needed"
-    )
+    assert str(tally(GOOD, GOOD, LOADING)) == "3 probes, last: HTTP 503 'loading'; 2 good answers in a row of 3 needed"
     assert str(tally(GOOD, LOADING)).endswith("; 1 good answer in a row of 3 needed")
 
 
@@ -74,9 +69,7 @@ def test_a_ready_tally_does_not_complain() -> None:
 
 
 def test_progress_names_the_target_and_the_last_answer() -> None:
-    assert (
-        verdict.progress_line("m-1", tally(REFUSED), 12.3) == "m-1: not ready after 12 s: connection refused"
-    )
+    assert verdict.progress_line("m-1", tally(REFUSED), 12.3) == "m-1: not ready after 12 s: connection refused"
     assert verdict.progress_line("m-1", Tally(SPEC), 1.0) == "m-1: not ready after 1 s: no answer yet"
 
 
