@@ -1,0 +1,39 @@
+"""Fixtures of the tests that need a real engine. Each test has a state folder of its own and leaves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine import harness
+from tests.engine.harness import App
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_is_there() -> Iterator[None]:
+    """The engine must be there: a test that is skipped proves nothing."""
+    harness.engine().ping()
+    yield
+    harness.close_engine()
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
+    """Makes apps; those with the same `state` share a state folder and its proxy."""
+    made: list[App] = []
+
+    def make(name: str = "mymodel", *, state: str = "state", port: int | None = None) -> App:
+        app = App(tmp_path / f"{state}-{name}", tmp_path / state, name=name, port=port)
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        app.clean()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., App]) -> App:
+    return make_app()

@@ -1,0 +1,263 @@
+"""A real app on the real engine, in a state folder of its own, and clients that keep asking it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from orchestrator.core.naming import LABEL_STATE, Names
+
+HERE = Path(__file__).parent
+# The same words as the sample model's, so that the builder's cache serves both.
+PYTHON_LAYER = next(
+    text.strip()
+    for text in (HERE.parents[1] / "compose/sample-model/Dockerfile").read_text().replace("\\\n", "\\\n").split("\n\n")
+    if "apt-get" in text
+)
+PYTHON_LAYER = PYTHON_LAYER[PYTHON_LAYER.index("RUN") :]
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class App:
+    """A folder with a deploy.toml, a Dockerfile and a scripted server; commands run as a user would run them."""
+
+    def __init__(self, folder: Path, state_dir: Path, *, name: str = "mymodel", port: int | None = None) -> None:
+        self.folder, self.state_dir, self.name = folder, state_dir, name
+        self.port = port or free_port()
+        self.names = Names.of(str(state_dir.resolve()))
+        self.config: dict[str, dict[str, Any]] = {
+            "app": {"name": name, "port": 8080},
+            "run": {"stop_timeout": "1s"},
+            "health": {"path": "/healthz", "interval": "50ms", "timeout": "2s", "successes": 2, "deadline": "20s"},
+            "proxy": {"listen": f"127.0.0.1:{self.port}", "drain": "15s"},
+            "rollout": {"keep_warm": "10m"},
+            "retention": {"versions": 5},
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "Dockerfile").write_text(
+            "ARG BASE=deployctl-base:bookworm\nFROM ${BASE}\n"
+            + PYTHON_LAYER
+            + '\nCOPY server.py mode version /app/\nCMD ["python3", "-u", "/app/server.py"]\n'
+        )
+        shutil.copy(HERE / "model" / "server.py", folder / "server.py")
+        self.write("v1")
+
+    def write(self, version: str, mode: str = "ok") -> None:
+        """Puts a version's source into the folder."""
+        (self.folder / "version").write_text(version)
+        (self.folder / "mode").write_text(mode)
+        self.write_config()
+
+    def write_config(self) -> None:
+        lines = []
+        for section, values in self.config.items():
+            lines.append(f"[{section}]")
+            lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
+        (self.folder / "deploy.toml").write_text("\n".join(lines) + "\n")
+
+    def command(self, *arguments: str, crash: str | None = None) -> list[str]:
+        """The command line; `crash` is 'when:step' and kills the program there with SIGKILL."""
+        program = ["-m", "orchestrator.cli.main"] if crash is None else ["-m", "tests.engine.crash", crash]
+        return [sys.executable, *program, "--state-dir", str(self.state_dir), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("DEPLOYCTL_")}
+        return {**kept, "PYTHONPATH": str(HERE.parents[1]), "DEPLOYCTL_DEBUG": "1"}
+
+    def start(self, *arguments: str, crash: str | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*arguments, crash=crash),
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, *arguments: str, code: int | None = 0, crash: str | None = None, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end and holds it to an exit code (None: any)."""
+        done = subprocess.run(
+            self.command(*arguments, crash=crash),
+            cwd=self.folder,
+            env={**self.environment(), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        if code is not None:
+            assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str, code: int | None = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run(*arguments, "--json", code=code).stdout)
+        return found
+
+    def release(self, version: str, mode: str = "ok", *, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Writes a version's source and releases it."""
+        self.write(version, mode)
+        return self.run("release", version, code=code)
+
+    def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
+        """One request through the proxy: status, headers in lower case, body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers=headers or {})
+            reply = connection.getresponse()
+            return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read().decode()
+        finally:
+            connection.close()
+
+    def serving(self) -> str | None:
+        """The version that answers now, as its own server says."""
+        status, _, body = self.get()
+        return body.split()[0] if status == 200 else None
+
+    def containers(self) -> dict[str, str]:
+        """Our containers by name, each with its state; the proxy counts not."""
+        return {c.name: c.status for c in self._containers() if "deployctl.app" in c.labels}
+
+    def _containers(self) -> list[Any]:
+        return engine().containers.list(all=True, filters={"label": f"{LABEL_STATE}={self.names.state_id}"})
+
+    def left_over(self) -> list[str]:
+        """Everything of this state folder on the engine, and temporary files in the folder."""
+        found = [container.name for container in self._containers()]
+        found += [n.name for n in engine().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"})]
+        found += [str(path) for path in self.state_dir.rglob("*.tmp")]
+        return found + [str(path) for path in self.state_dir.rglob("*.new")]
+
+    def clean(self) -> None:
+        """Takes everything away that this state folder has on the engine."""
+        for container in self._containers():
+            container.remove(force=True, v=True)
+        for network in engine().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
+            network.remove()
+        for image in engine().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
+            for tag in image.tags:
+                engine().images.remove(tag, force=True)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)
+
+
+_ENGINE: list[Any] = []
+
+
+def engine() -> Any:
+    """The engine's client, one for all tests."""
+    if not _ENGINE:
+        _ENGINE.append(docker.from_env())
+    return _ENGINE[0]
+
+
+def close_engine() -> None:
+    while _ENGINE:
+        _ENGINE.pop().close()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One request of a client: when (monotonic seconds), what came back. `error` is empty when it was answered."""
+
+    client: int
+    started: float
+    ended: float
+    status: int
+    header: str
+    version: str
+    error: str
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error) or self.status != 200
+
+
+class Load:
+    """Clients that POST on keep-alive connections, one request after another, without retries.
+
+    Used as a context manager; `replies` holds every request that was made, in order of its end.
+    """
+
+    def __init__(self, port: int, clients: int = 8, *, path: str = "/predict", host: str = "127.0.0.1") -> None:
+        self.port, self.path, self.host = port, path, host
+        self.replies: list[Reply] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(clients)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+        self.replies.sort(key=lambda reply: reply.ended)
+
+    def _client(self, number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        body = b'{"pixels": [0]}'
+        while not self._stop.is_set():
+            started = time.monotonic()
+            status, header, version, error = 0, "", "", ""
+            try:
+                connection.request("POST", self.path, body, {"Host": self.host})
+                answer = connection.getresponse()
+                text = answer.read().decode()
+                status, header = answer.status, answer.getheader("X-Model-Version") or ""
+                version = text.split()[0] if text else ""
+                if answer.getheader("Connection") == "close":
+                    connection.close()
+            except (OSError, http.client.HTTPException) as problem:
+                error = repr(problem)
+                connection.close()
+            self.replies.append(Reply(number, started, time.monotonic(), status, header, version, error))
+            # 64 clients at full speed would only measure how busy two cores can be.
+            time.sleep(0.005)
+        connection.close()
+
+    def failures(self) -> list[Reply]:
+        return [reply for reply in self.replies if reply.failed]
+
+    def order(self) -> list[str]:
+        """The versions in the order in which they began to answer, without repetitions in a row.
+
+        Requests that overlap a switch may be answered by either side; only requests that began after a version
+        was first seen to have answered everywhere count, so the order is judged by each client on its own.
+        """
+        orders = set()
+        for client in {reply.client for reply in self.replies}:
+            seen: list[str] = []
+            for reply in self.replies:
+                if reply.client == client and (not seen or seen[-1] != reply.version):
+                    seen.append(reply.version)
+            orders.add(tuple(seen))
+        assert len(orders) == 1, f"clients saw different orders: {orders}"
+        return list(orders.pop())
