@@ -15,7 +15,7 @@ from orchestrator.errors import UsageError
 def digest(config: Config) -> str:
     """`sha256:…` over every file's path, kind, executable bit and content, and the build's arguments.
 
-    `.dockerignore` applies. Times and owners do not count: a fresh checkout of the same commit is the same.
+    `.dockerignore` applies, and deploy.toml itself does not count. Times and owners do not count: a fresh checkout of the same commit is the same.
 
     Raises:
         UsageError: a file cannot be read.
@@ -30,7 +30,11 @@ def digest(config: Config) -> str:
         *(f"{k}={v}" for k, v in sorted(build.args.items())),
     )
     try:
+        own = config.base / Path(config.source).name
         for name in _context_files(config):
+            # What is configured here and matters to the image is counted above; a longer keep_warm makes no version.
+            if config.context_dir / name == own:
+                continue
             _add(total, "context", name, *_facts(config.context_dir / name))
         if config.model_dir is not None:
             for path in sorted(config.model_dir.rglob("*")):

@@ -279,7 +279,7 @@ def test_a_busy_model_that_misses_its_checks_gets_its_requests_all_the_same(app:
     app.config["health"]["timeout"] = "300ms"
     app.release("v1", "single")
     replies: list[int] = []
-    threads = [threading.Thread(target=lambda: replies.append(app.get("/slow?seconds=4")[0])) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: replies.append(app.get("/slow?seconds=3")[0])) for _ in range(3)]
     for thread in threads:
         thread.start()
         time.sleep(1)
