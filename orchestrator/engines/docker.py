@@ -137,9 +137,11 @@ class DockerEngine:
 
     def containers(self, app: str | None = None) -> tuple[Container, ...]:
         """The containers of this state folder's apps (of one app), in order of their names."""
-        labels = [f"{naming.LABEL_STATE}={self._names.state_id}", naming.LABEL_APP]
+        # The deployment's label is what tells ours from a container that somebody made from our image: a
+        # container inherits its image's labels.
+        labels = [f"{naming.LABEL_STATE}={self._names.state_id}", naming.LABEL_DEPLOYMENT]
         if app is not None:
-            labels[1] += f"={app}"
+            labels.append(f"{naming.LABEL_APP}={app}")
         import docker.errors
 
         with self._errors("list the containers"):

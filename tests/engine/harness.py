@@ -137,7 +137,7 @@ class App:
 
     def containers(self) -> dict[str, str]:
         """Our containers by name, each with its state; the proxy counts not."""
-        return {c.name: c.status for c in self._containers() if "deployctl.app" in c.labels}
+        return {c.name: c.status for c in self._containers() if "deployctl.deployment" in c.labels}
 
     def _containers(self) -> list[Any]:
         return engine().containers.list(all=True, filters={"label": f"{LABEL_STATE}={self.names.state_id}"})
