@@ -235,12 +235,12 @@ def throughput(app: App, seconds: int, rounds: int) -> list[Row]:
         return [("throughput", "wrk or haproxy is not installed", "-", "-")]
     status = app.json("status")
     box = engine().containers.get(status["live"]["containers"][0]["id"])
-    folder, port, backend = Path(tempfile.mkdtemp(prefix="deployctl-haproxy-")), free_port(), free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="deployctl-haproxy-")), free_port()
     address = box.attrs["NetworkSettings"]["Networks"][app.names.network]["IPAddress"]
-    del backend
     (folder / "post.lua").write_text('wrk.method = "POST"\nwrk.body = "{}"\n')
     (folder / "plain.cfg").write_text(
-        "global\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 3s\n  timeout client 60s\n  timeout server 60s\n"
+        "global\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 3s\n  timeout client 60s\n"
+        "  timeout server 60s\n"
         f"frontend f\n  bind 127.0.0.1:{port}\n  default_backend b\nbackend b\n  server s {address}:8080\n"
     )
     plain = subprocess.Popen(

@@ -454,7 +454,7 @@ def where_next(stage: Stage | None) -> None:
     pixels = (
         '$(python3 -c \'import json; print(json.dumps({"pixels": json.load(open("heldout.json"))["images"][0]}))\')'
     )
-    say(f'  curl -i 127.0.0.1:{stage.port}/predict -d "{pixels}"')
+    say(f'  curl -si 127.0.0.1:{stage.port}/predict -d "{pixels}"')
     say("  deployctl release v2            make v2 live again")
     say("And remove it:")
     say(f"  scripts/demo --clean {stage.folder}")
@@ -539,6 +539,7 @@ def main() -> int:
         else:
             say(f"\nEverything went as promised, in {time.monotonic() - began:.0f} s.")
         keep[0] = options.keep
+        stage.configure("v2")  # as where_next() says
     where_next(stage if options.keep else None)
     return 1 if broken else 0
 

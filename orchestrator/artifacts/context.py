@@ -15,7 +15,8 @@ from orchestrator.errors import UsageError
 def digest(config: Config) -> str:
     """`sha256:…` over every file's path, kind, executable bit and content, and the build's arguments.
 
-    `.dockerignore` applies, and deploy.toml itself does not count. Times and owners do not count: a fresh checkout of the same commit is the same.
+    `.dockerignore` applies, and deploy.toml itself does not count. Times and owners do not count either: a fresh
+    checkout of the same commit is the same.
 
     Raises:
         UsageError: a file cannot be read.

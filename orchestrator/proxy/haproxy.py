@@ -105,7 +105,6 @@ class HAProxy:
             except ProxyError:
                 self._write("haproxy.cfg", old)
                 raise
-            self._hurry_parked(apps)
         finally:
             (self._folder / _NEW).unlink(missing_ok=True)
         return True
@@ -174,34 +173,28 @@ class HAProxy:
     # Slots
 
     def activate(self, app: str, slot: Slot, spec: Backend) -> None:
-        """Takes a slot's servers out of maintenance; each must pass a check before it counts as up."""
+        """Points a slot's servers at its containers; each must pass a check before it counts as up."""
         self._runtime.set_entry(render.VERSIONS, backend(app, slot), spec.version)
-        wanted = {f"{kind}{index + 1}" for kind in "sb" for index in range(len(spec.addresses))}
-        current = self._runtime.workers()[0]
 
         def act(worker: str, name: str, server: Server) -> None:
-            if server.name not in wanted or not server.parked:
-                return
-            address = spec.addresses[int(server.name[1:]) - 1]
-            self._runtime.tell(worker, f"set server {name} addr {address} port {spec.probe.port}")
-            self._runtime.tell(worker, f"set server {name} state ready")
-            # HAProxy takes a server for up when it leaves maintenance: a check shall say so. Old workers
-            # check nothing any more and must go on believing it.
-            if worker == current and server.name.startswith("s"):
-                self._runtime.tell(worker, f"set server {name} health down")
+            index = int(server.name[1:]) - 1
+            if index < len(spec.addresses):
+                self._runtime.tell(worker, f"set server {name} addr {spec.addresses[index]} port {spec.probe.port}")
+                if server.parked:
+                    self._runtime.tell(worker, f"set server {name} state ready")
 
         self._runtime.each_server(app, slot, act)
 
     def park(self, app: str, slot: Slot) -> None:
-        """Puts a slot's servers into maintenance: no checks, no requests."""
+        """Points a slot's servers nowhere: no container gets a check or a request by them."""
 
         def act(worker: str, name: str, server: Server) -> None:
-            if not server.parked:
-                # Down first: a server that is down is looked at ten times a second, also by the timer that
-                # keeps running in maintenance, so the next activation is noticed at once.
-                if server.name.startswith("s"):
-                    self._runtime.tell(worker, f"set server {name} health down")
+            if server.name.startswith("b"):
                 self._runtime.tell(worker, f"set server {name} state maint")
+            self._runtime.tell(worker, f"set server {name} addr {render.PARKED_ADDRESS} port {render.PARKED_PORT}")
+            if server.name.startswith("s"):
+                # What its last check said was about another address.
+                self._runtime.tell(worker, f"set server {name} health down")
 
         self._runtime.each_server(app, slot, act)
 
@@ -275,7 +268,6 @@ class HAProxy:
             mended.append("the proxy started")
         if self._runtime.config() != digest:
             self._reload(digest)
-            self._hurry_parked(apps)
             mended.append("the proxy's configuration loaded anew")
         running = self._runtime.entries(render.ROUTES)
         for name, slot in wanted.items():
@@ -365,16 +357,6 @@ class HAProxy:
                 hint="is one of its listen addresses in use by another process?",
                 details=str(error),
             ) from error
-
-    def _hurry_parked(self, apps: Sequence[ProxyApp]) -> None:
-        # A worker looks at a parked server's timer as seldom as at a healthy one's; at one that is down ten
-        # times a second. So the first activation after a reload is noticed at once as well.
-        current = self._runtime.workers()[0]
-        for app in apps:
-            for slot in SLOTS:
-                for server in self._runtime.servers(app.name, slot, current).values():
-                    if server.parked and server.name.startswith("s"):
-                        self._runtime.tell(current, f"set server {backend(app.name, slot)}/{server.name} health down")
 
     def _await(self, done: Callable[[], bool], doing: str, limit: float) -> None:
         end = self._clock() + limit

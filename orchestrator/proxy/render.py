@@ -12,13 +12,18 @@ import re
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.health import ProbeSpec
-from orchestrator.core.model import SLOTS, Backend, ProxyApp, Slot
+from orchestrator.core.model import SLOTS, ProxyApp, Slot
 from orchestrator.core.naming import backend
 
 FOLDER = "/etc/deployctl"
 ROUTES = f"{FOLDER}/routes.map"
 VERSIONS = f"{FOLDER}/versions.map"
 UNSET_CONFIG = "none"
+# Where the servers of a slot that is not in use point: no address of a container, and nobody listens there.
+# Their checks are refused at once and go on quickly, so a slot that comes into use is noticed at once; servers in
+# maintenance are looked at once a second only.
+PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
+PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
 _WORD = re.compile(r"[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
 _EXPECTATION = re.compile(r"[A-Za-z0-9_ :\\s*\"|()\[\].,-]+")
 
@@ -26,8 +31,8 @@ _EXPECTATION = re.compile(r"[A-Za-z0-9_ :\\s*\"|()\[\].,-]+")
 def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tuple[str, str]:
     """The configuration for `apps`, and the digest of its structure.
 
-    The structure is everything but which slots are active: that changes at run time without a reload,
-    and stands in the file for the next start only.
+    The structure is everything but which slots are active and where their servers are: that changes at run
+    time without a reload, and stands in the file for the next start only.
     """
     structure = _render(template, apps, threads, with_state=False)
     digest = hashlib.sha256(structure.encode()).hexdigest()[:12]
@@ -141,19 +146,11 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
     lines.append("  option allbackups")
     own = app.slots.get(slot)
     for index in range(servers(app)):
-        address, state = _server(app, slot, own, index)
-        target = f"{address}:{probe.port}"
-        suffix = f" {state}" if state and with_state else ""
-        lines.append(f"  server s{index + 1} {target} check inter {_interval(probe)}{suffix}")
-        lines.append(f"  server b{index + 1} {target} backup{suffix}")
+        active = with_state and own is not None and own.active and index < len(own.addresses)
+        target = f"{_word(own.addresses[index])}:{probe.port}" if own is not None and active else PARKED
+        lines.append(f"  server s{index + 1} {target} check inter {_interval(probe)}")
+        lines.append(f"  server b{index + 1} {target} backup{'' if active else ' disabled'}")
     return "\n".join([*lines, ""])
-
-
-def _server(app: ProxyApp, slot: Slot, own: Backend | None, index: int) -> tuple[str, str]:
-    if own is not None and index < len(own.addresses):
-        return _word(own.addresses[index]), "" if own.active else "disabled"
-    # Not in use: no address of a container, so that it can never reach one.
-    return "127.0.0.1", "disabled"
 
 
 def _interval(probe: ProbeSpec) -> str:

@@ -14,7 +14,20 @@ from tests.engine.harness import App, Load
 
 AT_REST = ("live", "previous", "proxy", "problems")
 # What a test below must have met; the plan is asked at run time and may hold more.
-RELEASE = ("build", "vacate", "create", "start", "join", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
+RELEASE = (
+    "build",
+    "vacate",
+    "create",
+    "start",
+    "join",
+    "probe",
+    "keep",
+    "switch",
+    "reroute",
+    "drain",
+    "retire",
+    "settle",
+)
 COLD = ("vacate", "start", "join", "probe", "keep", "switch", "drain", "retire", "settle")
 WARM = ("join", "probe", "switch", "drain", "retire", "settle")
 WHEN = ("before", "acted", "after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def test_what_is_open_at_the_drain_limit_is_cut_counted_and_reported(app: App) -
     def stream() -> None:
         try:
             app.get("/stream?seconds=20")
-        except Exception:
+        except (OSError, http.client.HTTPException):
             ended.append(time.monotonic())
 
     reader = threading.Thread(target=stream)
