@@ -61,14 +61,19 @@ class Clients:
             for number in range(1, count + 1)
         ]
         self.connections = 0
+        self.started = False
+        self.broken: list[str] = []  # clients that ended before they were told to
         self._counting = threading.Lock()
 
     def start(self) -> None:
+        self.started = True
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
         """Ends the clients after the requests that are under way. May be called twice."""
+        if self.started and not self._stopping.is_set():
+            self.broken = [thread.name for thread in self._threads if not thread.is_alive()]
         self._stopping.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -81,9 +86,6 @@ class Clients:
     @property
     def answered(self) -> int:
         return len(self._replies)
-
-    def alive(self) -> int:
-        return sum(thread.is_alive() for thread in self._threads)
 
     def _run(self, client: int) -> None:
         connection: http.client.HTTPConnection | None = None

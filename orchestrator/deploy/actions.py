@@ -276,6 +276,9 @@ class Actions:
         return {}
 
     def _settle(self, args: dict[str, Any]) -> Detail:
+        if self.outcome == "succeeded" and self.plan.kind == "release":
+            self.s.ledger.record_settings(self.app, self.plan.to_version, self.config.snapshot())
+        note_cold(self.s, self.app)
         self.s.ledger.finish(self.deployment.id, self.outcome, self.reason)
         return {}
 
@@ -285,6 +288,9 @@ class Actions:
         with self.s.locks.proxy():
             self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
             self.s.proxy.switch(self.app, args["slot"])
+        slot = self.s.ledger.slots(self.app).get(args["slot"])
+        if slot is not None and slot.state != "live":
+            self.s.ledger.set_slot(self.app, args["slot"], args["version"], slot.deployment, "live")
         return {}
 
     def _leave(self, args: dict[str, Any]) -> Detail:
@@ -374,6 +380,15 @@ class Actions:
         """The new containers' last lines, for the ledger: they outlive the containers."""
         found = [c for c in self._in_slot(self.plan.to_slot) if c.deployment == self.deployment.id]
         return self._last_lines(found, KEPT_LOG_LINES)
+
+
+def note_cold(services: Services, app: str) -> None:
+    """Records a warm version as cold when none of its containers runs any more."""
+    for slot, state in services.ledger.slots(app).items():
+        if state.state == "warm":
+            found = [c for c in services.engine.containers(app) if c.slot == slot and c.version == state.version]
+            if not any(container.running for container in found):
+                services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
 
 
 def park(services: Services, app: str, slot: Slot) -> None:

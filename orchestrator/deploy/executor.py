@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.core.plan import Step, undo
+from orchestrator.core.recovery import recover
 from orchestrator.deploy.actions import Actions
 from orchestrator.deploy.services import Services
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted
@@ -24,22 +25,21 @@ class Executor:
             DeployctlError: what made it fail, after everything was undone.
             Degraded: it failed after the switch, or the undo failed too: the journal is left open.
         """
-        switched = False
         for step in steps:
             try:
                 self.s.interrupts.check()
                 self._run(step, undo=False)
-            except DeployctlError as error:
-                if switched:
-                    raise self._unfinished(error) from error
-                self._back(error)
-                raise
             except Exception as error:
-                if switched:
-                    raise
-                self._back(DeploymentFailed(f"{step.name} failed", why=repr(error)))
+                known = error
+                if not isinstance(known, DeployctlError):
+                    known = DeploymentFailed(f"{step.name} failed", why=repr(error))
+                if self._decided():
+                    # A bug of ours is shown as one; the journal stays open all the same.
+                    if known is not error:
+                        raise
+                    raise self._unfinished(known) from error
+                self._back(known)
                 raise
-            switched = switched or step.name == "switch"
         if self.s.interrupts.pending:
             raise self.s.interrupts.error(
                 f"{self.actions.plan.to_version} is live; waiting was cut short, nothing was undone"
@@ -50,6 +50,12 @@ class Executor:
         self.s.interrupts.disarm()
         for step in steps:
             self._run(step, undo=undo)
+
+    def _decided(self) -> bool:
+        """True beyond the point of no return, by the very rule that recovery goes by."""
+        plan = self.actions.plan
+        journal = self.s.ledger.steps(self.actions.deployment.id)
+        return recover(plan, journal, self.s.proxy.route(plan.app)).direction == "finish"
 
     def _back(self, error: DeployctlError) -> None:
         self.s.interrupts.disarm()

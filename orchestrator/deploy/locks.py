@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.errors import Locked
 
 _PROXY_WAIT = 60.0
+_LOCKS = Path("/proc/locks")
 
 
 class FileLocks:
@@ -69,15 +70,24 @@ class FileLocks:
             os.close(descriptor)
 
     def holder(self, name: str) -> dict[str, object] | None:
-        """Who holds an app's lock now; None when nobody does."""
+        """Who holds an app's lock now; None when nobody does.
+
+        It looks at the kernel's table: to try the lock would refuse it to somebody else for that moment.
+        """
+        try:
+            inode = (self._folder / f"{name}.lock").stat().st_ino
+            locks = _LOCKS.read_text()
+        except FileNotFoundError:
+            return None
+        # 1: FLOCK  ADVISORY  WRITE 4711 08:01:123456 0 EOF
+        rows = [line.split() for line in locks.splitlines()]
+        if not any(row[1] == "FLOCK" and row[5].rpartition(":")[2] == str(inode) for row in rows if len(row) > 5):
+            return None
         descriptor = self._open(f"{name}.lock")
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
             return self._read(descriptor)
         finally:
             os.close(descriptor)
-        return None
 
     def _open(self, name: str) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)

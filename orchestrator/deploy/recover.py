@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from orchestrator.config import Config
 from orchestrator.core import recovery
 from orchestrator.core.model import Slot
-from orchestrator.deploy.actions import Actions, iso, park
+from orchestrator.deploy.actions import Actions, iso, note_cold, park
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.services import Services
 
@@ -75,6 +75,7 @@ def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bo
         found.mended += services.proxy.repair(app, apps, routes, services.reporter.detail)
     if open_deployment:
         return
+    note_cold(services, app)
     observed = services.observe(app)
     if observed.live is None:
         return

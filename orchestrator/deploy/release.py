@@ -136,8 +136,6 @@ def release(services: Services, config: Config, wanted: str | None) -> Result:
         )
         actions = Actions(services, deployment, prepared.plan, config, draft=prepared.draft, settings=prepared.settings)
         Executor(services, actions).forward(prepared.plan.steps)
-        if prepared.choice.action == "reuse":
-            services.ledger.record_settings(app, prepared.choice.version, config.snapshot())
         retain(services, app, config.retention.versions)
     return Result(prepared.choice.version, before, deployment, services.clock() - started, prepared.plan.notes)
 

@@ -40,6 +40,13 @@ _VERSION = (
 )
 
 
+class _Rows(list[Any]):
+    """Rows that were read whole: no cursor stays open on the file."""
+
+    def fetchone(self) -> Any:
+        return self[0] if self else None
+
+
 class SqliteLedger:
     """One file in the state folder. `now` gives the wall time as ISO 8601 in UTC."""
 
@@ -99,6 +106,16 @@ class SqliteLedger:
                 hint=f"is the disk full, or read-only? ({os.fspath(self.path.parent)})",
             ) from error
 
+    def _read(self, statement: str, values: tuple[object, ...] = ()) -> _Rows:
+        try:
+            return _Rows(self._db.execute(statement, values).fetchall())
+        except sqlite3.Error as error:
+            raise UsageError(
+                f"the ledger {self.path} cannot be read",
+                why=str(error),
+                hint="restore it from a backup; deployctl changes nothing that it cannot record",
+            ) from error
+
     # Apps and what the proxy knows of them
 
     def app_block(self, app: str, limit: int) -> int:
@@ -107,7 +124,7 @@ class SqliteLedger:
         Raises:
             UsageError: all `limit` blocks are taken.
         """
-        row = self._db.execute("SELECT block FROM apps WHERE name = ?", (app,)).fetchone()
+        row = self._read("SELECT block FROM apps WHERE name = ?", (app,)).fetchone()
         if row:
             return int(row[0])
         with self._transaction() as db:
@@ -118,10 +135,10 @@ class SqliteLedger:
         return block
 
     def apps(self) -> list[str]:
-        return [row[0] for row in self._db.execute("SELECT name FROM apps ORDER BY name")]
+        return [row[0] for row in self._read("SELECT name FROM apps ORDER BY name")]
 
     def proxy_apps(self) -> list[ProxyApp]:
-        rows = self._db.execute("SELECT name, proxy FROM apps WHERE proxy IS NOT NULL ORDER BY name")
+        rows = self._read("SELECT name, proxy FROM apps WHERE proxy IS NOT NULL ORDER BY name")
         return [_proxy_app(name, json.loads(text)) for name, text in rows]
 
     def save_proxy_app(self, app: ProxyApp) -> None:
@@ -136,7 +153,7 @@ class SqliteLedger:
     # Versions
 
     def versions(self, app: str) -> dict[str, Version]:
-        rows = self._db.execute(f"SELECT {_VERSION} FROM versions WHERE app = ? ORDER BY rowid", (app,))
+        rows = self._read(f"SELECT {_VERSION} FROM versions WHERE app = ? ORDER BY rowid", (app,))
         return {row[1]: _version(row) for row in rows}
 
     def record_version(self, version: Version) -> None:
@@ -182,7 +199,7 @@ class SqliteLedger:
         Raises:
             UsageError: the ledger does not know the version.
         """
-        row = self._db.execute("SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
+        row = self._read("SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
         if row is None:
             raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
         found: dict[str, Any] = json.loads(row[0])
@@ -198,7 +215,7 @@ class SqliteLedger:
     # Slots
 
     def slots(self, app: str) -> dict[Slot, SlotState]:
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT app, slot, version, deployment, state, since, warm_until FROM slots WHERE app = ?", (app,)
         )
         return {row[1]: SlotState(*row) for row in rows}
@@ -265,7 +282,7 @@ class SqliteLedger:
             )
 
     def plan_of(self, deployment: int) -> Plan:
-        row = self._db.execute(
+        row = self._read(
             "SELECT kind, app, from_version, to_version, from_slot, to_slot, mode, plan FROM deployments WHERE id = ?",
             (deployment,),
         ).fetchone()
@@ -274,22 +291,18 @@ class SqliteLedger:
         return Plan(kind, app, from_version, to_version, from_slot, to_slot, mode, planned)
 
     def open_deployment(self, app: str) -> Deployment | None:
-        row = self._db.execute(
-            f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? AND outcome IS NULL", (app,)
-        ).fetchone()
+        row = self._read(f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? AND outcome IS NULL", (app,)).fetchone()
         return _deployment(row) if row else None
 
     def deployment(self, app: str, deployment: int) -> Deployment | None:
-        row = self._db.execute(
+        row = self._read(
             f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? AND id = ?", (app, deployment)
         ).fetchone()
         return _deployment(row) if row else None
 
     def deployments(self, app: str, limit: int = 50) -> list[Deployment]:
         """Newest first; `limit` -1 for all."""
-        rows = self._db.execute(
-            f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit)
-        )
+        rows = self._read(f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit))
         return [_deployment(row) for row in rows]
 
     def step_started(self, deployment: int, name: str, args: dict[str, Any], *, undo: bool) -> int:
@@ -310,7 +323,7 @@ class SqliteLedger:
             )
 
     def steps(self, deployment: int) -> list[StepRecord]:
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT id, deployment, seq, name, args, undo, state, started_at, finished_at, detail FROM steps"
             " WHERE deployment = ? ORDER BY id",
             (deployment,),

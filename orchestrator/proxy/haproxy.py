@@ -156,10 +156,17 @@ class HAProxy:
         """Sends the app's requests to `slot`: disk, then every worker, then confirmation by every worker.
 
         Raises:
-            ProxyError: a worker does not confirm it.
+            ProxyError: a worker does not confirm it; the file says again what it said before.
         """
-        self._write("routes.map", render.routes_map({**self._routes(), app: slot}))
-        self._runtime.set_entry(render.ROUTES, app, slot)
+        before = self._routes()
+        self._write("routes.map", render.routes_map({**before, app: slot}))
+        try:
+            self._runtime.set_entry(render.ROUTES, app, slot)
+        except ProxyError:
+            self._write("routes.map", render.routes_map(before))
+            if app in before and self._answers():
+                self._runtime.set_entry(render.ROUTES, app, before[app])
+            raise
 
     def forget(self, app: str) -> None:
         """Sends the app's requests nowhere."""

@@ -30,7 +30,7 @@ RELEASE = (
 )
 COLD = ("vacate", "start", "join", "probe", "keep", "switch", "drain", "retire", "settle")
 WARM = ("join", "probe", "switch", "drain", "retire", "settle")
-WHEN = ("before", "acted", "after")
+WHEN = ("before", "acted")
 
 
 @pytest.fixture

@@ -1,0 +1,139 @@
+"""Short ways to make the things that the pure rooms work with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from orchestrator.core.health import ProbeSpec
+from orchestrator.core.model import Backend, Container, ProxyApp, Route, Slot, SlotState, StepRecord, Version
+from orchestrator.core.plan import Choice, Observed, Plan, Step, plan_release, plan_rollback, way_back
+
+APP = "mymodel"
+
+
+def version(name: str, parent: str | None = None, *, stable: bool = True, live: bool = True, **more: Any) -> Version:
+    number = int(name[1:])
+    at = f"2031-01-{number % 28 + 1:02d}T00:00:00.000Z"
+    facts: dict[str, Any] = {
+        "app": APP,
+        "name": name,
+        "image": f"{APP}:{name}",
+        "image_id": f"sha256:{name}",
+        "context": f"context of {name}",
+        "parent": parent,
+        "author": "somebody",
+        "created_at": at,
+        "live_at": at if live else None,
+        "stable_at": at if live and stable else None,
+    }
+    return Version(**{**facts, **more})
+
+
+def chain(count: int) -> dict[str, Version]:
+    """v1 ← v2 ← v3 …, all of them stable."""
+    return {f"v{n}": version(f"v{n}", f"v{n - 1}" if n > 1 else None) for n in range(1, count + 1)}
+
+
+def container(name: str, slot: Slot, *, state: str = "running", index: int = 1, deployment: int = 1) -> Container:
+    return Container(
+        id=f"{name}-{slot}-{index}",
+        name=f"{APP}-{name}-{slot}-{index}",
+        app=APP,
+        version=name,
+        slot=slot,
+        deployment=deployment,
+        index=index,
+        image_id=f"sha256:{name}",
+        state=state,
+    )
+
+
+def slot_state(name: str, slot: Slot, state: str) -> SlotState:
+    return SlotState(APP, slot, name, 1, state, "2031-01-01T00:00:00.000Z")  # type: ignore[arg-type]
+
+
+def observed(
+    versions: dict[str, Version],
+    slots: Iterable[SlotState] = (),
+    containers: Iterable[Container] = (),
+    *,
+    images: bool = True,
+) -> Observed:
+    by_slot: dict[Slot, SlotState] = {state.slot: state for state in slots}
+    route: Slot | None = next((state.slot for state in by_slot.values() if state.state == "live"), None)
+    return Observed(APP, versions, by_slot, tuple(containers), route, lambda image_id: images)
+
+
+def nothing_live() -> Observed:
+    return observed({})
+
+
+def v1_live() -> Observed:
+    return observed(chain(1), [slot_state("v1", "blue", "live")], [container("v1", "blue")])
+
+
+def v2_live(previous: str) -> Observed:
+    """v2 live in green, v1 `warm`, `cold` or `gone` in blue."""
+    slots = [slot_state("v2", "green", "live")]
+    containers = [container("v2", "green")]
+    if previous in ("warm", "cold"):
+        slots.append(slot_state("v1", "blue", previous))
+        containers.append(container("v1", "blue", state="running" if previous == "warm" else "exited"))
+    return observed(chain(2), slots, containers)
+
+
+def release_plan(seen: Observed, choice: Choice, keep_warm: float = 600) -> Plan:
+    return plan_release(seen, choice, image=f"{APP}:{choice.version}", replicas=1, keep_warm=keep_warm)
+
+
+def rollback_plan(seen: Observed, *, warm_ok: bool = True) -> Plan:
+    back = way_back(seen)
+    assert back is not None
+    return plan_rollback(seen, back, replicas=1, warm_ok=warm_ok)
+
+
+def plans() -> dict[str, Plan]:
+    """Every kind of plan there is, by name."""
+    return {
+        "first release": release_plan(nothing_live(), Choice("v1", "build")),
+        "second release": release_plan(v1_live(), Choice("v2", "build")),
+        "nothing kept warm": release_plan(v1_live(), Choice("v2", "build"), keep_warm=0),
+        "same version anew": release_plan(v1_live(), Choice("v1", "reuse")),
+        "old version again": release_plan(v2_live("cold"), Choice("v1", "reuse")),
+        "warm rollback": rollback_plan(v2_live("warm")),
+        "warm rollback, no answer": rollback_plan(v2_live("warm"), warm_ok=False),
+        "cold rollback": rollback_plan(v2_live("cold")),
+        "rollback from the image": rollback_plan(v2_live("gone")),
+    }
+
+
+def record(number: int, step: Step, state: str, *, undo: bool = False) -> StepRecord:
+    finished = None if state == "started" else "2031-01-01T00:00:01.000Z"
+    return StepRecord(
+        id=number,
+        deployment=1,
+        seq=number,
+        name=step.name,
+        args=step.args,
+        undo=undo,
+        state=state,  # type: ignore[arg-type]
+        started_at="2031-01-01T00:00:00.000Z",
+        finished_at=finished,
+        detail={},
+    )
+
+
+def journal(steps: Iterable[Step], last: str) -> list[StepRecord]:
+    """The records of `steps`: all done, but the last one in the state `last`."""
+    rows = list(steps)
+    return [record(n, step, "done" if n < len(rows) else last) for n, step in enumerate(rows, 1)]
+
+
+def backend(name: str, *addresses: str, active: bool = True, **probe: Any) -> Backend:
+    spec = ProbeSpec(**{"path": "/healthz", "port": 8080, **probe})
+    return Backend(name, addresses, spec, active)
+
+
+def proxy_app(name: str, route: Route, blue: Backend, green: Backend) -> ProxyApp:
+    return ProxyApp(name, route, {"blue": blue, "green": green})

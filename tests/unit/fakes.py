@@ -1,0 +1,545 @@
+"""An engine, a proxy and a prober in memory, behind the same ports as the real ones.
+
+`World` puts them together with the real ledger, the real locks and the real use cases. It can fail or die at
+any call that leaves the use cases (`Faults`), and it watches the promise at each of them: what the route points
+at is a version that runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from orchestrator.config import Config, parse
+from orchestrator.core.health import ProbeSpec, Reply, Target
+from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
+from orchestrator.core.naming import Names, image
+from orchestrator.deploy.actions import iso
+from orchestrator.deploy.interrupts import Interrupts
+from orchestrator.deploy.locks import FileLocks
+from orchestrator.deploy.recover import Recovered, recover
+from orchestrator.deploy.release import Result, release
+from orchestrator.deploy.rollback import rollback
+from orchestrator.deploy.services import Services
+from orchestrator.errors import BuildFailed, EngineError, ProbeFailed, ProxyError
+from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.proxy import render
+
+SUBNET = "10.213.0.0/18"
+EPOCH = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+class Crash(BaseException):
+    """The process dies here: nothing in the program may catch this."""
+
+
+class FakeEngine:
+    """Containers and images as dictionaries."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, str] = {}
+        self.network = False
+        self.settings: dict[str, str] = {}
+        self.exits: set[str] = set()
+        self.broken_builds: set[str] = set()
+        self.built: list[str] = []
+        self._containers: dict[str, Container] = {}
+        self._numbers = itertools.count(1)
+
+    def ping(self) -> dict[str, str]:
+        return {"version": "fake", "api": "1.41"}
+
+    def ensure_network(self) -> str:
+        self.network = True
+        return SUBNET
+
+    def remove_network_if_unused(self) -> bool:
+        removed = self.network and not self._containers
+        self.network = self.network and not removed
+        return removed
+
+    def build(
+        self,
+        config: Config,
+        version: str,
+        *,
+        labels: dict[str, str],
+        progress: Callable[[str], None],
+        cancelled: Callable[[], None],
+    ) -> str:
+        cancelled()
+        progress(f"building {version}")
+        if version in self.broken_builds:
+            raise BuildFailed(f"{image(config.app.name, version)} could not be built", details="RUN false")
+        self.built.append(version)
+        found = f"sha256:{len(self.built):064x}"
+        self.images[image(config.app.name, version)] = found
+        return found
+
+    def image_id(self, reference: str) -> str | None:
+        return self.images.get(reference) or (reference if reference in self.images.values() else None)
+
+    def remove_image(self, reference: str, image_id: str) -> bool:
+        if self.images.get(reference) != image_id:
+            return False
+        del self.images[reference]
+        return True
+
+    def containers(self, app: str | None = None) -> tuple[Container, ...]:
+        found = [container for container in self._containers.values() if app in (None, container.app)]
+        return tuple(sorted(found, key=lambda container: container.name))
+
+    def create(
+        self,
+        config: Config,
+        version: Version,
+        slot: Slot,
+        index: int,
+        *,
+        deployment: int,
+        address: str,
+        settings: str,
+    ) -> Container:
+        name = Names("default").container(version.app, version.name, slot, index)
+        if any(container.name == name for container in self._containers.values()):
+            raise EngineError(f"the engine could not create the container {name}", why="the name is already in use")
+        if self.image_id(version.image_id) is None:
+            raise EngineError(f"the engine could not create the container {name}", why="No such image")
+        made = Container(
+            id=f"c{next(self._numbers)}",
+            name=name,
+            app=version.app,
+            version=version.name,
+            slot=slot,
+            deployment=deployment,
+            index=index,
+            image_id=version.image_id,
+            state="created",
+            address=address,
+        )
+        self._containers[made.id] = made
+        self.settings[made.id] = settings
+        return made
+
+    def start(self, container: Container) -> None:
+        self._known(container)
+        for found in self._containers.values():
+            if found.running and found.address == container.address and found.id != container.id:
+                raise EngineError(f"the engine could not start the container {container.name}", why="address in use")
+        if container.version in self.exits:
+            self._change(container, state="exited", exit_code=1)
+        else:
+            self._change(container, state="running")
+
+    def stop(self, container: Container) -> None:
+        if container.id in self._containers:
+            state = "created" if self._containers[container.id].state == "created" else "exited"
+            self._change(container, state=state, restart_policy="no")
+
+    def remove(self, container: Container) -> None:
+        self._containers.pop(container.id, None)
+
+    def set_restart(self, container: Container, policy: str) -> None:
+        self._known(container)
+        self._change(container, restart_policy=policy)
+
+    def inspect(self, container_id: str) -> Container | None:
+        return self._containers.get(container_id)
+
+    def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
+        self._known(container)
+        yield from [f"{container.name} says hello", f"{container.name} gives up"][-tail:]
+
+    def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
+        self._known(container)
+        out.write(" ".join(command).encode())
+        return 0
+
+    def settings_of(self, container: Container) -> str:
+        return self.settings[container.id]
+
+    def _known(self, container: Container) -> None:
+        if container.id not in self._containers:
+            raise EngineError(f"the engine could not find {container.name}", why="No such container")
+
+    def _change(self, container: Container, **changes: Any) -> None:
+        self._containers[container.id] = replace(self._containers[container.id], **changes)
+
+
+class FakeProxy:
+    """`disk` is routes.map; `running` is what the workers have, None when the proxy does not run."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.disk: dict[str, Slot] = {}
+        self.running: dict[str, Slot] | None = None
+        self.config = ""
+        self.apps: tuple[ProxyApp, ...] = ()
+        self.parked: set[tuple[str, Slot]] = set()
+        self.open: dict[tuple[str, Slot], int] = {}
+        self.reloads = 0
+
+    def state(self) -> str:
+        return "missing" if self.running is None else "running"
+
+    def up(self, apps: Sequence[ProxyApp], progress: Callable[[str], None]) -> None:
+        if self.running is None:
+            progress("starting the proxy")
+            self.running = dict(self.disk)
+            self._load(apps)
+
+    def down(self) -> None:
+        self.running = None
+
+    def reload(self) -> None:
+        self._workers()
+        self.running = dict(self.disk)
+
+    def apply(self, apps: Sequence[ProxyApp], progress: Callable[[str], None]) -> bool:
+        self.up(apps, progress)
+        if self.config == render.configuration("@config@", apps, 1)[1]:
+            self.apps = tuple(apps)
+            return False
+        self._load(apps)
+        self.running = dict(self.disk)
+        self.reloads += 1
+        return True
+
+    def check_listen(self, route: Route) -> None:
+        return
+
+    def route(self, app: str) -> Slot | None:
+        return self.disk.get(app)
+
+    def route_known(self, app: str) -> bool:
+        return app in self.disk
+
+    def running_route(self, app: str) -> Slot | None:
+        return self._workers().get(app)
+
+    def switch(self, app: str, slot: Slot) -> None:
+        self.disk[app] = slot
+        self._workers()[app] = slot
+
+    def forget(self, app: str) -> None:
+        self.disk.pop(app, None)
+        if self.running is not None:
+            self.running.pop(app, None)
+
+    def activate(self, app: str, slot: Slot, spec: Backend) -> None:
+        self._workers()
+        self.parked.discard((app, slot))
+
+    def park(self, app: str, slot: Slot) -> None:
+        self._workers()
+        self.parked.add((app, slot))
+
+    def wait_up(self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]) -> None:
+        cancelled()
+        verdicts = self.servers(app, slot)
+        if list(verdicts.values()).count("UP") < count:
+            raise ProxyError(f"the proxy does not see {app} in {slot} up", why=str(verdicts))
+
+    def servers(self, app: str, slot: Slot) -> dict[str, str]:
+        self._workers()
+        known = next((found for found in self.apps if found.name == app), None)
+        if known is None:
+            return {}
+        running = {container.address for container in self._engine.containers(app) if container.running}
+        return {
+            f"s{number}": "MAINT" if (app, slot) in self.parked else "UP" if address in running else "DOWN"
+            for number, address in enumerate(known.slots[slot].addresses, 1)
+        }
+
+    def sessions(self, app: str, slot: Slot) -> int:
+        self._workers()
+        return self.open.get((app, slot), 0)
+
+    def cut(self, app: str, slot: Slot) -> int:
+        return self.open.pop((app, slot), 0)
+
+    def repair(
+        self, app: str, apps: Sequence[ProxyApp], routes: Mapping[str, Slot], progress: Callable[[str], None]
+    ) -> list[str]:
+        mended = []
+        wanted = {**routes, **self.disk}
+        if app in routes:
+            wanted[app] = routes[app]
+        if self.disk != wanted:
+            self.disk = dict(wanted)
+            mended.append("routes.map restored from the ledger")
+        if self.running is None:
+            self.up(apps, progress)
+            mended.append("the proxy started")
+        if self.config != render.configuration("@config@", apps, 1)[1]:
+            self._load(apps)
+            mended.append("the proxy's configuration loaded anew")
+        if self.running != wanted:
+            self.running = dict(wanted)
+            mended.append("the running proxy's routes set")
+        return mended
+
+    def _workers(self) -> dict[str, Slot]:
+        if self.running is None:
+            raise ProxyError("the proxy does not answer", why="it does not run", hint="deployctl proxy up")
+        return self.running
+
+    def _load(self, apps: Sequence[ProxyApp]) -> None:
+        self.config, self.apps = render.configuration("@config@", apps, 1)[1], tuple(apps)
+        # As the real one, after a reload: the file says which slots are in use.
+        self.parked = {(app.name, slot) for app in apps for slot in SLOTS if not app.slots[slot].active}
+
+
+class FakeProber:
+    """A container that runs is ready, unless its version is `unready`."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.unready: set[str] = set()
+        self.silent: set[str] = set()
+
+    def probe(self, address: str, spec: ProbeSpec) -> Reply:
+        for container in self._engine.containers():
+            if container.running and container.address == address and container.version not in self.silent:
+                return Reply(status=503 if container.version in self.unready else 200)
+        return Reply(error="connection refused", refused=True)
+
+    def wait_ready(
+        self,
+        targets: Sequence[Target],
+        spec: ProbeSpec,
+        *,
+        alive: Callable[[Target], str | None],
+        progress: Callable[[str], None],
+        cancelled: Callable[[], None],
+    ) -> None:
+        for target in targets:
+            cancelled()
+            ended = alive(target)
+            if ended:
+                raise ProbeFailed(f"{target.name} did not become ready", why=ended)
+            reply = self.probe(target.address, spec)
+            if reply.status != 200:
+                raise ProbeFailed(f"{target.name} did not become ready within {spec.deadline:g} s", why=str(reply))
+
+
+@dataclass
+class FakeArtifacts:
+    """What is built is whatever `context` says."""
+
+    context: str = "sha256:1"
+    commit: str | None = None
+    snapshots: set[str] = field(default_factory=set)
+
+    def digest(self, config: Config) -> str:
+        return self.context
+
+    def git(self, folder: Path) -> GitState:
+        return GitState(commit=self.commit, dirty=False if self.commit else None, user="Somebody <some@body>")
+
+    def user(self, folder: Path) -> str | None:
+        return "Somebody <some@body>"
+
+    def snapshot(self, config: Config, app: str, version: str) -> None:
+        self.snapshots.add(f"{app}/{version}")
+
+    def drop_snapshot(self, app: str, version: str) -> None:
+        self.snapshots.discard(f"{app}/{version}")
+
+
+@dataclass
+class Reports:
+    """The reporter: remembers what was said."""
+
+    steps: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+
+    def detail(self, text: str) -> None:
+        self.details.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class Faults:
+    """Counts the calls that leave the use cases; at number `at` it raises `error`, before or after the call."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.at: int | None = None
+        self.error: BaseException | None = None
+        self.after = False
+        self.watch: Callable[[str], None] = lambda call: None
+
+    def arm(self, at: int | None, error: BaseException | None = None, *, after: bool = False) -> None:
+        self.calls, self.at, self.error, self.after = [], at, error, after
+
+    def around(self, name: str, call: Callable[[], Any]) -> Any:
+        number = len(self.calls)
+        self.calls.append(name)
+        mine = number == self.at and self.error is not None
+        if mine and not self.after:
+            raise self.error  # type: ignore[misc]
+        try:
+            found = call()
+        finally:
+            self.watch(name)
+        if mine:
+            raise self.error  # type: ignore[misc]
+        return found
+
+
+class Port:
+    """A port whose every call goes through `faults`."""
+
+    def __init__(self, name: str, inner: Any, faults: Faults) -> None:
+        self._name, self._inner, self._faults = name, inner, faults
+
+    def __getattr__(self, method: str) -> Any:
+        bound = getattr(self._inner, method)
+        if not callable(bound):
+            return bound
+        return lambda *args, **kwargs: self._faults.around(f"{self._name}.{method}", lambda: bound(*args, **kwargs))
+
+
+APP = "mymodel"
+TOML = """
+[app]
+name = "{app}"
+port = 8080
+[run]
+replicas = {replicas}
+env = {{ {env} }}
+[proxy]
+listen = "{listen}"
+drain = "2s"
+[rollout]
+keep_warm = "{keep_warm}"
+[retention]
+versions = {versions}
+"""
+
+
+class World:
+    """One state folder, one engine, one proxy. `process()` is a new process in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "Dockerfile").write_text("FROM scratch\n")
+        self.engine = FakeEngine()
+        self.proxy = FakeProxy(self.engine)
+        self.prober = FakeProber(self.engine)
+        self.artifacts = FakeArtifacts()
+        self.faults = Faults()
+        self.time = 0.0
+        self.boundaries: list[tuple[str, str]] = []
+        self.boundary: Callable[[str, str], None] = lambda when, step: None
+        self.replicas, self.keep_warm, self.env, self.versions = 1, "10m", "", 5
+        self.listen = "127.0.0.1:8000"
+        self.live_before: dict[str, tuple[str | None, str | None]] = {}
+        self.ledgers: list[SqliteLedger] = []
+        self.services = self.process()
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.time)
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def config(self) -> Config:
+        names = ("replicas", "env", "listen", "keep_warm", "versions")
+        text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
+        return parse(text, file="deploy.toml", base=self.folder)
+
+    def process(self) -> Services:
+        """A new process: its own ledger connection and interrupts, the same world."""
+        ledger = SqliteLedger(self.folder / "ledger.db", now=lambda: iso(self.now()))
+        self.ledgers.append(ledger)
+        self.reports = Reports()
+
+        def boundary(when: str, step: str) -> None:
+            self.boundaries.append((when, step))
+            self.boundary(when, step)
+
+        self.services = Services(
+            state_dir=self.folder,
+            names=Names("default"),
+            engine=Port("engine", self.engine, self.faults),  # type: ignore[arg-type]
+            proxy=Port("proxy", self.proxy, self.faults),  # type: ignore[arg-type]
+            prober=Port("prober", self.prober, self.faults),  # type: ignore[arg-type]
+            ledger=Port("ledger", ledger, self.faults),  # type: ignore[arg-type]
+            artifacts=Port("artifacts", self.artifacts, self.faults),  # type: ignore[arg-type]
+            locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
+            reporter=self.reports,
+            interrupts=Interrupts(),
+            command="deployctl test",
+            wall=self.now,
+            clock=lambda: self.time,
+            sleep=self.sleep,
+            os_user=lambda: "somebody",
+            boundary=boundary,
+        )
+        return self.services
+
+    def close(self) -> None:
+        for ledger in self.ledgers:
+            ledger.close()
+
+    # Commands, each in a process of its own
+
+    def release(self, version: str | None = None, *, context: str | None = None) -> Result:
+        if version is not None:
+            self.artifacts.context = context or f"sha256:{version}"
+        return release(self.process(), self.config(), version)
+
+    def rollback(self, to: str | None = None) -> Result:
+        return rollback(self.process(), self.config(), to)
+
+    def recover(self) -> Recovered:
+        services = self.process()
+        with services.locks.app(APP):
+            return recover(services, APP)
+
+    # What is true
+
+    @property
+    def ledger(self) -> SqliteLedger:
+        return self.ledgers[-1]
+
+    def live(self) -> tuple[str, Slot] | None:
+        """What the ledger calls live."""
+        found = [(s.version, s.slot) for s in self.ledger.slots(APP).values() if s.state == "live"]
+        assert len(found) <= 1, f"two live slots: {found}"
+        return found[0] if found else None
+
+    def served(self) -> str | None:
+        """The version that answers a request now; None when a request would fail."""
+        if self.proxy.running is None:
+            return None
+        slot = self.proxy.running.get(APP)
+        known = next((app for app in self.proxy.apps if app.name == APP), None)
+        if slot is None or known is None or (APP, slot) in self.proxy.parked:
+            return None
+        behind = {c.address: c for c in self.engine.containers(APP) if c.running}
+        found = {behind[a].version for a in known.slots[slot].addresses if a in behind}
+        return found.pop() if len(found) == 1 else None
+
+    def facts(self) -> dict[str, Any]:
+        """All that another command could tell apart, without times and ids."""
+        return {
+            "containers": [(c.name, c.state, c.restart_policy) for c in self.engine.containers()],
+            "disk": dict(self.proxy.disk),
+            "running": None if self.proxy.running is None else dict(self.proxy.running),
+            "slots": {slot: (s.version, s.state) for slot, s in self.ledger.slots(APP).items()},
+            "open": self.ledger.open_deployment(APP),
+            "proxy_apps": self.ledger.proxy_apps(),
+        }

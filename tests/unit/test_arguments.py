@@ -1,0 +1,55 @@
+"""Global options may stand anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.cli.arguments import hoist
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        (["status"], ["status"]),
+        (["status", "--json"], ["--json", "status"]),
+        (["release", "v2", "-q", "--no-color"], ["-q", "--no-color", "release", "v2"]),
+        (["release", "-f", "a.toml", "v2"], ["-f", "a.toml", "release", "v2"]),
+        (["release", "v2", "--file=a.toml"], ["--file=a.toml", "release", "v2"]),
+        (["status", "--state-dir", "/s"], ["--state-dir", "/s", "status"]),
+        (["--state-dir", "exec", "status"], ["--state-dir", "exec", "status"]),
+        (["status", "--file", "--json"], ["--file", "--json", "status"]),
+        (["--json", "proxy", "status", "--quiet"], ["--json", "--quiet", "proxy", "status"]),
+    ],
+)
+def test_they_move_to_the_front(given: list[str], expected: list[str]) -> None:
+    assert hoist(given) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["exec", "ls", "-f", "--json"],
+        ["exec", "--", "ls", "--json"],
+        ["logs", "--", "--json"],
+        ["status", "--watch"],
+        ["release", "v2", "--wait"],
+        ["history", "-n", "5"],
+    ],
+)
+def test_what_is_not_ours_stays_where_it_is(given: list[str]) -> None:
+    assert hoist(given) == given
+
+
+def test_what_stands_before_exec_is_ours() -> None:
+    assert hoist(["--json", "exec", "ls", "--json"]) == ["--json", "exec", "ls", "--json"]
+
+
+def test_a_value_that_is_missing_is_left_to_the_parser() -> None:
+    assert hoist(["status", "--file"]) == ["status", "--file"]
+
+
+def test_the_given_list_is_not_changed() -> None:
+    given = ["status", "--json"]
+    hoist(given)
+    assert given == ["status", "--json"]

@@ -1,0 +1,95 @@
+"""A file is the old one or the new one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from orchestrator.files import write_atomic
+
+
+def inside(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_content_and_mode(tmp_path: Path) -> None:
+    target = tmp_path / "routes.map"
+    write_atomic(target, "mymodel grün\n", mode=0o600)
+    assert target.read_bytes() == "mymodel grün\n".encode()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert inside(tmp_path) == ["routes.map"]
+
+
+def test_it_replaces_the_file_and_does_not_write_into_it(tmp_path: Path) -> None:
+    target = tmp_path / "routes.map"
+    write_atomic(target, "a long old text\n")
+    with target.open() as reader:
+        write_atomic(target, "new\n")
+        assert reader.read() == "a long old text\n"
+    assert target.read_text() == "new\n"
+    assert inside(tmp_path) == ["routes.map"]
+
+
+def test_what_a_crash_left_behind_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "routes.map.tmp").write_text("half of something much longer than what comes")
+    write_atomic(tmp_path / "routes.map", "new\n")
+    assert (tmp_path / "routes.map").read_text() == "new\n"
+    assert inside(tmp_path) == ["routes.map"]
+
+
+def test_a_folder_in_the_way_leaves_no_temporary_file(tmp_path: Path) -> None:
+    target = tmp_path / "routes.map"
+    target.mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        write_atomic(target, "new\n")
+    assert inside(tmp_path) == ["routes.map"]
+    assert target.is_dir()
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_atomic(tmp_path / "no" / "routes.map", "new\n")
+    assert inside(tmp_path) == []
+
+
+@pytest.mark.parametrize("broken", ["write", "fsync"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    target = tmp_path / "routes.map"
+    write_atomic(target, "old\n")
+
+    def full(*arguments: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, broken, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(target, "new\n")
+    assert target.read_text() == "old\n"
+    assert inside(tmp_path) == ["routes.map"]
+
+
+def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
+    write_atomic(tmp_path / "routes.map", "more than three\n")
+    assert (tmp_path / "routes.map").read_text() == "more than three\n"
+
+
+def test_the_file_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_fsync(descriptor: int) -> None:
+        order.append("fsync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "fsync file")
+        fsync(descriptor)
+
+    def note_replace(self: Path, target: Path) -> Path:
+        order.append("rename")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    write_atomic(tmp_path / "routes.map", "new\n")
+    assert order == ["fsync file", "rename", "fsync folder"]
