@@ -95,7 +95,11 @@ class Actions:
                 cancelled=self.s.interrupts.check,
             )
         self.s.artifacts.snapshot(self.config, self.app, draft.name)
+        before = self.s.ledger.versions(self.app).get(draft.name)
         self.s.ledger.record_version(replace(draft, image_id=image_id))
+        if before is not None and before.image_id != image_id:
+            # The image of an earlier try has lost its tag: nobody would ever find it again.
+            self.s.engine.remove_image(before.image_id, before.image_id)
         return {"image_id": image_id}
 
     def _vacate(self, args: dict[str, Any]) -> Detail:

@@ -156,8 +156,8 @@ class App:
         for network in engine().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             network.remove()
         for image in engine().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
-            for tag in image.tags:
-                engine().images.remove(tag, force=True)
+            for reference in image.tags or [image.id]:
+                engine().images.remove(reference, force=True)
 
 
 def _toml(value: Any) -> str:

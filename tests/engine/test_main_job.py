@@ -170,9 +170,13 @@ def test_a_version_that_was_never_live_is_built_anew(app: App) -> None:
     app.release("v1")
     app.config["health"]["deadline"] = "2s"
     app.release("v2", "sick", code=3)
+    first = app.json("show", "v2")["image_id"]
+    app.config["health"]["deadline"] = "20s"
     done = app.release("v2")
     assert "it is built anew" in done.stderr
     assert app.serving() == "v2"
+    assert app.json("show", "v2")["image_id"] != first
+    assert first not in {image.id for image in engine().images.list(all=True)}
 
 
 def test_releasing_what_is_live_does_nothing(app: App) -> None:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from orchestrator import __version__
 from orchestrator.cli.main import app as program
+from orchestrator.config import json_schema
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from orchestrator.cli.main import main; main()"]
@@ -407,3 +408,28 @@ def test_a_missing_dockerfile(run: Run, app: Path, tmp_path: Path) -> None:
     expect(done, 2)
     assert "build.dockerfile:" in done.stderr
     assert document(run("history", "--json"))["deployments"] == []
+
+
+# --- what is written about it ------------------------------------------------------------------------------------
+
+
+def test_every_key_of_deploy_toml_is_described_with_its_default() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    schema = json_schema()
+    for section, reference in schema["properties"].items():
+        name = reference.get("$ref", reference.get("allOf", [{}])[0].get("$ref", "")).rpartition("/")[2]
+        described = text.split(f"## [{section}]\n")[1].split("\n## ")[0]
+        for key, value in schema["$defs"][name]["properties"].items():
+            (row,) = (line for line in described.splitlines() if line.startswith(f"| `{key}` |"))
+            if "default" in value:
+                assert row.split("|")[2].strip() == f"`{json.dumps(value['default'])}`", row
+
+
+def test_every_command_that_prints_json_is_described() -> None:
+    text = (ROOT / "docs" / "json.md").read_text()
+    headings = {name for line in text.splitlines() if line.startswith("## ") for name in line[3:].split(", ")}
+    assert set(COMMANDS) - {"exec"} <= headings
+
+
+def test_this_version_is_in_the_changelog() -> None:
+    assert f"## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
