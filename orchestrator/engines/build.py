@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _LAST_LINES = 20
+_CACHE_GONE = re.compile(r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -56,6 +57,25 @@ def image(
 
 
 def _classic(
+    client: DockerClient,
+    config: Config,
+    tag: str,
+    labels: dict[str, str],
+    progress: Callable[[str], None],
+    cancelled: Callable[[], None],
+) -> str:
+    for last in (False, False, True):
+        try:
+            return _classic_once(client, config, tag, labels, progress, cancelled)
+        except BuildFailed as error:
+            # Somebody removed an image whose layers the builder had found in its cache a moment ago.
+            if last or not _CACHE_GONE.search(error.why):
+                raise
+            progress("a cached layer was removed meanwhile: building again")
+    raise AssertionError("the last try returns or raises")
+
+
+def _classic_once(
     client: DockerClient,
     config: Config,
     tag: str,

@@ -145,12 +145,14 @@ def test_a_first_release_that_fails_leaves_nothing(app: App) -> None:
 
 
 def test_bad_configuration_names_every_field(served: App) -> None:
+    before = served.containers()
     served.config["health"] |= {"timout": "2s", "successes": "two"}
-    served.write("v2")
-    message = fails(served, "v2", code=2)
+    message = served.release("v2", code=2).stderr
     assert "health.timout" in message
     assert "did you mean" in message
     assert "health.successes" in message
+    assert served.containers() == before
+    assert served.serving() == "v1"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
