@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_FLAGS = frozenset({"--json", "--quiet", "-q", "--no-color"})
+_FLAGS = frozenset({"--json", "--quiet", "-q", "--no-color", "--version"})
 _VALUES = frozenset({"--file", "-f", "--state-dir"})
 # What follows this command's name belongs to a program in a container.
 _PASSES_ON = "exec"
@@ -20,7 +20,8 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         if word == "--" or word == _PASSES_ON:
             rest += [word, *waiting]
             break
-        if word in _FLAGS or (word.startswith(("--file=", "--state-dir=")) and "=" in word):
+        attached = word.startswith(("--file=", "--state-dir=")) or (word[:2] == "-f" and len(word) > 2)
+        if word in _FLAGS or attached:
             front.append(word)
         elif word in _VALUES and waiting:
             front += [word, waiting.pop(0)]

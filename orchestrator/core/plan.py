@@ -202,13 +202,18 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
         return None
     for slot in (other(live.slot), live.slot):
         kept = observed.of(target.name, slot)
-        if kept and slot != live.slot:
+        if kept and slot != live.slot and len(kept) == _replicas(target, len(kept)):
             running = all(container.running for container in kept)
             warm = observed.slots.get(slot)
             is_warm = running and warm is not None and warm.version == target.name and warm.state == "warm"
             return WayBack(target.name, slot, "switch" if is_warm else "start", True)
     mode = "start" if observed.image_there(target.image_id) else "rebuild"
     return WayBack(target.name, other(live.slot), mode, False)
+
+
+def _replicas(version: Version, otherwise: int) -> int:
+    """How many containers a version ran in last; a set that has lost one is no set to go back to."""
+    return int(version.snapshot.get("run", {}).get("replicas", otherwise))
 
 
 def plan_rollback(
@@ -242,6 +247,7 @@ def plan_rollback(
         steps=(
             *opening,
             Step("switch", where),
+            Step("reroute"),
             *_put_away(live.version, live.slot, "stop", 0),
             Step("settle"),
         ),

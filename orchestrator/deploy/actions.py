@@ -253,9 +253,12 @@ class Actions:
                 )
             self.s.sleep(0.02)
         cut = 0
-        if open_sessions and not self.s.interrupts.pending:
+        # A wait that was cut short leaves them to the containers, unless these are to be stopped next.
+        stays = any(step.name == "retire" and step.args["how"] == "keep warm" for step in self.plan.steps)
+        if open_sessions and not (self.s.interrupts.pending and stays):
             cut = self.s.proxy.cut(self.app, slot)
-            self.s.reporter.note(f"{cut} request(s) on {args['version']} were cut at the drain limit of {limit:g} s")
+            when = "when the wait was cut short" if self.s.interrupts.pending else f"at the drain limit of {limit:g} s"
+            self.s.reporter.note(f"{cut} request(s) on {args['version']} were cut {when}")
         return {
             "seconds": round(self.s.clock() - started, 3),
             "cut": cut,

@@ -57,6 +57,10 @@ def _finish_or_undo(services: Services, app: str, found: Recovered) -> None:
     else:
         services.reporter.note(f"undoing the {what}")
         actions.outcome, actions.reason = "undone", "interrupted before the switch, undone by recovery"
+        failed = [step.detail["error"] for step in journal if step.state == "failed" and not step.undo]
+        if failed:
+            # It had failed before it was interrupted: that is what history shall say.
+            actions.outcome, actions.reason = "failed", failed[0]
     Executor(services, actions).repeat(fate.steps, undo=fate.direction == "undo")
     found.deployment, found.direction = deployment.id, fate.direction
 

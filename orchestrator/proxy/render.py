@@ -47,7 +47,7 @@ def routes_map(routes: Mapping[str, Slot]) -> str:
 def versions_map(apps: Sequence[ProxyApp]) -> str:
     """`backend version`, a line each: what X-Model-Version says."""
     return "".join(
-        f"{backend(app.name, slot)} {_word(app.slots[slot].version)}\n"
+        f"{_word(backend(app.name, slot))} {_word(app.slots[slot].version)}\n"
         for app in sorted(apps, key=lambda item: item.name)
         for slot in SLOTS
         if slot in app.slots
@@ -61,7 +61,7 @@ def servers(app: ProxyApp) -> int:
 
 def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state: bool) -> str:
     parts = [template.replace("@threads@", str(threads))]
-    ordered = sorted(apps, key=lambda item: item.name)
+    ordered = sorted(apps, key=lambda item: _word(item.name))
     for number, listen in enumerate(sorted({app.route.listen for app in ordered})):
         parts.append(_frontend(number, listen, [app for app in ordered if app.route.listen == listen]))
     for app in ordered:

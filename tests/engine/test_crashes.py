@@ -28,8 +28,8 @@ RELEASE = (
     "retire",
     "settle",
 )
-COLD = ("vacate", "start", "join", "probe", "keep", "switch", "drain", "retire", "settle")
-WARM = ("join", "probe", "switch", "drain", "retire", "settle")
+COLD = ("vacate", "start", "join", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
+WARM = ("join", "probe", "switch", "reroute", "drain", "retire", "settle")
 WHEN = ("before", "acted")
 
 

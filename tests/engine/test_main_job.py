@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from websockets.sync.client import connect
 
-from tests.engine.harness import App, Load, engine
+from tests.engine.harness import App, Load, engine, free_port
 
 
 def test_first_release_serves_and_says_so(app: App) -> None:
@@ -109,6 +111,33 @@ def test_what_is_open_at_the_drain_limit_is_cut_counted_and_reported(app: App) -
     assert drain["detail"]["cut"] == 1
 
 
+def test_what_a_shortened_drain_cuts_is_counted_too(app: App) -> None:
+    app.config["rollout"]["keep_warm"] = "0s"
+    app.release("v1")
+    reader = threading.Thread(target=_until_cut, args=(app,))
+    reader.start()
+    time.sleep(0.3)
+    app.write("v2")
+    release = app.start("release", "v2")
+    limit = time.monotonic() + 30
+    while app.serving() != "v2":
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    time.sleep(0.5)
+    release.send_signal(signal.SIGINT)
+    _, message = release.communicate(timeout=30)
+    reader.join(10)
+    assert release.returncode == 130
+    assert "v2 is live" in message
+    assert "1 request(s) on v1 were cut when the wait was cut short" in message
+    assert app.json("history")["deployments"][0]["outcome"] == "succeeded"
+
+
+def _until_cut(app: App) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        app.get("/stream?seconds=20")
+
+
 def test_rollback_goes_up_the_lineage(app: App) -> None:
     for version in ("v1", "v2", "v3"):
         app.release(version)
@@ -148,6 +177,30 @@ def test_rollback_is_a_switch_a_start_or_new_containers(app: App) -> None:
     }
     app.run("rollback")
     assert app.serving() == "v1"
+
+
+def test_a_kept_set_that_lost_a_container_is_made_anew(app: App) -> None:
+    app.config["run"]["replicas"] = 2
+    app.config["rollout"]["keep_warm"] = "0s"
+    app.release("v1")
+    app.release("v2")
+    engine().containers.get(app.names.container("mymodel", "v1", "blue", 1)).remove()
+    app.run("rollback")
+    found = app.json("status")
+    assert found["live"]["version"] == "v1"
+    assert len(found["live"]["containers"]) == 2
+    assert found["problems"] == []
+
+
+def test_a_rollback_serves_where_the_file_says(app: App) -> None:
+    app.release("v1")
+    app.release("v2")
+    app.port = free_port()
+    app.config["proxy"]["listen"] = f"127.0.0.1:{app.port}"
+    app.write_config()
+    app.run("rollback")
+    assert app.serving() == "v1"
+    assert app.json("status")["proxy"]["listen"] == f"127.0.0.1:{app.port}"
 
 
 def test_a_live_version_is_immutable(app: App) -> None:

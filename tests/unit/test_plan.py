@@ -159,6 +159,7 @@ def test_warm_rollback() -> None:
         ("join", blue),
         ("probe", {**blue, "warm": True}),
         ("switch", blue),
+        ("reroute", {}),
         ("drain", green),
         ("retire", {**green, "how": "stop", "keep_warm": 0}),
         ("settle", {}),
@@ -178,7 +179,7 @@ def test_rollback_to_kept_containers(previous: str, warm_ok: bool) -> None:
         ("keep", blue),
         ("switch", blue),
     ]
-    assert [name for name, _ in steps(plan)[6:]] == ["drain", "retire", "settle"]
+    assert [name for name, _ in steps(plan)[6:]] == ["reroute", "drain", "retire", "settle"]
 
 
 def test_rollback_from_the_image() -> None:
