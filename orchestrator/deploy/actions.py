@@ -99,7 +99,7 @@ class Actions:
         self.s.ledger.record_version(replace(draft, image_id=image_id))
         if before is not None and before.image_id != image_id:
             # The image of an earlier try has lost its tag: nobody would ever find it again.
-            self.s.engine.remove_image(before.image_id, before.image_id)
+            self.s.engine.remove_image(before.image, before.image_id)
         return {"image_id": image_id}
 
     def _vacate(self, args: dict[str, Any]) -> Detail:

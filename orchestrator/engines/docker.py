@@ -115,17 +115,19 @@ class DockerEngine:
                 return None
 
     def remove_image(self, reference: str, image_id: str) -> bool:
-        """Takes a tag away, and the image with it when nothing else uses it. False: it stays.
+        """Takes our tag away, and the image with it when nothing else uses it. False: it stays.
 
-        A tag that was moved to another image is not ours any more.
+        A tag that was moved to another image is not ours any more; the image that lost it is then removed by
+        its id, unless somebody gave it another name.
         """
         import docker.errors
 
-        if self.image_id(reference) != image_id:
-            return False
         with self._errors("remove an image"):
             try:
-                self._client.images.remove(reference)
+                tags = self._client.images.get(image_id).tags
+                if tags and reference not in tags:
+                    return False
+                self._client.images.remove(reference if tags else image_id)
             except docker.errors.APIError as error:
                 # 409: a container, perhaps somebody else's, was made from it.
                 if error.status_code in (404, 409):

@@ -31,6 +31,7 @@ SAY_EVERY = 1.0
 TICK = 0.05
 # A probe that starts as the deadline passes gets this long, and the verdict waits for it this long.
 LAST_LOOK = 0.25
+_LOADING = threading.Lock()
 
 Alive = Callable[[Target], str | None]
 
@@ -248,14 +249,15 @@ def _load_httpx() -> None:
 
     They can here, and would be two thirds of the import's time for a program that nobody calls.
     """
-    if "httpx" in sys.modules:
-        return
-    # None in sys.modules makes `import` raise ImportError, which httpx is prepared for.
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]
-    try:
-        import httpx  # noqa: F401
-    finally:
-        del sys.modules["httpx._main"]
+    with _LOADING:  # replicas are probed side by side: the first probe loads it, the others wait until it is whole
+        if "httpx" in sys.modules:
+            return
+        # None in sys.modules makes `import` raise ImportError, which httpx is prepared for.
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
+        try:
+            import httpx  # noqa: F401
+        finally:
+            del sys.modules["httpx._main"]
 
 
 def _settle(result: Future[Reply], ask: Callable[[], Reply]) -> None:

@@ -137,27 +137,30 @@ class App:
 
     def containers(self) -> dict[str, str]:
         """Our containers by name, each with its state; the proxy counts not."""
-        return {c.name: c.status for c in self._containers() if "deployctl.deployment" in c.labels}
+        return {c.name: c.status for c in self.found() if "deployctl.deployment" in c.labels}
 
-    def _containers(self) -> list[Any]:
-        return engine().containers.list(all=True, filters={"label": f"{LABEL_STATE}={self.names.state_id}"})
+    def found(self) -> list[Any]:
+        """The containers of this state folder on the engine, the proxy too."""
+        chosen = {"label": f"{LABEL_STATE}={self.names.state_id}"}
+        # Tests run side by side, and commands beside tests: a container may go while it is looked at.
+        return engine().containers.list(all=True, filters=chosen, ignore_removed=True)
 
     def left_over(self) -> list[str]:
         """Everything of this state folder on the engine, and temporary files in the folder."""
-        found = [container.name for container in self._containers()]
+        found = [container.name for container in self.found()]
         found += [n.name for n in engine().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"})]
         found += [str(path) for path in self.state_dir.rglob("*.tmp")]
         return found + [str(path) for path in self.state_dir.rglob("*.new")]
 
     def clean(self) -> None:
         """Takes everything away that this state folder has on the engine."""
-        for container in self._containers():
+        for container in self.found():
             container.remove(force=True, v=True)
         for network in engine().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             network.remove()
         for image in engine().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
-            for reference in image.tags or [image.id]:
-                engine().images.remove(reference, force=True)
+            # By its id: the tag may be another test's image by now.
+            engine().images.remove(image.id, force=True)
 
 
 def _toml(value: Any) -> str:

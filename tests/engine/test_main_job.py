@@ -16,6 +16,8 @@ from tests.engine.harness import App, Load, engine, free_port
 
 
 def test_first_release_serves_and_says_so(app: App) -> None:
+    # A name of its own: tests run side by side, and the tag mymodel:v1 is where the last of them moved it.
+    app.config["app"]["name"] = "first"
     app.release("v1")
     status, headers, body = app.get("/predict")
     assert (status, headers["x-model-version"], body) == (200, "v1", "v1 /predict")
@@ -24,8 +26,8 @@ def test_first_release_serves_and_says_so(app: App) -> None:
     assert found["state"] == "stable"
     assert found["live"]["version"] == "v1"
     assert found["live"]["slot"] == "blue"
-    assert found["live"]["image"] == "mymodel:v1"
-    assert found["live"]["image_id"] == engine().images.get("mymodel:v1").id
+    assert found["live"]["image"] == "first:v1"
+    assert found["live"]["image_id"] == engine().images.get("first:v1").id
     [container] = found["live"]["containers"]
     assert container["state"] == "running"
     assert container["healthy"] is True
@@ -167,8 +169,8 @@ def test_rollback_is_a_switch_a_start_or_new_containers(app: App) -> None:
     app.run("rollback")
     assert app.serving() == "v1"
     app.release("v4")
-    for container in engine().containers.list(all=True, filters={"label": "deployctl.version=v1"}):
-        if container.labels["deployctl.state"] == app.names.state_id:
+    for container in app.found():
+        if container.labels.get("deployctl.version") == "v1":
             container.remove(force=True)
     assert app.json("status")["previous"]["rollback"] == {
         **app.json("status")["previous"]["rollback"],
@@ -261,7 +263,7 @@ def test_the_previous_version_is_stopped_when_its_warm_time_is_up(app: App) -> N
     assert states == {"v1": "exited", "v2": "running"}
     policies = {
         container.labels["deployctl.version"]: container.attrs["HostConfig"]["RestartPolicy"]["Name"]
-        for container in engine().containers.list(all=True, filters={"label": f"deployctl.state={app.names.state_id}"})
+        for container in app.found()
         if "deployctl.version" in container.labels
     }
     assert policies["v2"] == "always"

@@ -333,6 +333,31 @@ def test_importing_the_prober_imports_no_http_library() -> None:
 # --- waiting until ready -----------------------------------------------------------------------------
 
 
+def test_the_http_library_may_be_loaded_by_many_probes_at_once() -> None:
+    code = """
+import sys, threading
+from orchestrator.probes import http
+sys.setswitchinterval(1e-6)
+start = threading.Barrier(8)
+failed = []
+
+def load():
+    start.wait()
+    try:
+        http._load_httpx()
+        sys.modules["httpx"].Client
+    except BaseException as error:
+        failed.append(repr(error))
+
+threads = [threading.Thread(target=load) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(failed)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
 def test_ready_after_answers_in_a_row(serve: Serve) -> None:
     server = serve(lambda s, c, number: s.send(c, answer(503 if number < 3 else 200)))
     wait(server, successes=2)
