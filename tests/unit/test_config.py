@@ -712,7 +712,7 @@ def test_example_settings_that_are_off_can_be_used() -> None:
 def test_import_stays_light() -> None:
     heavy = {"docker", "httpx", "rich", "typer", "requests", "orchestrator.core.presets"}
     code = f"import sys, orchestrator.config; print(sorted({heavy!r} & set(sys.modules)))"
-    root = Path(module.__file__).parents[1]
+    root = Path(module.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
 

@@ -1,0 +1,30 @@
+"""deploy.toml: what an app is, how it is built, run, probed and routed.
+
+`load` reads and checks the file and reports everything that is wrong with it at once. What comes out is
+frozen and resolved: seconds, bytes, absolute volumes, a port.
+
+    reading ──► sections ──► types ──► values ──► explain        (each file needs those to its right)
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+from orchestrator.config.reading import load, parse
+from orchestrator.config.sections import Config
+from orchestrator.config.types import MODEL_PRESETS, PRESET_NAMES
+
+__all__ = ["MODEL_PRESETS", "PRESET_NAMES", "Config", "example", "json_schema", "load", "parse"]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of deploy.toml, for editors."""
+    from orchestrator.config.schema import json_schema as make
+
+    return make()
+
+
+def example() -> str:
+    """The annotated example, which is also what `deployctl init` writes."""
+    return resources.files("orchestrator").joinpath("deploy.example.toml").read_text(encoding="utf-8")

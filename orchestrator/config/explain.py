@@ -1,0 +1,125 @@
+"""What is wrong with deploy.toml, in plain words.
+
+`explain` turns what pydantic found into findings that a person who never heard of pydantic can act on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.errors import Finding
+
+Loc = tuple[int | str, ...]
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+_LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
+_MISSING = {
+    "app.name": 'write name = "mymodel" under [app]',
+    "model.path": 'write path = "model" under [model], or leave the section out',
+}
+
+
+class Invalid(ValueError):
+    """One value that cannot be used: what is wrong, and how to write it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def describe(value: object, *, secret: bool = False) -> str:
+    """`value` in words for a message: short, and safe to print on a terminal."""
+    if isinstance(value, bool):
+        return "true or false" if secret else str(value).lower()
+    if isinstance(value, int | float):
+        if secret:
+            return "a number"
+        # Python refuses to print whole numbers of more than 4300 digits.
+        small = not isinstance(value, int) or value.bit_length() <= 64
+        return f"the number {value}" if small else "a very large number"
+    if isinstance(value, str):
+        return "text" if secret else f"text {shorten(value)!r}"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "a table" if isinstance(value, dict) else "a date or time"
+
+
+def shorten(text: str) -> str:
+    """The first 60 characters of `text`."""
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def show(loc: Loc) -> str:
+    """`run.volumes[0]`: where in the file."""
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":
+            bare = re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part)
+            path += ("." if path else "") + (part if bare else json.dumps(shorten(part)))
+    return path
+
+
+def explain(error: ValidationError, keys: Mapping[str, Sequence[str]]) -> list[tuple[Loc, Finding]]:
+    """Everything that pydantic found, in plain words; `keys` are the sections and their keys."""
+    return [(item["loc"], _finding(item, keys)) for item in error.errors(include_url=False)]
+
+
+def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
+    loc, kind, value, details = item["loc"], item["type"], item["input"], item.get("ctx", {})
+    where = show(loc)
+    if kind == "extra_forbidden":
+        return Finding(where, "unknown key", _nearest(loc, keys))
+    if kind == "missing":
+        return Finding(where, "missing", _MISSING.get(where, ""))
+    if isinstance(cause := details.get("error"), Invalid):
+        return Finding(where, cause.message, cause.hint)
+    got = describe(value, secret=loc[:2] in (("run", "env"), ("build", "args")))
+    if kind in _EXPECTED:
+        hint = f"write [{where}] on a line of its own" if kind == "model_type" else ""
+        if where == "proxy.listen":
+            hint = 'write "127.0.0.1:8000"'
+        return Finding(where, f"expected {_EXPECTED[kind]}, got {got}", hint)
+    if kind == "literal_error":
+        words = re.findall("'([^']*)'", details["expected"])
+        near = difflib.get_close_matches(value.lower(), words, 1) if isinstance(value, str) else []
+        hint = f"did you mean '{near[0]}'?" if near else ""
+        return Finding(where, f"must be {details['expected']}, got {got}", hint)
+    for limit, comparison in _LIMITS.items():
+        if limit in details:
+            return Finding(where, f"must be {comparison} {details[limit]}, got {got}")
+    return Finding(where, f"cannot be used: {got}")
+
+
+def _nearest(loc: Loc, keys: Mapping[str, Sequence[str]]) -> str:
+    """The key that was probably meant: the same word in another section, or a similar one in this or any."""
+    section, word = (str(loc[0]) if len(loc) > 1 else ""), str(loc[-1]).lower()
+    everywhere: dict[str, list[str]] = {}
+    for name, members in keys.items():
+        for key in members:
+            everywhere.setdefault(key, []).append(f"{name}.{key}")
+    here = {key: [f"{section}.{key}"] for key in keys.get(section, ())} if section else {s: [s] for s in keys}
+    same = everywhere.get(word, [])
+    if same:
+        return "did you mean " + " or ".join(f"'{path}'" for path in same) + "?"
+    for candidates in (here, everywhere, {s: [s] for s in keys}):
+        if near := difflib.get_close_matches(word[:80], candidates, 1, 0.65):
+            return f"did you mean '{candidates[near[0]][0]}'?"
+    return f"known {'here' if section else 'sections'}: {', '.join(here)}" if here else ""

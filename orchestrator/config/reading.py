@@ -1,0 +1,181 @@
+"""Reading deploy.toml: everything that is wrong with it is found at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator.config.env_file import read_env_file
+from orchestrator.config.explain import Loc, explain
+from orchestrator.config.sections import Config, keys, under
+from orchestrator.config.types import MODEL_PRESETS
+from orchestrator.errors import ConfigError, Finding, UsageError
+
+_LARGEST_FILE = 1024 * 1024
+
+
+def load(path: Path) -> Config:
+    """Reads and checks a file, and what it names on the disk.
+
+    ConfigError carries everything that is wrong with it; UsageError says that it cannot be read at all.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
+        base = path.parent.absolute()
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist", hint="run 'deployctl init' to write one") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder", hint=f"name the file: --file {path / 'deploy.toml'}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read", why=getattr(error, "strerror", "") or str(error)) from None
+    if len(data) > _LARGEST_FILE:
+        raise UsageError(f"{path} is larger than 1 MiB", hint="this is no deploy.toml")
+    try:
+        # Some editors begin a file with a byte order mark.
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path} is not UTF-8 (line {line})", hint="save the file as UTF-8") from None
+    return _check(text, str(path), base, on_disk=True)
+
+
+def parse(text: str, *, file: str, base: Path) -> Config:
+    """Checks a text as the content of `file` in the folder `base`, without looking at the disk."""
+    return _check(text, file, base.absolute(), on_disk=False)
+
+
+def _read_toml(text: str, file: str) -> dict[str, Any]:
+    """The tables of a TOML file; ConfigError with line and column when it is none."""
+    hints = {
+        "Invalid value": 'text needs quotes: name = "mymodel"',
+        "Cannot overwrite": "the same key is written twice",
+        "twice": "the same section is written twice",
+        "after a key": 'write key = "value"',
+    }
+    try:
+        text.encode()
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        words = re.sub(r" \(at .*\)$", "", str(error).partition("\n")[0])
+        spot = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        lines = text.split("\n")
+        line, column = spot.groups() if spot else (str(len(lines)), str(len(lines[-1]) + 1))
+        hint = next((hint for part, hint in hints.items() if part in words), "")
+        finding = Finding(f"line {line}, column {column}", f"not valid TOML: {words[:1].lower()}{words[1:]}", hint)
+    except UnicodeEncodeError:
+        finding = Finding(file, "not valid Unicode", "save the file as UTF-8")
+    except RecursionError:
+        finding = Finding(file, "not valid TOML: nested too deeply")
+    except ValueError:
+        finding = Finding(file, "not valid TOML: a number has too many digits")
+    raise ConfigError(file, [finding])
+
+
+def _check(text: str, file: str, base: Path, *, on_disk: bool) -> Config:
+    raw = _read_toml(text, file)
+    raw.setdefault("app", {})
+    findings: list[Finding] = []
+    bad: set[Loc] = set()
+    context = {"base": str(base)}
+    try:
+        config = Config.model_validate(raw, context=context)
+    except ValidationError as error:
+        explained = explain(error, keys())
+        findings = [finding for _, finding in explained]
+        bad = {loc[:2] for loc, _ in explained}
+        # What is left without the bad values is valid, so contradictions in it are reported as well.
+        config = Config.model_validate(_without(raw, bad), context=context)
+    config._base, config._source = base, file
+    if config.run.env_file is None:
+        config._environment = dict(config.run.env)
+    findings += _contradictions(config, bad)
+    if on_disk:
+        findings += _missing_on_disk(config, raw, bad)
+    if findings:
+        raise ConfigError(file, findings)
+    if config.app.port is None:
+        return config.model_copy(update={"app": config.app.model_copy(update={"port": config.port})})
+    return config
+
+
+def _without(raw: Mapping[str, Any], bad: set[Loc]) -> dict[str, Any]:
+    kept = {
+        name: {key: value for key, value in table.items() if (name, key) not in bad}
+        for name, table in raw.items()
+        if (name,) not in bad and isinstance(table, dict)
+    }
+    # Whatever must be there gets a stand-in, which is marked as bad and so never judged.
+    kept["app"] = {"name": "x", **kept.get("app", {})}
+    if "model" in kept:
+        kept["model"] = {"path": ".", **kept["model"]}
+    return kept
+
+
+def _known(bad: set[Loc], *paths: str) -> bool:
+    """Whether the values at `paths` are what the file says, and not stand-ins for what was bad."""
+    pairs = [tuple(path.split(".")) for path in paths]
+    return not any(pair in bad or pair[:1] in bad for pair in pairs)
+
+
+def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
+    """What is valid value by value, and wrong together. Values that are bad by themselves are not judged."""
+
+    def known(*paths: str) -> bool:
+        return _known(bad, *paths)
+
+    health, run = config.health, config.run
+    if known("health.path", "health.preset") and health.path and health.preset:
+        yield Finding("health.preset", "contradicts health.path", f"keep one; '{health.preset}' knows its path")
+    elif known("health.preset", "health.model") and health.model and health.preset not in MODEL_PRESETS:
+        yield Finding("health.model", "has no effect", f"only {', '.join(MODEL_PRESETS)} ask about one model")
+    if known("app.port", "health.preset") and config.app.port is None and not health.preset:
+        yield Finding("app.port", "missing", "write port = 8080 under [app], or choose a health.preset")
+    for key in ("timeout", "interval"):
+        seconds = getattr(health, key)
+        if known(f"health.{key}", "health.deadline") and seconds > health.deadline:
+            yield Finding(f"health.{key}", f"{seconds:g}s is longer than health.deadline ({health.deadline:g}s)")
+    needed = (health.successes - 1) * health.interval
+    judged = known("health.successes", "health.interval", "health.deadline")
+    if judged and health.interval <= health.deadline < needed:
+        message = f"{health.successes} answers take {needed:g}s, longer than health.deadline"
+        yield Finding("health.successes", f"{message} ({health.deadline:g}s)")
+    targets: dict[str, str] = {}
+    if config.model and known("model.mount"):
+        targets[config.model.mount] = "model.mount"
+    for index, volume in enumerate(run.volumes if known("run.volumes") else ()):
+        target, where = volume.split(":")[1], f"run.volumes[{index}]"
+        if target in targets:
+            yield Finding(where, f"{target} is taken by {targets[target]}", "mount it somewhere else")
+        targets[target] = where
+
+
+def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> Iterator[Finding]:
+    """Files and folders that are named and not there; reads the environment on the way."""
+    if _known(bad, "build.context") and not _exists(config.context_dir, folder=True):
+        yield Finding("build.context", f"there is no folder {config.context_dir}")
+    if config.model_dir and _known(bad, "model.path") and not _exists(config.model_dir, folder=True):
+        yield Finding("model.path", f"there is no folder {config.model_dir}")
+    if config.run.env_file:
+        values, findings = read_env_file(under(config.base, config.run.env_file))
+        config._environment = {**values, **config.run.env}
+        yield from findings
+    if _known(bad, "run.volumes"):
+        written = raw.get("run", {}).get("volumes", [])
+        for index, (volume, text) in enumerate(zip(config.run.volumes, written, strict=True)):
+            source = Path(volume.split(":")[0])
+            # Docker would create an empty folder that belongs to root; an absolute path may mean that.
+            if text.startswith(".") and not _exists(source):
+                yield Finding(f"run.volumes[{index}]", f"there is no {source}", "create it first")
+
+
+def _exists(path: Path, *, folder: bool = False) -> bool:
+    try:
+        return path.is_dir() if folder else path.exists()
+    except (OSError, ValueError):
+        return False

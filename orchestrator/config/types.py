@@ -1,0 +1,69 @@
+"""The types of deploy.toml's values: each reads what a person writes, and tells the JSON Schema how that looks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from orchestrator.config import values as read
+from orchestrator.config.explain import Invalid
+
+PresetName = Literal[
+    "kserve-v2", "kserve-v1", "tf-serving", "torchserve", "cog", "mlflow", "sagemaker", "bentoml", "openai"
+]
+PRESET_NAMES: tuple[str, ...] = get_args(PresetName)
+MODEL_PRESETS = ("kserve-v2", "kserve-v1", "tf-serving")
+"""The presets that can ask about one model by its name."""
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+_DURATION = WithJsonSchema({"type": "string", "pattern": read.DURATION, "examples": ["500ms", "1m30s"]})
+_SIZE = WithJsonSchema(
+    {
+        "anyOf": [{"type": "string", "pattern": read.SIZE}, {"type": "integer", "minimum": 1}],
+        "examples": ["2g"],
+    }
+)
+_ONE_OR_MANY = WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]})
+_SCALAR = WithJsonSchema({"type": ["string", "integer", "number", "boolean"]})
+_GPUS = WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1, "maximum": 1024}]})
+
+
+def _not_reserved(name: str) -> str:
+    if name == "deployctl":
+        raise Invalid("'deployctl' is reserved: deployctl's own network has this name")
+    return name
+
+
+def _matching(pattern: str, words: str) -> tuple[AfterValidator, WithJsonSchema]:
+    schema = {"type": "string", "pattern": f"^{pattern.strip('^$')}$"}
+    return AfterValidator(read.matching(pattern, words)), WithJsonSchema(schema)
+
+
+Text = Annotated[str, AfterValidator(read.some_text)]
+Word = Annotated[str, AfterValidator(read.plain_text)]
+AppName = Annotated[
+    str,
+    *_matching(_NAME, "expected at most 40 small letters, digits and hyphens, no hyphen first or last"),
+    AfterValidator(_not_reserved),
+]
+Variable = Annotated[str, *_matching(read.VARIABLE, "a name has letters, digits and underscores, and no digit first")]
+ArgValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.plain_text), _SCALAR]
+EnvValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.env_text), _SCALAR]
+Stage = Annotated[str, *_matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "expected the name of a build stage")]
+User = Annotated[str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?", 'expected "user" or "user:group"')]
+Capability = Annotated[str, *_matching(r"[A-Z][A-Z0-9_]*", 'expected a capability such as "SYS_NICE"')]
+ModelName = Annotated[str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", "expected letters, digits, ._~-")]
+Duration = Annotated[float, BeforeValidator(read.duration), _DURATION]
+DurationOrZero = Annotated[float, BeforeValidator(read.duration_or_zero), _DURATION]
+Size = Annotated[int, BeforeValidator(read.size), _SIZE]
+Memory = Annotated[int, BeforeValidator(read.memory_size), _SIZE]
+Gpus = Annotated[Literal["all"] | int, BeforeValidator(read.gpus), _GPUS]
+Words = Annotated[list[Word], BeforeValidator(read.command), _ONE_OR_MANY]
+Hosts = Annotated[list[Annotated[str, AfterValidator(read.host_name)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY]
+ContainerPath = Annotated[str, AfterValidator(read.container_path)]
+Volume = Annotated[str, AfterValidator(read.volume)]
+
+
+def written(default: float | int | str, written: str, description: str) -> Any:
+    """A default that the schema shows as a person would write it."""
+    return Field(default=default, description=description, json_schema_extra={"default": written})
