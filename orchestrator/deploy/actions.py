@@ -1,6 +1,6 @@
 """What each step does to the world. Every action may be done twice: recovery repeats what it cannot be sure of.
 
-No action takes anything away from the slot that the route on disk points at (`_spare`).
+No action takes anything away from the slot that the route on disk points at (`Slots.spare`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from orchestrator.config import Config
 from orchestrator.core.health import Target
 from orchestrator.core.model import (
     Backend,
-    Container,
     Deployment,
     Outcome,
     ProxyApp,
@@ -25,7 +24,8 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.plan import Plan, Step
 from orchestrator.deploy.services import Services
-from orchestrator.errors import Degraded, DeploymentFailed, ProbeFailed, ProxyError, UsageError
+from orchestrator.deploy.slots import Slots, note_cold, park
+from orchestrator.errors import DeploymentFailed, ProbeFailed, UsageError
 
 Detail = dict[str, Any]
 SHOWN_LOG_LINES = 20
@@ -65,6 +65,7 @@ class Actions:
         self.config = config
         self.app = plan.app
         self.draft = draft
+        self.slots = Slots(services, plan.app)
         self.settings = settings
         self.outcome: Outcome = "succeeded"
         self.reason = ""
@@ -104,14 +105,14 @@ class Actions:
 
     def _vacate(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
-        self._spare(slot)
+        self.slots.spare(slot)
         removed, stopped = [], []
-        for container in self._in_slot(slot):
+        for container in self.slots.within(slot):
             if container.version == args["version"] and not args.get("spare"):
                 self.s.engine.remove(container)
                 removed.append(container.name)
             elif container.state in ("running", "paused", "restarting"):
-                self._park(slot)
+                park(self.s, self.app, slot)
                 self.s.engine.stop(container)
                 stopped.append(container.name)
         self.s.ledger.clear_slot(self.app, slot)
@@ -139,7 +140,7 @@ class Actions:
 
     def _start(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
-        containers = self._containers(args)
+        containers = self.slots.of(args)
         self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "starting")
         for container in containers:
             self.s.engine.start(container)
@@ -147,7 +148,7 @@ class Actions:
 
     def _join(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
-        containers = self._containers(args)
+        containers = self.slots.of(args)
         route = route_of(self.config)
         probe = self.config.probe_spec()
         with self.s.locks.proxy():
@@ -169,7 +170,7 @@ class Actions:
 
     def _probe(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
-        containers = self._containers(args)
+        containers = self.slots.of(args)
         spec = self.config.probe_spec()
         if args.get("warm"):
             # The proxy has been asking these containers all the time: one answer of our own is enough.
@@ -203,7 +204,7 @@ class Actions:
                     cancelled=self.s.interrupts.check,
                 )
         except ProbeFailed as error:
-            error.details = self._last_lines(containers, SHOWN_LOG_LINES) or "(its log is empty)"
+            error.details = self.slots.last_lines(containers, SHOWN_LOG_LINES) or "(its log is empty)"
             error.hint = (
                 error.hint or f"mend it and release it again; more of its log: deployctl logs {args['version']}"
             )
@@ -211,7 +212,7 @@ class Actions:
         return {"seconds": round(self.s.clock() - started, 3)}
 
     def _keep(self, args: dict[str, Any]) -> Detail:
-        for container in self._containers(args):
+        for container in self.slots.of(args):
             self.s.engine.set_restart(container, "always")
         return {}
 
@@ -239,7 +240,7 @@ class Actions:
 
     def _drain(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
-        self._spare(slot)
+        self.slots.spare(slot)
         limit = self.config.proxy.drain
         started, told = self.s.clock(), 0.0
         while open_sessions := self.s.proxy.sessions(self.app, slot):
@@ -267,14 +268,14 @@ class Actions:
 
     def _retire(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
-        self._spare(slot)
+        self.slots.spare(slot)
         if args["how"] == "keep warm":
             until = iso(self.s.wall() + timedelta(seconds=args["keep_warm"]))
             self.s.ledger.set_slot(self.app, slot, args["version"], self._slot_deployment(slot), "warm", until)
             return {"warm_until": until}
-        self._park(slot)
+        park(self.s, self.app, slot)
         if args["how"] == "remove":
-            for container in self._in_slot(slot):
+            for container in self.slots.within(slot):
                 if container.version == args["version"]:
                     self.s.engine.remove(container)
             self.s.ledger.clear_slot(self.app, slot)
@@ -301,8 +302,8 @@ class Actions:
         return {}
 
     def _leave(self, args: dict[str, Any]) -> Detail:
-        self._spare(args["slot"])
-        self._park(args["slot"])
+        self.slots.spare(args["slot"])
+        park(self.s, self.app, args["slot"])
         return {}
 
     def _withdraw(self, args: dict[str, Any]) -> Detail:
@@ -317,9 +318,9 @@ class Actions:
         return {}
 
     def _remove(self, args: dict[str, Any]) -> Detail:
-        self._spare(args["slot"])
+        self.slots.spare(args["slot"])
         removed = []
-        for container in self._in_slot(args["slot"]):
+        for container in self.slots.within(args["slot"]):
             if container.deployment == self.deployment.id:
                 self.s.engine.remove(container)
                 removed.append(container.name)
@@ -330,25 +331,12 @@ class Actions:
         return {"removed": removed}
 
     def _stop(self, args: dict[str, Any]) -> Detail:
-        self._spare(args["slot"])
-        for container in self._in_slot(args["slot"]):
+        self.slots.spare(args["slot"])
+        for container in self.slots.within(args["slot"]):
             if container.version == args["version"]:
                 self.s.engine.stop(container)
         self.s.ledger.set_slot(self.app, args["slot"], args["version"], self._slot_deployment(args["slot"]), "cold")
         return {}
-
-    # Inside
-
-    def _spare(self, slot: Slot) -> None:
-        if self.s.proxy.route(self.app) == slot:
-            raise Degraded(
-                f"refused to touch {slot} of {self.app}: the route points at it",
-                hint="nothing was taken away; run 'deployctl doctor'",
-            )
-
-    def _park(self, slot: Slot) -> None:
-        """Takes a slot's servers out of the proxy's view, on disk and at run time."""
-        park(self.s, self.app, slot)
 
     def _version(self, name: str) -> Version:
         version = self.s.ledger.versions(self.app).get(name)
@@ -356,62 +344,11 @@ class Actions:
             raise UsageError(f"the ledger does not know {name}", hint="deployctl tree")
         return version
 
-    def _in_slot(self, slot: Slot) -> list[Container]:
-        return [container for container in self.s.engine.containers(self.app) if container.slot == slot]
-
-    def _containers(self, args: dict[str, Any]) -> list[Container]:
-        found = [c for c in self._in_slot(args["slot"]) if c.version == args["version"]]
-        if not found:
-            raise DeploymentFailed(
-                f"the containers of {args['version']} in {args['slot']} are gone",
-                why="somebody removed them meanwhile",
-                hint=f"deployctl release {args['version']}",
-            )
-        return sorted(found, key=lambda container: container.index)
-
     def _slot_deployment(self, slot: Slot) -> int:
         found = self.s.ledger.slots(self.app).get(slot)
         return found.deployment if found is not None else self.deployment.id
 
-    def _last_lines(self, containers: list[Container], count: int) -> str:
-        parts = []
-        for container in containers:
-            try:
-                lines = list(self.s.engine.logs(container, tail=count))
-            except DeploymentFailed as error:
-                lines = [f"(its log cannot be read: {error})"]
-            parts += [f"last lines of {container.name}:", *(f"  {line}" for line in lines)] if lines else []
-        return "\n".join(parts)
-
     def keep_logs(self) -> str:
         """The new containers' last lines, for the ledger: they outlive the containers."""
-        found = [c for c in self._in_slot(self.plan.to_slot) if c.deployment == self.deployment.id]
-        return self._last_lines(found, KEPT_LOG_LINES)
-
-
-def note_cold(services: Services, app: str) -> None:
-    """Records a warm version as cold when none of its containers runs any more."""
-    for slot, state in services.ledger.slots(app).items():
-        if state.state == "warm":
-            found = [c for c in services.engine.containers(app) if c.slot == slot and c.version == state.version]
-            if not any(container.running for container in found):
-                services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
-
-
-def park(services: Services, app: str, slot: Slot) -> None:
-    """Marks a slot as not in use, in the ledger, in the proxy's file and in the running proxy."""
-    with services.locks.proxy():
-        known = {found.name: found for found in services.ledger.proxy_apps()}.get(app)
-        if known is None or slot not in known.slots:
-            return
-        if known.slots[slot].active:
-            slots = {**known.slots, slot: replace(known.slots[slot], active=False)}
-            services.ledger.save_proxy_app(replace(known, slots=slots))
-        if services.proxy.state() != "running":
-            # What is not running has nothing to forget; it reads the ledger's word when it starts.
-            return
-        try:
-            services.proxy.apply(services.ledger.proxy_apps(), services.reporter.detail)
-            services.proxy.park(app, slot)
-        except ProxyError as error:
-            services.reporter.note(f"the proxy could not park {slot}: {error}")
+        found = [c for c in self.slots.within(self.plan.to_slot) if c.deployment == self.deployment.id]
+        return self.slots.last_lines(found, KEPT_LOG_LINES)

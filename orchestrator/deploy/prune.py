@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.lineage import kept
 from orchestrator.core.plan import Observed
-from orchestrator.deploy.actions import park
 from orchestrator.deploy.services import Services
+from orchestrator.deploy.slots import park
 from orchestrator.errors import DeploymentFailed
 
 

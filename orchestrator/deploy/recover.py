@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from orchestrator.config import Config
 from orchestrator.core import recovery
 from orchestrator.core.model import Slot
-from orchestrator.deploy.actions import Actions, iso, note_cold, park
+from orchestrator.deploy.actions import Actions, iso
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.services import Services
+from orchestrator.deploy.slots import note_cold, park
 
 
 @dataclass

@@ -9,9 +9,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.config import Config
 from orchestrator.core import naming
-from orchestrator.core.model import SLOTS, Container, Slot, Version
+from orchestrator.core.model import Container, Slot, Version
 from orchestrator.core.naming import Names
 from orchestrator.engines import build, network
+from orchestrator.engines.containers import observed, wanted
 from orchestrator.errors import DeploymentFailed, EngineError
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class DockerEngine:
             found = []
             for row in api.containers(all=True, filters={"label": labels}):
                 try:
-                    found.append(_container(api.inspect_container(row["Id"]), self._names.network))
+                    found.append(observed(api.inspect_container(row["Id"]), self._names.network))
                 except docker.errors.NotFound:
                     continue  # it went away between the two questions
         return tuple(sorted(found, key=lambda container: container.name))
@@ -162,7 +163,7 @@ class DockerEngine:
 
         with self._errors("look at a container"):
             try:
-                return _container(self._api.inspect_container(container_id), self._names.network)
+                return observed(self._api.inspect_container(container_id), self._names.network)
             except docker.errors.NotFound:
                 return None
 
@@ -178,58 +179,24 @@ class DockerEngine:
         settings: str,
     ) -> Container:
         """Creates one replica, hardened unless the configuration says otherwise; does not start it."""
-        from docker.types import LogConfig
-
-        run = config.run
         name = self._names.container(version.app, version.name, slot, index)
-        binds = list(run.volumes)
-        if config.model is not None:
-            snapshot = self._models / version.app / version.name
-            binds.append(f"{snapshot}:{config.model.mount}:ro")
+        labels = {
+            naming.LABEL_STATE: self._names.state_id,
+            naming.LABEL_APP: version.app,
+            naming.LABEL_VERSION: version.name,
+            naming.LABEL_SLOT: slot,
+            naming.LABEL_DEPLOYMENT: str(deployment),
+            naming.LABEL_MANIFEST: version.context,
+            naming.LABEL_INDEX: str(index),
+            naming.LABEL_CONFIG: settings,
+        }
+        model = self._models / version.app / version.name
         with self._errors(f"create the container {name}"):
-            api = self._api
-            host = api.create_host_config(
-                network_mode=self._names.network,
-                binds=binds,
-                init=run.init,
-                cap_drop=["ALL"],
-                cap_add=list(run.cap_add),
-                security_opt=["no-new-privileges"] if run.no_new_privileges else [],
-                pids_limit=run.pids_limit or None,
-                mem_limit=run.memory,
-                nano_cpus=int(run.cpus * 1e9) if run.cpus else None,
-                shm_size=run.shm_size,
-                read_only=run.read_only,
-                device_requests=_gpus(run.gpus),
-                # While it is being probed it must not come back by itself: an exit is a verdict.
-                restart_policy={"Name": "no"},
-                log_config=LogConfig(
-                    type="json-file", config={"max-size": str(run.log_max_size), "max-file": str(run.log_max_files)}
-                ),
+            described = wanted(
+                self._api, config, network=self._names.network, address=address, model=model, labels=labels
             )
-            created = api.create_container(
-                image=version.image_id,
-                name=name,
-                command=list(run.command) if run.command else None,
-                user=run.user,
-                environment=config.environment(),
-                labels={
-                    naming.LABEL_STATE: self._names.state_id,
-                    naming.LABEL_APP: version.app,
-                    naming.LABEL_VERSION: version.name,
-                    naming.LABEL_SLOT: slot,
-                    naming.LABEL_DEPLOYMENT: str(deployment),
-                    naming.LABEL_MANIFEST: version.context,
-                    naming.LABEL_INDEX: str(index),
-                    naming.LABEL_CONFIG: settings,
-                },
-                host_config=host,
-                networking_config=api.create_networking_config(
-                    {self._names.network: api.create_endpoint_config(ipv4_address=address)}
-                ),
-                stop_timeout=max(1, round(run.stop_timeout)),
-            )
-            return _container(api.inspect_container(created["Id"]), self._names.network)
+            created = self._api.create_container(image=version.image_id, name=name, **described)
+            return observed(self._api.inspect_container(created["Id"]), self._names.network)
 
     def start(self, container: Container) -> None:
         with self._errors(f"start the container {container.name}"):
@@ -331,34 +298,3 @@ def _refusal(doing: str, error: Any) -> DeploymentFailed:
     elif "executable file not found" in text or "no such file or directory" in text:
         hint = "check run.command and the image's CMD"
     return EngineError(f"the engine could not {doing}", why=text, hint=hint)
-
-
-def _gpus(gpus: int | str | None) -> list[Any] | None:
-    if gpus is None:
-        return None
-    from docker.types import DeviceRequest
-
-    return [DeviceRequest(count=-1 if gpus == "all" else int(gpus), capabilities=[["gpu"]])]
-
-
-def _container(info: dict[str, Any], network_name: str) -> Container:
-    labels = info["Config"].get("Labels") or {}
-    endpoint = info["NetworkSettings"]["Networks"].get(network_name) or {}
-    fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
-    state = info["State"]
-    slot = labels.get(naming.LABEL_SLOT)
-    return Container(
-        id=info["Id"],
-        name=info["Name"].lstrip("/"),
-        app=labels.get(naming.LABEL_APP, ""),
-        version=labels.get(naming.LABEL_VERSION, ""),
-        slot="green" if slot == SLOTS[1] else "blue",
-        deployment=int(labels.get(naming.LABEL_DEPLOYMENT, 0)),
-        index=int(labels.get(naming.LABEL_INDEX, 1)),
-        image_id=info["Image"],
-        state=state["Status"],
-        exit_code=int(state.get("ExitCode", 0)),
-        restarts=int(info.get("RestartCount", 0)),
-        restart_policy=info["HostConfig"]["RestartPolicy"]["Name"] or "no",
-        address=endpoint.get("IPAddress") or fixed,
-    )

@@ -17,9 +17,9 @@ from orchestrator.core.model import SLOTS, Backend, ProxyApp, Route, Slot
 from orchestrator.core.naming import backend
 from orchestrator.core.routing import split_listen
 from orchestrator.errors import ProxyError, UsageError
-from orchestrator.files import write_atomic
 from orchestrator.proxy import render
 from orchestrator.proxy.container import ProxyContainer, shipped
+from orchestrator.proxy.files import ProxyFiles
 from orchestrator.proxy.runtime import Runtime, Server
 
 _NEW = "haproxy.cfg.new"
@@ -37,7 +37,7 @@ class HAProxy:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder = folder
+        self._files = ProxyFiles(folder)
         self._container = container
         self._runtime = Runtime(folder)
         self._sleep = sleep
@@ -50,13 +50,13 @@ class HAProxy:
 
     def up(self, apps: Sequence[ProxyApp], progress: Callable[[str], None]) -> None:
         """Makes the proxy run and answer. One that runs is left alone; one that does not starts with `apps`."""
-        self._prepare_folder()
+        self._files.prepare()
         if self._answers():
             return
         progress("starting the proxy")
         text, _ = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        self._write("versions.map", render.versions_map(apps))
-        self._write("haproxy.cfg", text)
+        self._files.write("versions.map", render.versions_map(apps))
+        self._files.write("haproxy.cfg", text)
         self._container.start(progress)
         self._await(self._answers, "start", _START_LIMIT)
 
@@ -73,7 +73,7 @@ class HAProxy:
         wrong = self._container.check("haproxy.cfg")
         if wrong:
             raise ProxyError("the proxy's configuration on disk is wrong", why=wrong, hint="deployctl recover")
-        self._reload(self._digest_on_disk())
+        self._reload(self._files.digest())
 
     # The configuration
 
@@ -87,26 +87,26 @@ class HAProxy:
         """
         self.up(apps, progress)
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        self._write("versions.map", render.versions_map(apps))
-        target = self._folder / "haproxy.cfg"
+        self._files.write("versions.map", render.versions_map(apps))
+        target = self._files.folder / "haproxy.cfg"
         old = target.read_text(encoding="utf-8") if target.exists() else ""
         if self._runtime.config() == digest:
             if text != old:
-                self._write("haproxy.cfg", text)
+                self._files.write("haproxy.cfg", text)
             return False
-        self._write(_NEW, text)
+        self._files.write(_NEW, text)
         try:
             wrong = self._container.check(_NEW)
             if wrong:
                 raise ProxyError("the proxy refuses its new configuration", why=wrong, hint="this is a bug of ours")
-            self._write("haproxy.cfg", text)
+            self._files.write("haproxy.cfg", text)
             try:
                 self._reload(digest)
             except ProxyError:
-                self._write("haproxy.cfg", old)
+                self._files.write("haproxy.cfg", old)
                 raise
         finally:
-            (self._folder / _NEW).unlink(missing_ok=True)
+            (self._files.folder / _NEW).unlink(missing_ok=True)
         return True
 
     def check_listen(self, route: Route) -> None:
@@ -115,7 +115,7 @@ class HAProxy:
         Raises:
             UsageError: another process has it, or it is no address of this machine.
         """
-        if f"bind {route.listen}\n" in self._config_on_disk() and self.state() == "running":
+        if f"bind {route.listen}\n" in self._files.config() and self.state() == "running":
             return
         host, port = split_listen(route.listen)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -141,7 +141,7 @@ class HAProxy:
 
     def route(self, app: str) -> Slot | None:
         """Where the truth on disk sends the app's requests."""
-        return self._routes().get(app)
+        return self._files.routes().get(app)
 
     def running_route(self, app: str) -> Slot | None:
         """Where the running proxy sends them."""
@@ -150,7 +150,7 @@ class HAProxy:
 
     def route_known(self, app: str) -> bool:
         """True when the truth on disk is readable and says where the app's requests go."""
-        return app in (self._routes_or_none() or {})
+        return app in (self._files.routes_or_none() or {})
 
     def switch(self, app: str, slot: Slot) -> None:
         """Sends the app's requests to `slot`: disk, then every worker, then confirmation by every worker.
@@ -158,22 +158,22 @@ class HAProxy:
         Raises:
             ProxyError: a worker does not confirm it; the file says again what it said before.
         """
-        before = self._routes()
-        self._write("routes.map", render.routes_map({**before, app: slot}))
+        before = self._files.routes()
+        self._files.write("routes.map", render.routes_map({**before, app: slot}))
         try:
             self._runtime.set_entry(render.ROUTES, app, slot)
         except ProxyError:
-            self._write("routes.map", render.routes_map(before))
+            self._files.write("routes.map", render.routes_map(before))
             if app in before and self._answers():
                 self._runtime.set_entry(render.ROUTES, app, before[app])
             raise
 
     def forget(self, app: str) -> None:
         """Sends the app's requests nowhere."""
-        routes = self._routes_or_none()
+        routes = self._files.routes_or_none()
         if routes and app in routes:
             del routes[app]
-            self._write("routes.map", render.routes_map(routes))
+            self._files.write("routes.map", render.routes_map(routes))
         if self._answers():
             self._runtime.remove_entry(render.ROUTES, app)
 
@@ -255,18 +255,18 @@ class HAProxy:
         Other apps' routes are touched only where they are lost: they may be in the middle of a switch.
         """
         mended: list[str] = []
-        self._prepare_folder()
-        found = self._routes_or_none()
+        self._files.prepare()
+        found = self._files.routes_or_none()
         wanted = {**routes, **(found or {})}
         if app in routes:
             wanted[app] = routes[app]
         if found != wanted:
-            self._write("routes.map", render.routes_map(wanted))
+            self._files.write("routes.map", render.routes_map(wanted))
             mended.append("routes.map restored from the ledger")
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        if self._config_on_disk() != text:
-            self._write("versions.map", render.versions_map(apps))
-            self._write("haproxy.cfg", text)
+        if self._files.config() != text:
+            self._files.write("versions.map", render.versions_map(apps))
+            self._files.write("haproxy.cfg", text)
             mended.append("haproxy.cfg restored from the ledger")
         if not self._answers():
             if self._container.state() == "running":
@@ -284,53 +284,6 @@ class HAProxy:
         return mended
 
     # Inside
-
-    def _prepare_folder(self) -> None:
-        (self._folder / "run").mkdir(parents=True, exist_ok=True)
-        for name in ("routes.map", "versions.map"):
-            if not (self._folder / name).exists():
-                self._write(name, "")
-
-    def _write(self, name: str, text: str) -> None:
-        try:
-            write_atomic(self._folder / name, text)
-        except OSError as error:
-            raise ProxyError(
-                f"{self._folder / name} cannot be written", why=str(error), hint="is the disk full?"
-            ) from error
-
-    def _config_on_disk(self) -> str:
-        try:
-            return (self._folder / "haproxy.cfg").read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return ""
-
-    def _digest_on_disk(self) -> str:
-        lines = (line.split() for line in self._config_on_disk().splitlines())
-        return next((row[2] for row in lines if row[:2] == ["setenv", "DEPLOYCTL_CONFIG"]), render.UNSET_CONFIG)
-
-    def _routes(self) -> dict[str, Slot]:
-        found = self._routes_or_none()
-        if found is None:
-            raise ProxyError(
-                f"{self._folder / 'routes.map'} is damaged",
-                hint="deployctl recover restores it from the ledger",
-            )
-        return found
-
-    def _routes_or_none(self) -> dict[str, Slot] | None:
-        try:
-            text = (self._folder / "routes.map").read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return {}
-        routes: dict[str, Slot] = {}
-        for line in text.splitlines():
-            app, _, found = line.partition(" ")
-            slot = next((slot for slot in SLOTS if slot == found), None)
-            if slot is None:
-                return None
-            routes[app] = slot
-        return routes
 
     def _answers(self) -> bool:
         try:

@@ -1,0 +1,79 @@
+"""What the use cases ask about an app's slots, and the one rule that guards the one in use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.core.model import Container, Slot
+from orchestrator.deploy.services import Services
+from orchestrator.errors import Degraded, DeploymentFailed, ProxyError
+
+
+class Slots:
+    """The slots of one app, as the engine, the proxy and the ledger see them now."""
+
+    def __init__(self, services: Services, app: str) -> None:
+        self.s, self.app = services, app
+
+    def within(self, slot: Slot) -> list[Container]:
+        """All containers in a slot, whatever their version."""
+        return [container for container in self.s.engine.containers(self.app) if container.slot == slot]
+
+    def of(self, args: dict[str, Any]) -> list[Container]:
+        """The containers of a step's version and slot, in order; DeploymentFailed when there are none."""
+        found = [c for c in self.within(args["slot"]) if c.version == args["version"]]
+        if not found:
+            raise DeploymentFailed(
+                f"the containers of {args['version']} in {args['slot']} are gone",
+                why="somebody removed them meanwhile",
+                hint=f"deployctl release {args['version']}",
+            )
+        return sorted(found, key=lambda container: container.index)
+
+    def spare(self, slot: Slot) -> None:
+        """Refuses to go on when the route on disk points at the slot."""
+        if self.s.proxy.route(self.app) == slot:
+            raise Degraded(
+                f"refused to touch {slot} of {self.app}: the route points at it",
+                hint="nothing was taken away; run 'deployctl doctor'",
+            )
+
+    def last_lines(self, containers: list[Container], count: int) -> str:
+        """The end of each container's log, for people."""
+        parts = []
+        for container in containers:
+            try:
+                lines = list(self.s.engine.logs(container, tail=count))
+            except DeploymentFailed as error:
+                lines = [f"(its log cannot be read: {error})"]
+            parts += [f"last lines of {container.name}:", *(f"  {line}" for line in lines)] if lines else []
+        return "\n".join(parts)
+
+
+def note_cold(services: Services, app: str) -> None:
+    """Records a warm version as cold when none of its containers runs any more."""
+    for slot, state in services.ledger.slots(app).items():
+        if state.state == "warm":
+            found = [c for c in services.engine.containers(app) if c.slot == slot and c.version == state.version]
+            if not any(container.running for container in found):
+                services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
+
+
+def park(services: Services, app: str, slot: Slot) -> None:
+    """Marks a slot as not in use, in the ledger, in the proxy's file and in the running proxy."""
+    with services.locks.proxy():
+        known = {found.name: found for found in services.ledger.proxy_apps()}.get(app)
+        if known is None or slot not in known.slots:
+            return
+        if known.slots[slot].active:
+            slots = {**known.slots, slot: replace(known.slots[slot], active=False)}
+            services.ledger.save_proxy_app(replace(known, slots=slots))
+        if services.proxy.state() != "running":
+            # What is not running has nothing to forget; it reads the ledger's word when it starts.
+            return
+        try:
+            services.proxy.apply(services.ledger.proxy_apps(), services.reporter.detail)
+            services.proxy.park(app, slot)
+        except ProxyError as error:
+            services.reporter.note(f"the proxy could not park {slot}: {error}")
