@@ -27,18 +27,22 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def startup(app: App, runs: int) -> tuple[float, list[Row]]:
+def imports() -> None:
+    """U is how long this takes."""
+    run([sys.executable, "-c", IMPORTS])
+
+
+def startup(app: App, runs: int) -> list[Row]:
     """U, and the quick commands beside it."""
-    base = [sys.executable, "-c", IMPORTS]
     program = str(Path(sys.executable).with_name("deployctl"))
     given = ["--state-dir", str(app.state_dir), "-f", str(app.folder / "deploy.toml")]
     u, help_, status = [], [], []
     for _ in range(runs):
-        u.append(timed(lambda: run(base)))
+        u.append(timed(imports))
         help_.append(timed(lambda: run([program, "--help"])))
         status.append(timed(lambda: run([program, *given, "status"])))
     unit = median(u)
-    return unit, [
+    return [
         ("U: " + IMPORTS, f"{unit * 1000:.0f} ms", "1 U", "-"),
         ("deployctl --help", f"{median(help_) * 1000:.0f} ms", f"{median(help_) / unit:.2f} U", "0.5 U"),
         ("deployctl status", f"{median(status) * 1000:.0f} ms", f"{median(status) / unit:.2f} U", "1.3 U"),
@@ -68,8 +72,8 @@ def raw_restart(app: App, image: str) -> float:
     return took
 
 
-def deployments(app: App, unit: float, runs: int) -> list[Row]:
-    """Release of a built image and both rollbacks, each beside the raw engine's part of it."""
+def deployments(app: App, runs: int) -> list[Row]:
+    """Release of a built image and both rollbacks, each beside the raw engine's part of it and beside U."""
     program = str(Path(sys.executable).with_name("deployctl"))
 
     def deployctl(*arguments: str) -> None:
@@ -82,8 +86,9 @@ def deployments(app: App, unit: float, runs: int) -> list[Row]:
     deployctl("release", "v1")
     app.write("v2")
     deployctl("release", "v2")
-    raw, release, warm, cold, raw_cold = [], [], [], [], []
+    u, raw, release, warm, cold, raw_cold = [], [], [], [], [], []
     for _ in range(runs):
+        u.append(timed(imports))
         raw.append(raw_start(app, "deployctl-bench:raw"))
         # v2 is live: back to v1, warm; then v2 again: its image is there.
         started = time.perf_counter()
@@ -97,6 +102,7 @@ def deployments(app: App, unit: float, runs: int) -> list[Row]:
     app.config["rollout"]["keep_warm"] = "0s"
     app.write("v2")
     for _ in range(runs):
+        u.append(timed(imports))
         deployctl("rollback")
         deployctl("release", "v2")
         raw_cold.append(raw_restart(app, "deployctl-bench:raw"))
@@ -108,8 +114,10 @@ def deployments(app: App, unit: float, runs: int) -> list[Row]:
         process.wait()
         deployctl("release", "v2")
     engine().images.remove("deployctl-bench:raw")
+    unit = median(u)
     over, cold_over = median(release) - median(raw), median(cold) - median(raw_cold)
     return [
+        ("U, measured again beside what follows", f"{unit * 1000:.0f} ms", "1 U", "-"),
         ("docker run to first healthy reply", f"{median(raw) * 1000:.0f} ms", "-", "-"),
         ("release of a built image", f"{median(release) * 1000:.0f} ms", f"raw + {over / unit:.2f} U", "raw + 2.5 U"),
         ("warm rollback to first old reply", f"{median(warm) * 1000:.0f} ms", f"{median(warm) / unit:.2f} U", "1.6 U"),
@@ -136,8 +144,8 @@ def main() -> None:
         app.write("v1")
         try:
             app.run("release", "v1")
-            unit, rows = startup(app, 3 if short else 15)
-            rows += deployments(app, unit, 2 if short else 9)
+            rows = startup(app, 3 if short else 15)
+            rows += deployments(app, 2 if short else 9)
             rows += traffic.whole_life(app, 2 if short else 20)
             app.clean()
             fast.release("v1")

@@ -225,18 +225,32 @@ def _wrk(folder: Path, port: int, seconds: int) -> tuple[float, float]:
 
 
 def whole_life(app: App, count: int) -> list[Row]:
-    """Releases with the containers' whole life: start, probe, switch, drain, stop."""
+    """Releases with a build and the containers' whole life: start, probe, switch, drain, stop."""
     app.config["rollout"]["keep_warm"] = "0s"
     first = max(int(row["version"][1:]) for row in _versions(app)) + 1
-    took = []
+    quiet = _releases(app, first, count)
     with Clients(app.port) as load:
-        for number in range(first, first + count):
-            app.write(f"v{number}")
-            started = time.perf_counter()
-            app.run("release", f"v{number}")
-            took.append(time.perf_counter() - started)
-    what = f"{count} releases, the containers' whole life ({load.requests} requests)"
-    return [(what, f"{median(took):.2f} s each", f"{load.failed} failed", "0 failed")]
+        loaded = _releases(app, first + count, count)
+    what = f"{count} releases, built and with the containers' whole life"
+    return [
+        (f"{what}, no clients", f"{median(quiet):.2f} s each", "-", "-"),
+        (
+            f"{what}, 64 clients on the same two cores ({load.requests} requests)",
+            f"{median(loaded):.2f} s each",
+            f"{load.failed} failed",
+            "0 failed",
+        ),
+    ]
+
+
+def _releases(app: App, first: int, count: int) -> list[float]:
+    took = []
+    for number in range(first, first + count):
+        app.write(f"v{number}")
+        started = time.perf_counter()
+        app.run("release", f"v{number}")
+        took.append(time.perf_counter() - started)
+    return took
 
 
 def _versions(app: App) -> list[dict[str, object]]:

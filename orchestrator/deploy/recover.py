@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from orchestrator.config import Config
 from orchestrator.core import recovery
 from orchestrator.core.model import Slot
+from orchestrator.core.plan import Observed
 from orchestrator.deploy.actions import Actions, iso
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.services import Services
@@ -21,10 +22,17 @@ class Recovered:
     deployment: int | None = None
     direction: str | None = None
     mended: list[str] = field(default_factory=list)
+    # What was seen last; None once anything was done after that look.
+    observed: Observed | None = None
 
     @property
     def anything(self) -> bool:
         return self.deployment is not None or bool(self.mended)
+
+
+def at_rest(services: Services, app: str) -> Observed:
+    """Recovers the app, as every changing command does first, and says how it is then."""
+    return recover(services, app).observed or services.observe(app)
 
 
 def recover(services: Services, app: str) -> Recovered:
@@ -80,8 +88,10 @@ def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bo
         found.mended += services.proxy.repair(app, apps, routes, services.reporter.detail)
     if open_deployment:
         return
-    note_cold(services, app)
     observed = services.observe(app)
+    if note_cold(services, observed):
+        observed = services.observe(app)
+    found.observed = observed
     if observed.live is None:
         return
     for container in observed.of(observed.live.version, observed.live.slot):
@@ -89,6 +99,7 @@ def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bo
             services.engine.set_restart(container, "always")
             services.engine.start(container)
             found.mended.append(f"{container.name} started again")
+            found.observed = None
 
 
 def _expire_warm(services: Services, app: str, found: Recovered) -> None:
@@ -104,3 +115,4 @@ def _expire_warm(services: Services, app: str, found: Recovered) -> None:
                 services.engine.stop(container)
         services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
         found.mended.append(f"{state.version} stopped: its warm time was up")
+        found.observed = None

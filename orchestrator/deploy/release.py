@@ -14,7 +14,7 @@ from orchestrator.core.routing import refuse_conflicts
 from orchestrator.deploy.actions import Actions, iso, route_of
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.prune import retain
-from orchestrator.deploy.recover import recover
+from orchestrator.deploy.recover import at_rest
 from orchestrator.deploy.services import Services
 from orchestrator.errors import UsageError
 
@@ -117,8 +117,7 @@ def release(services: Services, config: Config, wanted: str | None) -> Result:
     started = services.clock()
     app = config.app.name
     with services.locks.app(app):
-        recover(services, app)
-        observed = services.observe(app)
+        observed = at_rest(services, app)
         prepared = prepare(services, config, wanted, observed)
         for note in prepared.plan.notes:
             services.reporter.note(note)

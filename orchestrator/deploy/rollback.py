@@ -10,7 +10,7 @@ from orchestrator.core.plan import Observed, WayBack, plan_rollback, way_back
 from orchestrator.deploy.actions import Actions
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.prune import retain
-from orchestrator.deploy.recover import recover
+from orchestrator.deploy.recover import at_rest
 from orchestrator.deploy.release import Result, settings_digest
 from orchestrator.deploy.services import Services
 from orchestrator.errors import UsageError
@@ -26,8 +26,7 @@ def rollback(services: Services, config: Config, to: str | None = None) -> Resul
     started = services.clock()
     app = config.app.name
     with services.locks.app(app):
-        recover(services, app)
-        observed = services.observe(app)
+        observed = at_rest(services, app)
         back = target(observed, to)
         stored = services.ledger.settings(app, back.version)
         # How it runs is the old version's own affair; where it is served is the file's.

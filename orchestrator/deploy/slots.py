@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.core.model import Container, Slot
+from orchestrator.core.plan import Observed
 from orchestrator.deploy.services import Services
 from orchestrator.errors import Degraded, DeploymentFailed, ProxyError
 
@@ -51,13 +52,14 @@ class Slots:
         return "\n".join(parts)
 
 
-def note_cold(services: Services, app: str) -> None:
-    """Records a warm version as cold when none of its containers runs any more."""
-    for slot, state in services.ledger.slots(app).items():
-        if state.state == "warm":
-            found = [c for c in services.engine.containers(app) if c.slot == slot and c.version == state.version]
-            if not any(container.running for container in found):
-                services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
+def note_cold(services: Services, observed: Observed) -> bool:
+    """Records a warm version as cold when none of its containers runs any more. True: there was one."""
+    found = False
+    for slot, state in observed.slots.items():
+        if state.state == "warm" and not any(box.running for box in observed.of(state.version, slot)):
+            services.ledger.set_slot(observed.app, slot, state.version, state.deployment, "cold")
+            found = True
+    return found
 
 
 def park(services: Services, app: str, slot: Slot) -> None:
