@@ -144,14 +144,14 @@ def main() -> None:
         app.write("v1")
         try:
             app.run("release", "v1")
-            rows = startup(app, 3 if short else 15)
-            rows += deployments(app, 2 if short else 9)
+            rows = startup(app, 3 if short else 25)
+            rows += deployments(app, 2 if short else 15)
             rows += traffic.whole_life(app, 2 if short else 20)
             app.clean()
             fast.release("v1")
             fast.release("v2")
             rows += traffic.switching(fast, 4 if short else 40)
-            rows += traffic.throughput(fast, 1 if short else 5, 1 if short else 5)
+            rows += traffic.throughput(fast, 1 if short else 3, 1 if short else 15)
         finally:
             app.clean()
             fast.clean()
