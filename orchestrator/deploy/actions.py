@@ -286,7 +286,7 @@ class Actions:
     def _settle(self, args: dict[str, Any]) -> Detail:
         if self.outcome == "succeeded" and self.plan.kind == "release":
             self.s.ledger.record_settings(self.app, self.plan.to_version, self.config.snapshot())
-        note_cold(self.s, self.s.observe(self.app))
+        note_cold(self.s, self.app)
         self.s.ledger.finish(self.deployment.id, self.outcome, self.reason)
         return {}
 

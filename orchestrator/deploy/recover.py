@@ -89,7 +89,7 @@ def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bo
     if open_deployment:
         return
     observed = services.observe(app)
-    if note_cold(services, observed):
+    if note_cold(services, app, observed):
         observed = services.observe(app)
     found.observed = observed
     if observed.live is None:

@@ -52,12 +52,18 @@ class Slots:
         return "\n".join(parts)
 
 
-def note_cold(services: Services, observed: Observed) -> bool:
-    """Records a warm version as cold when none of its containers runs any more. True: there was one."""
+def note_cold(services: Services, app: str, observed: Observed | None = None) -> bool:
+    """Records a warm version as cold when none of its containers runs any more. True: there was one.
+
+    Without a warm version the engine is not asked: it may be what a deployment failed of.
+    """
     found = False
-    for slot, state in observed.slots.items():
-        if state.state == "warm" and not any(box.running for box in observed.of(state.version, slot)):
-            services.ledger.set_slot(observed.app, slot, state.version, state.deployment, "cold")
+    for slot, state in services.ledger.slots(app).items():
+        if state.state != "warm":
+            continue
+        observed = observed or services.observe(app)
+        if not any(container.running for container in observed.of(state.version, slot)):
+            services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
             found = True
     return found
 
