@@ -37,6 +37,14 @@ def state_dir(given: Path | None) -> Path:
     return Path(home) / "deployctl"
 
 
+def _serves(folder: Path) -> bool:
+    """Whether the proxy of this state folder has a route: then there must be a ledger."""
+    try:
+        return (folder / "proxy" / "routes.map").stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def build(
     folder: Path,
     *,
@@ -75,7 +83,7 @@ def build(
         engine=DockerEngine(client, names, folder / "models"),
         proxy=HAProxy(folder / "proxy", ProxyContainer(client, names, folder / "proxy")),
         prober=HttpProber(),
-        ledger=SqliteLedger(folder / "ledger.db", now=now),
+        ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
         artifacts=ArtifactStore(folder / "models"),
         locks=FileLocks(folder / "locks", command=command, now=now),
         reporter=reporter,

@@ -6,9 +6,11 @@
     ├── DeploymentFailed        exit 3   tried, failed, undone: what served before still serves
     │   ├── BuildFailed         exit 3
     │   ├── ProbeFailed         exit 3
-    │   ├── EngineError         exit 3   the engine refused or is not there
+    │   ├── EngineError         exit 3   the engine refused
+    │   │   └── EngineUnreachable  exit 3   the engine is not there, or hangs
     │   └── ProxyError          exit 3   the proxy refused or is not there
     ├── Degraded                exit 4   somebody must act now
+    │   └── LedgerDamaged       exit 4   the record is gone or broken: nothing can be changed
     ├── Locked                  exit 75  another command holds the app
     └── Interrupted             exit 128 + signal
 
@@ -83,7 +85,11 @@ class ProbeFailed(DeploymentFailed):
 
 
 class EngineError(DeploymentFailed):
-    """The Docker engine refused, or does not answer."""
+    """The Docker engine refused."""
+
+
+class EngineUnreachable(EngineError):
+    """The Docker engine does not answer: what it would say is unknown."""
 
 
 class ProxyError(DeploymentFailed):
@@ -94,6 +100,17 @@ class Degraded(DeployctlError):
     """Traffic, truth or the way back is in danger: somebody must act now."""
 
     exit_code = 4
+
+
+class LedgerDamaged(Degraded):
+    """The ledger is gone or broken. What runs goes on; nothing is changed that cannot be recorded."""
+
+    def __init__(self, file: str, why: str) -> None:
+        super().__init__(
+            f"the ledger {file} cannot be used",
+            why=why,
+            hint="restore it from a backup, or put it together from the containers: deployctl recover --rebuild-ledger",
+        )
 
 
 class Locked(DeployctlError):

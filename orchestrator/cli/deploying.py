@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.frame import Frame, frame
-from orchestrator.errors import UsageError
+from orchestrator.errors import Degraded, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.deploy.release import Result
@@ -121,7 +121,12 @@ def rollback(
         _report(own, config.app.name, run(own.services(changing=True), config, to))
 
 
-def recover(context: typer.Context) -> None:
+def recover(
+    context: typer.Context,
+    rebuild_ledger: Annotated[
+        bool, typer.Option("--rebuild-ledger", help="Put a lost ledger together from the containers, all apps'.")
+    ] = False,
+) -> None:
     """Finish or undo an interrupted deployment, and mend what has drifted.
 
     Every changing command does this first. Doing it twice changes nothing more.
@@ -134,6 +139,12 @@ def recover(context: typer.Context) -> None:
 
         config = own.config()
         services = own.services(changing=True)
+        rebuilt: list[str] = []
+        if rebuild_ledger:
+            from orchestrator.deploy.rebuild import rebuild_ledger as rebuild
+
+            rebuilt = rebuild(services)
+            console.note(f"the ledger was put together from the containers of {', '.join(rebuilt)}")
         with services.locks.app(config.app.name):
             found = run(services, config.app.name)
         if own.json:
@@ -144,13 +155,21 @@ def recover(context: typer.Context) -> None:
                     "deployment": found.deployment,
                     "direction": found.direction,
                     "mended": found.mended,
+                    "failed": found.failed,
+                    "rebuilt": rebuilt,
                 }
             )
         elif found.deployment is not None:
             done = "finished" if found.direction == "finish" else "undone"
             console.done(f"deployment {found.deployment} {done}")
-        elif not found.mended:
+        elif not found.mended and not found.failed and not rebuilt:
             console.done("nothing to recover")
+        if found.failed:
+            raise Degraded(
+                f"{config.app.name}: not all could be mended",
+                why="; ".join(found.failed),
+                hint="deployctl rollback, or release a version anew",
+            )
 
 
 def prune(

@@ -48,6 +48,7 @@ from orchestrator.config.types import (
     written,
 )
 from orchestrator.core.health import ProbeSpec
+from orchestrator.core.model import Route
 from orchestrator.errors import ConfigError, Finding
 
 DEFAULT_HEALTH_PATH = "/healthz"
@@ -230,6 +231,11 @@ class Config(Section):
                 raise ConfigError(self._source, findings)
             self._environment = {**values, **self.run.env}
         return dict(self._environment)
+
+    def route(self) -> Route:
+        """The proxy's part, as the proxy knows it."""
+        proxy = self.proxy
+        return Route(proxy.listen, tuple(proxy.host), proxy.path_prefix, proxy.strip_prefix, proxy.timeout)
 
     def probe_spec(self) -> ProbeSpec:
         """How to ask this app whether it is ready."""

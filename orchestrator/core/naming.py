@@ -23,6 +23,7 @@ LABEL_STATE = "deployctl.state"
 LABEL_ROLE = "deployctl.role"
 LABEL_INDEX = "deployctl.index"
 LABEL_CONFIG = "deployctl.config"
+LABEL_RECORD = "deployctl.record"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,16 @@ def address(subnet: str, block: int, slot: Slot, index: int) -> str:
     if not (1 <= index <= MAX_REPLICAS and size <= offset < network.num_addresses // 2):
         raise ValueError(f"no address for block {block}, replica {index} in {subnet}")
     return str(network[offset])
+
+
+def block_of(subnet: str, address: str) -> int | None:
+    """The block that a fixed address belongs to; None when it is not one of the subnet's fixed addresses."""
+    network = ipaddress.ip_network(subnet)
+    if not address or ipaddress.ip_address(address) not in network:
+        return None
+    offset = int(ipaddress.ip_address(address)) - int(network.network_address)
+    block = offset // (2 * MAX_REPLICAS)
+    return block if 1 <= block <= block_count(subnet) else None
 
 
 def block_count(subnet: str) -> int:

@@ -17,7 +17,6 @@ from orchestrator.core.model import (
     Deployment,
     Outcome,
     ProxyApp,
-    Route,
     Slot,
     Version,
     other,
@@ -38,12 +37,6 @@ _WARM_DEADLINE = 5.0
 def iso(moment: datetime) -> str:
     """UTC in ISO 8601 with milliseconds and a Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def route_of(config: Config) -> Route:
-    """The proxy's part of a configuration, as the proxy knows it."""
-    proxy = config.proxy
-    return Route(proxy.listen, tuple(proxy.host), proxy.path_prefix, proxy.strip_prefix, proxy.timeout)
 
 
 class Actions:
@@ -149,7 +142,7 @@ class Actions:
     def _join(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
         containers = self.slots.of(args)
-        route = route_of(self.config)
+        route = self.config.route()
         probe = self.config.probe_spec()
         with self.s.locks.proxy():
             known = {app.name: app for app in self.s.ledger.proxy_apps()}.get(self.app)
@@ -229,7 +222,7 @@ class Actions:
         return {}
 
     def _reroute(self, args: dict[str, Any]) -> Detail:
-        route = route_of(self.config)
+        route = self.config.route()
         with self.s.locks.proxy():
             for known in self.s.ledger.proxy_apps():
                 if known.name == self.app and known.route != route:

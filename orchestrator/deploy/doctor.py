@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.config import Config
-from orchestrator.deploy.actions import route_of
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.status import status
 from orchestrator.errors import DeployctlError
@@ -75,7 +74,7 @@ def _ledger(services: Services, app: str) -> Check:
 
 
 def _listen(services: Services, config: Config) -> Check:
-    services.proxy.check_listen(route_of(config))
+    services.proxy.check_listen(config.route())
     return Check("listen", True, config.proxy.listen)
 
 

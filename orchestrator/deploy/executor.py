@@ -8,7 +8,7 @@ from orchestrator.core.plan import Step, undo
 from orchestrator.core.recovery import recover
 from orchestrator.deploy.actions import Actions
 from orchestrator.deploy.services import Services
-from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted
+from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, EngineUnreachable, Interrupted
 
 
 class Executor:
@@ -66,6 +66,13 @@ class Executor:
         try:
             self.repeat(undo(self.actions.plan, self.s.ledger.steps(deployment.id)), undo=True)
         except DeployctlError as second:
+            if isinstance(second, EngineUnreachable) and self.s.proxy.route(self.actions.app) != deployment.to_slot:
+                raise DeploymentFailed(
+                    f"{error.message}; what was begun is taken back by the next command",
+                    why=str(second) if str(second) != str(error) else error.why,
+                    hint="what served before still serves; when the engine answers again: deployctl recover",
+                    details=error.details,
+                ) from error
             raise Degraded(
                 f"{error.message}; and taking it back failed too",
                 why=str(second),

@@ -11,6 +11,7 @@ from orchestrator.core.model import Slot
 from orchestrator.core.plan import Observed
 from orchestrator.deploy.actions import Actions, iso
 from orchestrator.deploy.executor import Executor
+from orchestrator.deploy.heal import heal
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import note_cold, park
 
@@ -22,6 +23,8 @@ class Recovered:
     deployment: int | None = None
     direction: str | None = None
     mended: list[str] = field(default_factory=list)
+    # What is wrong with the live version and could not be mended, in words.
+    failed: list[str] = field(default_factory=list)
     # What was seen last; None once anything was done after that look.
     observed: Observed | None = None
 
@@ -44,6 +47,8 @@ def recover(services: Services, app: str) -> Recovered:
     for text in found.mended:
         services.ledger.event(app, "mended", {"what": text})
         services.reporter.note(text)
+    for text in found.failed:
+        services.reporter.note(f"could not be mended: {text}")
     return found
 
 
@@ -92,14 +97,10 @@ def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bo
     if note_cold(services, app, observed):
         observed = services.observe(app)
     found.observed = observed
-    if observed.live is None:
-        return
-    for container in observed.of(observed.live.version, observed.live.slot):
-        if container.state in ("exited", "created", "dead"):
-            services.engine.set_restart(container, "always")
-            services.engine.start(container)
-            found.mended.append(f"{container.name} started again")
-            found.observed = None
+    mended, found.failed = heal(services, observed)
+    if mended:
+        found.mended += mended
+        found.observed = None
 
 
 def _expire_warm(services: Services, app: str, found: Recovered) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.config import Config
@@ -11,12 +10,13 @@ from orchestrator.core import naming
 from orchestrator.core.model import Deployment, Version
 from orchestrator.core.plan import Choice, Observed, Plan, choose_release, plan_release
 from orchestrator.core.routing import refuse_conflicts
-from orchestrator.deploy.actions import Actions, iso, route_of
+from orchestrator.deploy.actions import Actions, iso
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.prune import retain
 from orchestrator.deploy.recover import at_rest
 from orchestrator.deploy.services import Services
-from orchestrator.errors import UsageError
+from orchestrator.deploy.settings import settings_digest
+from orchestrator.errors import EngineUnreachable, UsageError
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,6 @@ class Result:
     notes: tuple[str, ...] = ()
 
 
-def settings_digest(config: Config) -> str:
-    """The digest of what containers are started with; the same digest means: no reason to start them anew."""
-    snapshot = config.snapshot()
-    parts = {key: snapshot[key] for key in ("port", "environment", "run", "health", "model")}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def prepare(services: Services, config: Config, wanted: str | None, observed: Observed) -> Prepared:
     """Finds out what a release would do. Changes nothing.
 
@@ -57,7 +50,7 @@ def prepare(services: Services, config: Config, wanted: str | None, observed: Ob
     app = config.app.name
     if wanted is not None and not naming.is_version(wanted):
         raise UsageError(f"{wanted!r} is no version", why="versions are v1, v2, v3 …", hint="deployctl release v2")
-    route = route_of(config)
+    route = config.route()
     refuse_conflicts(app, route, services.ledger.proxy_apps())
     services.proxy.check_listen(route)
     if not config.dockerfile_path.is_file():
@@ -125,6 +118,9 @@ def release(services: Services, config: Config, wanted: str | None) -> Result:
         if prepared.choice.action == "nothing":
             return Result(prepared.choice.version, None, None, 0.0, prepared.plan.notes)
         services.interrupts.check()
+        # An engine that is not there is what the deployment will fail of, and be recorded as failed.
+        with suppress(EngineUnreachable):
+            services.refuse_strangers(observed)
         _register(services, app)
         deployment = services.ledger.begin(
             prepared.plan,

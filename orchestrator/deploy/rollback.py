@@ -11,8 +11,9 @@ from orchestrator.deploy.actions import Actions
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.prune import retain
 from orchestrator.deploy.recover import at_rest
-from orchestrator.deploy.release import Result, settings_digest
+from orchestrator.deploy.release import Result
 from orchestrator.deploy.services import Services
+from orchestrator.deploy.settings import settings_digest
 from orchestrator.errors import UsageError
 
 

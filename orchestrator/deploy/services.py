@@ -12,6 +12,7 @@ from orchestrator.core.model import Slot
 from orchestrator.core.naming import Names, address, block_count
 from orchestrator.core.plan import Observed
 from orchestrator.deploy.interrupts import Interrupts
+from orchestrator.errors import LedgerDamaged
 from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Prober, Proxy
 
 
@@ -56,6 +57,19 @@ class Services:
             route=self.proxy.route(app),
             image_there=lambda image_id: self.engine.image_id(image_id) is not None,
         )
+
+    def refuse_strangers(self, observed: Observed) -> None:
+        """Containers of an app that the ledger has never heard of mean that it is not the ledger that made them.
+
+        Raises:
+            LedgerDamaged: there are some.
+        """
+        if observed.versions or observed.containers:
+            return
+        found = self.engine.containers(observed.app)
+        if found:
+            why = f"it knows nothing of {observed.app}, but {found[0].name} is there"
+            raise LedgerDamaged(str(self.state_dir / "ledger.db"), why)
 
     def addresses(self, app: str, slot: Slot, count: int, subnet: str) -> tuple[str, ...]:
         """The fixed addresses of a slot's first `count` replicas."""

@@ -82,9 +82,7 @@ def _live(
         )
     wanted = services.ledger.settings(observed.app, live.version)["run"]["replicas"]
     if len(rows) < wanted:
-        problems.append(
-            f"{wanted - len(rows)} container(s) of {live.version} are gone: deployctl release {live.version}"
-        )
+        problems.append(f"{wanted - len(rows)} container(s) of {live.version} are gone: deployctl recover")
     return {
         "version": live.version,
         "slot": live.slot,

@@ -6,22 +6,30 @@ The SDK speaks to the classic builder only: a Dockerfile with `RUN --mount` or `
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import tempfile
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config import Config
-from orchestrator.errors import BuildFailed, UsageError
+from orchestrator.errors import BuildFailed, EngineUnreachable, UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 _LAST_LINES = 20
-_CACHE_GONE = re.compile(r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID")
+# Seconds between two questions whether the engine is still there while it builds.
+_PULSE = 5.0
+_CACHE_GONE = re.compile(
+    r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID|failed to get digest sha256:"
+    r"|layer does not exist"
+)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -51,9 +59,50 @@ def image(
             'build.builder: "buildkit" needs the docker CLI with buildx',
             hint='install docker-buildx-plugin, or set builder = "auto"',
         )
-    if buildx:
-        return _with_buildx(config, tag, labels, progress, cancelled)
-    return _classic(client, config, tag, labels, progress, cancelled)
+    with _pulse(client):
+        if buildx:
+            return _with_buildx(config, tag, labels, progress, cancelled)
+        return _classic(client, config, tag, labels, progress, cancelled)
+
+
+@contextmanager
+def _pulse(client: DockerClient) -> Iterator[None]:
+    """Ends a build whose engine hangs. A build may be silent for hours, so its stream has no time limit.
+
+    A thread asks the engine now and then whether it is there. When it is not, the thread sends this process
+    SIGALRM, which wakes the main thread out of its wait for the next line.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal reaches another thread
+        return
+    ended = threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None, "the main thread runs"
+
+    def listen() -> None:
+        while not ended.wait(_PULSE):
+            try:
+                client.ping()
+            except Exception:  # noqa: BLE001  whatever it is, the engine gave no answer
+                if not ended.is_set():
+                    signal.pthread_kill(main, signal.SIGALRM)
+                return
+
+    def gone(number: int, frame: object) -> None:
+        raise EngineUnreachable(
+            "the Docker engine stopped answering during the build",
+            hint="is it hung? 'docker ps' tells; then release again",
+        )
+
+    signal.signal(signal.SIGALRM, gone)
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        # Not back to the default, which ends the process: the thread may have just decided to send it.
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
 
 def _classic(

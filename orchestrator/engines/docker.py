@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.config import Config
-from orchestrator.core import naming
+from orchestrator.core import naming, record
 from orchestrator.core.model import Container, Slot, Version
 from orchestrator.core.naming import Names
+from orchestrator.core.record import Evidence
 from orchestrator.engines import build, network
 from orchestrator.engines.containers import observed, wanted
-from orchestrator.errors import DeploymentFailed, EngineError
+from orchestrator.errors import DeploymentFailed, EngineError, EngineUnreachable, UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 _NO_ENGINE = "is it running, and may you use it? 'docker version' tells"
-# The engine answers most questions at once; a start may wait for a slow disk. Seconds.
-_TIMEOUT = 60
+# The engine answers most questions at once; a start may wait for a slow disk.
+_TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_ENGINE_TIMEOUT", 60
+
+
+def timeout() -> int:
+    """How many seconds the engine has for one answer.
+
+    Raises:
+        UsageError: $DEPLOYCTL_ENGINE_TIMEOUT is no number of seconds.
+    """
+    text = os.environ.get(_TIMEOUT_VARIABLE, "")
+    try:
+        seconds = int(text) if text else _TIMEOUT
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds <= 3600:
+        raise UsageError(f"{_TIMEOUT_VARIABLE}: {text!r} is no time", hint="write whole seconds, from 1 to 3600")
+    return seconds
 
 
 def connect() -> DockerClient:
     """A client for the engine that DOCKER_HOST names, or for the local one.
 
     Raises:
-        EngineError: no engine answers.
+        EngineUnreachable: no engine answers.
     """
     import docker
     import docker.errors
     import requests.exceptions
 
     try:
-        return docker.DockerClient.from_env(version=_api_version(docker.DockerClient), timeout=_TIMEOUT)
+        return docker.DockerClient.from_env(version=_api_version(docker.DockerClient), timeout=timeout())
+    except requests.exceptions.Timeout as error:
+        raise _hung("say who it is") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        raise EngineError("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
+        raise EngineUnreachable("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
 
 
 def _api_version(client: type[DockerClient]) -> str:
@@ -45,8 +65,8 @@ def _api_version(client: type[DockerClient]) -> str:
     The SDK's own `version="auto"` asks for the versions of everything, for which the engine starts programs: 8 ms.
     """
     # Some version must be given; the question itself is asked without one.
-    with closing(client.from_env(version="1.41", timeout=_TIMEOUT)) as asking:
-        answer = asking.api.get(f"{asking.api.base_url}/_ping", timeout=_TIMEOUT)
+    with closing(client.from_env(version="1.41", timeout=timeout())) as asking:
+        answer = asking.api.get(f"{asking.api.base_url}/_ping", timeout=timeout())
     return answer.headers.get("Api-Version") or "auto"
 
 
@@ -201,6 +221,7 @@ class DockerEngine:
             naming.LABEL_MANIFEST: version.context,
             naming.LABEL_INDEX: str(index),
             naming.LABEL_CONFIG: settings,
+            naming.LABEL_RECORD: record.write(version, config.snapshot()),
         }
         model = self._models / version.app / version.name
         with self._errors(f"create the container {name}"):
@@ -245,6 +266,17 @@ class DockerEngine:
         with self._errors(f"set the restart policy of {container.name}"):
             self._api.update_container(container.id, restart_policy={"Name": policy})
 
+    def unpause(self, container: Container) -> None:
+        with self._errors(f"wake up the container {container.name}"):
+            self._api.unpause(container.id)
+
+    def connect(self, container: Container, address: str) -> None:
+        """Gives a container its place in our network, whatever it has there now."""
+        with self._errors(f"connect the container {container.name} to the network"):
+            if container.address:
+                self._api.disconnect_container_from_network(container.id, self._names.network, force=True)
+            self._api.connect_container_to_network(container.id, self._names.network, ipv4_address=address)
+
     def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
         """The last `tail` lines of a container's output, and what comes after them when `follow` is set."""
         with self._errors(f"read the log of {container.name}"):
@@ -276,6 +308,31 @@ class DockerEngine:
             info = self._api.inspect_container(container.id)
         return str((info["Config"].get("Labels") or {}).get(naming.LABEL_CONFIG, ""))
 
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What the containers of this state folder say about themselves, all apps'."""
+        found = []
+        with self._errors("read the containers' labels"):
+            for container in self.containers():
+                info = self._api.inspect_container(container.id)
+                given = set(info["Config"].get("Env") or []) - self._image_environment(container.image_id)
+                found.append(
+                    Evidence(
+                        container,
+                        (info["Config"].get("Labels") or {}).get(naming.LABEL_RECORD, ""),
+                        dict(line.split("=", 1) for line in given if "=" in line),
+                        info["Created"][:23] + "Z",
+                    )
+                )
+        return tuple(found)
+
+    def _image_environment(self, image_id: str) -> set[str]:
+        import docker.errors
+
+        try:
+            return set(self._api.inspect_image(image_id)["Config"].get("Env") or [])
+        except docker.errors.ImageNotFound:
+            return set()
+
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
         import docker.errors
@@ -286,12 +343,16 @@ class DockerEngine:
         except docker.errors.APIError as error:
             raise _refusal(doing, error) from error
         except requests.exceptions.Timeout as error:
-            raise EngineError(
-                f"the Docker engine gave no answer within {_TIMEOUT} s when asked to {doing}",
-                hint="is it hung? 'docker ps' tells; then run 'deployctl recover'",
-            ) from error
+            raise _hung(doing) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise EngineError("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
+            raise EngineUnreachable("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
+
+
+def _hung(doing: str) -> EngineUnreachable:
+    return EngineUnreachable(
+        f"the Docker engine gave no answer within {timeout()} s when asked to {doing}",
+        hint="is it hung? 'docker ps' tells; when it answers again: deployctl recover",
+    )
 
 
 def _refusal(doing: str, error: Any) -> DeploymentFailed:

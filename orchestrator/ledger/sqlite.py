@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,8 @@ from orchestrator.core.model import (
     Version,
 )
 from orchestrator.core.plan import Plan, Step
-from orchestrator.errors import DeploymentFailed, UsageError
+from orchestrator.core.record import Restored
+from orchestrator.errors import DeployctlError, DeploymentFailed, LedgerDamaged, UsageError
 from orchestrator.ledger.schema import migrate
 
 _DEPLOYMENT = (
@@ -50,8 +51,10 @@ class _Rows(list[Any]):
 class SqliteLedger:
     """One file in the state folder. `now` gives the wall time as ISO 8601 in UTC."""
 
-    def __init__(self, path: Path, *, now: Callable[[], str]) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], str], lost: Callable[[], bool] = lambda: False) -> None:
+        """`lost` says whether there must have been a ledger, when none is there."""
         self.path = path
+        self._lost = lost
         self._now = now
         self._connection: sqlite3.Connection | None = None
 
@@ -64,7 +67,9 @@ class SqliteLedger:
     def _open(self) -> sqlite3.Connection:
         # isolation_level=None: transactions are where this file says, not where the module guesses.
         try:
-            new = not self.path.exists()
+            new = not self.path.exists() or self.path.stat().st_size == 0
+            if new and self._lost():
+                raise LedgerDamaged(str(self.path), "it is gone, but apps are being served")
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
             if new:
                 self.path.chmod(0o600)
@@ -74,13 +79,20 @@ class SqliteLedger:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
             migrate(db, str(self.path))
-        except sqlite3.Error as error:
-            raise UsageError(
-                f"the ledger {self.path} cannot be used",
-                why=str(error),
-                hint="check the disk and the file's owner; deployctl changes nothing that it cannot record",
-            ) from error
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error, "cannot be used") from error
         return db
+
+    def _unusable(self, error: Exception, what: str) -> DeployctlError:
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        if damaged or "no such table" in str(error) or "no such column" in str(error):
+            return LedgerDamaged(str(self.path), str(error))
+        return DeploymentFailed(
+            f"the ledger {self.path} {what}",
+            why=str(error),
+            hint=f"is the disk full, read-only, or somebody else's? ({os.fspath(self.path.parent)})"
+            " deployctl changes nothing that it cannot record",
+        )
 
     def close(self) -> None:
         if self._connection is not None:
@@ -100,21 +112,50 @@ class SqliteLedger:
                     db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise DeploymentFailed(
-                f"the ledger {self.path} refused a record",
-                why=str(error),
-                hint=f"is the disk full, or read-only? ({os.fspath(self.path.parent)})",
-            ) from error
+            raise self._unusable(error, "refused a record") from error
 
     def _read(self, statement: str, values: tuple[object, ...] = ()) -> _Rows:
         try:
             return _Rows(self._db.execute(statement, values).fetchall())
         except sqlite3.Error as error:
-            raise UsageError(
-                f"the ledger {self.path} cannot be read",
-                why=str(error),
-                hint="restore it from a backup; deployctl changes nothing that it cannot record",
-            ) from error
+            raise self._unusable(error, "cannot be read") from error
+
+    # The file as a whole
+
+    def damage(self) -> str | None:
+        """What is wrong with the ledger: it is gone, or broken; None when it is in order.
+
+        Raises:
+            UsageError: a newer deployctl has written it.
+            DeploymentFailed: it cannot be looked at.
+        """
+        try:
+            rows = self._read("PRAGMA quick_check(1)")
+            self._read(f"SELECT {_VERSION} FROM versions LIMIT 1")
+        except LedgerDamaged as error:
+            return error.why
+        return None if rows.fetchone()[0] == "ok" else str(rows.fetchone()[0])
+
+    def restore(self, apps: Sequence[Restored]) -> str:
+        """Puts a new ledger in the damaged one's place; returns the name that the damaged one has now.
+
+        The new file is whole before the old one is moved: a crash in between leaves the ledger damaged, not wrong.
+        """
+        self.close()
+        new = self.path.with_name(f"{self.path.name}.new")
+        aside = self.path.with_name(f"{self.path.name}.damaged-{self._now().replace(':', '')}")
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(f"{new}{suffix}").unlink(missing_ok=True)
+        fresh = SqliteLedger(new, now=self._now)
+        with fresh._transaction() as db:
+            _insert(db, apps, self._now())
+        fresh._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        fresh.close()
+        for suffix in ("-wal", "-shm", "-journal", ""):
+            if Path(f"{self.path}{suffix}").exists():
+                Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
+        new.replace(self.path)
+        return aside.name
 
     # Apps and what the proxy knows of them
 
@@ -142,9 +183,8 @@ class SqliteLedger:
         return [_proxy_app(name, json.loads(text)) for name, text in rows]
 
     def save_proxy_app(self, app: ProxyApp) -> None:
-        data = {"route": asdict(app.route), "slots": {s: asdict(b) for s, b in app.slots.items()}}
         with self._transaction() as db:
-            db.execute("UPDATE apps SET proxy = ? WHERE name = ?", (json.dumps(data), app.name))
+            db.execute("UPDATE apps SET proxy = ? WHERE name = ?", (_proxy_text(app), app.name))
 
     def remove_proxy_app(self, app: str) -> None:
         with self._transaction() as db:
@@ -159,25 +199,7 @@ class SqliteLedger:
     def record_version(self, version: Version) -> None:
         """Writes a version, or writes it anew when it was never live."""
         with self._transaction() as db:
-            db.execute(
-                f"INSERT OR REPLACE INTO versions ({_VERSION}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    version.app,
-                    version.name,
-                    version.image,
-                    version.image_id,
-                    version.context,
-                    version.parent,
-                    version.author,
-                    version.created_at,
-                    version.git_commit,
-                    version.git_dirty,
-                    version.live_at,
-                    version.stable_at,
-                    version.pruned_at,
-                    json.dumps(version.snapshot),
-                ),
-            )
+            _insert_version(db, version)
 
     def mark_live(self, app: str, version: str, *, stable: bool) -> None:
         now = self._now()
@@ -341,6 +363,39 @@ class SqliteLedger:
                 "INSERT INTO events (at, app, kind, detail) VALUES (?,?,?,?)",
                 (self._now(), app, kind, json.dumps(detail)),
             )
+
+
+def _insert_version(db: sqlite3.Connection, version: Version) -> None:
+    values = {**{name: getattr(version, name) for name in _columns(_VERSION)}, "snapshot": json.dumps(version.snapshot)}
+    marks = ",".join("?" * len(values))
+    db.execute(f"INSERT OR REPLACE INTO versions ({_VERSION}) VALUES ({marks})", tuple(values.values()))
+
+
+def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
+    taken = max((app.block for app in apps), default=0)
+    for app in apps:
+        if app.block == 0:  # none of its containers had an address: it gets a block that nobody has
+            taken += 1
+        db.execute(
+            "INSERT INTO apps (name, block, proxy) VALUES (?,?,?)",
+            (app.app, app.block or taken, _proxy_text(app.proxy) if app.proxy else None),
+        )
+        for version in app.versions:
+            _insert_version(db, version)
+        for slot in app.slots:
+            db.execute(
+                "INSERT INTO slots (app, slot, version, deployment, state, since, warm_until) VALUES (?,?,?,?,?,?,?)",
+                (slot.app, slot.slot, slot.version, slot.deployment, slot.state, slot.since, slot.warm_until),
+            )
+        for found in app.deployments:
+            values = {name: getattr(found, name) for name in _columns(_DEPLOYMENT) if name != "config"}
+            values |= {"config": "{}", "plan": "{}"}
+            names, marks = ", ".join(values), ",".join("?" * len(values))
+            db.execute(f"INSERT INTO deployments ({names}) VALUES ({marks})", tuple(values.values()))
+
+
+def _proxy_text(app: ProxyApp) -> str:
+    return json.dumps({"route": asdict(app.route), "slots": {slot: asdict(b) for slot, b in app.slots.items()}})
 
 
 def _version(row: Any) -> Version:

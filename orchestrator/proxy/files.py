@@ -39,6 +39,13 @@ class ProxyFiles:
         except FileNotFoundError:
             return ""
 
+    def versions(self) -> str:
+        """The text of versions.map; empty when there is none."""
+        try:
+            return (self.folder / "versions.map").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
     def digest(self) -> str:
         """Which structure haproxy.cfg has, as the file itself says."""
         lines = (line.split() for line in self.config().splitlines())

@@ -148,6 +148,14 @@ class HAProxy:
         found = self._runtime.entries(render.ROUTES).get(app)
         return next((slot for slot in SLOTS if slot == found), None)
 
+    def known_routes(self) -> dict[str, Slot]:
+        """All routes, from the file, else from the running proxy; none when both are lost."""
+        routes = self._files.routes_or_none()
+        if routes or not self._answers():
+            return routes or {}
+        running = self._runtime.entries(render.ROUTES)
+        return {app: slot for app, found in running.items() for slot in SLOTS if slot == found}
+
     def route_known(self, app: str) -> bool:
         """True when the truth on disk is readable and says where the app's requests go."""
         return app in (self._files.routes_or_none() or {})
@@ -264,8 +272,11 @@ class HAProxy:
             self._files.write("routes.map", render.routes_map(wanted))
             mended.append("routes.map restored from the ledger")
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
+        versions = render.versions_map(apps)
+        if self._files.versions() != versions:
+            self._files.write("versions.map", versions)
+            mended.append("versions.map restored from the ledger")
         if self._files.config() != text:
-            self._files.write("versions.map", render.versions_map(apps))
             self._files.write("haproxy.cfg", text)
             mended.append("haproxy.cfg restored from the ledger")
         if not self._answers():

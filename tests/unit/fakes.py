@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from orchestrator.config import Config, parse
+from orchestrator.core import record
 from orchestrator.core.health import ProbeSpec, Reply, Target
 from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
 from orchestrator.core.naming import Names, image
+from orchestrator.core.record import Evidence
 from orchestrator.deploy.actions import iso
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.deploy.locks import FileLocks
@@ -44,6 +46,7 @@ class FakeEngine:
         self.images: dict[str, str] = {}
         self.network = False
         self.settings: dict[str, str] = {}
+        self.records: dict[str, tuple[str, dict[str, str]]] = {}
         self.exits: set[str] = set()
         self.broken_builds: set[str] = set()
         self.built: list[str] = []
@@ -123,6 +126,7 @@ class FakeEngine:
         )
         self._containers[made.id] = made
         self.settings[made.id] = settings
+        self.records[made.id] = (record.write(version, config.snapshot()), config.environment())
         return made
 
     def start(self, container: Container) -> None:
@@ -147,6 +151,14 @@ class FakeEngine:
         self._known(container)
         self._change(container, restart_policy=policy)
 
+    def unpause(self, container: Container) -> None:
+        self._known(container)
+        self._change(container, state="running")
+
+    def connect(self, container: Container, address: str) -> None:
+        self._known(container)
+        self._change(container, address=address)
+
     def inspect(self, container_id: str) -> Container | None:
         return self._containers.get(container_id)
 
@@ -161,6 +173,12 @@ class FakeEngine:
 
     def settings_of(self, container: Container) -> str:
         return self.settings[container.id]
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        return tuple(
+            Evidence(container, *self.records[container.id], "2031-01-01T00:00:00.000Z")
+            for container in self.containers()
+        )
 
     def _known(self, container: Container) -> None:
         if container.id not in self._containers:
@@ -217,6 +235,9 @@ class FakeProxy:
 
     def route_known(self, app: str) -> bool:
         return app in self.disk
+
+    def known_routes(self) -> dict[str, Slot]:
+        return dict(self.disk or self.running or {})
 
     def running_route(self, app: str) -> Slot | None:
         return self._workers().get(app)

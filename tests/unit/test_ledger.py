@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.core.model import Route
 from orchestrator.core.plan import Choice, Plan, Step
-from orchestrator.errors import DeploymentFailed, UsageError
+from orchestrator.errors import DeploymentFailed, LedgerDamaged, UsageError
 from orchestrator.ledger import schema
 from orchestrator.ledger.sqlite import SqliteLedger
 from tests.unit.builders import APP, backend, proxy_app, release_plan, v1_live, version
@@ -110,7 +110,7 @@ def test_a_migration_that_fails_changes_nothing(
         more = (*schema.MIGRATIONS, "CREATE TABLE extra (x INTEGER);\nINSERT INTO nowhere VALUES (1);")
         patched.setattr(schema, "MIGRATIONS", more)
         patched.setattr(schema, "SCHEMA_VERSION", len(more))
-        with pytest.raises(UsageError, match="no such table: nowhere"):
+        with pytest.raises(LedgerDamaged, match="no such table: nowhere"):
             opened().apps()
     again = opened()
     assert again.apps() == [APP]
@@ -133,13 +133,15 @@ def test_a_newer_schema_is_refused(opened: Callable[[], SqliteLedger]) -> None:
 
 def test_a_file_that_is_no_ledger(opened: Callable[[], SqliteLedger], tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"this is no database, and it is longer than a header of SQLite" * 20)
-    with pytest.raises(UsageError, match="cannot be used: file is not a database"):
+    with pytest.raises(LedgerDamaged, match="cannot be used: file is not a database") as caught:
         opened().apps()
+    assert caught.value.exit_code == 4
+    assert "deployctl recover --rebuild-ledger" in caught.value.hint
 
 
 def test_a_folder_in_its_place(opened: Callable[[], SqliteLedger], tmp_path: Path) -> None:
     (tmp_path / "ledger.db").mkdir()
-    with pytest.raises(UsageError, match="cannot be used: unable to open database file") as caught:
+    with pytest.raises(DeploymentFailed, match="cannot be used: unable to open database file") as caught:
         opened().apps()
     assert caught.value.hint
 
@@ -168,8 +170,26 @@ def test_a_damaged_ledger_is_no_bug_of_ours(opened: Callable[[], SqliteLedger]) 
     with first.path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
-    with pytest.raises((UsageError, DeploymentFailed), match="malformed"):
+    with pytest.raises(LedgerDamaged, match="malformed"):
         opened().versions(APP)
+    assert "malformed" in (opened().damage() or "")
+
+
+def test_a_ledger_in_order_has_no_damage(ledger: SqliteLedger) -> None:
+    begin(ledger)
+    assert ledger.damage() is None
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_ledger_that_must_have_been_there(tmp_path: Path, left: bytes | None) -> None:
+    path = tmp_path / "ledger.db"
+    if left is not None:
+        path.write_bytes(left)
+    ledger = SqliteLedger(path, now=lambda: "now", lost=lambda: True)
+    with pytest.raises(LedgerDamaged, match="it is gone, but apps are being served"):
+        ledger.apps()
+    assert ledger.damage() == "it is gone, but apps are being served"
+    assert path.exists() == (left is not None), "nothing was made in its place"
 
 
 def test_a_record_outlives_a_kill(opened: Callable[[], SqliteLedger], tmp_path: Path) -> None:
