@@ -33,6 +33,11 @@ def shipped(name: str) -> str:
     return (Path(__file__).parents[2] / "compose" / "proxy" / name).read_text(encoding="utf-8")
 
 
+def image_tag() -> str:
+    """The name of the proxy's image: another Dockerfile is another image."""
+    return f"deployctl-proxy:{hashlib.sha256(shipped('Dockerfile').encode()).hexdigest()[:12]}"
+
+
 class ProxyContainer:
     """Starts, checks and removes the proxy's container; `client` gives the engine."""
 
@@ -122,8 +127,7 @@ class ProxyContainer:
     def _image(self, progress: Callable[[str], None]) -> str:
         import docker.errors
 
-        dockerfile = shipped("Dockerfile")
-        tag = f"deployctl-proxy:{hashlib.sha256(dockerfile.encode()).hexdigest()[:12]}"
+        dockerfile, tag = shipped("Dockerfile"), image_tag()
         client = self._client()
         try:
             client.images.get(tag)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import json
 import os
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +39,43 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where commands and clients run: beside an engine, which may have a network namespace of its own."""
+
+    client: Callable[[], Any] = lambda: engine()
+    prefix: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    namespace: str | None = None
+    # What goes in front of the test model's own lines: where no network is, an image that has Python already.
+    layers: str = "ARG BASE=deployctl-base:bookworm\nFROM ${BASE}\n" + PYTHON_LAYER
+
+    def enter(self) -> None:
+        """Moves the calling thread into the namespace: the sockets that it opens from now on belong there."""
+        if self.namespace is None:
+            return
+        with open(self.namespace) as file:
+            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+
+
+CLONE_NEWNET = 0x40000000
+HERE_PLACE = Place()
+
+
 class App:
     """A folder with a deploy.toml, a Dockerfile and a scripted server; commands run as a user would run them."""
 
-    def __init__(self, folder: Path, state_dir: Path, *, name: str = "mymodel", port: int | None = None) -> None:
-        self.folder, self.state_dir, self.name = folder, state_dir, name
+    def __init__(
+        self,
+        folder: Path,
+        state_dir: Path,
+        *,
+        name: str = "mymodel",
+        port: int | None = None,
+        place: Place = HERE_PLACE,
+    ) -> None:
+        self.folder, self.state_dir, self.name, self.place = folder, state_dir, name, place
         self.port = port or free_port()
         self.names = Names.of(str(state_dir.resolve()))
         self.config: dict[str, dict[str, Any]] = {
@@ -53,9 +88,7 @@ class App:
         }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "Dockerfile").write_text(
-            "ARG BASE=deployctl-base:bookworm\nFROM ${BASE}\n"
-            + PYTHON_LAYER
-            + '\nCOPY server.py mode version /app/\nCMD ["python3", "-u", "/app/server.py"]\n'
+            place.layers + '\nCOPY server.py mode version /app/\nCMD ["python3", "-u", "/app/server.py"]\n'
         )
         shutil.copy(HERE / "model" / "server.py", folder / "server.py")
         self.write("v1")
@@ -76,11 +109,11 @@ class App:
     def command(self, *arguments: str, crash: str | None = None) -> list[str]:
         """The command line; `crash` is 'when:step' and kills the program there with SIGKILL."""
         program = ["-m", "orchestrator.cli.main"] if crash is None else ["-m", "tests.engine.crash", crash]
-        return [sys.executable, *program, "--state-dir", str(self.state_dir), *arguments]
+        return [*self.place.prefix, sys.executable, *program, "--state-dir", str(self.state_dir), *arguments]
 
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DEPLOYCTL_")}
-        return {**kept, "PYTHONPATH": str(HERE.parents[1]), "DEPLOYCTL_DEBUG": "1"}
+        return {**kept, "PYTHONPATH": str(HERE.parents[1]), "DEPLOYCTL_DEBUG": "1", **self.place.environment}
 
     def start(self, *arguments: str, crash: str | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -122,6 +155,12 @@ class App:
 
     def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
         """One request through the proxy: status, headers in lower case, body."""
+        if self.place.namespace is None:
+            return self._get(path, headers)
+        with ThreadPoolExecutor(1, initializer=self.place.enter) as thread:
+            return thread.submit(self._get, path, headers).result()
+
+    def _get(self, path: str, headers: dict[str, str] | None) -> tuple[int, dict[str, str], str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", path, headers=headers or {})
@@ -143,12 +182,14 @@ class App:
         """The containers of this state folder on the engine, the proxy too."""
         chosen = {"label": f"{LABEL_STATE}={self.names.state_id}"}
         # Tests run side by side, and commands beside tests: a container may go while it is looked at.
-        return engine().containers.list(all=True, filters=chosen, ignore_removed=True)
+        return self.place.client().containers.list(all=True, filters=chosen, ignore_removed=True)
 
     def left_over(self) -> list[str]:
         """Everything of this state folder on the engine, and temporary files in the folder."""
         found = [container.name for container in self.found()]
-        found += [n.name for n in engine().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"})]
+        found += [
+            n.name for n in self.place.client().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"})
+        ]
         found += [str(path) for path in self.state_dir.rglob("*.tmp")]
         return found + [str(path) for path in self.state_dir.rglob("*.new")]
 
@@ -156,11 +197,11 @@ class App:
         """Takes everything away that this state folder has on the engine."""
         for container in self.found():
             container.remove(force=True, v=True)
-        for network in engine().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
+        for network in self.place.client().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             network.remove()
-        for image in engine().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
+        for image in self.place.client().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             # By its id: the tag may be another test's image by now.
-            engine().images.remove(image.id, force=True)
+            self.place.client().images.remove(image.id, force=True)
 
 
 def _toml(value: Any) -> str:
@@ -207,8 +248,16 @@ class Load:
     Used as a context manager; `replies` holds every request that was made, in order of its end.
     """
 
-    def __init__(self, port: int, clients: int = 8, *, path: str = "/predict", host: str = "127.0.0.1") -> None:
-        self.port, self.path, self.host = port, path, host
+    def __init__(
+        self,
+        port: int,
+        clients: int = 8,
+        *,
+        path: str = "/predict",
+        host: str = "127.0.0.1",
+        place: Place = HERE_PLACE,
+    ) -> None:
+        self.port, self.path, self.host, self.place = port, path, host, place
         self.replies: list[Reply] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(clients)]
@@ -225,6 +274,7 @@ class Load:
         self.replies.sort(key=lambda reply: reply.ended)
 
     def _client(self, number: int) -> None:
+        self.place.enter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         body = b'{"pixels": [0]}'
         while not self._stop.is_set():

@@ -1,0 +1,40 @@
+"""Fixtures of the chaos tests. Each test has a state folder of its own and leaves nothing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.proxy.container import image_tag
+from tests.chaos.private import PYTHON_IMAGE, PrivateEngine, python_image
+from tests.engine import harness
+from tests.engine.conftest import app, engine_is_there, make_app
+from tests.engine.harness import App
+
+__all__ = ["app", "engine_is_there", "make_app"]
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def private_engine(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[PrivateEngine]:
+    """An engine that tests may kill. One for all of them: each leaves it running and empty."""
+    python_image()
+    first = App(tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("state"))
+    first.run("proxy", "up")
+    first.clean()
+    number = 100 + int(worker_id.removeprefix("gw") or 0) if worker_id != "master" else 99
+    found = PrivateEngine(Path("/tmp") / f"deployctl-private-{number}", number)
+    found.make(PYTHON_IMAGE, image_tag())
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def private_app(private_engine: PrivateEngine, tmp_path: Path) -> Iterator[App]:
+    """An app on the private engine."""
+    made = App(tmp_path / "app", tmp_path / "state", port=harness.free_port(), place=private_engine.place)
+    yield made
+    made.clean()

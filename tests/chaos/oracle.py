@@ -1,0 +1,49 @@
+"""What must be true after every fault, once a command has looked at the damage."""
+
+from __future__ import annotations
+
+from orchestrator.core.naming import LABEL_DEPLOYMENT, LABEL_SLOT, LABEL_VERSION
+from tests.engine.harness import App, Reply
+
+
+def at_rest(app: App, serving: str) -> None:
+    """Ledger, routes.map, running proxy and labels agree; recovery finds nothing more to do; nothing is left over."""
+    assert app.serving() == serving
+    status = app.json("status")
+    assert status["problems"] == []
+    assert status["state"] == "stable"
+    assert status["deployment"] is None
+    live, previous = status["live"], status["previous"]
+    assert live["version"] == serving
+    # the proxy's running map, and the file
+    assert status["proxy"]["route"] == live["slot"]
+    routes = (app.state_dir / "proxy" / "routes.map").read_text().splitlines()
+    assert f"{app.name} {live['slot']}" in routes
+    # the containers' labels
+    known = {row["version"] for row in _rows(app.json("tree")["versions"]) if row["mark"] != "pruned"}
+    warm = [] if previous is None or previous["rollback"]["mode"] != "switch" else [previous["version"]]
+    for container in app.found():
+        if LABEL_DEPLOYMENT not in container.labels or container.labels["deployctl.app"] != app.name:
+            continue
+        version = container.labels[LABEL_VERSION]
+        assert version in known, f"{container.name} belongs to no version"
+        if container.status == "running":
+            assert version in (serving, *warm), f"{container.name} runs, and neither serves nor is kept warm"
+            if version == serving:
+                assert container.labels[LABEL_SLOT] == live["slot"]
+    assert [path for path in app.left_over() if path.endswith((".tmp", ".new"))] == []
+    again = app.json("recover")
+    assert (again["deployment"], again["mended"], again["failed"]) == (None, [], [])
+
+
+def outside(replies: list[Reply], begin: float, end: float) -> list[Reply]:
+    """The failed requests that ran at no time between `begin` and `end` (monotonic seconds)."""
+    return [reply for reply in replies if reply.failed and (reply.ended < begin or reply.started > end)]
+
+
+def _rows(versions: list[dict[str, object]]) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for row in versions:
+        found.append(row)
+        found += _rows(row["children"])  # type: ignore[arg-type]
+    return found

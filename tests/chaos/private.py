@@ -1,0 +1,119 @@
+"""An engine of a test's own, to be killed, stopped and started again: no other engine notices.
+
+It lives in a network namespace with a data folder and a socket of its own, without any network beyond itself.
+Images come from the machine's engine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from tests.engine.harness import HERE_PLACE, Place
+
+PYTHON_IMAGE = "deployctl-test-python:bookworm"
+_START_LIMIT = 60.0
+
+
+def python_image() -> None:
+    """Makes sure that the machine's engine has an image with Python: the test model's first layers."""
+    command = ["docker", "build", "-q", "-t", PYTHON_IMAGE, "-"]
+    subprocess.run(command, input=HERE_PLACE.layers, text=True, check=True, capture_output=True)
+
+
+class PrivateEngine:
+    """`start`, then use `place`; `close` takes everything away."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder, self.name = folder, f"dtest{os.getpid()}x{number}"
+        self.namespace = f"/run/netns/{self.name}"
+        self.socket = f"unix://{folder}/docker.sock"
+        self.bridge = f"172.31.{number % 250}.1/24"
+        self._client: Any = None
+        self.place = Place(
+            client=lambda: self._client,
+            prefix=("nsenter", f"--net={self.namespace}"),
+            environment={"DOCKER_HOST": self.socket, "DEPLOYCTL_ENGINE_TIMEOUT": "5"},
+            namespace=self.namespace,
+            layers=f"FROM {PYTHON_IMAGE}",
+        )
+
+    def make(self, *images: str) -> None:
+        """Starts the engine for the first time and gives it images of the machine's engine."""
+        self.folder.mkdir(parents=True)
+        for command in (["ip", "netns", "add", self.name], ["ip", "-n", self.name, "link", "set", "lo", "up"]):
+            subprocess.run(command, check=True)
+        (self.folder / "run.sh").write_text(
+            "mkdir -p /run/docker\nmount -t tmpfs tmpfs /run/docker\n"
+            f"exec dockerd --data-root {self.folder}/data --exec-root {self.folder}/exec --pidfile {self.folder}/pid"
+            f" --host {self.socket} --bip {self.bridge}"
+            f" --containerd-namespace {self.name} --containerd-plugins-namespace p{self.name}\n"
+        )
+        self.start()
+        save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "-H", self.socket, "load", "-q"], stdin=save.stdout, check=True, capture_output=True)
+        assert save.wait() == 0
+
+    def start(self) -> None:
+        """Starts the engine and waits until it answers."""
+        log = (self.folder / "log").open("ab")
+        # A mount namespace of its own, because every engine wants /run/docker.
+        command = ["nsenter", f"--net={self.namespace}", "unshare", "-m", "sh", str(self.folder / "run.sh")]
+        with log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        limit = time.monotonic() + _START_LIMIT
+        while subprocess.run(["docker", "-H", self.socket, "info"], capture_output=True, check=False).returncode != 0:
+            assert time.monotonic() < limit, (self.folder / "log").read_text()[-2000:]
+            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+        self._client = docker.DockerClient(base_url=self.socket, version="auto", timeout=20)
+
+    @property
+    def pid(self) -> int:
+        return int((self.folder / "pid").read_text())
+
+    def kill(self) -> None:
+        """As a crash does: no goodbye. The containers run on until the engine starts again."""
+        self._client.close()
+        os.kill(self.pid, signal.SIGKILL)
+        self.buried()
+
+    def buried(self) -> None:
+        """After the engine was killed: removes what would keep the next one from starting."""
+        self.process.wait(30)
+        (self.folder / "pid").unlink(missing_ok=True)
+        # The engine's own containerd outlives it, and a second one would wait for the first one's files.
+        subprocess.run(["pkill", "-KILL", "-f", f"{self.folder}/exec/containerd/containerd.toml"], check=False)
+
+    def stop(self) -> None:
+        """As a restart of the service does: the engine stops its containers first."""
+        self._client.close()
+        os.kill(self.pid, signal.SIGTERM)
+        self.process.wait(60)
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Removes the containers, ends the engine, removes its files and its namespace."""
+        if self.process.poll() is not None:
+            self.start()
+        self.thaw()
+        for container in self._client.containers.list(all=True, ignore_removed=True):
+            container.remove(force=True)
+        self.stop()
+        subprocess.run(["pkill", "-KILL", "-f", f"{self.folder}/exec"], check=False)
+        subprocess.run(["ip", "netns", "del", self.name], check=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,114 @@
+"""The live containers are killed, starved, paused, cut off and removed, behind deployctl's back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.chaos.oracle import at_rest, outside
+from tests.engine.harness import App, Load
+
+# The proxy's checks come every second, three misses take a server out; a busy machine gets twice that.
+NOTICED = 8.0
+
+
+def oom(container: Any) -> None:
+    """Fills the container's memory until the kernel ends it."""
+    # The child is what fills it: the kernel ends the one that holds most, and the model with it or not at all.
+    code = "x=[]\nwhile True: x.append(bytearray(1<<20))"
+    container.update(mem_limit="40m", memswap_limit="40m")
+    container.exec_run(["python3", "-c", code])
+    container.kill()
+
+
+FAULTS: dict[str, Callable[[Any], object]] = {
+    "killed": lambda container: container.kill(),
+    "out of memory": oom,
+    "paused": lambda container: container.pause(),
+    "its process killed": lambda container: container.exec_run(["sh", "-c", "kill -9 -1"]),
+    "removed": lambda container: container.remove(force=True),
+}
+
+
+def harm(app: App, fault: str) -> str:
+    container = next(c for c in app.found() if c.labels.get("deployctl.version") == "v2")
+    if fault == "disconnected":
+        app.place.client().networks.get(app.names.network).disconnect(container, force=True)
+    else:
+        FAULTS[fault](container)
+    return str(container.name)
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "disconnected"])
+def test_one_of_two_is_lost(app: App, fault: str) -> None:
+    app.config["run"]["replicas"] = 2
+    app.release("v1")
+    app.release("v2")
+    with Load(app.port, clients=8) as load:
+        time.sleep(0.5)
+        begin = time.monotonic()
+        name = harm(app, fault)
+        time.sleep(NOTICED)
+        quiet = time.monotonic()
+        time.sleep(1.5)
+        status = app.json("status")
+        report = app.json("doctor", code=None)
+        app.run("recover")
+        time.sleep(1.5)
+    # Whatever was open on the lost container fails; after the proxy has noticed, nothing does.
+    assert outside(load.replies, begin, quiet) == []
+    assert {reply.version for reply in load.replies if not reply.failed} == {"v2"}
+    if fault != "its process killed":  # the engine has started that one again by itself
+        assert status["state"] == "degraded"
+        problem = " ".join(status["problems"])
+        assert name in problem or "gone" in problem
+        assert "deployctl recover" in problem or "deployctl logs" in problem
+        assert [row for row in report["checks"] if not row["ok"]], report
+    wait_whole(app)
+    at_rest(app, "v2")
+    assert sorted(app.containers()) == sorted(
+        [app.names.container("mymodel", v, s, i) for v, s in (("v1", "blue"), ("v2", "green")) for i in (1, 2)]
+    )
+
+
+@pytest.mark.parametrize("fault", ["killed", "paused", "removed", "disconnected"])
+def test_the_only_one_is_lost(app: App, fault: str) -> None:
+    app.release("v1")
+    app.release("v2")
+    harm(app, fault)
+    time.sleep(1.0)
+    begin = time.monotonic()
+    app.run("recover")
+    while True:
+        try:
+            if app.serving() == "v2":
+                break
+        except OSError:
+            pass
+        assert time.monotonic() - begin < 10
+        time.sleep(0.05)
+    wait_whole(app)
+    at_rest(app, "v2")
+
+
+@pytest.mark.parametrize("command", ["release", "rollback"])
+def test_the_next_command_mends_and_goes_on(app: App, command: str) -> None:
+    app.release("v1")
+    app.release("v2")
+    harm(app, "removed")
+    if command == "release":
+        app.release("v3")
+    else:
+        app.run("rollback")
+    at_rest(app, "v3" if command == "release" else "v1")
+
+
+def wait_whole(app: App) -> None:
+    """The proxy sees a container that came back at its next check."""
+    limit = time.monotonic() + 10
+    while app.json("status")["state"] != "stable":
+        assert time.monotonic() < limit, app.json("status")["problems"]
+        time.sleep(0.2)
