@@ -65,13 +65,20 @@ def shorten(text: str) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def printable(text: object) -> str:
+    """A path for a message: the user's own characters, without those that would steer a terminal."""
+    short = str(text) if len(str(text)) <= 400 else str(text)[:399] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+
+
 def show(loc: Loc) -> str:
     """`run.volumes[0]`: where in the file."""
     path = ""
-    for part in loc:
+    for depth, part in enumerate(loc):
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part != "[key]":
+        # Below section, key and name, this is pydantic's mark for "the name itself"; above, somebody wrote it.
+        elif part != "[key]" or depth < 3:
             bare = re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part)
             path += ("." if path else "") + (part if bare else json.dumps(shorten(part)))
     return path

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.config.env_file import read_env_file
-from orchestrator.config.explain import Loc, explain
+from orchestrator.config.explain import Loc, explain, printable
 from orchestrator.config.sections import Config, keys, under
 from orchestrator.config.types import MODEL_PRESETS
 from orchestrator.errors import ConfigError, Finding, UsageError
@@ -151,16 +151,16 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
     for index, volume in enumerate(run.volumes if known("run.volumes") else ()):
         target, where = volume.split(":")[1], f"run.volumes[{index}]"
         if target in targets:
-            yield Finding(where, f"{target} is taken by {targets[target]}", "mount it somewhere else")
+            yield Finding(where, f"{printable(target)} is taken by {targets[target]}", "mount it somewhere else")
         targets[target] = where
 
 
 def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> Iterator[Finding]:
     """Files and folders that are named and not there; reads the environment on the way."""
     if _known(bad, "build.context") and not _exists(config.context_dir, folder=True):
-        yield Finding("build.context", f"there is no folder {config.context_dir}")
+        yield Finding("build.context", f"there is no folder {printable(config.context_dir)}")
     if config.model_dir and _known(bad, "model.path") and not _exists(config.model_dir, folder=True):
-        yield Finding("model.path", f"there is no folder {config.model_dir}")
+        yield Finding("model.path", f"there is no folder {printable(config.model_dir)}")
     if config.run.env_file:
         values, findings = read_env_file(under(config.base, config.run.env_file))
         config._environment = {**values, **config.run.env}
@@ -171,7 +171,7 @@ def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> I
             source = Path(volume.split(":")[0])
             # Docker would create an empty folder that belongs to root; an absolute path may mean that.
             if text.startswith(".") and not _exists(source):
-                yield Finding(f"run.volumes[{index}]", f"there is no {source}", "create it first")
+                yield Finding(f"run.volumes[{index}]", f"there is no {printable(source)}", "create it first")
 
 
 def _exists(path: Path, *, folder: bool = False) -> bool:

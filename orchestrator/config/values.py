@@ -94,13 +94,13 @@ def duration_or_zero(value: object, info: ValidationInfo) -> float:
     if _resolved(info) and isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value) if abs(value) <= _LONGEST else math.inf
     elif not isinstance(value, str):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0.001 <= value <= _LONGEST
         raise Invalid(
             f'expected a duration such as "5s", got {describe(value)}',
             f'write "{value}s"' if number else _DURATION_HINT,
         )
     elif len(value) > 64 or not re.fullmatch(DURATION, value):
-        bare = re.fullmatch(r"[0-9.]{1,9}", value)
+        bare = re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", value)
         raise Invalid(f"expected a duration, got {describe(value)}", f'write "{value}s"' if bare else _DURATION_HINT)
     else:
         pairs = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", value)
@@ -179,7 +179,8 @@ def one_or_many(value: object) -> object:
 def host_name(value: str) -> str:
     """A DNS name in small letters, with an optional leading `*.`."""
     name = value.lower().removeprefix("*.")
-    if len(name) > 253 or not re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name):
+    # There are signs outside ASCII whose small letter is inside: the Kelvin sign is no k in a name.
+    if not value.isascii() or len(name) > 253 or not re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name):
         raise Invalid(
             f"not a DNS name: {describe(value)}",
             'write "models.example.com" or "*.example.com", without a port',
@@ -200,7 +201,9 @@ def listen(value: str) -> str:
             host = "127.0.0.1"
         elif host.startswith("[") and host.endswith("]") and "%" not in host:
             # An IPv6 zone (after the %) could be any text.
-            host = f"[{ipaddress.IPv6Address(host[1:-1])}]"
+            address = ipaddress.IPv6Address(host[1:-1])
+            # [::ffff:127.0.0.1] and 127.0.0.1 are one address: written alike, they are compared alike.
+            host = str(address.ipv4_mapped or f"[{address}]")
         else:
             host = str(ipaddress.IPv4Address(host))
     except ValueError:

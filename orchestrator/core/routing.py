@@ -34,12 +34,20 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
                 hint="give this app a proxy.host, a proxy.path_prefix or a proxy.listen of its own",
             )
         other_host, other_port = split_listen(other.route.listen)
-        if port == other_port and host != other_host and (_any(host) or _any(other_host)):
+        if port == other_port and host != other_host and _overlap(host, other_host):
             raise UsageError(
                 f"proxy.listen: {route.listen} overlaps {other.route.listen} of app {other.name}",
                 hint="use the same listen address in both, or another port",
             )
 
 
-def _any(host: str) -> bool:
-    return host == "*" or ipaddress.ip_address(host).is_unspecified
+def _overlap(host: str, other: str) -> bool:
+    """Whether two different addresses cannot be listened on at one port: one of them holds the other."""
+    if "::" in (host, other):
+        # Linux listens on all IPv4 addresses there, too.
+        return True
+    return any(_all_ipv4(one) and ":" not in two for one, two in ((host, other), (other, host)))
+
+
+def _all_ipv4(host: str) -> bool:
+    return host == "*" or ipaddress.ip_address(host) == ipaddress.IPv4Address(0)

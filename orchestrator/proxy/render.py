@@ -24,7 +24,11 @@ UNSET_CONFIG = "none"
 # maintenance are looked at once a second only.
 PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
 PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
-_WORD = re.compile(r"[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
+# HAProxy reads at most 64 words of a line.
+_HOSTS_PER_LINE = 32
+# HAProxy's timers end there, after 24 days and 20 hours.
+_LONGEST = 2**31 - 1
+_WORD = re.compile(r"(?!.*%\[)[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
 _EXPECTATION = re.compile(r"[A-Za-z0-9_ :\\s*\"|()\[\].,-]+")
 
 
@@ -36,7 +40,8 @@ def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tupl
     """
     structure = _render(template, apps, threads, with_state=False)
     digest = hashlib.sha256(structure.encode()).hexdigest()[:12]
-    return _render(template, apps, threads, with_state=True).replace("@config@", digest), digest
+    # Only in the template: a path may hold these letters as well.
+    return _render(template.replace("@config@", digest), apps, threads, with_state=True), digest
 
 
 def routes_map(routes: Mapping[str, Slot]) -> str:
@@ -98,24 +103,21 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
 
 
 def _matches(apps: Sequence[ProxyApp]) -> list[tuple[str, str]]:
-    # The most specific route wins: a host before none, a longer prefix before a shorter one.
-    found: list[tuple[int, int, str, str]] = []
+    # The most specific route wins: a host before none, a longer *.host before a shorter one, then a longer prefix.
+    found: list[tuple[int, int, int, str, str]] = []
     for app in apps:
         hosts, prefix = app.route.hosts, app.route.path_prefix
-        if hosts:
-            exact = [_word(host) for host in hosts if not host.startswith("*.")]
-            wild = [_word(host[1:]) for host in hosts if host.startswith("*.")]
-            tests = []
-            if exact:
-                tests.append(f"req.hdr(Host),host_only,lower -m str {' '.join(exact)}")
-            if wild:
-                tests.append(f"req.hdr(Host),host_only,lower -m end {' '.join(wild)}")
-            for test in tests:
-                text = f" {{ {test} }}{_prefix(prefix)}"
-                found.append((-2 if "-m str" in test else -1, -len(prefix), app.name, text))
-        else:
-            found.append((0, -len(prefix), app.name, _prefix(prefix)))
-    return [(name, condition) for _, _, name, condition in sorted(found)]
+        if not hosts:
+            found.append((0, 0, -len(prefix), app.name, _prefix(prefix)))
+        exact = [_word(host) for host in hosts if not host.startswith("*.")]
+        for start in range(0, len(exact), _HOSTS_PER_LINE):
+            some = " ".join(exact[start : start + _HOSTS_PER_LINE])
+            text = f" {{ req.hdr(Host),host_only,lower -m str {some} }}{_prefix(prefix)}"
+            found.append((-2, 0, -len(prefix), app.name, text))
+        for end in [_word(host[1:]) for host in hosts if host.startswith("*.")]:
+            text = f" {{ req.hdr(Host),host_only,lower -m end {end} }}{_prefix(prefix)}"
+            found.append((-1, -len(end), -len(prefix), app.name, text))
+    return [(name, condition) for *_, name, condition in sorted(found)]
 
 
 def _prefix(prefix: str) -> str:
@@ -158,7 +160,7 @@ def _interval(probe: ProbeSpec) -> str:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{max(1, round(seconds * 1000))}ms"
+    return f"{min(max(1, round(seconds * 1000)), _LONGEST)}ms"
 
 
 def _word(text: str) -> str:

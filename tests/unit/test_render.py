@@ -233,6 +233,43 @@ def test_the_most_specific_route_is_asked_first() -> None:
     assert order == ["f-host-prefix", "e-host", "d-wild", "c-longer", "b-prefix", "a-any"]
 
 
+def test_wild_hosts_are_asked_the_longest_first() -> None:
+    def app(name: str, *hosts: str, prefix: str = "") -> ProxyApp:
+        return replace(ONE, name=name, route=Route("127.0.0.1:8000", hosts, prefix))
+
+    found = text(
+        app("wide", "*.example.com", prefix="/long/prefix"), app("zoo", "*.eu.example.com", "*.com"), app("exact", "x")
+    )
+    order = [
+        (line.split("str(")[1].split(")")[0], line.split("-m ")[2].split()[1])
+        for line in section(found, "frontend listen_0")
+        if "set-var(txn.app)" in line
+    ]
+    assert order == [("exact", "x"), ("zoo", ".eu.example.com"), ("wide", ".example.com"), ("zoo", ".com")]
+
+
+def test_no_line_has_more_words_than_haproxy_reads() -> None:
+    hosts = [f"h{n}.example.com" for n in range(100)] + [f"*.w{n}.example.com" for n in range(100)]
+    found = text(replace(ONE, route=Route("127.0.0.1:8000", tuple(hosts))))
+    assert max(len(line.split()) for line in found.splitlines()) <= 64
+    asked = [word for line in found.splitlines() if "set-var(txn.app)" in line for word in line.split()]
+    assert {host.removeprefix("*") for host in hosts} <= set(asked)
+
+
+def test_no_time_is_longer_than_haproxy_can_count() -> None:
+    month = 30 * 86400.0
+    slow = turned(ONE, probe=ProbeSpec("/", 8080, interval=month, timeout=month))
+    found = text(replace(slow, route=Route("127.0.0.1:8000", timeout=month)))
+    assert "2592000000" not in found
+    for words in ("timeout client", "timeout server", "timeout check", "check inter"):
+        assert f"{words} 2147483647ms\n" in found
+
+
+def test_a_path_with_our_own_marks_in_it_stays_as_it_is() -> None:
+    found = text(turned(ONE, probe=ProbeSpec("/@config@/@threads@", 8080)))
+    assert " uri /@config@/@threads@ ver " in found
+
+
 # --- the digest --------------------------------------------------------------------------------------------------
 
 
@@ -308,6 +345,7 @@ EVIL = [
     'x"y',
     "x{y",
     "x}y",
+    "x%[y]",
     "x$y",
     "x(y",
     "x)y",

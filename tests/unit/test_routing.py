@@ -40,6 +40,9 @@ def test_split_listen(listen: str, expected: tuple[str, int]) -> None:
         (Route(ADDRESS), Route("127.0.0.1:8001")),
         (Route(ADDRESS), Route("127.0.0.2:8000")),
         (Route("*:8000"), Route("127.0.0.1:8001")),
+        # All addresses of IPv4 hold none of IPv6.
+        (Route("*:8000"), Route("[::1]:8000")),
+        (Route("0.0.0.0:8000"), Route("[fe80::1]:8000")),
         (Route("*:8000", (), "/a"), Route("*:8000", (), "/b")),
     ],
 )
@@ -69,6 +72,10 @@ def test_routes_that_differ_stand_beside_each_other(mine: Route, theirs: Route) 
         ),
         (Route("127.0.0.1:8000"), Route("0.0.0.0:8000"), "proxy.listen: 127.0.0.1:8000 overlaps 0.0.0.0:8000"),
         (Route("[::]:8000"), Route("[::1]:8000"), "proxy.listen: [::]:8000 overlaps [::1]:8000"),
+        # On Linux all of IPv6 is all of IPv4 as well.
+        (Route("127.0.0.1:8000"), Route("[::]:8000"), "proxy.listen: 127.0.0.1:8000 overlaps [::]:8000"),
+        (Route("[::]:8000"), Route("*:8000"), "proxy.listen: [::]:8000 overlaps *:8000"),
+        (Route("*:8000"), Route("0.0.0.0:8000"), "proxy.listen: *:8000 overlaps 0.0.0.0:8000"),
     ],
 )
 def test_routes_that_meet_are_refused(mine: Route, theirs: Route, message: str) -> None:
