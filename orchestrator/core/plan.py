@@ -54,13 +54,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Observed:
-    """What the ledger, the engine and the proxy said about an app at one instant."""
+    """What the ledger and the engine said about an app at one instant."""
 
     app: str
     versions: Mapping[str, Version]
     slots: Mapping[Slot, SlotState]
     containers: tuple[Container, ...] = ()
-    route: Slot | None = None
     # Asked only when it matters: an answer costs a round trip to the engine.
     image_there: Callable[[str], bool] = lambda image_id: True
 

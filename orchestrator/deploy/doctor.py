@@ -80,7 +80,11 @@ def _listen(services: Services, config: Config) -> Check:
 
 def _proxy(services: Services) -> Check:
     state = services.proxy.state()
-    wanted = bool(services.ledger.proxy_apps())
+    apps = services.ledger.proxy_apps()
+    wanted = bool(apps)
+    if wanted and (damaged := services.proxy.drift(apps)):
+        found = f"{state}, but not what the ledger says: {', '.join(damaged)}"
+        return Check("proxy", False, found, "deployctl recover restores the files")
     ok = state == "running" or not wanted
     return Check("proxy", ok, state if wanted else f"{state} (no app needs it yet)", "" if ok else "deployctl recover")
 

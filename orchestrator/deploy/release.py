@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from orchestrator.config import Config
+from orchestrator.config import Config, printable
 from orchestrator.core import naming
 from orchestrator.core.model import Deployment, Version
 from orchestrator.core.plan import Choice, Observed, Plan, choose_release, plan_release
@@ -55,7 +55,7 @@ def prepare(services: Services, config: Config, wanted: str | None, observed: Ob
     services.proxy.check_listen(route)
     if not config.dockerfile_path.is_file():
         raise UsageError(
-            f"build.dockerfile: {config.dockerfile_path} is not there",
+            f"build.dockerfile: {printable(config.dockerfile_path)} is not there",
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
     settings = settings_digest(config)

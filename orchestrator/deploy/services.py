@@ -47,14 +47,13 @@ class Services:
     boundary: Callable[[str, str], None] = lambda when, step: None
 
     def observe(self, app: str) -> Observed:
-        """What ledger, engine and proxy say of an app now."""
+        """What ledger and engine say of an app now."""
         versions = self.ledger.versions(app)
         return Observed(
             app=app,
             versions=versions,
             slots=self.ledger.slots(app),
             containers=self.engine.containers(app) if versions or self.ledger.open_deployment(app) else (),
-            route=self.proxy.route(app),
             image_there=lambda image_id: self.engine.image_id(image_id) is not None,
         )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.core.lineage import Node, tree
-from orchestrator.core.model import Container, Deployment, SlotState, StepRecord, Version
+from orchestrator.core.model import Container, Deployment, Slot, SlotState, StepRecord, Version
 from orchestrator.core.plan import Observed, WayBack, way_back
 from orchestrator.deploy.services import Services
 from orchestrator.errors import DeployctlError, UsageError
@@ -35,8 +35,8 @@ def status(services: Services, app: str, listen: str) -> Json:
         "proxy": proxy,
         "problems": problems,
     }
-    if live is not None and proxy["state"] == "running" and proxy["route"] != live.slot and not deployment:
-        problems.append(f"the proxy sends requests to {proxy['route']}, the ledger says {live.slot}: deployctl recover")
+    if live is not None and not deployment:
+        problems += _astray(services, app, live.slot, proxy)
     if deployment is not None and deployment["running"]:
         body["state"] = "deploying"
     elif problems:
@@ -44,6 +44,20 @@ def status(services: Services, app: str, listen: str) -> Json:
     elif live is not None:
         body["state"] = "stable"
     return body
+
+
+def _astray(services: Services, app: str, slot: Slot, proxy: Json) -> list[str]:
+    """Where the proxy, or the file that it would start from, has another route than the ledger."""
+    found = []
+    if proxy["state"] == "running" and proxy["route"] != slot:
+        found.append(f"the proxy sends requests to {proxy['route']}, the ledger says {slot}: deployctl recover")
+    try:
+        on_disk = services.proxy.route(app)
+    except DeployctlError as error:
+        return [*found, f"{error}: deployctl recover"]
+    if on_disk != slot:
+        found.append(f"routes.map says {on_disk}, the ledger says {slot}: deployctl recover")
+    return found
 
 
 def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[Json, dict[str, str]]:

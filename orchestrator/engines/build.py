@@ -17,7 +17,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.config import Config
+from orchestrator.config import Config, printable
 from orchestrator.errors import BuildFailed, EngineUnreachable, UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def image(
     """
     if not config.dockerfile_path.is_file():
         raise UsageError(
-            f"build.dockerfile: {config.dockerfile_path} is not there",
+            f"build.dockerfile: {printable(config.dockerfile_path)} is not there",
             hint="write one, or set build.dockerfile (relative to build.context)",
         )
     buildx = config.build.builder != "classic" and _has_buildx()

@@ -84,8 +84,9 @@ class ProxyContainer:
             found = self._find()
             if found is None:
                 raise ProxyError("the proxy does not run", hint="deployctl proxy up")
-            code, output = found.exec_run(["haproxy", "-c", "-q", "-f", f"{FOLDER}/{file}"])
-        return "" if code == 0 else output.decode(errors="replace").strip()
+            # Not -q: with it, HAProxy does not say what is wrong either.
+            code, output = found.exec_run(["haproxy", "-c", "-f", f"{FOLDER}/{file}"])
+        return "" if code == 0 else output.decode(errors="replace").strip() or f"exit code {code}"
 
     def logs(self, tail: int) -> list[str]:
         with self._errors("read the proxy's log"):

@@ -148,6 +148,14 @@ class HAProxy:
         found = self._runtime.entries(render.ROUTES).get(app)
         return next((slot for slot in SLOTS if slot == found), None)
 
+    def drift(self, apps: Sequence[ProxyApp]) -> list[str]:
+        """The files that are not what `apps` makes them, by name."""
+        text, _ = render.configuration(shipped("haproxy.cfg"), apps, _threads())
+        wanted = {"haproxy.cfg": (self._files.config(), text)}
+        wanted["versions.map"] = (self._files.versions(), render.versions_map(apps))
+        found = [name for name, (is_, shall) in wanted.items() if is_ != shall]
+        return found if self._files.routes_or_none() is not None else [*found, "routes.map"]
+
     def known_routes(self) -> dict[str, Slot]:
         """All routes, from the file, else from the running proxy; none when both are lost."""
         routes = self._files.routes_or_none()
@@ -264,6 +272,9 @@ class HAProxy:
         """
         mended: list[str] = []
         self._files.prepare()
+        if self._container.state() == "paused":  # asking it would take until the time is up
+            self._container.start(progress)
+            mended.append("the proxy woken up")
         found = self._files.routes_or_none()
         wanted = {**routes, **(found or {})}
         if app in routes:

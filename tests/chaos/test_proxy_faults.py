@@ -44,6 +44,10 @@ def test_a_damaged_file_under_a_running_proxy(two: tuple[App, App], name: str, h
     with Load(one.port, clients=4) as load, Load(other.port, clients=4) as others:
         time.sleep(0.3)
         DAMAGE[how](path)
+        report = one.json("doctor", code=None)
+        assert name in str([row for row in report["checks"] if not row["ok"]])
+        if name == "routes.map":
+            assert one.json("status", code=None)["state"] == "degraded"
         one.run("recover")
         time.sleep(0.5)
     assert path.read_bytes() == before

@@ -236,6 +236,9 @@ class FakeProxy:
     def route_known(self, app: str) -> bool:
         return app in self.disk
 
+    def drift(self, apps: Sequence[ProxyApp]) -> list[str]:
+        return [] if self.config == render.configuration("@config@", apps, 1)[1] else ["haproxy.cfg"]
+
     def known_routes(self) -> dict[str, Slot]:
         return dict(self.disk or self.running or {})
 
