@@ -360,14 +360,15 @@ class Life(RuleBasedStateMachine):
             assert inside.state in ("live", "warm", "cold"), inside
             if inside.state == "warm":
                 assert any(c.running and (c.version, c.slot) == (inside.version, slot) for c in containers), inside
-        history = ledger.deployments(APP, 1)
+        history = ledger.deployments(APP, -1)
         if history:
             last = history[0]
             made = (
                 (last.to_version, last.to_slot) if last.outcome == "succeeded" else (last.from_version, last.from_slot)
             )
             assert (live or (None, None)) == made, f"{live} is live after {last}"
-            assert last.outcome == "succeeded" or not any(c.deployment == last.id for c in containers), last
+            undone = {d.id for d in history if d.outcome != "succeeded"}
+            assert not [c for c in containers if c.deployment in undone], "an undone deployment left something behind"
         facts = world.facts()
         again = world.recover()
         assert not again.anything, again
