@@ -44,6 +44,8 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.images: dict[str, str] = {}
+        # Images whose tag went to a newer one: found by their ids until somebody removes them.
+        self.untagged: set[str] = set()
         self.network = False
         self.settings: dict[str, str] = {}
         self.records: dict[str, tuple[str, dict[str, str]]] = {}
@@ -80,13 +82,22 @@ class FakeEngine:
             raise BuildFailed(f"{image(config.app.name, version)} could not be built", details="RUN false")
         self.built.append(version)
         found = f"sha256:{len(self.built):064x}"
-        self.images[image(config.app.name, version)] = found
+        tag = image(config.app.name, version)
+        if tag in self.images:
+            self.untagged.add(self.images[tag])
+        self.images[tag] = found
         return found
 
     def image_id(self, reference: str) -> str | None:
-        return self.images.get(reference) or (reference if reference in self.images.values() else None)
+        ids = {*self.images.values(), *self.untagged}
+        return self.images.get(reference) or (reference if reference in ids else None)
 
     def remove_image(self, reference: str, image_id: str) -> bool:
+        if any(container.image_id == image_id for container in self._containers.values()):
+            return False
+        if image_id in self.untagged:
+            self.untagged.remove(image_id)
+            return True
         if self.images.get(reference) != image_id:
             return False
         del self.images[reference]
@@ -164,14 +175,19 @@ class FakeEngine:
 
     def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
         self._known(container)
+        if self._containers[container.id].state == "created":
+            return
         yield from [f"{container.name} says hello", f"{container.name} gives up"][-tail:]
 
     def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
         self._known(container)
+        if not self._containers[container.id].running:
+            raise EngineError(f"the engine could not run {command[0]} in {container.name}", why="it is not running")
         out.write(" ".join(command).encode())
         return 0
 
     def settings_of(self, container: Container) -> str:
+        self._known(container)
         return self.settings[container.id]
 
     def evidence(self) -> tuple[Evidence, ...]:
