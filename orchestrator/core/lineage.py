@@ -23,10 +23,14 @@ def ancestors(versions: Mapping[str, Version], name: str) -> list[Version]:
 
 
 def rollback_target(versions: Mapping[str, Version], live: str | None) -> Version | None:
-    """The last stable version up the lineage of `live`; None when there is none."""
+    """The last stable version up the lineage of `live` that is still kept; None when there is none.
+
+    One that retention took while it was nobody's target is passed over: there is nothing left to go back to.
+    """
     if live is None:
         return None
-    return next((version for version in ancestors(versions, live) if version.stable_at), None)
+    above = ancestors(versions, live)
+    return next((version for version in above if version.stable_at and not version.pruned_at), None)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Executor:
                 known = error
                 if not isinstance(known, DeployctlError):
                     known = DeploymentFailed(f"{step.name} failed", why=repr(error))
-                if self._decided():
+                if self._decided(known):
                     # A bug of ours is shown as one; the journal stays open all the same.
                     if known is not error:
                         raise
@@ -51,11 +51,24 @@ class Executor:
         for step in steps:
             self._run(step, undo=undo)
 
-    def _decided(self) -> bool:
-        """True beyond the point of no return, by the very rule that recovery goes by."""
+    def _decided(self, error: DeployctlError) -> bool:
+        """True beyond the point of no return, by the very rule that recovery goes by.
+
+        Raises:
+            Degraded: journal or route cannot be read now, so nothing may be decided; the journal stays open.
+        """
         plan = self.actions.plan
-        journal = self.s.ledger.steps(self.actions.deployment.id)
-        return recover(plan, journal, self.s.proxy.route(plan.app)).direction == "finish"
+        try:
+            journal = self.s.ledger.steps(self.actions.deployment.id)
+            route = self.s.proxy.route(plan.app)
+        except DeployctlError as second:
+            raise Degraded(
+                f"{error.message}; and what has become of it cannot be read",
+                why=str(second),
+                hint="deployctl recover finishes it or takes it back",
+                details=error.details,
+            ) from error
+        return recover(plan, journal, route).direction == "finish"
 
     def _back(self, error: DeployctlError) -> None:
         self.s.interrupts.disarm()

@@ -11,6 +11,13 @@ from tests.engine import harness
 from tests.engine.harness import App
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything below this folder, and the chaos tests, need an engine: `-m 'not engine'` leaves them out."""
+    for item in items:
+        if {"engine", "chaos"} & set(item.path.parts):
+            item.add_marker("engine")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def engine_is_there() -> Iterator[None]:
     """The engine must be there: a test that is skipped proves nothing."""

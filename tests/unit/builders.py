@@ -61,8 +61,7 @@ def observed(
     images: bool = True,
 ) -> Observed:
     by_slot: dict[Slot, SlotState] = {state.slot: state for state in slots}
-    route: Slot | None = next((state.slot for state in by_slot.values() if state.state == "live"), None)
-    return Observed(APP, versions, by_slot, tuple(containers), route, lambda image_id: images)
+    return Observed(APP, versions, by_slot, tuple(containers), lambda image_id: images)
 
 
 def nothing_live() -> Observed:

@@ -22,8 +22,7 @@ from orchestrator.config import Config, example, parse
 from orchestrator.core import naming
 from orchestrator.core.model import Backend, ProxyApp
 from orchestrator.core.plan import Choice, plan_release
-from orchestrator.deploy.actions import route_of
-from orchestrator.deploy.release import settings_digest
+from orchestrator.deploy.settings import settings_digest
 from orchestrator.engines.containers import wanted
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.proxy import render
@@ -630,7 +629,7 @@ def proxy_app(config: Config, name: str | None = None, block: int = 1) -> ProxyA
         return Backend(version, addresses, probe, slot == "blue")
 
     slots: Any = {"blue": backend("v1", "blue"), "green": backend("none", "green")}
-    return ProxyApp(name or config.app.name, route_of(config), slots)
+    return ProxyApp(name or config.app.name, config.route(), slots)
 
 
 def rendered(config: Config) -> None:

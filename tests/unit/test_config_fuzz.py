@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from orchestrator.config import Config, load
 from orchestrator.core.routing import refuse_conflicts
-from orchestrator.deploy.actions import route_of
 from orchestrator.deploy.release import release
 from orchestrator.errors import ConfigError, UsageError
 from tests.unit import fuzz
@@ -297,7 +296,7 @@ def test_a_release_of_any_good_file(world: World) -> None:
         assert deployment.outcome == "succeeded"
         assert Config.from_snapshot(deployment.config) == found
         [known] = [app for app in world.ledger.proxy_apps() if app.name == found.app.name]
-        assert known.route == route_of(found)
+        assert known.route == found.route()
         # The next one must not have to carry all those before it.
         world.ledger.remove_proxy_app(found.app.name)
 
@@ -377,7 +376,7 @@ def test_two_apps_never_have_one_route() -> None:
         clash = expected(one, two, one_listener=mine.proxy.listen == theirs.proxy.listen)
         for left, right in ((mine, theirs), (theirs, mine)):
             try:
-                refuse_conflicts(left.app.name, route_of(left), [fuzz.proxy_app(right)])
+                refuse_conflicts(left.app.name, left.route(), [fuzz.proxy_app(right)])
                 found = False
             except UsageError as error:
                 fuzz.explained(error)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import APP, World
 
 from orchestrator.core import record
 from orchestrator.core.model import Container
 from orchestrator.core.plan import way_back
 from orchestrator.deploy.rebuild import rebuild_ledger
 from orchestrator.errors import EngineError, LedgerDamaged, UsageError
+from tests.unit.fakes import APP, World
 
 
 @pytest.fixture

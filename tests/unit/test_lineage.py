@@ -141,3 +141,16 @@ def test_without_a_cycle_the_tree_shows_every_version(parents: list[int | None])
         for n, parent in enumerate(parents)
     }
     assert count(tree(versions)) == len(versions)
+
+
+def test_a_pruned_version_is_passed_over() -> None:
+    # v2 was pruned while v1 was live; v3, whose parent it is, was released again.
+    versions = {
+        "v1": version("v1", stable=True),
+        "v2": version("v2", "v1", stable=True, pruned_at="2031-01-01T00:00:00.000Z"),
+        "v3": version("v3", "v2", stable=True),
+    }
+    found = rollback_target(versions, "v3")
+    assert found is not None
+    assert found.name == "v1"
+    assert "v1" in kept(versions, "v3", set(), 1)

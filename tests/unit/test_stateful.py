@@ -322,9 +322,8 @@ class Life(RuleBasedStateMachine):
             if failure.exit_code != 4 and self.promised:
                 assert world.served() == before, f"{before} served before, {world.served()} does now: {failure!r}"
             left = world.ledger.open_deployment(APP)
-            if failure.exit_code != 4 and rest and left is not None and not flawed:
-                # Its very first record was made, and its answer lost. (A second failure, while the first one is
-                # being judged, may leave more.)
+            if failure.exit_code != 4 and rest and left is not None:
+                # Its very first record was made, and its answer lost.
                 assert not world.ledger.steps(left.id), f"{failure!r} left {left} behind"
         if not fired:
             self.at_rest()
