@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.errors import Locked
+from orchestrator.errors import DeploymentFailed, Locked
 
 _PROXY_WAIT = 60.0
 _LOCKS = Path("/proc/locks")
@@ -38,8 +38,11 @@ class FileLocks:
             except BlockingIOError:
                 raise self._held(name, descriptor) from None
             holder = {"command": self._command, "pid": os.getpid(), "since": self._now()}
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+            except OSError as error:
+                raise self._unusable(name, error) from error
             yield
         finally:
             os.close(descriptor)
@@ -90,8 +93,18 @@ class FileLocks:
             os.close(descriptor)
 
     def _open(self, name: str) -> int:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(name, error) from error
+
+    def _unusable(self, name: str, error: OSError) -> DeploymentFailed:
+        return DeploymentFailed(
+            f"the lock {self._folder / name} cannot be taken",
+            why=error.strerror or str(error),
+            hint="is the disk full, read-only, or somebody else's? nothing was changed",
+        )
 
     def _held(self, name: str, descriptor: int) -> Locked:
         holder = self._read(descriptor)

@@ -20,6 +20,8 @@ from orchestrator.errors import ConfigError, UsageError
 def rebuild_ledger(services: Services) -> list[str]:
     """Writes a new ledger from the labels of the state folder's containers, for all its apps; returns their names.
 
+    A ledger that is in order, but has never heard of an app whose containers are there, is completed.
+
     Containers go on as they are. The damaged ledger is kept beside the new one. History before this moment,
     and versions whose containers are gone, cannot be found again.
 
@@ -28,11 +30,13 @@ def rebuild_ledger(services: Services) -> list[str]:
         Locked: a command is at work on one of the apps.
     """
     damage = services.ledger.damage()
-    if damage is None:
-        raise UsageError("the ledger is in order: nothing was rebuilt", hint="deployctl recover")
     evidence = services.engine.evidence()
     apps = sorted({item.container.app for item in evidence})
-    if not apps:
+    if damage is None:
+        apps = [app for app in apps if not services.ledger.versions(app)]
+        if not apps:
+            raise UsageError("the ledger is in order: nothing was rebuilt", hint="deployctl recover")
+    elif not apps:
         raise UsageError(
             f"the ledger cannot be rebuilt: {damage}",
             why="no container of this state folder is left on the engine",
@@ -45,11 +49,16 @@ def rebuild_ledger(services: Services) -> list[str]:
         with services.locks.proxy():
             routes = services.proxy.known_routes()
             found = [_restore(services, evidence, app, routes.get(app), subnet) for app in apps]
-            kept_as = services.ledger.restore(found)
+            kept_as = None
+            if damage:
+                kept_as = services.ledger.restore(found)
+            else:
+                services.ledger.adopt(found)
         for restored in found:
             for container in restored.unproven:
                 services.engine.remove(container)
-            services.ledger.event(restored.app, "rebuilt", {"why": damage, "damaged ledger": kept_as})
+            why = damage or "it knew nothing of the app"
+            services.ledger.event(restored.app, "rebuilt", {"why": why, "damaged ledger": kept_as})
     return apps
 
 

@@ -111,6 +111,9 @@ def release(services: Services, config: Config, wanted: str | None) -> Result:
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
+        # An engine that is not there is what the deployment will fail of, and be recorded as failed.
+        with suppress(EngineUnreachable):
+            services.refuse_strangers(observed)
         prepared = prepare(services, config, wanted, observed)
         for note in prepared.plan.notes:
             services.reporter.note(note)
@@ -118,9 +121,6 @@ def release(services: Services, config: Config, wanted: str | None) -> Result:
         if prepared.choice.action == "nothing":
             return Result(prepared.choice.version, None, None, 0.0, prepared.plan.notes)
         services.interrupts.check()
-        # An engine that is not there is what the deployment will fail of, and be recorded as failed.
-        with suppress(EngineUnreachable):
-            services.refuse_strangers(observed)
         _register(services, app)
         deployment = services.ledger.begin(
             prepared.plan,

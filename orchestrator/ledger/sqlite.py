@@ -148,7 +148,7 @@ class SqliteLedger:
             Path(f"{new}{suffix}").unlink(missing_ok=True)
         fresh = SqliteLedger(new, now=self._now)
         with fresh._transaction() as db:
-            _insert(db, apps, self._now())
+            _insert(db, apps)
         fresh._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         fresh.close()
         for suffix in ("-wal", "-shm", "-journal", ""):
@@ -156,6 +156,11 @@ class SqliteLedger:
                 Path(f"{self.path}{suffix}").replace(f"{aside}{suffix}")
         new.replace(self.path)
         return aside.name
+
+    def adopt(self, apps: Sequence[Restored]) -> None:
+        """Adds apps that the ledger knows nothing of."""
+        with self._transaction() as db:
+            _insert(db, apps)
 
     # Apps and what the proxy knows of them
 
@@ -371,13 +376,15 @@ def _insert_version(db: sqlite3.Connection, version: Version) -> None:
     db.execute(f"INSERT OR REPLACE INTO versions ({_VERSION}) VALUES ({marks})", tuple(values.values()))
 
 
-def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
-    taken = max((app.block for app in apps), default=0)
+def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
+    known = int(db.execute("SELECT COALESCE(MAX(block), 0) FROM apps").fetchone()[0])
+    taken = max([known, *(app.block for app in apps)])
     for app in apps:
         if app.block == 0:  # none of its containers had an address: it gets a block that nobody has
             taken += 1
         db.execute(
-            "INSERT INTO apps (name, block, proxy) VALUES (?,?,?)",
+            "INSERT INTO apps (name, block, proxy) VALUES (?,?,?)"
+            " ON CONFLICT (name) DO UPDATE SET block = excluded.block, proxy = excluded.proxy",
             (app.app, app.block or taken, _proxy_text(app.proxy) if app.proxy else None),
         )
         for version in app.versions:
@@ -391,7 +398,7 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
             values = {name: getattr(found, name) for name in _columns(_DEPLOYMENT) if name != "config"}
             values |= {"config": "{}", "plan": "{}"}
             names, marks = ", ".join(values), ",".join("?" * len(values))
-            db.execute(f"INSERT INTO deployments ({names}) VALUES ({marks})", tuple(values.values()))
+            db.execute(f"INSERT OR IGNORE INTO deployments ({names}) VALUES ({marks})", tuple(values.values()))
 
 
 def _proxy_text(app: ProxyApp) -> str:

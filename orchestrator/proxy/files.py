@@ -18,7 +18,10 @@ class ProxyFiles:
 
     def prepare(self) -> None:
         """Makes the folder, and the maps that HAProxy does not start without."""
-        (self.folder / "run").mkdir(parents=True, exist_ok=True)
+        try:
+            (self.folder / "run").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProxyError(f"{self.folder} cannot be made", why=str(error), hint="is the disk full?") from error
         for name in ("routes.map", "versions.map"):
             if not (self.folder / name).exists():
                 self.write(name, "")

@@ -85,9 +85,7 @@ def test_a_lost_state_folder(served: App) -> None:
     served.write("v3")
     done = served.run("release", "v3", code=4)
     assert "knows nothing of mymodel" in done.stderr
-    (served.state_dir / "ledger.db").unlink()
-    served.run("recover", "--rebuild-ledger", code=None)
-    served.run("recover")
+    served.run("recover", "--rebuild-ledger")
     at_rest(served, "v2")
 
 
@@ -150,8 +148,10 @@ def test_a_full_disk(small: Path, tmp_path: Path, leave: int) -> None:
             app.run("recover")
         assert load.failures() == []
         version = app.json("status")["live"]["version"]
-        assert version == ("v2" if done.returncode == 3 else "v3")
-        if version == "v2":
+        # 4: neither forwards nor back could be recorded; which way it went is told by where it stood.
+        assert version in {0: ("v3",), 3: ("v2",), 4: ("v2", "v3")}[done.returncode]
+        newest = app.json("history")["deployments"][0]
+        if newest["to"] == "v2" or "vacate" not in [step["name"] for step in newest["steps"]]:
             assert world(app)[1] == before[1], "the old configuration stays byte for byte"
         at_rest(app, version)
     finally:
