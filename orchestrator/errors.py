@@ -92,6 +92,25 @@ class EngineUnreachable(EngineError):
     """The Docker engine does not answer: what it would say is unknown."""
 
 
+def engine_unreachable(error: Exception, doing: str = "say who it is", *, hung: bool) -> EngineUnreachable:
+    """What a client's error means, in plain words; `hung` says that the time was up."""
+    if hung:
+        return EngineUnreachable(
+            f"the Docker engine gave no answer in time when asked to {doing}",
+            hint="is it hung? 'docker ps' tells; when it answers again: deployctl recover",
+        )
+    text = str(error)
+    if "FileNotFoundError" in text or "No such file" in text:
+        text = "its socket is not there"
+    elif "Connection refused" in text:
+        text = "nobody listens on its socket"
+    elif "PermissionError" in text or "Permission denied" in text:
+        text = "its socket may not be used by this user"
+    return EngineUnreachable(
+        "the Docker engine does not answer", why=text, hint="is it running, and may you use it? 'docker version' tells"
+    )
+
+
 class ProxyError(DeploymentFailed):
     """The proxy refused, or does not answer."""
 

@@ -15,12 +15,11 @@ from orchestrator.core.naming import Names
 from orchestrator.core.record import Evidence
 from orchestrator.engines import build, network
 from orchestrator.engines.containers import observed, wanted
-from orchestrator.errors import DeploymentFailed, EngineError, EngineUnreachable, UsageError
+from orchestrator.errors import DeploymentFailed, EngineError, UsageError, engine_unreachable
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_NO_ENGINE = "is it running, and may you use it? 'docker version' tells"
 # The engine answers most questions at once; a start may wait for a slow disk.
 _TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_ENGINE_TIMEOUT", 60
 
@@ -53,10 +52,8 @@ def connect() -> DockerClient:
 
     try:
         return docker.DockerClient.from_env(version=_api_version(docker.DockerClient), timeout=timeout())
-    except requests.exceptions.Timeout as error:
-        raise _hung("say who it is") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        raise EngineUnreachable("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
+        raise engine_unreachable(error, hung=isinstance(error, requests.exceptions.Timeout)) from error
 
 
 def _api_version(client: type[DockerClient]) -> str:
@@ -68,17 +65,6 @@ def _api_version(client: type[DockerClient]) -> str:
     with closing(client.from_env(version="1.41", timeout=timeout())) as asking:
         answer = asking.api.get(f"{asking.api.base_url}/_ping", timeout=timeout())
     return answer.headers.get("Api-Version") or "auto"
-
-
-def _plain(error: Exception) -> str:
-    text = str(error)
-    if "FileNotFoundError" in text or "No such file" in text:
-        return "its socket is not there"
-    if "ConnectionRefused" in text or "Connection refused" in text:
-        return "nobody listens on its socket"
-    if "PermissionError" in text or "Permission denied" in text:
-        return "its socket may not be used by this user"
-    return text
 
 
 class DockerEngine:
@@ -342,17 +328,8 @@ class DockerEngine:
             yield
         except docker.errors.APIError as error:
             raise _refusal(doing, error) from error
-        except requests.exceptions.Timeout as error:
-            raise _hung(doing) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise EngineUnreachable("the Docker engine does not answer", why=_plain(error), hint=_NO_ENGINE) from error
-
-
-def _hung(doing: str) -> EngineUnreachable:
-    return EngineUnreachable(
-        f"the Docker engine gave no answer within {timeout()} s when asked to {doing}",
-        hint="is it hung? 'docker ps' tells; when it answers again: deployctl recover",
-    )
+            raise engine_unreachable(error, doing, hung=isinstance(error, requests.exceptions.Timeout)) from error
 
 
 def _refusal(doing: str, error: Any) -> DeploymentFailed:

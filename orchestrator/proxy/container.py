@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.naming import LABEL_ROLE, LABEL_STATE, Names
-from orchestrator.errors import EngineUnreachable, ProxyError
+from orchestrator.errors import ProxyError, engine_unreachable
 from orchestrator.proxy.render import FOLDER
 
 if TYPE_CHECKING:
@@ -175,11 +175,7 @@ class ProxyContainer:
         except docker.errors.APIError as error:
             raise ProxyError(f"the engine could not {doing}", why=str(error.explanation or error)) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-            raise EngineUnreachable(
-                f"the Docker engine gave no answer when asked to {doing}",
-                why="it took too long" if isinstance(error, requests.exceptions.Timeout) else str(error),
-                hint="is it running? 'docker version' tells; when it answers again: deployctl recover",
-            ) from error
+            raise engine_unreachable(error, doing, hung=isinstance(error, requests.exceptions.Timeout)) from error
 
 
 def _log_rotation() -> Any:

@@ -34,7 +34,11 @@ def private_engine(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
 
 @pytest.fixture
 def private_app(private_engine: PrivateEngine, tmp_path: Path) -> Iterator[App]:
-    """An app on the private engine."""
+    """An app on the private engine, which runs when the test begins, however the one before it ended."""
+    if private_engine.process.poll() is not None:
+        private_engine.buried()
+        private_engine.start()
+    private_engine.thaw()
     made = App(tmp_path / "app", tmp_path / "state", port=harness.free_port(), place=private_engine.place)
     yield made
     made.clean()

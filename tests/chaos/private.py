@@ -57,9 +57,10 @@ class PrivateEngine:
             f" --containerd-namespace {self.name} --containerd-plugins-namespace p{self.name}\n"
         )
         self.start()
-        save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "-H", self.socket, "load", "-q"], stdin=save.stdout, check=True, capture_output=True)
-        assert save.wait() == 0
+        load = ["docker", "-H", self.socket, "load", "-q"]
+        with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
+            subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
+        assert save.returncode == 0
 
     def start(self) -> None:
         """Starts the engine and waits until it answers."""
@@ -93,6 +94,8 @@ class PrivateEngine:
         (self.folder / "pid").unlink(missing_ok=True)
         # The engine's own containerd outlives it, and a second one would wait for the first one's files.
         subprocess.run(["pkill", "-KILL", "-f", f"{self.folder}/exec/containerd/containerd.toml"], check=False)
+        # Nobody may ever have reaped it: then its number would look like a containerd that runs.
+        (self.folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
         """As a restart of the service does: the engine stops its containers first."""

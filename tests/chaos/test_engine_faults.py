@@ -77,7 +77,8 @@ def test_killed_in_the_middle_of_a_release(served: App, private_engine: PrivateE
     assert "Traceback" not in done.stderr
     assert "the Docker engine does not answer" in done.stderr or done.returncode == 0, done.stderr
     # Beyond the switch the release is finished: by itself, or by the next command.
-    switched = STEPS.index(step) > STEPS.index("switch")
+    # The switch itself needs no engine.
+    switched = STEPS.index(step) >= STEPS.index("switch")
     expected = {0, 4} if switched else {0, 3}
     assert done.returncode in expected, done.stderr
     private_engine.start()
@@ -108,7 +109,7 @@ def test_frozen_in_the_middle_of_a_release(served: App, private_engine: PrivateE
         private_engine.thaw()
         served.run("recover")
     assert done.returncode == 3, done.stderr
-    assert "gave no answer within 5 s" in done.stderr
+    assert "gave no answer in time" in done.stderr
     assert "deployctl recover" in done.stderr
     assert took < 40
     assert load.failures() == []
