@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +20,16 @@ __all__ = ["app", "engine_is_there", "make_app"]
 _NUMBERS = itertools.count(1)
 
 
+def needs_root() -> None:
+    """An engine, a namespace and a file system can be made by root on Linux only; CI is root."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("dockerd") is None:
+        pytest.skip("needs root, iproute2 and dockerd, to make an engine of its own")
+
+
 @pytest.fixture(scope="session")
 def private_engine(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[PrivateEngine]:
     """An engine that tests may kill. One for all of them: each leaves it running and empty."""
+    needs_root()
     python_image()
     first = App(tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("state"))
     first.run("proxy", "up")

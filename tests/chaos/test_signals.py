@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from tests.chaos import FULL
 from tests.chaos.oracle import at_rest
 from tests.engine.harness import App, Load
 from tests.engine.test_crashes import RELEASE
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CASES = [(number, step) for step in RELEASE for number in SIGNALS]
-if os.environ.get("DEPLOYCTL_CHAOS") != "full":
+if not FULL:
     # Every step once, every signal four times.
     CASES = [(SIGNALS[index % 3], step) for index, step in enumerate(RELEASE)]
 
