@@ -114,21 +114,24 @@ class Actions:
     def _create(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
         version = self._version(args["version"])
-        subnet = self.s.engine.ensure_network()
-        addresses = self.s.addresses(self.app, slot, args["replicas"], subnet)
-        self.s.ledger.set_slot(self.app, slot, version.name, self.deployment.id, "starting")
         names = []
-        for index, address in enumerate(addresses, 1):
-            container = self.s.engine.create(
-                self.config,
-                version,
-                slot,
-                index,
-                deployment=self.deployment.id,
-                address=address,
-                settings=self.settings,
-            )
-            names.append(container.name)
+        # The engine takes two networks of one name, and then finds neither; and one that nobody is in yet may be
+        # removed by another app's undo. The proxy's lock is what all apps of the folder share.
+        with self.s.locks.proxy():
+            subnet = self.s.engine.ensure_network()
+            addresses = self.s.addresses(self.app, slot, args["replicas"], subnet)
+            self.s.ledger.set_slot(self.app, slot, version.name, self.deployment.id, "starting")
+            for index, address in enumerate(addresses, 1):
+                container = self.s.engine.create(
+                    self.config,
+                    version,
+                    slot,
+                    index,
+                    deployment=self.deployment.id,
+                    address=address,
+                    settings=self.settings,
+                )
+                names.append(container.name)
         return {"containers": names}
 
     def _start(self, args: dict[str, Any]) -> Detail:
@@ -320,7 +323,8 @@ class Actions:
         slot = self.s.ledger.slots(self.app).get(args["slot"])
         if slot is not None and slot.deployment == self.deployment.id:
             self.s.ledger.clear_slot(self.app, args["slot"])
-        self.s.engine.remove_network_if_unused()
+        with self.s.locks.proxy():
+            self.s.engine.remove_network_if_unused()
         return {"removed": removed}
 
     def _stop(self, args: dict[str, Any]) -> Detail:

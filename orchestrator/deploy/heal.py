@@ -24,15 +24,17 @@ def heal(services: Services, observed: Observed) -> tuple[list[str], list[str]]:
         return [], []
     mended: list[str] = []
     failed: list[str] = []
+    with services.locks.proxy():  # two apps that make the network at once would make two
+        subnet = services.engine.ensure_network()
     for container in observed.of(live.version, live.slot):
         try:
-            mended += _mend(services, observed, live, container)
+            mended += _mend(services, observed, live, container, subnet)
         except EngineUnreachable:
             raise
         except DeploymentFailed as error:
             failed.append(f"{container.name}: {error}")
     try:
-        mended += _replace_missing(services, observed, live)
+        mended += _replace_missing(services, observed, live, subnet)
     except EngineUnreachable:
         raise
     except DeploymentFailed as error:
@@ -40,10 +42,10 @@ def heal(services: Services, observed: Observed) -> tuple[list[str], list[str]]:
     return mended, failed
 
 
-def _mend(services: Services, observed: Observed, live: SlotState, container: Container) -> list[str]:
+def _mend(services: Services, observed: Observed, live: SlotState, container: Container, subnet: str) -> list[str]:
     done = []
     # The proxy asks at this address, and nowhere else.
-    address = services.addresses(observed.app, live.slot, container.index, services.engine.ensure_network())[-1]
+    address = services.addresses(observed.app, live.slot, container.index, subnet)[-1]
     if container.address != address:
         services.engine.connect(container, address)
         done.append(f"{container.name} connected to the network again")
@@ -60,13 +62,12 @@ def _mend(services: Services, observed: Observed, live: SlotState, container: Co
     return done
 
 
-def _replace_missing(services: Services, observed: Observed, live: SlotState) -> list[str]:
+def _replace_missing(services: Services, observed: Observed, live: SlotState, subnet: str) -> list[str]:
     config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
     there = {container.index for container in observed.of(live.version, live.slot)}
     missing = [index for index in range(1, config.run.replicas + 1) if index not in there]
     if not missing:
         return []
-    subnet = services.engine.ensure_network()
     addresses = services.addresses(observed.app, live.slot, config.run.replicas, subnet)
     done = []
     for index in missing:

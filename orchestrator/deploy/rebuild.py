@@ -42,11 +42,11 @@ def rebuild_ledger(services: Services) -> list[str]:
             why="no container of this state folder is left on the engine",
             hint="to begin anew, move the ledger away: nothing of it is in use",
         )
-    subnet = services.engine.ensure_network()
     with ExitStack() as locks:
         for app in apps:
             locks.enter_context(services.locks.app(app))
         with services.locks.proxy():
+            subnet = services.engine.ensure_network()
             routes = services.proxy.known_routes()
             found = [_restore(services, evidence, app, routes.get(app), subnet) for app in apps]
             kept_as = None

@@ -308,7 +308,9 @@ class HAProxy:
     # Inside
 
     def _answers(self) -> bool:
+        # Asked under the proxy's lock, where nobody else reloads: who does not listen now does not run.
         try:
+            self._runtime.ask("show proc", patience=0)
             self._runtime.config()
         except ProxyError:
             return False

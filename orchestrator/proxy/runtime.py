@@ -12,6 +12,7 @@ import io
 import os
 import re
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from orchestrator.errors import ProxyError
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
 _CONFIG = "DEPLOYCTL_CONFIG"
+# The master needs some tens of milliseconds to start anew. Seconds.
+_PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,27 @@ class Runtime:
         self._folder = folder
         self._timeout = timeout
 
-    def ask(self, command: str) -> str:
-        """One command to the master.
+    def ask(self, command: str, *, patience: float = _PATIENCE) -> str:
+        """One command to the master. Nobody listens for a moment while it reloads for another app: that is waited for.
 
         Raises:
-            ProxyError: nobody listens, or no answer came in time.
+            ProxyError: nobody listens for `patience` seconds, or no answer came in time.
         """
+        end = time.monotonic() + patience
+        while True:
+            try:
+                return self._ask(command)
+            except (ConnectionError, FileNotFoundError) as error:
+                # All commands may be given twice, but this one: its answer may be lost to its own effect.
+                if command == "reload" or time.monotonic() >= end:
+                    raise _silent(command, error) from error
+                time.sleep(0.02)
+            except OSError as error:
+                raise _silent(command, error) from error
+
+    def _ask(self, command: str) -> str:
         # The path of a UNIX socket has at most 107 bytes: go there by the folder's descriptor.
-        try:
-            folder = os.open(self._folder / "run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise ProxyError("the proxy does not answer", why=str(error), hint="deployctl proxy up") from error
+        folder = os.open(self._folder / "run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(self._timeout)
@@ -71,10 +84,6 @@ class Runtime:
                 answer = b""
                 while data := connection.recv(1 << 16):
                     answer += data
-        except OSError as error:
-            raise ProxyError(
-                "the proxy does not answer", why=f"{command.split()[0]}: {error}", hint="deployctl proxy up"
-            ) from error
         finally:
             os.close(folder)
         return answer.decode(errors="replace")
@@ -172,3 +181,7 @@ class Runtime:
         for worker in self.workers():
             for server in self._servers_or_none(app, slot, worker).values():
                 act(worker, f"{backend(app, slot)}/{server.name}", server)
+
+
+def _silent(command: str, error: OSError) -> ProxyError:
+    return ProxyError("the proxy does not answer", why=f"{command.split()[0]}: {error}", hint="deployctl proxy up")
