@@ -50,14 +50,22 @@ def write(version: Version, settings: Mapping[str, Any]) -> str:
 def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, block: int, now: str) -> Restored:
     """Puts an app's live state together from its containers. `route` is where its requests go, if that is known.
 
-    What passed its probes is told by the restart policy, which is set right before the switch, and by having
-    been stopped for good afterwards. Versions whose containers are gone cannot be found again.
+    What passed its probes is told by the restart policy, which is set right before the switch, by having been
+    stopped for good afterwards, or by running where the route points. Versions whose containers are gone cannot
+    be found again. Nothing that runs counts as unproven while it is unknown what is live.
     """
     found = [item for item in evidence if item.container.app == app]
-    proven = [item for item in found if _proven(item.container)]
-    live = _live(proven, route)
     boxes = [item.container for item in found]
-    unproven = tuple(box for box in boxes if live is None or (not _proven(box) and (box.version, box.slot) != live))
+    proven = [box for box in boxes if _proven(box, route)]
+    live = _live(proven, route)
+    serving = [box for box in boxes if (box.version, box.slot) == live]
+    # A deployment that was at work is younger than what serves; what is older has served before.
+    since = max((box.deployment for box in serving), default=0)
+    unproven = tuple(
+        box
+        for box in boxes
+        if box not in proven and box not in serving and (box.deployment > since if live else not box.running)
+    )
     kept = [item for item in found if item.container not in unproven]
     versions: dict[str, Version] = {}
     for item in sorted(kept, key=lambda each: each.container.deployment):
@@ -65,7 +73,7 @@ def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, block: i
     slots = []
     if live is not None:
         version, slot = live
-        slots.append(_newest([box for box in boxes if (box.version, box.slot) == live], "live", now))
+        slots.append(_newest(serving, "live", now))
         behind = [item.container for item in kept if item.container.slot != slot and item.container.version != version]
         if behind:
             slots.append(_newest(behind, "warm" if any(box.running for box in behind) else "cold", now))
@@ -79,12 +87,11 @@ def _newest(boxes: list[Container], state: Literal["live", "warm", "cold"], now:
     return SlotState(last.app, last.slot, last.version, last.deployment, state, now, until)
 
 
-def _proven(box: Container) -> bool:
-    return box.restart_policy == "always" or box.state == "exited"
+def _proven(box: Container, route: Slot | None) -> bool:
+    return box.restart_policy == "always" or box.state == "exited" or (box.running and box.slot == route)
 
 
-def _live(proven: list[Evidence], route: Slot | None) -> tuple[str, Slot] | None:
-    boxes = [item.container for item in proven]
+def _live(boxes: list[Container], route: Slot | None) -> tuple[str, Slot] | None:
     if route is not None:
         boxes = [box for box in boxes if box.slot == route] or boxes
     # What is live is started again by the engine; what was stopped on purpose is not.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from tests.engine.conftest import app, engine_is_there, make_app
 from tests.engine.harness import App
 
 __all__ = ["app", "engine_is_there", "make_app"]
-_NUMBERS = itertools.count(1)
 
 
 def needs_root() -> None:
@@ -27,15 +27,17 @@ def needs_root() -> None:
 
 
 @pytest.fixture(scope="session")
-def private_engine(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[PrivateEngine]:
+def private_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEngine]:
     """An engine that tests may kill. One for all of them: each leaves it running and empty."""
     needs_root()
     python_image()
     first = App(tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("state"))
     first.run("proxy", "up")
     first.clean()
-    number = 100 + int(worker_id.removeprefix("gw") or 0) if worker_id != "master" else 99
-    found = PrivateEngine(Path("/tmp") / f"deployctl-private-{number}", number)
+    # Not in pytest's folder, whose path is too long for a socket; new each time, for a killed run leaves its own.
+    folder = Path(tempfile.gettempdir()) / f"deployctl-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
+    found = PrivateEngine(folder)
     found.make(PYTHON_IMAGE, image_tag())
     yield found
     found.close()

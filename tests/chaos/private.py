@@ -31,11 +31,12 @@ def python_image() -> None:
 class PrivateEngine:
     """`start`, then use `place`; `close` takes everything away."""
 
-    def __init__(self, folder: Path, number: int) -> None:
-        self.folder, self.name = folder, f"dtest{os.getpid()}x{number}"
+    def __init__(self, folder: Path) -> None:
+        """In an empty folder, whose name becomes the namespace's."""
+        self.folder, self.name = folder, folder.name
         self.namespace = f"/run/netns/{self.name}"
         self.socket = f"unix://{folder}/docker.sock"
-        self.bridge = f"172.31.{number % 250}.1/24"
+        self.bridge = "172.31.99.1/24"  # the same for all: each is alone in its namespace
         self._client: Any = None
         self.place = Place(
             client=lambda: self._client,
@@ -47,7 +48,6 @@ class PrivateEngine:
 
     def make(self, *images: str) -> None:
         """Starts the engine for the first time and gives it images of the machine's engine."""
-        self.folder.mkdir(parents=True)
         for command in (["ip", "netns", "add", self.name], ["ip", "-n", self.name, "link", "set", "lo", "up"]):
             subprocess.run(command, check=True)
         (self.folder / "run.sh").write_text(

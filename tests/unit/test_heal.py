@@ -174,6 +174,27 @@ def test_a_release_that_was_at_work_is_taken_away(world: World) -> None:
     assert world.served() == "v1"
 
 
+@pytest.mark.parametrize("routes", ["kept", "lost"])
+def test_what_serves_is_never_taken_away(world: World, routes: str) -> None:
+    # Somebody has changed the restart policy of the live containers by hand.
+    world.release("v1")
+    world.release("v2")
+    for container in world.engine.containers(APP):
+        world.engine.set_restart(container, "no")
+    if routes == "lost":
+        world.proxy.disk.clear()
+        assert world.proxy.running is not None
+        world.proxy.running.clear()
+    before = {container.id for container in world.engine.containers(APP)}
+    damaged(world)
+    rebuild_ledger(world.process())
+    assert {container.id for container in world.engine.containers(APP)} == before
+    if routes == "kept":
+        assert world.live() == ("v2", "green")
+        world.recover()
+        assert world.served() == "v2"
+
+
 def test_a_ledger_in_order_is_not_rebuilt(world: World) -> None:
     world.release("v1")
     with pytest.raises(UsageError, match="in order"):
