@@ -84,7 +84,7 @@ def build(
         proxy=HAProxy(folder / "proxy", ProxyContainer(client, names, folder / "proxy")),
         prober=HttpProber(),
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
-        artifacts=ArtifactStore(folder / "models"),
+        artifacts=ArtifactStore(folder / "models", folder / "checkouts"),
         locks=FileLocks(folder / "locks", command=command, now=now),
         reporter=reporter,
         interrupts=interrupts or Interrupts(),

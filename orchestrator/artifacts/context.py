@@ -15,8 +15,8 @@ from orchestrator.errors import UsageError
 def digest(config: Config) -> str:
     """`sha256:…` over every file's path, kind, executable bit and content, and the build's arguments.
 
-    `.dockerignore` applies, and deploy.toml itself does not count. Times and owners do not count either: a fresh
-    checkout of the same commit is the same.
+    `.dockerignore` applies; deploy.toml itself and `.git` do not count. Times and owners do not count either: a
+    fresh checkout of the same commit is the same.
 
     Raises:
         UsageError: a file cannot be read.
@@ -60,6 +60,9 @@ def _context_files(config: Config) -> Iterator[str]:
         patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     names: Iterable[str] = exclude_paths(str(config.context_dir), patterns, dockerfile=config.build.dockerfile)
     for name in sorted(names):
+        # Every look by Git changes files in there, and a worktree has a file in its place.
+        if Path(name).parts[:1] == (".git",):
+            continue
         if (config.context_dir / name).is_symlink() or not (config.context_dir / name).is_dir():
             yield name
 

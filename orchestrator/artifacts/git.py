@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.core.model import GitState
+from orchestrator.errors import DeploymentFailed
 
 
 def look(folder: Path) -> GitState:
@@ -31,16 +35,57 @@ def user(folder: Path) -> str | None:
     return name or mail
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+@contextmanager
+def checkout(folder: Path, commit: str, place: Path) -> Iterator[Path]:
+    """The folder as it was at a commit: in a worktree of its own at `place`, which is gone afterwards.
+
+    The user's own tree, index and branch are not touched.
+
+    Raises:
+        DeploymentFailed: Git cannot give it.
+    """
+    # Git's path, not ours: the folder may be reached by a symlink.
+    below = _git(folder, "rev-parse", "--show-prefix")
+    if below is None:
+        raise DeploymentFailed(
+            f"commit {commit[:10]} cannot be fetched",
+            why=f"{folder} is in no Git repository (or Git is not installed)",
+            hint="put the repository back where it was",
+        )
+    _forget(folder, place)  # what a killed command left behind
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        done = subprocess.run(
+        done = _run(folder, "worktree", "add", "--detach", "--force", str(place), commit, timeout=600)
+        if done is None or done.returncode != 0:
+            raise DeploymentFailed(
+                f"commit {commit[:10]} cannot be fetched",
+                why=done.stderr.strip() if done else "git did not end within 10 minutes",
+                hint=f"does the repository still have it? git -C {folder} show {commit[:10]}",
+            )
+        yield place / below.strip()
+    finally:
+        _forget(folder, place)
+
+
+def _forget(folder: Path, place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    _git(folder, "worktree", "prune")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    done = _run(folder, *arguments)
+    return done.stdout if done is not None and done.returncode == 0 else None
+
+
+def _run(folder: Path, *arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=30,
+            timeout=timeout,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.artifacts import context, git
 from orchestrator.config import Config
-from orchestrator.core.model import GitState
+from orchestrator.core.model import GitState, Version
 from orchestrator.errors import UsageError
 
 
 class ArtifactStore:
     """Keeps each version's model folder as it was at its release, below `models` in the state folder."""
 
-    def __init__(self, models: Path) -> None:
+    def __init__(self, models: Path, checkouts: Path) -> None:
         self._models = models
+        self._checkouts = checkouts
 
     def digest(self, config: Config) -> str:
         return context.digest(config)
@@ -33,14 +36,14 @@ class ArtifactStore:
         Raises:
             UsageError: the folder cannot be copied whole.
         """
-        if config.model_dir is None:
-            return
         target = self._models / app / version
+        if config.model_dir in (None, target):
+            return
         temporary = target.with_name(f".{version}.tmp")
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(config.model_dir, temporary, symlinks=True)
+            shutil.copytree(config.model_dir or "", temporary, symlinks=True)
             shutil.rmtree(target, ignore_errors=True)
             temporary.rename(target)
         except (OSError, shutil.Error) as error:
@@ -50,6 +53,23 @@ class ArtifactStore:
                 why=str(error),
                 hint="is the disk full?",
             ) from error
+
+    @contextmanager
+    def checkout(self, config: Config, version: Version) -> Iterator[Config]:
+        """The version's source as its commit has it, as a configuration that builds from there.
+
+        Weights come from the version's snapshot, if that is kept, else from the commit too.
+
+        Raises:
+            DeploymentFailed: there is no such commit any more.
+        """
+        assert version.git_commit is not None, "only what has a commit is built from it"
+        place = self._checkouts / f"{version.app}-{version.name}"
+        with git.checkout(config.base, version.git_commit, place) as folder:
+            settings = {**config.snapshot(), "base": str(folder)}
+            if config.model is not None and self.has_snapshot(version.app, version.name):
+                settings["model"] = {**settings["model"], "path": str(self._models / version.app / version.name)}
+            yield Config.from_snapshot(settings)
 
     def drop_snapshot(self, app: str, version: str) -> None:
         """Removes a version's snapshot, if it has one."""

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 Json = dict[str, Any]
-_HOW = {"switch": "a switch, still warm", "start": "a start", "rebuild": "not possible: its image is gone"}
+_HOW = {
+    "switch": "a switch, still warm",
+    "start": "a start",
+    "rebuild": "its image is gone: built again from its commit",
+}
 
 
 def status(found: Json) -> str:
@@ -122,9 +126,4 @@ def _time(text: str) -> str:
 
 
 def _took(row: Json) -> str:
-    if row["finished_at"] is None:
-        return "-"
-    from datetime import datetime
-
-    took = datetime.fromisoformat(row["finished_at"]) - datetime.fromisoformat(row["started_at"])
-    return f"{took.total_seconds():.1f} s"
+    return "-" if row["finished_at"] is None else f"{row['seconds']:.1f} s"

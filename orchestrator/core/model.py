@@ -110,7 +110,7 @@ class SlotState:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One line of the journal."""
+    """One line of the journal. `seconds` is how long it took, by a clock that only goes forwards."""
 
     id: int
     deployment: int
@@ -122,6 +122,7 @@ class StepRecord:
     started_at: str
     finished_at: str | None
     detail: dict[str, Any]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from orchestrator.errors import UsageError
 # What each step does, in the words of `plan` and of the progress on the terminal.
 WORDS: Mapping[str, str] = {
     "build": "build the image {image}",
+    "rebuild": "build the image {image} again, from commit {commit}",
     "vacate": "clear the {slot} slot",
     "create": "create {replicas} container(s) of {version} in {slot}",
     "start": "start {version} in {slot}",
@@ -170,7 +171,11 @@ def plan_release(observed: Observed, choice: Choice, *, image: str, replicas: in
 
 @dataclass(frozen=True)
 class WayBack:
-    """How a rollback would go. `mode`: `switch` (warm), `start` (kept, or made again) or `rebuild`."""
+    """How a rollback would go.
+
+    `mode`: `switch` (warm), `start` (kept containers, or new ones from its image) or `rebuild` (the image is gone
+    too: it is built again from the version's commit).
+    """
 
     version: str
     slot: Slot
@@ -231,7 +236,11 @@ def plan_rollback(
     if mode == "switch":
         opening = [Step("join", where), Step("probe", {**where, "warm": True})]
     else:
-        opening = [Step("vacate", {"slot": back.slot, "version": back.version, "spare": back.kept})]
+        opening = []
+        if back.mode == "rebuild":
+            lost = observed.versions[back.version]
+            opening.append(Step("rebuild", {"version": lost.name, "image": lost.image, "commit": lost.git_commit}))
+        opening.append(Step("vacate", {"slot": back.slot, "version": back.version, "spare": back.kept}))
         if mode == "create":
             opening.append(Step("create", {**where, "replicas": replicas}))
         opening += [Step("start", where), Step("join", where), Step("probe", where), Step("keep", where)]

@@ -74,20 +74,7 @@ class Actions:
         draft = self.draft
         if draft is None:
             raise DeploymentFailed("an interrupted build cannot be carried on", hint="release again")
-        labels = {
-            "deployctl.app": self.app,
-            "deployctl.version": draft.name,
-            "deployctl.manifest": draft.context,
-            "deployctl.state": self.s.names.state_id,
-        }
-        with self.s.interrupts.interruptible():
-            image_id = self.s.engine.build(
-                self.config,
-                draft.name,
-                labels=labels,
-                progress=self.s.reporter.detail,
-                cancelled=self.s.interrupts.check,
-            )
+        image_id = self._image(self.config, draft)
         self.s.artifacts.snapshot(self.config, self.app, draft.name)
         before = self.s.ledger.versions(self.app).get(draft.name)
         self.s.ledger.record_version(replace(draft, image_id=image_id))
@@ -95,6 +82,39 @@ class Actions:
             # The image of an earlier try has lost its tag: nobody would ever find it again.
             self.s.engine.remove_image(before.image, before.image_id)
         return {"image_id": image_id}
+
+    def _rebuild(self, args: dict[str, Any]) -> Detail:
+        lost = self._version(args["version"])
+        self.s.reporter.note(f"the image of {lost.name} is gone: it is built again from commit {args['commit'][:10]}")
+        with self.s.artifacts.checkout(self.config, lost) as source:
+            found = self.s.artifacts.digest(source)
+            if found != lost.context:
+                raise DeploymentFailed(
+                    f"{lost.name} cannot be built again",
+                    why=f"commit {args['commit'][:10]} gives other files than it was built from ({found[:19]}…,"
+                    f" recorded is {lost.context[:19]}…)",
+                    hint="were files in the build that Git ignores? release its source as a new version",
+                )
+            self.s.artifacts.snapshot(source, self.app, lost.name)
+            image_id = self._image(source, lost)
+        self.s.ledger.record_version(replace(lost, image_id=image_id))
+        return {"image_id": image_id}
+
+    def _image(self, config: Config, version: Version) -> str:
+        labels = {
+            "deployctl.app": self.app,
+            "deployctl.version": version.name,
+            "deployctl.manifest": version.context,
+            "deployctl.state": self.s.names.state_id,
+        }
+        with self.s.interrupts.interruptible():
+            return self.s.engine.build(
+                config,
+                version.name,
+                labels=labels,
+                progress=self.s.reporter.detail,
+                cancelled=self.s.interrupts.check,
+            )
 
     def _vacate(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]

@@ -105,16 +105,17 @@ class Executor:
             self.s.reporter.step(step.words())
         record = self.s.ledger.step_started(self.actions.deployment.id, step.name, step.args, undo=undo)
         self.s.boundary("before", step.name)
+        started = self.s.clock()
         try:
             detail = self.actions.run(step)
         except DeployctlError as error:
             failure = {"error": str(error)}
             if step.name in ("start", "probe") and not undo:
                 failure["log"] = self._logs()
-            self.s.ledger.step_finished(record, "failed", failure)
+            self.s.ledger.step_finished(record, "failed", failure, self.s.clock() - started)
             raise
         self.s.boundary("acted", step.name)
-        self.s.ledger.step_finished(record, "done", detail)
+        self.s.ledger.step_finished(record, "done", detail, self.s.clock() - started)
         self.s.boundary("after", step.name)
 
     def _logs(self) -> str:

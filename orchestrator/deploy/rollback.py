@@ -67,10 +67,12 @@ def target(observed: Observed, to: str | None) -> WayBack:
             f"{observed.live.version} has no stable version above it to go back to",
             hint="deployctl tree shows the versions; 'deployctl rollback --to v1' names one",
         )
-    if back.mode == "rebuild":
+    lost = observed.versions[back.version]
+    if back.mode == "rebuild" and (lost.git_commit is None or lost.git_dirty):
+        built = f"commit {lost.git_commit[:10]} and changes to it" if lost.git_commit else "files outside of Git"
         raise UsageError(
             f"{back.version} cannot be brought back: its containers and its image are gone",
-            why="somebody removed them from the engine",
+            why=f"somebody removed them from the engine, and what it was built from ({built}) cannot be fetched again",
             hint=f"deployctl rollback --to another version, or release {back.version}'s source as a new version",
         )
     return back

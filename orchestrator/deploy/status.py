@@ -129,9 +129,9 @@ def _previous(services: Services, observed: Observed) -> Json | None:
 
 def estimate(services: Services, app: str, back: WayBack) -> float | None:
     """How long a rollback should take, in seconds, from what the same thing took the last time."""
-    wanted = ("join", "probe", "switch") if back.mode == "switch" else ("start", "join", "probe", "switch")
-    if back.mode == "rebuild":
-        return None
+    wanted = ["join", "probe", "switch"]
+    wanted += [] if back.mode == "switch" else ["start"]
+    wanted += ["build", "rebuild"] if back.mode == "rebuild" else []
     for deployment in services.ledger.deployments(app, 50):
         if deployment.outcome != "succeeded" or deployment.to_version != back.version:
             continue
@@ -139,7 +139,7 @@ def estimate(services: Services, app: str, back: WayBack) -> float | None:
             continue
         took = [_seconds(step) for step in services.ledger.steps(deployment.id) if step.name in wanted]
         return round(sum(took) + _SWITCH_SECONDS / 2, 2)
-    return _SWITCH_SECONDS if back.mode == "switch" else _START_SECONDS
+    return {"switch": _SWITCH_SECONDS, "start": _START_SECONDS}.get(back.mode)
 
 
 def _in_progress(services: Services, app: str, problems: list[str]) -> Json | None:
@@ -169,6 +169,7 @@ def history(services: Services, app: str, limit: int) -> Json:
 
 
 def _deployment(services: Services, found: Deployment) -> Json:
+    steps = [_step(step) for step in services.ledger.steps(found.id)]
     return {
         "id": found.id,
         "kind": found.kind,
@@ -181,7 +182,8 @@ def _deployment(services: Services, found: Deployment) -> Json:
         "outcome": found.outcome,
         "reason": found.reason,
         "git_commit": found.git_commit,
-        "steps": [_step(step) for step in services.ledger.steps(found.id)],
+        "seconds": round(sum(step["seconds"] for step in steps), 3),
+        "steps": steps,
     }
 
 
@@ -198,10 +200,13 @@ def _step(step: StepRecord) -> Json:
 
 
 def _seconds(step: StepRecord) -> float:
+    if step.seconds is not None:
+        return step.seconds
     if step.finished_at is None:
         return 0.0
+    # Journaled by a deployctl that kept no durations: the wall clock may have been set meanwhile.
     took = datetime.fromisoformat(step.finished_at) - datetime.fromisoformat(step.started_at)
-    return round(took.total_seconds(), 3)
+    return max(0.0, round(took.total_seconds(), 3))
 
 
 def lineage(services: Services, app: str) -> Json:

@@ -84,6 +84,8 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX events_by_app ON events(app, id);
     """,
+    # How long a step took by a clock that only goes forwards; the times beside it are for people.
+    "ALTER TABLE steps ADD COLUMN seconds REAL;",
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -342,24 +342,25 @@ class SqliteLedger:
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    def step_finished(self, step: int, state: str, detail: dict[str, Any]) -> None:
+    def step_finished(self, step: int, state: str, detail: dict[str, Any], seconds: float) -> None:
         with self._transaction() as db:
             db.execute(
-                "UPDATE steps SET state = ?, finished_at = ?, detail = ? WHERE id = ?",
-                (state, self._now(), json.dumps(detail), step),
+                "UPDATE steps SET state = ?, finished_at = ?, detail = ?, seconds = ? WHERE id = ?",
+                (state, self._now(), json.dumps(detail), round(seconds, 3), step),
             )
 
     def steps(self, deployment: int) -> list[StepRecord]:
         rows = self._read(
-            "SELECT id, deployment, seq, name, args, undo, state, started_at, finished_at, detail FROM steps"
+            "SELECT id, deployment, seq, name, args, undo, state, started_at, finished_at, detail, seconds"
+            " FROM steps"
             " WHERE deployment = ? ORDER BY id",
             (deployment,),
         )
         return [
             StepRecord(
-                id_, owner, seq, name, json.loads(args), bool(undo), state, started, finished, json.loads(detail)
+                id_, owner, seq, name, json.loads(args), bool(undo), state, started, finished, json.loads(detail), took
             )
-            for id_, owner, seq, name, args, undo, state, started, finished, detail in rows
+            for id_, owner, seq, name, args, undo, state, started, finished, detail, took in rows
         ]
 
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:

@@ -57,6 +57,10 @@ class PrivateEngine:
             f" --containerd-namespace {self.name} --containerd-plugins-namespace p{self.name}\n"
         )
         self.start()
+        self.load(*images)
+
+    def load(self, *images: str) -> None:
+        """Gives the engine images of the machine's engine."""
         load = ["docker", "-H", self.socket, "load", "-q"]
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
             subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)

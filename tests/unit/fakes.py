@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -387,6 +388,10 @@ class FakeArtifacts:
     def snapshot(self, config: Config, app: str, version: str) -> None:
         self.snapshots.add(f"{app}/{version}")
 
+    @contextmanager
+    def checkout(self, config: Config, version: Version) -> Iterator[Config]:
+        yield config
+
     def drop_snapshot(self, app: str, version: str) -> None:
         self.snapshots.discard(f"{app}/{version}")
 
@@ -481,6 +486,7 @@ class World:
         self.artifacts = FakeArtifacts()
         self.faults = Faults()
         self.time = 0.0
+        self.wall_offset = timedelta()  # somebody has set the wall clock
         self.boundaries: list[tuple[str, str]] = []
         self.boundary: Callable[[str, str], None] = lambda when, step: None
         self.replicas, self.keep_warm, self.env, self.versions = 1, "10m", "", 5
@@ -490,7 +496,7 @@ class World:
         self.services = self.process()
 
     def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.time)
+        return EPOCH + timedelta(seconds=self.time) + self.wall_offset
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -81,6 +82,13 @@ def v2_live_v1_gone(world: World) -> None:
             world.engine.remove(container)
 
 
+def v2_live_v1_lost(world: World) -> None:
+    world.artifacts.commit = "c0ffee"
+    v2_live_v1_gone(world)
+    del world.engine.images[f"{APP}:v1"]
+    world.artifacts.context = "sha256:v1"  # what a checkout of the commit gives
+
+
 def v3_live_v2_warm_v1_shares_its_slot(world: World) -> None:
     v2_live_v1_warm(world)
     world.release("v3")
@@ -126,6 +134,7 @@ SCENES: dict[str, Scene] = {
     "warm rollback": (v2_live_v1_warm, roll_back, "v2", "v1"),
     "cold rollback": (v2_live_v1_cold, roll_back, "v2", "v1"),
     "rollback from the image": (v2_live_v1_gone, roll_back, "v2", "v1"),
+    "rollback to an image that is gone": (v2_live_v1_lost, roll_back, "v2", "v1"),
     "rollback beside a third": (v3_live_v2_warm_v1_shares_its_slot, roll_back, "v3", "v2"),
 }
 scenes = pytest.mark.parametrize("scene", SCENES)
@@ -139,6 +148,7 @@ main_scenes = pytest.mark.parametrize(
         "the same version, configured anew",
         "warm rollback",
         "cold rollback",
+        "rollback to an image that is gone",
         "rollback beside a third",
     ],
 )
@@ -209,6 +219,26 @@ def expect_undone(world: World, old: str | None) -> None:
     for version in world.ledger.versions(APP).values():
         assert (version.live_at, version.stable_at) == world.live_before.get(version.name, (None, None)), version
     expect_rest(world, old)
+
+
+def test_a_commit_that_gives_other_files_is_not_rolled_back_to(world: World) -> None:
+    v2_live_v1_lost(world)
+    world.artifacts.context = "sha256:other"
+    with pytest.raises(DeploymentFailed, match="commit c0ffee gives other files"):
+        world.rollback()
+    expect_rest(world, "v2")
+    assert world.ledger.deployments(APP, 1)[0].outcome == "failed"
+
+
+@pytest.mark.parametrize("how", ["no commit", "dirty"])
+def test_what_no_commit_holds_cannot_be_built_again(world: World, how: str) -> None:
+    v2_live_v1_lost(world)
+    lost = world.ledger.versions(APP)["v1"]
+    commit, dirty = (None, None) if how == "no commit" else ("c0ffee", True)
+    world.ledger.record_version(replace(lost, git_commit=commit, git_dirty=dirty))
+    with pytest.raises(UsageError, match="files outside of Git" if how == "no commit" else "and changes to it"):
+        world.rollback()
+    assert world.served() == "v2"
 
 
 # --- all is well ---------------------------------------------------------------------------------------------------

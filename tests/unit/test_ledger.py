@@ -390,7 +390,7 @@ def test_the_journal(ledger: SqliteLedger) -> None:
     (row,) = ledger.steps(number)
     assert (row.seq, row.name, row.args, row.undo, row.state) == (1, "build", {"version": "v2"}, False, "started")
     assert (row.finished_at, row.detail) == (None, {})
-    ledger.step_finished(first, "failed", {"error": "why"})
+    ledger.step_finished(first, "failed", {"error": "why"}, 1.5)
     ledger.step_started(number, "settle", {}, undo=True)
     rows = ledger.steps(number)
     assert [(row.seq, row.name, row.undo, row.state) for row in rows] == [
@@ -399,6 +399,7 @@ def test_the_journal(ledger: SqliteLedger) -> None:
     ]
     assert rows[0].detail == {"error": "why"}
     assert rows[0].finished_at
+    assert rows[0].seconds == 1.5
 
 
 def test_a_step_of_no_deployment_is_refused(ledger: SqliteLedger) -> None:

@@ -17,6 +17,7 @@ from orchestrator.core.plan import (
     WayBack,
     check,
     choose_release,
+    plan_rollback,
     undo,
     way_back,
 )
@@ -224,7 +225,11 @@ def test_the_way_back(previous: str, expected: WayBack) -> None:
 
 def test_without_containers_and_image_it_is_a_rebuild() -> None:
     seen = replace(v2_live("gone"), image_there=lambda image_id: False)
-    assert way_back(seen) == WayBack("v1", "blue", "rebuild", False)
+    back = way_back(seen)
+    assert back == WayBack("v1", "blue", "rebuild", False)
+    plan = plan_rollback(seen, back, replicas=1)
+    assert [step.name for step in plan.steps[:4]] == ["rebuild", "vacate", "create", "start"]
+    assert plan.steps[0].args == {"version": "v1", "image": "mymodel:v1", "commit": None}
 
 
 def test_one_replica_of_two_that_is_not_running_makes_it_cold() -> None:
@@ -298,6 +303,7 @@ def test_every_step_that_takes_something_away_is_known_as_such() -> None:
     assert set(WORDS) >= DESTRUCTIVE
     assert set(WORDS) - DESTRUCTIVE == {
         "build",
+        "rebuild",
         "create",
         "start",
         "join",

@@ -1,0 +1,101 @@
+"""The engine's images are cleaned up behind deployctl's back, the way back's image too."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.chaos.oracle import at_rest
+from tests.chaos.private import PYTHON_IMAGE, PrivateEngine
+from tests.engine.harness import App, Load
+
+
+def git(app: App, *arguments: str) -> str:
+    identity = ["-c", "user.name=Somebody", "-c", "user.email=some@body.example"]
+    command = ["git", "-C", str(app.folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def release(app: App, version: str, *, commit: bool) -> None:
+    app.write(version)
+    if commit:
+        git(app, "add", "-A")
+        git(app, "commit", "-q", "-m", version)
+    app.run("release", version)
+
+
+def prune(engine: PrivateEngine) -> None:
+    """`docker image prune -a`; the base of later builds is pulled again, as a user's would be."""
+    subprocess.run(["docker", "-H", engine.socket, "image", "prune", "-a", "-f"], check=True, capture_output=True)
+    engine.load(PYTHON_IMAGE)
+
+
+def lose(app: App, version: str) -> None:
+    """The containers that hold a version's image go, by hand."""
+    for container in app.found():
+        if container.labels.get("deployctl.version") == version:
+            container.remove(force=True)
+
+
+@pytest.fixture
+def committed(private_app: App) -> App:
+    """v2 is live, v1 is cold; both were built from commits."""
+    git(private_app, "init", "-q")
+    private_app.config["rollout"]["keep_warm"] = "0s"
+    release(private_app, "v1", commit=True)
+    release(private_app, "v2", commit=True)
+    return private_app
+
+
+def test_the_way_back_is_held(committed: App, private_engine: PrivateEngine) -> None:
+    prune(private_engine)
+    assert committed.json("status")["previous"]["rollback"]["mode"] == "start"
+    committed.run("rollback")
+    at_rest(committed, "v1")
+
+
+def test_a_lost_image_is_built_again_from_its_commit(committed: App, private_engine: PrivateEngine) -> None:
+    manifest = committed.json("show", "v1")["manifest"]
+    lose(committed, "v1")
+    prune(private_engine)
+    way = committed.json("status")["previous"]["rollback"]
+    assert way["mode"] == "rebuild"
+    assert way["seconds"] > 0
+    (committed.folder / "version").write_text("being edited")
+    before = git(committed, "status", "--porcelain"), git(committed, "rev-parse", "HEAD")
+    with Load(committed.port, clients=4, place=committed.place) as load:
+        done = committed.run("rollback")
+    assert "it is built again from commit" in done.stderr
+    assert load.failures() == []
+    at_rest(committed, "v1")
+    # The user's own tree is as it was, and nothing of ours is left in the repository.
+    assert (git(committed, "status", "--porcelain"), git(committed, "rev-parse", "HEAD")) == before
+    assert len(git(committed, "worktree", "list").splitlines()) == 1
+    image = private_engine.place.client().images.get("mymodel:v1")
+    assert image.labels["deployctl.manifest"] == manifest
+    assert committed.json("show", "v1")["image_id"] == image.id
+
+
+def test_a_commit_that_is_gone_changes_nothing(committed: App, private_engine: PrivateEngine) -> None:
+    lose(committed, "v1")
+    prune(private_engine)
+    # Another history in the same folder.
+    subprocess.run(["rm", "-rf", str(committed.folder / ".git")], check=True)
+    git(committed, "init", "-q")
+    done = committed.run("rollback", code=3)
+    assert "cannot be fetched" in done.stderr
+    assert "git -C" in done.stderr
+    at_rest(committed, "v2")
+
+
+def test_what_was_never_committed_cannot_be_built_again(private_app: App, private_engine: PrivateEngine) -> None:
+    private_app.config["rollout"]["keep_warm"] = "0s"
+    release(private_app, "v1", commit=False)
+    release(private_app, "v2", commit=False)
+    lose(private_app, "v1")
+    prune(private_engine)
+    done = private_app.run("rollback", code=2)
+    assert "its containers and its image are gone" in done.stderr
+    assert "files outside of Git" in done.stderr
+    at_rest(private_app, "v2")

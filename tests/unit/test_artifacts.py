@@ -1,0 +1,114 @@
+"""What a version is made of: digests of real folders, checkouts of real Git repositories, snapshots."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator.artifacts.store import ArtifactStore
+from orchestrator.config import Config, parse
+from orchestrator.core.model import Version
+from orchestrator.errors import DeploymentFailed
+from tests.unit.builders import version
+
+TOML = '[app]\nname = "mymodel"\nport = 8080\n'
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Somebody", "-c", "user.email=some@body.example"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A repository with the app in a folder of it."""
+    app = tmp_path / "repository" / "app"
+    app.mkdir(parents=True)
+    (app / "Dockerfile").write_text("FROM scratch\n")
+    (app / "run.sh").write_text("exit 0\n")
+    (app / "run.sh").chmod(0o755)
+    (app / "weights").mkdir()
+    (app / "weights" / "w.bin").write_bytes(b"1")
+    git(tmp_path, "init", "-q", "repository")
+    git(app, "add", "-A")
+    git(app, "commit", "-q", "-m", "first")
+    return app
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "state" / "models", tmp_path / "state" / "checkouts")
+
+
+def config(folder: Path, more: str = "") -> Config:
+    return parse(TOML + more, file="deploy.toml", base=folder)
+
+
+def recorded(folder: Path, store: ArtifactStore, settings: Config) -> Version:
+    return version("v1", context=store.digest(settings), git_commit=git(folder, "rev-parse", "HEAD"))
+
+
+def test_a_checkout_has_the_digest_that_was_recorded(folder: Path, store: ArtifactStore) -> None:
+    settings = config(folder)
+    first = recorded(folder, store, settings)
+    (folder / "run.sh").write_text("exit 1\n")
+    assert store.digest(settings) != first.context
+    before = git(folder, "status", "--porcelain"), git(folder, "branch", "--show-current")
+    with store.checkout(settings, first) as source:
+        assert source.base != folder
+        assert store.digest(source) == first.context
+    assert not source.base.exists()
+    assert (git(folder, "status", "--porcelain"), git(folder, "branch", "--show-current")) == before
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
+
+
+def test_git_itself_is_no_part_of_a_version(folder: Path, store: ArtifactStore) -> None:
+    settings = config(folder.parent)
+    (folder.parent / "Dockerfile").write_text("FROM scratch\n")
+    before = store.digest(settings)
+    git(folder, "commit", "-q", "--allow-empty", "-m", "second")
+    assert store.digest(settings) == before
+    (folder.parent / ".gitignore").write_text("*.pyc\n")
+    assert store.digest(settings) != before
+
+
+def test_what_a_killed_command_left_is_in_nobodys_way(folder: Path, store: ArtifactStore) -> None:
+    settings = config(folder)
+    first = recorded(folder, store, settings)
+    unfinished = store.checkout(settings, first)
+    left = unfinished.__enter__().base
+    (left / "half").write_text("written")
+    with store.checkout(settings, first) as source:
+        assert store.digest(source) == first.context
+    assert not left.exists()
+
+
+def test_weights_come_from_the_snapshot(folder: Path, store: ArtifactStore) -> None:
+    git(folder, "rm", "-q", "-r", "--cached", "weights")
+    (folder / ".gitignore").write_text("weights/\n")
+    (folder / ".dockerignore").write_text("weights\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "weights are not in Git")
+    settings = config(folder, '[model]\npath = "weights"\n')
+    store.snapshot(settings, "mymodel", "v1")
+    first = recorded(folder, store, settings)
+    (folder / "weights" / "w.bin").write_bytes(b"2")
+    with store.checkout(settings, first) as source:
+        assert store.digest(source) == first.context
+        store.snapshot(source, "mymodel", "v1")  # it is what it is a snapshot of
+        assert store.digest(source) == first.context
+
+
+@pytest.mark.parametrize("how", ["no such commit", "no repository"])
+def test_a_commit_that_cannot_be_had(folder: Path, store: ArtifactStore, tmp_path: Path, how: str) -> None:
+    lost = version("v1", git_commit="0123456789" * 4)
+    place = folder if how == "no such commit" else tmp_path
+    with (
+        pytest.raises(DeploymentFailed, match="commit 0123456789 cannot be fetched"),
+        store.checkout(config(place), lost),
+    ):
+        pytest.fail("there is nothing to build from")
+    assert not list((tmp_path / "state").glob("checkouts/*"))
