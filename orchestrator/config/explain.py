@@ -27,6 +27,8 @@ _EXPECTED = {
     "dict_type": "a table",
     "model_type": "a table",
 }
+# What others may read over a shoulder or in a log is told without its value.
+_SECRET = (("run", "env"), ("build", "args"), ("notify", "urls"), ("watchdog", "heartbeat"))
 _LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
 _MISSING = {
     "app.name": 'write name = "mymodel" under [app]',
@@ -98,7 +100,7 @@ def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
         return Finding(where, "missing", _MISSING.get(where, ""))
     if isinstance(cause := details.get("error"), Invalid):
         return Finding(where, cause.message, cause.hint)
-    got = describe(value, secret=loc[:2] in (("run", "env"), ("build", "args")))
+    got = describe(value, secret=loc[:2] in _SECRET)
     if kind in _EXPECTED:
         hint = f"write [{where}] on a line of its own" if kind == "model_type" else ""
         if where == "proxy.listen":

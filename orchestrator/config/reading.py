@@ -145,6 +145,9 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
     if judged and health.interval <= health.deadline < needed:
         message = f"{health.successes} answers take {needed:g}s, longer than health.deadline"
         yield Finding("health.successes", f"{message} ({health.deadline:g}s)")
+    watch = config.watchdog
+    if known("watchdog.failures", "watchdog.probes") and watch.failures > watch.probes:
+        yield Finding("watchdog.failures", f"{watch.failures} of {watch.probes} probes can never fail")
     targets: dict[str, str] = {}
     if config.model and known("model.mount"):
         targets[config.model.mount] = "model.mount"
@@ -165,6 +168,10 @@ def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> I
         values, findings = read_env_file(under(config.base, config.run.env_file))
         config._environment = {**values, **config.run.env}
         yield from findings
+    if config.notify.urls_file and _known(bad, "notify.urls_file"):
+        file = under(config.base, config.notify.urls_file)
+        if not _exists(file):
+            yield Finding("notify.urls_file", f"there is no file {printable(file)}")
     if _known(bad, "run.volumes"):
         written = raw.get("run", {}).get("volumes", [])
         for index, (volume, text) in enumerate(zip(config.run.volumes, written, strict=True)):

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -25,6 +24,7 @@ from pydantic import (
 from orchestrator.config import values as read
 from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import explain
+from orchestrator.config.section import Section
 from orchestrator.config.types import (
     AppName,
     ArgValue,
@@ -47,17 +47,12 @@ from orchestrator.config.types import (
     Words,
     written,
 )
+from orchestrator.config.watching import Notify, Watchdog
 from orchestrator.core.health import ProbeSpec
 from orchestrator.core.model import Route
 from orchestrator.errors import ConfigError, Finding
 
 DEFAULT_HEALTH_PATH = "/healthz"
-
-
-class Section(BaseModel):
-    """What all sections have in common: frozen, and no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class App(Section):
@@ -157,6 +152,9 @@ class Proxy(Section):
     strip_prefix: bool = Field(default=True, description="Take the prefix off before the model sees the path.")
     drain: DurationOrZero = written(30.0, "30s", "Time for running requests to finish after a switch.")
     timeout: Duration = written(3600.0, "1h", "Longest time that the model may take to answer.")
+    metrics: Annotated[str, AfterValidator(read.listen)] | None = Field(
+        default=None, description='"address:port" where the proxy tells Prometheus how it is, at /metrics.'
+    )
 
 
 class Rollout(Section):
@@ -164,6 +162,7 @@ class Rollout(Section):
 
     strategy: Literal["blue-green"] = Field(default="blue-green", description="How traffic moves.")
     keep_warm: DurationOrZero = written(600.0, "10m", "How long the previous version keeps running.")
+    bake: DurationOrZero = written(0.0, "0s", "How long a new version is watched before it counts as stable.")
 
 
 class Retention(Section):
@@ -183,6 +182,8 @@ class Config(Section):
     proxy: Proxy = Field(default_factory=Proxy)
     rollout: Rollout = Field(default_factory=Rollout)
     retention: Retention = Field(default_factory=Retention)
+    watchdog: Watchdog = Field(default_factory=Watchdog)
+    notify: Notify = Field(default_factory=Notify)
 
     _base: Path = PrivateAttr(default_factory=Path)
     _source: str = PrivateAttr(default="deploy.toml")
@@ -235,7 +236,8 @@ class Config(Section):
     def route(self) -> Route:
         """The proxy's part, as the proxy knows it."""
         proxy = self.proxy
-        return Route(proxy.listen, tuple(proxy.host), proxy.path_prefix, proxy.strip_prefix, proxy.timeout)
+        hosts, metrics = tuple(proxy.host), proxy.metrics or ""
+        return Route(proxy.listen, hosts, proxy.path_prefix, proxy.strip_prefix, proxy.timeout, metrics)
 
     def probe_spec(self) -> ProbeSpec:
         """How to ask this app whether it is ready."""
@@ -257,9 +259,12 @@ class Config(Section):
         )
 
     def snapshot(self) -> dict[str, Any]:
-        """All that a later run needs, ready for JSON. It holds the environment, passwords and all."""
+        """All that a later run needs, ready for JSON. It holds the environment, passwords and all.
+
+        Whom to tell is none of a version's business, and the URLs hold passwords of others: they stay in the file.
+        """
         return {
-            **self.model_dump(mode="json"),
+            **self.model_dump(mode="json", exclude={"notify": True, "watchdog": {"heartbeat"}}),
             "port": self.port,
             "environment": self.environment(),
             "base": str(self._base),
@@ -287,7 +292,7 @@ class Config(Section):
 
 def keys() -> dict[str, list[str]]:
     """The sections, and the keys that each may hold."""
-    sections = (App, Build, Model, Run, Health, Proxy, Rollout, Retention)
+    sections = (App, Build, Model, Run, Health, Proxy, Rollout, Retention, Watchdog, Notify)
     return {section.__name__.lower(): list(section.model_fields) for section in sections}
 
 

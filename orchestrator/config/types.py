@@ -64,6 +64,12 @@ ContainerPath = Annotated[str, AfterValidator(read.container_path)]
 Volume = Annotated[str, AfterValidator(read.volume)]
 
 
+SecretUrl = Annotated[str, AfterValidator(read.secret_url)]
+"""A URL with passwords or tokens in it: no message shows it."""
+WebUrl = Annotated[str, AfterValidator(read.web_url)]
+"""The same for one that is called."""
+
+
 def written(default: float | int | str, written: str, description: str) -> Any:
     """A default that the schema shows as a person would write it."""
     return Field(default=default, description=description, json_schema_extra={"default": written})

@@ -54,6 +54,22 @@ def some_text(value: str) -> str:
     return plain_text(value)
 
 
+def secret_url(value: str) -> str:
+    """A URL whose text no message may show."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\x00-\x1f\x7f]+", value):
+        raise Invalid(
+            "expected a URL such as https://example.com/path", "its text is not shown: it may hold a password"
+        )
+    return value
+
+
+def web_url(value: str) -> str:
+    """As `secret_url`, and one that can be called."""
+    if not secret_url(value).lower().startswith(("http://", "https://")):
+        raise Invalid("expected a URL that begins with http:// or https://")
+    return value
+
+
 def env_text(value: str) -> str:
     """The value of an environment variable: it may have several lines, but no process can receive a NUL."""
     if "\0" in value:

@@ -63,13 +63,17 @@ class Container:
 
 @dataclass(frozen=True)
 class Route:
-    """How the proxy tells an app's requests from other apps' requests, and its time limits in seconds."""
+    """How the proxy tells an app's requests from other apps' requests, and its time limits in seconds.
+
+    `metrics` is where the proxy tells Prometheus how it is; empty: nowhere.
+    """
 
     listen: str
     hosts: tuple[str, ...] = ()
     path_prefix: str = ""
     strip_prefix: bool = True
     timeout: float = 3600.0
+    metrics: str = ""
 
     def claims(self) -> set[tuple[str, str, str]]:
         """Every (listen, host, prefix) that this route answers; an empty host means any."""

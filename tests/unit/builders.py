@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from orchestrator.config import Config
+from orchestrator.config.watching import Notify
 from orchestrator.core.health import ProbeSpec
 from orchestrator.core.model import Backend, Container, ProxyApp, Route, Slot, SlotState, StepRecord, Version
 from orchestrator.core.plan import Choice, Observed, Plan, Step, plan_release, plan_rollback, way_back
 
 APP = "mymodel"
+
+
+def kept(config: Config) -> Config:
+    """What a snapshot keeps of a configuration: not the URLs of others."""
+    watchdog = config.watchdog.model_copy(update={"heartbeat": None})
+    return config.model_copy(update={"notify": Notify(), "watchdog": watchdog})
 
 
 def version(name: str, parent: str | None = None, *, stable: bool = True, live: bool = True, **more: Any) -> Version:
