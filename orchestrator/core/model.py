@@ -20,7 +20,10 @@ def other(slot: Slot) -> Slot:
 
 @dataclass(frozen=True)
 class Version:
-    """One immutable build of an app. Times are UTC in ISO 8601; `context` is the digest of what was built."""
+    """One immutable build of an app. Times are UTC in ISO 8601; `context` is the digest of what was built.
+
+    `bad_at` is set on a version that went bad while it was live and was rolled back by itself.
+    """
 
     app: str
     name: str
@@ -35,6 +38,8 @@ class Version:
     live_at: str | None = None
     stable_at: str | None = None
     pruned_at: str | None = None
+    bad_at: str | None = None
+    bad_why: str = ""
     snapshot: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -101,7 +106,10 @@ class ProxyApp:
 
 @dataclass(frozen=True)
 class SlotState:
-    """What the ledger says of a slot: the version in it and whether it is `live`, `warm`, `cold` or `starting`."""
+    """What the ledger says of a slot: the version in it and whether it is `live`, `warm`, `cold` or `starting`.
+
+    A live slot with `bake_until` is baking: its version is watched until then before it counts as stable.
+    """
 
     app: str
     slot: Slot
@@ -110,6 +118,21 @@ class SlotState:
     state: Literal["live", "warm", "cold", "starting"]
     since: str
     warm_until: str | None = None
+    bake_until: str | None = None
+
+    @property
+    def baking(self) -> bool:
+        return self.state == "live" and self.bake_until is not None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass of the watchdog over an app. `said` are sentences for people."""
+
+    at: str
+    seconds: float
+    outcome: Literal["healthy", "acted", "degraded", "failed"]
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -287,7 +287,9 @@ class Actions:
         self.slots.spare(slot)
         if args["how"] == "keep warm":
             until = iso(self.s.wall() + timedelta(seconds=args["keep_warm"]))
-            self.s.ledger.set_slot(self.app, slot, args["version"], self._slot_deployment(slot), "warm", until)
+            self.s.ledger.set_slot(
+                self.app, slot, args["version"], self._slot_deployment(slot), "warm", warm_until=until
+            )
             return {"warm_until": until}
         park(self.s, self.app, slot)
         if args["how"] == "remove":

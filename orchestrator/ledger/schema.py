@@ -86,6 +86,32 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     # How long a step took by a clock that only goes forwards; the times beside it are for people.
     "ALTER TABLE steps ADD COLUMN seconds REAL;",
+    """
+    -- Went bad while it was live, and was rolled back by itself: not released again unless somebody insists.
+    ALTER TABLE versions ADD COLUMN bad_at TEXT;
+    ALTER TABLE versions ADD COLUMN bad_why TEXT NOT NULL DEFAULT '';
+    -- A live version is watched until then before it counts as stable; NULL: it is not baking.
+    ALTER TABLE slots ADD COLUMN bake_until TEXT;
+    CREATE TABLE watch (
+        app TEXT PRIMARY KEY REFERENCES apps(name),
+        memory TEXT NOT NULL                    -- JSON: what one pass of the watchdog tells the next
+    );
+    CREATE TABLE passes (                       -- the watchdog's last passes
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        app TEXT NOT NULL REFERENCES apps(name),
+        at TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        outcome TEXT NOT NULL,
+        said TEXT NOT NULL                      -- JSON: sentences for people
+    );
+    CREATE INDEX passes_by_app ON passes(app, id);
+    CREATE TABLE counters (                     -- what only grows, for metrics
+        app TEXT NOT NULL REFERENCES apps(name),
+        name TEXT NOT NULL,
+        value INTEGER NOT NULL,
+        PRIMARY KEY (app, name)
+    );
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from orchestrator.core.model import (
     Backend,
     Deployment,
     Outcome,
+    Pass,
     ProxyApp,
     Route,
     Slot,
@@ -37,8 +38,12 @@ _DEPLOYMENT = (
 )
 _VERSION = (
     "app, name, image, image_id, context, parent, author, created_at, git_commit, git_dirty, live_at,"
-    " stable_at, pruned_at, snapshot"
+    " stable_at, pruned_at, bad_at, bad_why, snapshot"
 )
+
+
+# A day of passes at one a minute would be 1440: what people look at is the last hours.
+_KEPT_PASSES = 500
 
 
 class _Rows(list[Any]):
@@ -243,28 +248,37 @@ class SqliteLedger:
 
     def slots(self, app: str) -> dict[Slot, SlotState]:
         rows = self._read(
-            "SELECT app, slot, version, deployment, state, since, warm_until FROM slots WHERE app = ?", (app,)
+            "SELECT app, slot, version, deployment, state, since, warm_until, bake_until FROM slots WHERE app = ?",
+            (app,),
         )
         return {row[1]: SlotState(*row) for row in rows}
 
     def set_slot(
-        self, app: str, slot: Slot, version: str, deployment: int, state: str, warm_until: str | None = None
+        self,
+        app: str,
+        slot: Slot,
+        version: str,
+        deployment: int,
+        state: str,
+        *,
+        warm_until: str | None = None,
+        bake_until: str | None = None,
     ) -> None:
         """Records what is in a slot. A version that becomes live takes that mark from the other slot."""
         with self._transaction() as db:
             if state == "live":
                 db.execute(
-                    "UPDATE slots SET state = 'warm' WHERE app = ? AND state = 'live' AND slot <> ?",
+                    "UPDATE slots SET state = 'warm', bake_until = NULL WHERE app = ? AND state = 'live' AND slot <> ?",
                     (app, slot),
                 )
             db.execute(
-                "INSERT INTO slots (app, slot, version, deployment, state, since, warm_until)"
-                " VALUES (?,?,?,?,?,?,?) ON CONFLICT (app, slot) DO UPDATE SET"
+                "INSERT INTO slots (app, slot, version, deployment, state, since, warm_until, bake_until)"
+                " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (app, slot) DO UPDATE SET"
                 " since = CASE WHEN slots.state = excluded.state AND slots.version = excluded.version"
                 " AND slots.deployment = excluded.deployment THEN slots.since ELSE excluded.since END,"
                 " version = excluded.version, deployment = excluded.deployment, state = excluded.state,"
-                " warm_until = excluded.warm_until",
-                (app, slot, version, deployment, state, self._now(), warm_until),
+                " warm_until = excluded.warm_until, bake_until = excluded.bake_until",
+                (app, slot, version, deployment, state, self._now(), warm_until, bake_until),
             )
 
     def clear_slot(self, app: str, slot: Slot) -> None:
@@ -363,12 +377,71 @@ class SqliteLedger:
             for id_, owner, seq, name, args, undo, state, started, finished, detail, took in rows
         ]
 
+    # The watchdog
+
+    def mark_bad(self, app: str, version: str, why: str) -> None:
+        """Records that a version went bad while it was live; it is stable no more."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE versions SET bad_at = ?, bad_why = ?, stable_at = NULL WHERE app = ? AND name = ?",
+                (self._now(), why, app, version),
+            )
+
+    def memory(self, app: str) -> dict[str, Any]:
+        """What the last pass of the watchdog left to the next one; empty when there was none."""
+        row = self._read("SELECT memory FROM watch WHERE app = ?", (app,)).fetchone()
+        found: dict[str, Any] = json.loads(row[0]) if row else {}
+        return found
+
+    def record_pass(self, app: str, found: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
+        """Writes a pass, what it leaves to the next one, and what it adds to the counters."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO passes (app, at, seconds, outcome, said) VALUES (?,?,?,?,?)",
+                (app, found.at, round(found.seconds, 3), found.outcome, json.dumps(found.said)),
+            )
+            db.execute(
+                "DELETE FROM passes WHERE app = ? AND id <= (SELECT id FROM passes WHERE app = ?"
+                " ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                (app, app, _KEPT_PASSES),
+            )
+            db.execute(
+                "INSERT INTO watch (app, memory) VALUES (?,?) ON CONFLICT (app) DO UPDATE SET memory = excluded.memory",
+                (app, json.dumps(memory)),
+            )
+            for name, value in counts.items():
+                _count(db, app, name, value)
+
+    def passes(self, app: str, limit: int) -> list[Pass]:
+        """The last passes, newest first."""
+        rows = self._read(
+            "SELECT at, seconds, outcome, said FROM passes WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit)
+        )
+        return [Pass(at, seconds, outcome, tuple(json.loads(said))) for at, seconds, outcome, said in rows]
+
+    def count(self, app: str, name: str, by: int = 1) -> None:
+        """Adds to one of the app's counters."""
+        with self._transaction() as db:
+            _count(db, app, name, by)
+
+    def counts(self, app: str) -> dict[str, int]:
+        """All counters of the app."""
+        return dict(self._read("SELECT name, value FROM counters WHERE app = ?", (app,)))
+
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO events (at, app, kind, detail) VALUES (?,?,?,?)",
                 (self._now(), app, kind, json.dumps(detail)),
             )
+
+
+def _count(db: sqlite3.Connection, app: str, name: str, by: int) -> None:
+    db.execute(
+        "INSERT INTO counters (app, name, value) VALUES (?,?,?)"
+        " ON CONFLICT (app, name) DO UPDATE SET value = value + excluded.value",
+        (app, name, by),
+    )
 
 
 def _insert_version(db: sqlite3.Connection, version: Version) -> None:

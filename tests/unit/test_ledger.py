@@ -300,7 +300,7 @@ def test_a_slot_that_becomes_live_takes_the_mark_from_the_other(ledger: SqliteLe
     assert states(ledger) == {"blue": ("v1", "live", None), "green": ("v2", "starting", None)}
     ledger.set_slot(APP, "green", "v2", 2, "live")
     assert states(ledger) == {"blue": ("v1", "warm", None), "green": ("v2", "live", None)}
-    ledger.set_slot(APP, "blue", "v1", 1, "warm", "2031-01-01T01:00:00.000Z")
+    ledger.set_slot(APP, "blue", "v1", 1, "warm", warm_until="2031-01-01T01:00:00.000Z")
     assert states(ledger)["blue"] == ("v1", "warm", "2031-01-01T01:00:00.000Z")
     ledger.set_slot(APP, "blue", "v1", 1, "live")
     assert states(ledger) == {"blue": ("v1", "live", None), "green": ("v2", "warm", None)}
