@@ -12,7 +12,8 @@ class ProbeSpec:
 
     `body` is a regular expression that the answer's body must match as well (None: the status decides).
     `failed_body` marks an answer that will never become ready: the wait ends at once.
-    `statuses` are the first and last status that count as ready.
+    `statuses` are the first and last status that count as ready. `host` is the name that is asked for, empty for the
+    address itself.
     """
 
     path: str
@@ -23,6 +24,7 @@ class ProbeSpec:
     deadline: float = 300.0
     body: str | None = None
     failed_body: str | None = None
+    host: str = ""
     statuses: tuple[int, int] = (200, 299)
 
 

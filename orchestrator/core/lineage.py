@@ -30,7 +30,7 @@ def rollback_target(versions: Mapping[str, Version], live: str | None) -> Versio
     if live is None:
         return None
     above = ancestors(versions, live)
-    return next((version for version in above if version.stable_at and not version.pruned_at), None)
+    return next((found for found in above if found.stable_at and not found.pruned_at and not found.bad_at), None)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Container:
-    """One container of ours, as the engine reports it now. `restarts` counts since it was created."""
+    """One container of ours, as the engine reports it now.
+
+    `restarts` counts those by the engine, since somebody started it; `started_at` is in seconds since the epoch.
+    """
 
     id: str
     name: str
@@ -60,6 +63,7 @@ class Container:
     restarts: int = 0
     restart_policy: str = "no"
     address: str = ""
+    started_at: float = 0.0
 
     @property
     def running(self) -> bool:
@@ -97,11 +101,15 @@ class Backend:
 
 @dataclass(frozen=True)
 class ProxyApp:
-    """One app as the proxy sees it: its route and both slots."""
+    """One app as the proxy sees it: its route and both slots.
+
+    `spare` is the warm slot that the proxy turns to by itself when it finds no server of the live one up.
+    """
 
     name: str
     route: Route
     slots: dict[Slot, Backend]
+    spare: Slot | None = None
 
 
 @dataclass(frozen=True)

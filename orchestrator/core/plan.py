@@ -99,14 +99,21 @@ class Choice:
 
 
 def choose_release(
-    observed: Observed, wanted: str | None, *, context: str, settings: str, live_settings: str | None
+    observed: Observed,
+    wanted: str | None,
+    *,
+    context: str,
+    settings: str,
+    live_settings: str | None,
+    force: bool = False,
 ) -> Choice:
     """Decides what releasing `wanted` (None: the next version) means.
 
     `context` is the digest of what would be built, `settings` that of the run-time configuration.
 
     Raises:
-        UsageError: the version was live and what it was built from has changed since.
+        UsageError: the version was live and what it was built from has changed since; or it went bad when it was
+            live, and nobody insists (`force`).
     """
     names = list(observed.versions)
     name = wanted or next_version(names)
@@ -114,6 +121,12 @@ def choose_release(
     live = observed.live
     if known is None:
         return Choice(name, "build")
+    if known.bad_at is not None and not force:
+        raise UsageError(
+            f"{name} went bad when it was live, and was rolled back",
+            why=known.bad_why,
+            hint=f"mend it and release it as {next_version(names)}, or insist: deployctl release {name} --force",
+        )
     if known.live_at is None:
         return Choice(name, "build", f"{name} was built before but never live: it is built anew")
     if known.context != context:
@@ -129,11 +142,17 @@ def choose_release(
     return Choice(name, "reuse", f"{name} was live before: its image is used again")
 
 
-def plan_release(observed: Observed, choice: Choice, *, image: str, replicas: int, keep_warm: float) -> Plan:
-    """The steps that make `choice.version` live beside what is live now."""
+def plan_release(
+    observed: Observed, choice: Choice, *, image: str, replicas: int, keep_warm: float, bake: float = 0.0
+) -> Plan:
+    """The steps that make `choice.version` live beside what is live now. Times in seconds.
+
+    A version that bakes has its predecessor warm beside it. The same version, configured anew, does not bake.
+    """
     live = observed.live
     slot: Slot = other(live.slot) if live else "blue"
     where = {"version": choice.version, "slot": slot}
+    bakes = bake > 0 and not (live is not None and live.version == choice.version)
     steps: list[Step] = []
     if choice.action == "build":
         steps.append(Step("build", {"version": choice.version, "image": image}))
@@ -144,15 +163,15 @@ def plan_release(observed: Observed, choice: Choice, *, image: str, replicas: in
         Step("join", where),
         Step("probe", where),
         Step("keep", where),
-        Step("switch", where),
+        Step("switch", {**where, "bake": bake} if bakes else where),
     ]
     if live is not None:
         steps.append(Step("reroute"))
         if live.version == choice.version:
             how = "remove"
         else:
-            how = "keep warm" if keep_warm > 0 else "stop"
-        steps += _put_away(live.version, live.slot, how, keep_warm)
+            how = "keep warm" if keep_warm > 0 or bakes else "stop"
+        steps += _put_away(live.version, live.slot, how, max(keep_warm, bake) if bakes else keep_warm)
     steps.append(Step("settle"))
     plan = Plan(
         kind="release",
@@ -200,6 +219,9 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
             raise UsageError(f"there is no version {to}", why=f"the versions are: {known}")
         if to == live.version:
             raise UsageError(f"{to} is live already", hint="deployctl status")
+        if target.bad_at is not None:
+            hint = f"deployctl release {to} --force"
+            raise UsageError(f"{to} went bad, so it is no rollback target", why=target.bad_why, hint=hint)
         if target.stable_at is None:
             raise UsageError(f"{to} was never stable, so it is no rollback target", hint=f"deployctl release {to}")
     if target is None:

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.config import Config
 from orchestrator.core.health import Target
 from orchestrator.core.model import (
+    SLOTS,
     Backend,
     Deployment,
     Outcome,
@@ -23,8 +24,8 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.plan import Plan, Step
 from orchestrator.deploy.services import Services
-from orchestrator.deploy.slots import Slots, note_cold, park
-from orchestrator.errors import DeploymentFailed, ProbeFailed, UsageError
+from orchestrator.deploy.slots import Slots, note_cold, park, set_spare
+from orchestrator.errors import DeploymentFailed, ProbeFailed, ProxyError, UsageError
 
 Detail = dict[str, Any]
 SHOWN_LOG_LINES = 20
@@ -236,13 +237,34 @@ class Actions:
 
     def _switch(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
+        bake: float = args.get("bake", 0)
         with self.s.locks.proxy():
             self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
+            set_spare(self.s, self.app, self.plan.from_slot if bake else None)
+            before = self._counters()
             self.s.proxy.switch(self.app, slot)
-        self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "live")
-        self.s.ledger.mark_live(self.app, args["version"], stable=True)
+        until = iso(self.s.wall() + timedelta(seconds=bake)) if bake else None
+        self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "live", bake_until=until)
+        self.s.ledger.mark_live(self.app, args["version"], stable=not bake)
+        if self.plan.kind == "auto-rollback" and self.plan.from_version is not None:
+            self.s.ledger.mark_bad(self.app, self.plan.from_version, self.deployment.reason)
         self.s.interrupts.disarm()
-        return {}
+        return {"counters": before, **({"bake_until": until} if until else {})}
+
+    def _counters(self) -> dict[str, dict[str, list[float]]]:
+        """What the proxy has counted for both slots until now: what comes later is the new version's own."""
+        try:
+            return {
+                slot: {
+                    worker: [found.requests, found.errors, found.mean]
+                    for worker, found in self.s.proxy.samples(self.app, slot).items()
+                }
+                for slot in SLOTS
+            }
+        except ProxyError as error:
+            # Only a bake goes by it; a switch must not fail of it.
+            self.s.reporter.detail(f"the proxy's counters cannot be read: {error}")
+            return {}
 
     def _reroute(self, args: dict[str, Any]) -> Detail:
         route = self.config.route()
@@ -302,6 +324,8 @@ class Actions:
         return {}
 
     def _settle(self, args: dict[str, Any]) -> Detail:
+        if self.deployment.reason and self.outcome == "succeeded":
+            self.reason = self.deployment.reason
         if self.outcome == "succeeded" and self.plan.kind == "release":
             self.s.ledger.record_settings(self.app, self.plan.to_version, self.config.snapshot())
         note_cold(self.s, self.app)
@@ -313,10 +337,12 @@ class Actions:
     def _unswitch(self, args: dict[str, Any]) -> Detail:
         with self.s.locks.proxy():
             self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
+            set_spare(self.s, self.app, None)
             self.s.proxy.switch(self.app, args["slot"])
         slot = self.s.ledger.slots(self.app).get(args["slot"])
         if slot is not None and slot.state != "live":
-            self.s.ledger.set_slot(self.app, args["slot"], args["version"], slot.deployment, "live")
+            bake = slot.bake_until  # it was baking itself
+            self.s.ledger.set_slot(self.app, args["slot"], args["version"], slot.deployment, "live", bake_until=bake)
         return {}
 
     def _leave(self, args: dict[str, Any]) -> Detail:

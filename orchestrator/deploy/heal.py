@@ -10,6 +10,93 @@ from orchestrator.deploy.settings import settings_digest
 from orchestrator.errors import DeploymentFailed, EngineUnreachable
 
 
+class Healer:
+    """The replicas of an app's live version, and what each needs."""
+
+    def __init__(self, services: Services, observed: Observed, live: SlotState) -> None:
+        self.s, self.observed, self.live = services, observed, live
+        self.config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
+        self.there = {container.index: container for container in observed.of(live.version, live.slot)}
+        with services.locks.proxy():  # two apps that make the network at once would make two
+            subnet = services.engine.ensure_network()
+        # What runs beyond the configured count is looked after as well.
+        count = max([self.config.run.replicas, *self.there])
+        self.addresses = services.addresses(observed.app, live.slot, count, subnet)
+
+    @property
+    def indexes(self) -> list[int]:
+        """The replicas that are there, and those that should be."""
+        return sorted({*self.there, *range(1, self.config.run.replicas + 1)})
+
+    def name(self, index: int) -> str:
+        """What a replica's container is called, or would be."""
+        if index in self.there:
+            return self.there[index].name
+        return self.s.names.container(self.observed.app, self.live.version, self.live.slot, index)
+
+    def ailment(self, index: int) -> str:
+        """What is wrong with a replica, in words; empty when the engine has it as it should be."""
+        container = self.there.get(index)
+        if container is None:
+            return "it is gone"
+        if container.state in ("exited", "created", "dead"):
+            return f"it ended with exit code {container.exit_code}"
+        if container.state == "paused":
+            return "it is paused"
+        # The proxy asks at this address, and nowhere else.
+        if container.address != self.addresses[index - 1] and container.state != "restarting":
+            return "it has lost its place in the network"
+        if container.restart_policy != "always":
+            return "the engine would not start it again"
+        return ""
+
+    def mend(self, index: int) -> list[str]:
+        """Brings a replica back; returns what was done, in words. Doing it twice changes nothing more.
+
+        Raises:
+            EngineError: the engine refused.
+        """
+        container = self.there.get(index)
+        if container is None:
+            return [self._replace(index)]
+        done = []
+        address = self.addresses[index - 1]
+        if container.address != address and container.state != "restarting":
+            self.s.engine.connect(container, address)
+            done.append(f"{container.name} connected to the network again")
+        if container.state == "paused":
+            self.s.engine.unpause(container)
+            done.append(f"{container.name} woken up")
+        elif container.state in ("exited", "created", "dead"):
+            self.s.engine.set_restart(container, "always")
+            self.s.engine.start(container)
+            done.append(f"{container.name} started again")
+        elif container.restart_policy != "always":
+            self.s.engine.set_restart(container, "always")
+            done.append(f"{container.name} will be started again by the engine")
+        return done
+
+    def restart(self, index: int) -> str:
+        """Ends a replica that runs and does not answer, and starts it again."""
+        container: Container = self.there[index]
+        self.s.engine.restart(container)
+        return f"{container.name} restarted"
+
+    def _replace(self, index: int) -> str:
+        container = self.s.engine.create(
+            self.config,
+            self.observed.versions[self.live.version],
+            self.live.slot,
+            index,
+            deployment=self.live.deployment,
+            address=self.addresses[index - 1],
+            settings=settings_digest(self.config),
+        )
+        self.s.engine.set_restart(container, "always")
+        self.s.engine.start(container)
+        return f"{container.name} made again"
+
+
 def heal(services: Services, observed: Observed) -> tuple[list[str], list[str]]:
     """What was mended, and what could not be, in words. Doing it twice changes nothing more.
 
@@ -19,68 +106,17 @@ def heal(services: Services, observed: Observed) -> tuple[list[str], list[str]]:
     Raises:
         EngineUnreachable: nothing can be mended now.
     """
-    live = observed.live
-    if live is None:
+    if observed.live is None:
         return [], []
+    healer = Healer(services, observed, observed.live)
     mended: list[str] = []
     failed: list[str] = []
-    with services.locks.proxy():  # two apps that make the network at once would make two
-        subnet = services.engine.ensure_network()
-    for container in observed.of(live.version, live.slot):
+    for index in healer.indexes:
         try:
-            mended += _mend(services, observed, live, container, subnet)
+            mended += healer.mend(index)
         except EngineUnreachable:
             raise
         except DeploymentFailed as error:
-            failed.append(f"{container.name}: {error}")
-    try:
-        mended += _replace_missing(services, observed, live, subnet)
-    except EngineUnreachable:
-        raise
-    except DeploymentFailed as error:
-        failed.append(str(error))
+            name = healer.name(index)
+            failed.append(str(error) if name in str(error) else f"{name}: {error}")
     return mended, failed
-
-
-def _mend(services: Services, observed: Observed, live: SlotState, container: Container, subnet: str) -> list[str]:
-    done = []
-    # The proxy asks at this address, and nowhere else.
-    address = services.addresses(observed.app, live.slot, container.index, subnet)[-1]
-    if container.address != address:
-        services.engine.connect(container, address)
-        done.append(f"{container.name} connected to the network again")
-    if container.state == "paused":
-        services.engine.unpause(container)
-        done.append(f"{container.name} woken up")
-    elif container.state in ("exited", "created", "dead"):
-        services.engine.set_restart(container, "always")
-        services.engine.start(container)
-        done.append(f"{container.name} started again")
-    elif container.restart_policy != "always":
-        services.engine.set_restart(container, "always")
-        done.append(f"{container.name} will be started again by the engine")
-    return done
-
-
-def _replace_missing(services: Services, observed: Observed, live: SlotState, subnet: str) -> list[str]:
-    config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
-    there = {container.index for container in observed.of(live.version, live.slot)}
-    missing = [index for index in range(1, config.run.replicas + 1) if index not in there]
-    if not missing:
-        return []
-    addresses = services.addresses(observed.app, live.slot, config.run.replicas, subnet)
-    done = []
-    for index in missing:
-        container = services.engine.create(
-            config,
-            observed.versions[live.version],
-            live.slot,
-            index,
-            deployment=live.deployment,
-            address=addresses[index - 1],
-            settings=settings_digest(config),
-        )
-        services.engine.set_restart(container, "always")
-        services.engine.start(container)
-        done.append(f"{container.name} made again")
-    return done

@@ -38,11 +38,14 @@ def at_rest(services: Services, app: str) -> Observed:
     return recover(services, app).observed or services.observe(app)
 
 
-def recover(services: Services, app: str) -> Recovered:
-    """Brings the app to rest. The caller holds its lock. Doing it twice changes nothing more."""
+def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
+    """Brings the app to rest. The caller holds its lock. Doing it twice changes nothing more.
+
+    Without `healing` the live containers are left to the caller.
+    """
     found = Recovered()
     _finish_or_undo(services, app, found)
-    _mend(services, app, found)
+    _mend(services, app, found, healing=healing)
     _expire_warm(services, app, found)
     for text in found.mended:
         services.ledger.event(app, "mended", {"what": text})
@@ -79,7 +82,9 @@ def _finish_or_undo(services: Services, app: str, found: Recovered) -> None:
     found.deployment, found.direction = deployment.id, fate.direction
 
 
-def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bool = False) -> None:
+def _mend(
+    services: Services, app: str, found: Recovered, *, open_deployment: bool = False, healing: bool = True
+) -> None:
     apps = services.ledger.proxy_apps()
     if not any(known.name == app for known in apps):
         return
@@ -97,6 +102,8 @@ def _mend(services: Services, app: str, found: Recovered, *, open_deployment: bo
     if note_cold(services, app, observed):
         observed = services.observe(app)
     found.observed = observed
+    if not healing:
+        return
     mended, found.failed = heal(services, observed)
     if mended:
         found.mended += mended
@@ -109,6 +116,9 @@ def _expire_warm(services: Services, app: str, found: Recovered) -> None:
         if state.state != "warm" or (state.warm_until is not None and state.warm_until > now):
             continue
         if services.proxy.route(app) == slot:
+            continue
+        # Whatever keep_warm says: while its successor bakes, traffic may have to come back at once.
+        if any(other.baking for other in services.ledger.slots(app).values()):
             continue
         park(services, app, slot)
         for container in services.engine.containers(app):

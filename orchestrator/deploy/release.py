@@ -41,7 +41,9 @@ class Result:
     notes: tuple[str, ...] = ()
 
 
-def prepare(services: Services, config: Config, wanted: str | None, observed: Observed) -> Prepared:
+def prepare(
+    services: Services, config: Config, wanted: str | None, observed: Observed, *, force: bool = False
+) -> Prepared:
     """Finds out what a release would do. Changes nothing.
 
     Raises:
@@ -68,6 +70,7 @@ def prepare(services: Services, config: Config, wanted: str | None, observed: Ob
         context=context,
         settings=settings,
         live_settings=services.engine.settings_of(serving[0]) if serving else None,
+        force=force,
     )
     known = observed.versions.get(choice.version)
     if choice.action == "reuse" and known and not observed.image_there(known.image_id):
@@ -96,12 +99,15 @@ def prepare(services: Services, config: Config, wanted: str | None, observed: Ob
         image=draft.image,
         replicas=config.run.replicas,
         keep_warm=config.rollout.keep_warm,
+        bake=config.rollout.bake,
     )
     return Prepared(config, choice, plan, draft, settings)
 
 
-def release(services: Services, config: Config, wanted: str | None) -> Result:
+def release(services: Services, config: Config, wanted: str | None, *, force: bool = False) -> Result:
     """Makes a version live. Holds the app's lock from before the first look to the end.
+
+    `force` releases a version that went bad before. A bake only begins here.
 
     Raises:
         DeploymentFailed: it failed and was undone; what served before still serves.
@@ -114,7 +120,7 @@ def release(services: Services, config: Config, wanted: str | None) -> Result:
         # An engine that is not there is what the deployment will fail of, and be recorded as failed.
         with suppress(EngineUnreachable):
             services.refuse_strangers(observed)
-        prepared = prepare(services, config, wanted, observed)
+        prepared = prepare(services, config, wanted, observed, force=force)
         for note in prepared.plan.notes:
             services.reporter.note(note)
         before = observed.live.version if observed.live else None

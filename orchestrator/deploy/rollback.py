@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from orchestrator.config import Config
 from orchestrator.core.health import judge
+from orchestrator.core.model import Deployment, Kind
 from orchestrator.core.plan import Observed, WayBack, plan_rollback, way_back
 from orchestrator.deploy.actions import Actions
 from orchestrator.deploy.executor import Executor
@@ -29,28 +30,48 @@ def rollback(services: Services, config: Config, to: str | None = None) -> Resul
     with services.locks.app(app):
         observed = at_rest(services, app)
         back = target(observed, to)
-        stored = services.ledger.settings(app, back.version)
-        # How it runs is the old version's own affair; where it is served is the file's.
-        old = Config.from_snapshot(stored)
-        blended = old.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
-        warm_ok = back.mode != "switch" or _answers(services, observed, back, blended)
-        if not warm_ok:
-            services.reporter.note(f"{back.version} is warm but does not answer: it is started anew")
-        plan = plan_rollback(observed, back, replicas=blended.run.replicas, warm_ok=warm_ok)
-        services.interrupts.check()
         live = observed.live
         assert live is not None, "target() has seen it"
-        deployment = services.ledger.begin(
-            plan,
-            actor=services.actor(config.base),
-            command=services.command,
-            commit=observed.versions[back.version].git_commit,
-            config=blended.snapshot(),
-        )
-        actions = Actions(services, deployment, plan, blended, settings=settings_digest(blended))
-        Executor(services, actions).forward(plan.steps)
-        retain(services, app, config.retention.versions)
+        deployment = carry_out(services, config, observed, back, actor=services.actor(config.base))
     return Result(back.version, live.version, deployment, services.clock() - started)
+
+
+def carry_out(
+    services: Services,
+    config: Config,
+    observed: Observed,
+    back: WayBack,
+    *,
+    actor: str,
+    kind: Kind = "rollback",
+    reason: str = "",
+) -> Deployment:
+    """Goes the way back. The caller holds the app's lock and has brought it to rest.
+
+    Raises:
+        DeploymentFailed: the old version does not come up; the live one still serves.
+    """
+    stored = services.ledger.settings(observed.app, back.version)
+    # How it runs is the old version's own affair; where it is served is the file's.
+    old = Config.from_snapshot(stored)
+    blended = old.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
+    warm_ok = back.mode != "switch" or _answers(services, observed, back, blended)
+    if not warm_ok:
+        services.reporter.note(f"{back.version} is warm but does not answer: it is started anew")
+    plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_ok=warm_ok)
+    services.interrupts.check()
+    deployment = services.ledger.begin(
+        plan,
+        actor=actor,
+        command=services.command,
+        commit=observed.versions[back.version].git_commit,
+        config=blended.snapshot(),
+        reason=reason,
+    )
+    actions = Actions(services, deployment, plan, blended, settings=settings_digest(blended))
+    Executor(services, actions).forward(plan.steps)
+    retain(services, observed.app, config.retention.versions)
+    return deployment
 
 
 def target(observed: Observed, to: str | None) -> WayBack:

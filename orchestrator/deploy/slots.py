@@ -68,20 +68,36 @@ def note_cold(services: Services, app: str, observed: Observed | None = None) ->
     return found
 
 
+def set_spare(services: Services, app: str, slot: Slot | None) -> None:
+    """Names the slot that the proxy turns to by itself (None: none), in the ledger, its file and the running proxy.
+
+    The caller holds the proxy's lock.
+    """
+    known = {found.name: found for found in services.ledger.proxy_apps()}.get(app)
+    if known is None or known.spare == slot:
+        return
+    services.ledger.save_proxy_app(replace(known, spare=slot))
+    services.proxy.set_spare(app, slot, services.ledger.proxy_apps())
+
+
 def park(services: Services, app: str, slot: Slot) -> None:
     """Marks a slot as not in use, in the ledger, in the proxy's file and in the running proxy."""
     with services.locks.proxy():
         known = {found.name: found for found in services.ledger.proxy_apps()}.get(app)
         if known is None or slot not in known.slots:
             return
-        if known.slots[slot].active:
+        spare = None if known.spare == slot else known.spare
+        if known.slots[slot].active or spare != known.spare:
             slots = {**known.slots, slot: replace(known.slots[slot], active=False)}
-            services.ledger.save_proxy_app(replace(known, slots=slots))
+            services.ledger.save_proxy_app(replace(known, slots=slots, spare=spare))
         if services.proxy.state() != "running":
             # What is not running has nothing to forget; it reads the ledger's word when it starts.
             return
         try:
-            services.proxy.apply(services.ledger.proxy_apps(), services.reporter.detail)
+            apps = services.ledger.proxy_apps()
+            services.proxy.apply(apps, services.reporter.detail)
+            if spare != known.spare:
+                services.proxy.set_spare(app, spare, apps)
             services.proxy.park(app, slot)
         except ProxyError as error:
             services.reporter.note(f"the proxy could not park {slot}: {error}")

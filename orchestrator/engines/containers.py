@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,4 +80,13 @@ def observed(info: dict[str, Any], network_name: str) -> Container:
         restarts=int(info.get("RestartCount", 0)),
         restart_policy=info["HostConfig"]["RestartPolicy"]["Name"] or "no",
         address=endpoint.get("IPAddress") or fixed,
+        started_at=_epoch(state.get("StartedAt", "")),
     )
+
+
+def _epoch(text: str) -> float:
+    """The engine's times have nanoseconds; one that never came is in the year 1."""
+    try:
+        return max(0.0, datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
+    except ValueError:
+        return 0.0

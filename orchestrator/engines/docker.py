@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 # The engine answers most questions at once; a start may wait for a slow disk.
+_HUNG_GRACE = 2  # seconds for one that hangs to end by itself
 _TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_ENGINE_TIMEOUT", 60
 
 
@@ -255,6 +257,18 @@ class DockerEngine:
     def unpause(self, container: Container) -> None:
         with self._errors(f"wake up the container {container.name}"):
             self._api.unpause(container.id)
+
+    def restart(self, container: Container) -> None:
+        """Ends a container that does not answer, within two seconds, and starts it again."""
+        with self._errors(f"restart the container {container.name}"):
+            self._api.restart(container.id, timeout=_HUNG_GRACE)
+
+    def oom_kills(self, container: Container, since: float) -> int:
+        """How often the kernel has ended a container for its memory since then, as far as the engine remembers."""
+        with self._errors(f"read the events of {container.name}"):
+            chosen = {"type": ["container"], "event": ["oom"], "container": [container.id]}
+            events: Any = self._api.events(since=int(since), until=int(time.time()) + 1, filters=chosen, decode=True)
+            return sum(1 for _ in events)
 
     def connect(self, container: Container, address: str) -> None:
         """Gives a container its place in our network, whatever it has there now."""

@@ -215,7 +215,7 @@ class SqliteLedger:
         now = self._now()
         with self._transaction() as db:
             db.execute(
-                "UPDATE versions SET live_at = COALESCE(live_at, ?), pruned_at = NULL,"
+                "UPDATE versions SET live_at = COALESCE(live_at, ?), pruned_at = NULL, bad_at = NULL, bad_why = '',"
                 " stable_at = CASE WHEN ? THEN COALESCE(stable_at, ?) ELSE stable_at END"
                 " WHERE app = ? AND name = ?",
                 (now, stable, now, app, version),
@@ -268,7 +268,7 @@ class SqliteLedger:
         with self._transaction() as db:
             if state == "live":
                 db.execute(
-                    "UPDATE slots SET state = 'warm', bake_until = NULL WHERE app = ? AND state = 'live' AND slot <> ?",
+                    "UPDATE slots SET state = 'warm' WHERE app = ? AND state = 'live' AND slot <> ?",
                     (app, slot),
                 )
             db.execute(
@@ -287,12 +287,21 @@ class SqliteLedger:
 
     # Deployments and their journal
 
-    def begin(self, plan: Plan, *, actor: str, command: str, commit: str | None, config: dict[str, Any]) -> Deployment:
+    def begin(
+        self,
+        plan: Plan,
+        *,
+        actor: str,
+        command: str,
+        commit: str | None,
+        config: dict[str, Any],
+        reason: str = "",
+    ) -> Deployment:
         """Opens a deployment: nothing in the world has changed yet, and this record comes first."""
         with self._transaction() as db:
             cursor = db.execute(
                 "INSERT INTO deployments (app, kind, from_version, to_version, from_slot, to_slot, mode, actor,"
-                " command, git_commit, plan, config, started_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                " command, git_commit, plan, config, reason, started_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     plan.app,
                     plan.kind,
@@ -306,6 +315,7 @@ class SqliteLedger:
                     commit,
                     json.dumps([[step.name, step.args] for step in plan.steps]),
                     json.dumps(config),
+                    reason,
                     self._now(),
                 ),
             )
@@ -330,6 +340,16 @@ class SqliteLedger:
         kind, app, from_version, to_version, from_slot, to_slot, mode, steps = row
         planned = tuple(Step(name, args) for name, args in json.loads(steps))
         return Plan(kind, app, from_version, to_version, from_slot, to_slot, mode, planned)
+
+    def promote(self, app: str) -> None:
+        """Ends the bake of the live version: it is stable now."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE versions SET stable_at = COALESCE(stable_at, ?) WHERE app = ? AND name ="
+                " (SELECT version FROM slots WHERE app = ? AND state = 'live')",
+                (self._now(), app, app),
+            )
+            db.execute("UPDATE slots SET bake_until = NULL WHERE app = ? AND state = 'live'", (app,))
 
     def open_deployment(self, app: str) -> Deployment | None:
         row = self._read(f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? AND outcome IS NULL", (app,)).fetchone()
@@ -405,12 +425,14 @@ class SqliteLedger:
                 " ORDER BY id DESC LIMIT 1 OFFSET ?)",
                 (app, app, _KEPT_PASSES),
             )
-            db.execute(
-                "INSERT INTO watch (app, memory) VALUES (?,?) ON CONFLICT (app) DO UPDATE SET memory = excluded.memory",
-                (app, json.dumps(memory)),
-            )
+            _remember(db, app, memory)
             for name, value in counts.items():
                 _count(db, app, name, value)
+
+    def remember(self, app: str, memory: dict[str, Any]) -> None:
+        """Writes what the next pass shall know."""
+        with self._transaction() as db:
+            _remember(db, app, memory)
 
     def passes(self, app: str, limit: int) -> list[Pass]:
         """The last passes, newest first."""
@@ -434,6 +456,13 @@ class SqliteLedger:
                 "INSERT INTO events (at, app, kind, detail) VALUES (?,?,?,?)",
                 (self._now(), app, kind, json.dumps(detail)),
             )
+
+
+def _remember(db: sqlite3.Connection, app: str, memory: dict[str, Any]) -> None:
+    db.execute(
+        "INSERT INTO watch (app, memory) VALUES (?,?) ON CONFLICT (app) DO UPDATE SET memory = excluded.memory",
+        (app, json.dumps(memory)),
+    )
 
 
 def _count(db: sqlite3.Connection, app: str, name: str, by: int) -> None:
@@ -476,7 +505,8 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
 
 
 def _proxy_text(app: ProxyApp) -> str:
-    return json.dumps({"route": asdict(app.route), "slots": {slot: asdict(b) for slot, b in app.slots.items()}})
+    slots = {slot: asdict(b) for slot, b in app.slots.items()}
+    return json.dumps({"route": asdict(app.route), "slots": slots, "spare": app.spare})
 
 
 def _version(row: Any) -> Version:
@@ -503,4 +533,4 @@ def _proxy_app(name: str, data: dict[str, Any]) -> ProxyApp:
         slots[cast("Slot", slot)] = Backend(
             item["version"], tuple(item["addresses"]), ProbeSpec(**probe), item["active"]
         )
-    return ProxyApp(name, Route(**{**route, "hosts": tuple(route["hosts"])}), slots)
+    return ProxyApp(name, Route(**{**route, "hosts": tuple(route["hosts"])}), slots, data.get("spare"))

@@ -65,7 +65,7 @@ class HttpProber:
         result: Future[Reply] = Future()
         threading.Thread(
             target=_settle,
-            args=(result, lambda: _ask(_url(address, spec), spec.timeout, line)),
+            args=(result, lambda: _ask(_url(address, spec), spec.host, spec.timeout, line)),
             name=f"probe {address}",
             daemon=True,  # a name that does not resolve cannot be interrupted; it must not hold the exit up
         ).start()
@@ -272,7 +272,7 @@ def _url(address: str, spec: ProbeSpec) -> str:
     return f"http://{host}:{spec.port}/{spec.path.removeprefix('/')}"
 
 
-def _ask(url: str, timeout: float, line: _Line) -> Reply:
+def _ask(url: str, host: str, timeout: float, line: _Line) -> Reply:
     """Asks once. Bounded here are the bytes; the time as a whole is bounded by the caller."""
     import httpx
 
@@ -281,6 +281,7 @@ def _ask(url: str, timeout: float, line: _Line) -> Reply:
         "Accept": "*/*",
         "Accept-Encoding": "identity",  # a few compressed bytes can stand for gigabytes
         "Connection": "close",
+        **({"Host": host} if host else {}),
     }
     body = bytearray()
     try:

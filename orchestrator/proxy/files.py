@@ -22,7 +22,7 @@ class ProxyFiles:
             (self.folder / "run").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ProxyError(f"{self.folder} cannot be made", why=str(error), hint="is the disk full?") from error
-        for name in ("routes.map", "versions.map"):
+        for name in ("routes.map", "versions.map", "spares.map"):
             if not (self.folder / name).exists():
                 self.write(name, "")
 
@@ -35,19 +35,16 @@ class ProxyFiles:
                 f"{self.folder / name} cannot be written", why=str(error), hint="is the disk full?"
             ) from error
 
-    def config(self) -> str:
-        """The text of haproxy.cfg; empty when there is none."""
+    def read(self, name: str) -> str:
+        """The text of a file; empty when there is none."""
         try:
-            return (self.folder / "haproxy.cfg").read_text(encoding="utf-8", errors="replace")
+            return (self.folder / name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return ""
 
-    def versions(self) -> str:
-        """The text of versions.map; empty when there is none."""
-        try:
-            return (self.folder / "versions.map").read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return ""
+    def config(self) -> str:
+        """The text of haproxy.cfg; empty when there is none."""
+        return self.read("haproxy.cfg")
 
     def digest(self) -> str:
         """Which structure haproxy.cfg has, as the file itself says."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from orchestrator.core.model import SLOTS, Backend, ProxyApp, Route, Slot
 from orchestrator.core.naming import backend
 from orchestrator.core.routing import split_listen
+from orchestrator.core.traffic import Sample
 from orchestrator.errors import ProxyError, UsageError
 from orchestrator.proxy import render
 from orchestrator.proxy.container import ProxyContainer, shipped
@@ -55,7 +56,7 @@ class HAProxy:
             return
         progress("starting the proxy")
         text, _ = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        self._files.write("versions.map", render.versions_map(apps))
+        self._write_maps(apps)
         self._files.write("haproxy.cfg", text)
         self._container.start(progress)
         self._await(self._answers, "start", _START_LIMIT)
@@ -87,7 +88,7 @@ class HAProxy:
         """
         self.up(apps, progress)
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        self._files.write("versions.map", render.versions_map(apps))
+        self._write_maps(apps)
         target = self._files.folder / "haproxy.cfg"
         old = target.read_text(encoding="utf-8") if target.exists() else ""
         if self._runtime.config() == digest:
@@ -151,9 +152,8 @@ class HAProxy:
     def drift(self, apps: Sequence[ProxyApp]) -> list[str]:
         """The files that are not what `apps` makes them, by name."""
         text, _ = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        wanted = {"haproxy.cfg": (self._files.config(), text)}
-        wanted["versions.map"] = (self._files.versions(), render.versions_map(apps))
-        found = [name for name, (is_, shall) in wanted.items() if is_ != shall]
+        wanted = {"haproxy.cfg": text, **_maps(apps)}
+        found = [name for name, shall in wanted.items() if self._files.read(name) != shall]
         return found if self._files.routes_or_none() is not None else [*found, "routes.map"]
 
     def known_routes(self) -> dict[str, Slot]:
@@ -192,6 +192,17 @@ class HAProxy:
             self._files.write("routes.map", render.routes_map(routes))
         if self._answers():
             self._runtime.remove_entry(render.ROUTES, app)
+
+    def set_spare(self, app: str, slot: Slot | None, apps: Sequence[ProxyApp]) -> None:
+        """Names the slot that gets the app's requests when nothing of the live one is up; None: there is none."""
+        self._files.write("spares.map", render.spares_map(apps))
+        self._set_spare(app, slot)
+
+    def _set_spare(self, app: str, slot: Slot | None) -> None:
+        if slot is not None:
+            self._runtime.set_entry(render.SPARES, app, slot)
+        else:
+            self._runtime.remove_entry(render.SPARES, app)
 
     # Slots
 
@@ -250,6 +261,12 @@ class HAProxy:
     def sessions(self, app: str, slot: Slot) -> int:
         return self._runtime.sessions(app, slot)
 
+    def open_requests(self, app: str, slot: Slot) -> dict[str, int]:
+        return self._runtime.open_requests(app, slot)
+
+    def samples(self, app: str, slot: Slot) -> dict[str, Sample]:
+        return self._runtime.samples(app, slot)
+
     def cut(self, app: str, slot: Slot) -> int:
         """Ends what is still open on a slot; returns how many that were."""
         count = self.sessions(app, slot)
@@ -283,10 +300,10 @@ class HAProxy:
             self._files.write("routes.map", render.routes_map(wanted))
             mended.append("routes.map restored from the ledger")
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
-        versions = render.versions_map(apps)
-        if self._files.versions() != versions:
-            self._files.write("versions.map", versions)
-            mended.append("versions.map restored from the ledger")
+        for name, shall in _maps(apps).items():
+            if self._files.read(name) != shall:
+                self._files.write(name, shall)
+                mended.append(f"{name} restored from the ledger")
         if self._files.config() != text:
             self._files.write("haproxy.cfg", text)
             mended.append("haproxy.cfg restored from the ledger")
@@ -303,9 +320,18 @@ class HAProxy:
             if running.get(name) != slot:
                 self._runtime.set_entry(render.ROUTES, name, slot)
                 mended.append(f"the running proxy's route of {name} set to {slot}")
+        spare = next((known.spare for known in apps if known.name == app), None)
+        if self._runtime.entries(render.SPARES).get(app) != spare:
+            self._set_spare(app, spare)
+            mended.append(f"the running proxy's spare slot of {app} set to {spare or 'none'}")
         return mended
 
     # Inside
+
+    def _write_maps(self, apps: Sequence[ProxyApp]) -> None:
+        for name, text in _maps(apps).items():
+            if self._files.read(name) != text:
+                self._files.write(name, text)
 
     def _answers(self) -> bool:
         # Asked under the proxy's lock, where nobody else reloads: who does not listen now does not run.
@@ -357,6 +383,11 @@ class HAProxy:
 
 class ProxyReloadFailed(ProxyError):
     """The master says that a reload failed."""
+
+
+def _maps(apps: Sequence[ProxyApp]) -> dict[str, str]:
+    """The maps that follow from the ledger alone, by name; routes.map is a truth of its own."""
+    return {"versions.map": render.versions_map(apps), "spares.map": render.spares_map(apps)}
 
 
 def _threads() -> int:

@@ -12,12 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from orchestrator.core.health import ProbeSpec
-from orchestrator.core.model import SLOTS, ProxyApp, Slot
+from orchestrator.core.model import SLOTS, ProxyApp, Slot, other
 from orchestrator.core.naming import backend
 
 FOLDER = "/etc/deployctl"
 ROUTES = f"{FOLDER}/routes.map"
 VERSIONS = f"{FOLDER}/versions.map"
+SPARES = f"{FOLDER}/spares.map"
 UNSET_CONFIG = "none"
 # Where the servers of a slot that is not in use point: no address of a container, and nobody listens there.
 # Their checks are refused at once and go on quickly, so a slot that comes into use is noticed at once; servers in
@@ -59,6 +60,12 @@ def versions_map(apps: Sequence[ProxyApp]) -> str:
     )
 
 
+def spares_map(apps: Sequence[ProxyApp]) -> str:
+    """`app slot`, a line each: where an app's requests go when nothing of its live slot is up."""
+    ordered = sorted(apps, key=lambda item: item.name)
+    return "".join(f"{_word(app.name)} {_word(app.spare)}\n" for app in ordered if app.spare)
+
+
 def servers(app: ProxyApp) -> int:
     """How many servers each backend of the app has: both the same, so that a release needs no reload."""
     return max((len(slot.addresses) for slot in app.slots.values()), default=0)
@@ -91,6 +98,8 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         lines.append(f"  http-request set-var(txn.app) str({name}) if {unless}{condition}")
     lines += [
         f"  http-request set-var(txn.slot) var(txn.app),map_str({ROUTES},none)",
+        f"  http-request set-var(txn.spare) var(txn.app),map_str({SPARES},none)",
+        *(line for app in apps for slot in SLOTS for line in _turn_to_spare(app, slot)),
         "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)",
         f"  http-after-response set-header X-Model-Version %[var(txn.backend),map_str({VERSIONS},none)]",
         "  http-after-response set-header X-Request-Id %[var(txn.request)]",
@@ -100,6 +109,15 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _turn_to_spare(app: ProxyApp, slot: Slot) -> list[str]:
+    """While a version bakes, its predecessor is warm: better it answers than nobody."""
+    name = backend(app.name, slot)
+    up = [f"  acl {name}_up srv_is_up({name}/s{index + 1})" for index in range(servers(app))]
+    live = f"{{ var(txn.app) -m str {_word(app.name)} }} {{ var(txn.slot) -m str {slot} }}"
+    spare = f"{{ var(txn.spare) -m str {other(slot)} }}"
+    return [*up, f"  http-request set-var(txn.slot) var(txn.spare) if {live} {spare} !{name}_up"]
 
 
 def _matches(apps: Sequence[ProxyApp]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from orchestrator.core.model import Slot
 from orchestrator.core.naming import backend
+from orchestrator.core.traffic import Sample
 from orchestrator.errors import ProxyError
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
@@ -175,6 +176,33 @@ class Runtime:
             if worker in self.workers():
                 raise
             return {}
+
+    def open_requests(self, app: str, slot: Slot) -> dict[str, int]:
+        """How many requests are open on each replica of a slot, by the number in its servers' names."""
+        found: dict[str, int] = {}
+        for worker in self.workers():
+            for server in self._servers_or_none(app, slot, worker).values():
+                found[server.name[1:]] = found.get(server.name[1:], 0) + server.sessions
+        return found
+
+    def samples(self, app: str, slot: Slot) -> dict[str, Sample]:
+        """Every worker's counters of a slot: requests, failed ones, and the mean response time."""
+        name = backend(app, slot)
+        found = {}
+        for worker in self.workers():
+            try:
+                text = self.tell(worker, f"show stat {name} 2 -1")
+            except ProxyError:
+                if worker in self.workers():
+                    raise
+                continue
+            for row in csv.DictReader(io.StringIO(text.lstrip("# "))):
+                if row["pxname"] == name:
+                    # A request that found no server is answered with a 503 and counted as an error, too.
+                    lost = int(row["econ"] or 0) + int(row["eresp"] or 0)
+                    errors = max(int(row["hrsp_5xx"] or 0), lost)
+                    found[worker] = Sample(int(row["req_tot"] or 0), errors, int(row["rtime"] or 0) / 1000)
+        return found
 
     def each_server(self, app: str, slot: Slot, act: Callable[[str, str, Server], None]) -> None:
         """Calls `act(worker, 'backend/server', server)` for every server of a slot in every worker."""

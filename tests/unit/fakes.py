@@ -21,6 +21,7 @@ from orchestrator.core.health import ProbeSpec, Reply, Target
 from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
 from orchestrator.core.naming import Names, image
 from orchestrator.core.record import Evidence
+from orchestrator.core.traffic import Sample
 from orchestrator.deploy.actions import iso
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.deploy.locks import FileLocks
@@ -53,6 +54,7 @@ class FakeEngine:
         self.exits: set[str] = set()
         self.broken_builds: set[str] = set()
         self.built: list[str] = []
+        self.restarted: list[str] = []
         self._containers: dict[str, Container] = {}
         self._numbers = itertools.count(1)
 
@@ -171,6 +173,14 @@ class FakeEngine:
         self._known(container)
         self._change(container, address=address)
 
+    def restart(self, container: Container) -> None:
+        self._known(container)
+        self.restarted.append(container.name)
+        self._change(container, state="running")
+
+    def oom_kills(self, container: Container, since: float) -> int:
+        return 0
+
     def inspect(self, container_id: str) -> Container | None:
         return self._containers.get(container_id)
 
@@ -217,6 +227,8 @@ class FakeProxy:
         self.parked: set[tuple[str, Slot]] = set()
         self.open: dict[tuple[str, Slot], int] = {}
         self.reloads = 0
+        self.counted: dict[tuple[str, Slot], Sample] = {}
+        self.spares: dict[str, Slot] = {}
 
     def state(self) -> str:
         return "missing" if self.running is None else "running"
@@ -299,6 +311,19 @@ class FakeProxy:
     def sessions(self, app: str, slot: Slot) -> int:
         self._workers()
         return self.open.get((app, slot), 0)
+
+    def open_requests(self, app: str, slot: Slot) -> dict[str, int]:
+        count = self.sessions(app, slot)
+        return {"1": count} if count else {}
+
+    def samples(self, app: str, slot: Slot) -> dict[str, Sample]:
+        self._workers()
+        found = self.counted.get((app, slot))
+        return {"8": found} if found else {}
+
+    def set_spare(self, app: str, slot: Slot | None, apps: Sequence[ProxyApp]) -> None:
+        self._workers()
+        self.spares = {known.name: known.spare for known in apps if known.spare}
 
     def cut(self, app: str, slot: Slot) -> int:
         return self.open.pop((app, slot), 0)

@@ -90,6 +90,13 @@ frontend listen_0
   http-request set-var(txn.request) req.hdr(X-Request-Id)
   http-request set-var(txn.app) str(mymodel) if !{{ var(txn.app) -m found }}
   http-request set-var(txn.slot) var(txn.app),map_str(/etc/deployctl/routes.map,none)
+  http-request set-var(txn.spare) var(txn.app),map_str(/etc/deployctl/spares.map,none)
+  acl mymodel_blue_up srv_is_up(mymodel_blue/s1)
+  http-request set-var(txn.slot) var(txn.spare) if {{ var(txn.app) -m str mymodel }} {{ var(txn.slot) -m str blue }}\
+ {{ var(txn.spare) -m str green }} !mymodel_blue_up
+  acl mymodel_green_up srv_is_up(mymodel_green/s1)
+  http-request set-var(txn.slot) var(txn.spare) if {{ var(txn.app) -m str mymodel }} {{ var(txn.slot) -m str green }}\
+ {{ var(txn.spare) -m str blue }} !mymodel_green_up
   http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
   http-after-response set-header X-Model-Version %[var(txn.backend),map_str(/etc/deployctl/versions.map,none)]
   http-after-response set-header X-Request-Id %[var(txn.request)]
