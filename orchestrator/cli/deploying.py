@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from orchestrator.cli.frame import Frame, frame
 from orchestrator.errors import Degraded, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.config import Config
     from orchestrator.deploy.release import Result
     from orchestrator.deploy.services import Services
 
@@ -86,12 +88,15 @@ def release(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the previous version's warm time is up, and stop it.")
     ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave the bake to the watchdog.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also a version that went bad before.")] = False,
 ) -> None:
     """Build a version and make it live, without losing a request.
 
-    When it fails, the old version still serves and the exit code is 3.
+    When it fails, the old version still serves and the exit code is 3. With rollout.bake it stays and watches the
+    new version; when that goes bad, traffic goes back at once, and the exit code is 3 as well.
 
-    Examples: deployctl release v2; deployctl release --json
+    Examples: deployctl release v2; deployctl release --detach; deployctl release --json
     """
     own = frame(context)
     with own.guarded():
@@ -99,8 +104,9 @@ def release(
 
         config = own.config()
         services = own.services(changing=True)
-        result = run(services, config, version)
-        _report(own, config.app.name, result)
+        result = run(services, config, version, force=force)
+        bake = _bake(own, services, config, result, detach=detach)
+        _report(own, config.app.name, result, bake)
         if wait and result.deployment is not None:
             _wait(own, services, config.app.name)
 
@@ -201,7 +207,35 @@ def prune(
             console.print(f"{verb}: {', '.join(names)}" if names else "nothing to remove")
 
 
-def _report(own: Frame, app: str, result: Result) -> None:
+def _bake(own: Frame, services: Services, config: Config, result: Result, *, detach: bool) -> dict[str, Any] | None:
+    """Stays with the new version while it bakes; what came of it, or None when it does not bake."""
+    if result.deployment is None or not config.rollout.bake:
+        return None
+    live = next((slot for slot in services.ledger.slots(config.app.name).values() if slot.state == "live"), None)
+    if live is None or not live.baking:
+        return None
+    if detach:
+        return {"outcome": "baking", "until": live.bake_until}
+    from orchestrator.deploy.bake import Progress, stay
+
+    own.console.step(f"watch {live.version} until {live.bake_until}")
+    said = [0.0]
+
+    def report(progress: Progress) -> None:
+        # A terminal rewrites its line; a log gets one every ten seconds.
+        if sys.stderr.isatty() or progress.elapsed >= said[0]:
+            said[0] = progress.elapsed + 10
+            own.console.detail(str(progress))
+
+    baked = stay(services, config, report)
+    if baked is None:
+        return None
+    if baked.outcome == "replaced":
+        own.console.note(baked.why)
+    return {"outcome": baked.outcome, "until": live.bake_until, "seconds": round(baked.seconds, 3)}
+
+
+def _report(own: Frame, app: str, result: Result, bake: dict[str, Any] | None = None) -> None:
     if own.json:
         body: dict[str, Any] = {
             "schema_version": 1,
@@ -212,6 +246,7 @@ def _report(own: Frame, app: str, result: Result) -> None:
             "deployment": result.deployment.id if result.deployment else None,
             "kind": result.deployment.kind if result.deployment else None,
             "seconds": round(result.seconds, 3),
+            "bake": bake,
             "notes": list(result.notes),
         }
         own.console.data(body)
@@ -219,7 +254,8 @@ def _report(own: Frame, app: str, result: Result) -> None:
         own.console.done(f"nothing to do: {result.version} is live")
     else:
         instead = f" instead of {result.previous}" if result.previous else ""
-        own.console.done(f"{app} {result.version} is live{instead}, after {result.seconds:.1f} s")
+        state = {"stable": "stable", "baking": "live and bakes"}.get((bake or {}).get("outcome", ""), "live")
+        own.console.done(f"{app} {result.version} is {state}{instead}, after {result.seconds:.1f} s")
 
 
 def _wait(own: Frame, services: Services, app: str) -> None:

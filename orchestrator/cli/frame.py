@@ -18,7 +18,8 @@ from orchestrator.errors import DeployctlError
 
 if TYPE_CHECKING:
     from orchestrator.config import Config
-    from orchestrator.deploy.services import Services
+    from orchestrator.deploy.interrupts import Interrupts
+    from orchestrator.deploy.services import Reporter, Services
 
 
 @dataclass
@@ -41,17 +42,26 @@ class Frame:
 
         return load(self.file)
 
-    def services(self, *, changing: bool = False) -> Services:
-        """The services; a changing command takes over the signals as well."""
-        from orchestrator import assembly
+    def interrupts(self) -> Interrupts:
+        """What takes over the process's signals."""
         from orchestrator.deploy.interrupts import Interrupts
 
-        interrupts = Interrupts()
-        if changing:
-            interrupts.install()
+        found = Interrupts()
+        found.install()
+        return found
+
+    def services(
+        self, *, changing: bool = False, reporter: Reporter | None = None, interrupts: Interrupts | None = None
+    ) -> Services:
+        """The services; a changing command takes over the signals as well."""
+        from orchestrator import assembly
+
         command = shlex.join(["deployctl", *sys.argv[1:]])
         return assembly.build(
-            assembly.state_dir(self.state_dir), command=command, reporter=self.console, interrupts=interrupts
+            assembly.state_dir(self.state_dir),
+            command=command,
+            reporter=reporter or self.console,
+            interrupts=self.interrupts() if changing else interrupts,
         )
 
     @contextmanager

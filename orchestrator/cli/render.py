@@ -27,6 +27,10 @@ def status(found: Json) -> str:
             rows.append(("", f"{container['name']} {container['state']}, {health}, {container['restarts']} restarts"))
     else:
         rows.append(("live", "nothing yet: deployctl release"))
+    if found["bake"]:
+        rows.append(("bake", f"until {_time(found['bake']['until'])}: {_traffic(found['bake']['traffic'])}"))
+        if found["bake"]["before"]:
+            rows.append(("", f"before the switch: {_traffic(found['bake']['before'])}"))
     previous = found["previous"]
     if previous:
         way = previous["rollback"]
@@ -76,7 +80,14 @@ def tree(found: Json) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
-    colours = {"live": "bold green", "stable": "", "pruned": "dim", "never live": "yellow"}
+    colours = {
+        "live": "bold green",
+        "stable": "",
+        "pruned": "dim",
+        "never live": "yellow",
+        "not stable": "yellow",
+        "bad": "red",
+    }
 
     def label(row: Json) -> Text:
         commit = f" {row['git_commit'][:10]}{'+dirty' if row['git_dirty'] else ''}" if row["git_commit"] else ""
@@ -110,6 +121,8 @@ def show(found: Json) -> str:
     ):
         if found[key] is not None:
             lines.append(f"{key.replace('_', ' '):11} {found[key]}")
+    if found["bad_at"]:
+        lines.append(f"{'went bad':11} {_time(found['bad_at'])}: {found['bad_why']}")
     if found["git_dirty"]:
         lines.append("            built from a tree with changes that were not committed")
     lines += [f"{'container':11} {row['name']} in {row['slot']}: {row['state']}" for row in found["containers"]]
@@ -119,6 +132,13 @@ def show(found: Json) -> str:
             f" {row['outcome'] or 'in progress'}, {_time(row['started_at'])} by {row['actor']}"
         )
     return "\n".join(lines)
+
+
+def _traffic(figures: Json) -> str:
+    if not figures["requests"]:
+        return "no requests"
+    text = f"{figures['requests']} requests, {figures['errors'] / figures['requests']:.1%} failed"
+    return text if figures["seconds"] is None else f"{text}, {figures['seconds'] * 1000:.0f} ms on average"
 
 
 def _time(text: str) -> str:

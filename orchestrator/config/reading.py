@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import Loc, explain, printable
 from orchestrator.config.sections import Config, keys, under
-from orchestrator.config.types import MODEL_PRESETS
+from orchestrator.config.types import MODEL_PRESETS, Duration
 from orchestrator.errors import ConfigError, Finding, UsageError
 
 _LARGEST_FILE = 1024 * 1024
@@ -48,6 +48,20 @@ def load(path: Path) -> Config:
 def parse(text: str, *, file: str, base: Path) -> Config:
     """Checks a text as the content of `file` in the folder `base`, without looking at the disk."""
     return _check(text, file, base.absolute(), on_disk=False)
+
+
+def seconds(text: str, name: str) -> float:
+    """A duration that was given on the command line, under `name`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        found: float = TypeAdapter(Duration).validate_python(text)
+    except ValidationError as error:
+        ((_, finding),) = explain(error, {})
+        raise UsageError(f"{name}: {finding.message}", hint=finding.hint) from None
+    return found
 
 
 def _read_toml(text: str, file: str) -> dict[str, Any]:

@@ -31,22 +31,23 @@ class Rules:
 class Seen:
     """One replica of the live version. `ill` says why it must be mended, empty when it need not be.
 
-    `misses` says why it counts as unhealthy although it runs; `open` is how many requests it has. `booting` is one
-    that was started anew and has not been ready since: that takes its time. `died` is how often it has ended by
-    itself and was started again by the engine, since somebody started it.
+    `misses` says why it counts as unhealthy although it runs; `open` is how many requests it has. `fresh` is one that
+    was started anew not long ago, at `started`. `died` is how often it has ended by itself and was started again by
+    the engine, since somebody started it.
     """
 
     index: int
     name: str
     ill: str = ""
     misses: str = ""
-    booting: bool = False
     open: int = 0
     died: int = 0
+    fresh: bool = False
+    started: float = 0.0
 
     @property
     def healthy(self) -> bool:
-        return not (self.ill or self.misses or self.booting)
+        return not self.ill and not self.misses
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Memory:
     deployment: int = 0
     attempts: Mapping[int, Attempts] = field(default_factory=dict)
     missing_since: Mapping[int, float] = field(default_factory=dict)
+    # Which start of a replica was seen to become ready.
+    ready: Mapping[int, float] = field(default_factory=dict)
     # When which count of deaths was seen first, by replica: those of the window.
     deaths: Mapping[int, tuple[tuple[float, int], ...]] = field(default_factory=dict)
 
@@ -87,6 +90,7 @@ class Memory:
             "deployment": self.deployment,
             "attempts": {str(index): [found.count, found.last] for index, found in self.attempts.items()},
             "missing_since": {str(index): since for index, since in self.missing_since.items()},
+            "ready": {str(index): started for index, started in self.ready.items()},
             "deaths": {str(index): list(rows) for index, rows in self.deaths.items()},
         }
 
@@ -98,6 +102,7 @@ class Memory:
             deployment,
             {int(index): Attempts(*found) for index, found in data["attempts"].items()},
             {int(index): since for index, since in data["missing_since"].items()},
+            {int(index): started for index, started in data["ready"].items()},
             {int(index): tuple((at, count) for at, count in rows) for index, rows in data["deaths"].items()},
         )
 
@@ -127,7 +132,12 @@ class Decision:
 def decide(look: Look, memory: Memory, rules: Rules) -> Decision:
     """Says what is to be done about `look`."""
     memory = _remember(look, memory, rules)
-    ill = [seen for seen in look.replicas if (seen.ill or seen.misses) and not _busy(seen, look, memory, rules)]
+    booting = [seen for seen in look.replicas if _booting(seen, memory)]
+    ill = [
+        seen
+        for seen in look.replicas
+        if not seen.healthy and seen not in booting and not _busy(seen, look, memory, rules)
+    ]
     lost = {seen.index: why for seen in look.replicas if (why := _hopeless(seen, look, memory, rules))}
     bad = _bad(look, memory, rules, ill, lost)
     if bad:
@@ -140,7 +150,7 @@ def decide(look: Look, memory: Memory, rules: Rules) -> Decision:
     if look.unreachable and not ill:
         problems.append(look.unreachable)
     acts = []
-    waiting = [f"{seen.name} is starting" for seen in look.replicas if seen.booting and seen.index not in lost]
+    waiting = [f"{seen.name} is starting: {seen.misses}" for seen in booting if seen.index not in lost]
     attempts = dict(memory.attempts)
     for seen in ill:
         if seen.index in lost:
@@ -181,7 +191,7 @@ def deaths(memory: Memory, index: int) -> int:
 
 
 def _remember(look: Look, memory: Memory, rules: Rules) -> Memory:
-    attempts, missing, died = {}, {}, {}
+    attempts, missing, died, ready = {}, {}, {}, dict(memory.ready)
     for seen in look.replicas:
         before = memory.attempts.get(seen.index)
         if before is not None:
@@ -189,6 +199,8 @@ def _remember(look: Look, memory: Memory, rules: Rules) -> Memory:
             before = Attempts(before.count, min(before.last, look.now))
             if not seen.healthy or look.now - before.last < rules.window:
                 attempts[seen.index] = before
+        if seen.healthy:
+            ready[seen.index] = seen.started
         if seen.misses:
             missing[seen.index] = min(memory.missing_since.get(seen.index, look.now), look.now)
         rows = [(min(at, look.now), count) for at, count in memory.deaths.get(seen.index, ()) if count <= seen.died]
@@ -202,7 +214,12 @@ def _remember(look: Look, memory: Memory, rules: Rules) -> Memory:
         while len(rows) > 1 and rows[1][0] < look.now - rules.window:
             rows.pop(0)
         died[seen.index] = tuple(rows)
-    return replace(memory, attempts=attempts, missing_since=missing, deaths=died)
+    return replace(memory, attempts=attempts, missing_since=missing, ready=ready, deaths=died)
+
+
+def _booting(seen: Seen, memory: Memory) -> bool:
+    """One that was started anew, and has not been ready since: that takes its time."""
+    return bool(seen.misses) and seen.fresh and memory.ready.get(seen.index) != seen.started
 
 
 def _busy(seen: Seen, look: Look, memory: Memory, rules: Rules) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.core.lineage import Node, tree
 from orchestrator.core.model import Container, Deployment, Slot, SlotState, StepRecord, Version
 from orchestrator.core.plan import Observed, WayBack, way_back
+from orchestrator.deploy.look import traffic
 from orchestrator.deploy.services import Services
 from orchestrator.errors import DeployctlError, UsageError
 
@@ -31,6 +32,7 @@ def status(services: Services, app: str, listen: str) -> Json:
         "state": "empty",
         "live": _live(services, observed, live, servers, problems) if live else None,
         "previous": _previous(services, observed),
+        "bake": _bake(services, app, live) if live and live.baking else None,
         "deployment": deployment,
         "proxy": proxy,
         "problems": problems,
@@ -42,7 +44,7 @@ def status(services: Services, app: str, listen: str) -> Json:
     elif problems:
         body["state"] = "degraded"
     elif live is not None:
-        body["state"] = "stable"
+        body["state"] = "baking" if live.baking else "stable"
     return body
 
 
@@ -105,6 +107,16 @@ def _live(
         "since": live.since,
         "containers": rows,
     }
+
+
+def _bake(services: Services, app: str, live: SlotState) -> Json:
+    """How the live version does while it bakes, beside the one before it."""
+    new, old = traffic(services, app, live)
+    figures = [
+        {"requests": found.requests, "errors": found.errors, "seconds": found.mean} if found else None
+        for found in (new, old)
+    ]
+    return {"until": live.bake_until, "traffic": figures[0], "before": figures[1]}
 
 
 def _complaint(container: Container, servers: dict[str, str]) -> str:
@@ -221,13 +233,15 @@ def lineage(services: Services, app: str) -> Json:
 
 
 def version_row(version: Version, live: str | None) -> Json:
-    """One version with its mark: live, stable, pruned, or never live."""
+    """One version with its mark: live, bad, pruned, stable, or never live."""
     if version.name == live:
         mark = "live"
+    elif version.bad_at:
+        mark = "bad"
     elif version.pruned_at:
         mark = "pruned"
     else:
-        mark = "stable" if version.stable_at else "never live"
+        mark = "stable" if version.stable_at else "not stable" if version.live_at else "never live"
     return {
         "version": version.name,
         "mark": mark,
@@ -239,6 +253,8 @@ def version_row(version: Version, live: str | None) -> Json:
         "created_at": version.created_at,
         "live_at": version.live_at,
         "stable_at": version.stable_at,
+        "bad_at": version.bad_at,
+        "bad_why": version.bad_why,
         "git_commit": version.git_commit,
         "git_dirty": version.git_dirty,
     }

@@ -1,0 +1,242 @@
+"""The watchdog's pass over one app: it looks, decides, acts, and ends.
+
+First comes what every changing command does: an interrupted deployment is finished or undone, the proxy is mended,
+a warm version whose time is up is stopped. Then the live containers are looked at, and `core.watch` decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.config import Config, load
+from orchestrator.core.model import Pass, SlotState
+from orchestrator.core.plan import Observed
+from orchestrator.core.watch import Memory, decide
+from orchestrator.deploy import look
+from orchestrator.deploy.actions import iso
+from orchestrator.deploy.recover import recover
+from orchestrator.deploy.rollback import carry_out
+from orchestrator.deploy.services import Services
+from orchestrator.deploy.slots import set_spare
+from orchestrator.errors import DeployctlError, DeploymentFailed, EngineUnreachable, LedgerDamaged, Locked, UsageError
+
+Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
+ACTOR = "watchdog"
+
+
+@dataclass
+class Passed:
+    """How a pass ended. `done` and `problems` are sentences for people; `news` is what of it nobody knows yet.
+
+    `events` are what notifications are about: (kind, sentence).
+    """
+
+    app: str
+    outcome: Outcome = "healthy"
+    version: str | None = None
+    done: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    news: list[str] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
+    view: look.View | None = None
+    seconds: float = 0.0
+    memory: dict[str, Any] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def good(self) -> bool:
+        return self.outcome in ("healthy", "acted")
+
+
+def run(services: Services, app: str) -> Passed:
+    """One pass. Never raises for what is wrong with the app: that is what it tells.
+
+    Raises:
+        LedgerDamaged: nothing can be decided, or recorded.
+        UsageError: a newer deployctl has written the ledger.
+    """
+    started = services.clock()
+    passed = Passed(app)
+    try:
+        with services.locks.app(app):
+            _pass(services, app, passed)
+            passed.seconds = services.clock() - started
+            _record(services, passed)
+    except Locked:
+        # A command is at work; what it leaves is looked at by the next pass.
+        passed.outcome = "skipped"
+        services.ledger.count(app, "skipped")
+    return passed
+
+
+def app_of(services: Services, file: Path) -> str:
+    """The app that a deploy.toml is about: as the ledger has it, else as the file says.
+
+    The ledger first, because a file that is being edited must not end the watch.
+
+    Raises:
+        UsageError: nobody has released from this file, and it cannot be read.
+    """
+    where = file.absolute()
+    for app in services.ledger.apps():
+        live = next((slot for slot in services.ledger.slots(app).values() if slot.state == "live"), None)
+        if live is not None:
+            stored = services.ledger.settings(app, live.version)
+            if Path(stored.get("base", "")) / Path(stored.get("source", "")).name == where:
+                return app
+    return load(file).app.name
+
+
+def watched(services: Services, app: str, own: Config) -> Config:
+    """A stored configuration with the file's present rules for watching.
+
+    What a version ran with says how to probe it; how it is watched, and who is told, stands in the file. A file that
+    is being edited, or is gone, does not end the watch: then the rules are those of the release.
+    """
+    try:
+        file = load(Path(own.base) / Path(own.source).name)
+    except UsageError:
+        return own
+    if file.app.name != app:
+        return own
+    return own.model_copy(update={"watchdog": file.watchdog, "notify": file.notify})
+
+
+def _pass(services: Services, app: str, passed: Passed) -> None:
+    remembered = services.ledger.memory(app)
+    passed.memory = dict(remembered)
+    try:
+        found = recover(services, app, healing=False)
+        passed.done += found.mended
+        if found.deployment is not None:
+            way = "finished" if found.direction == "finish" else "undone"
+            passed.done.append(f"the interrupted deployment {found.deployment} was {way}")
+        _watch(services, found.observed or services.observe(app), passed)
+    except (LedgerDamaged, Locked):
+        raise
+    except DeployctlError as error:
+        passed.problems.append(f"{error}" + (f"; next: {error.hint}" if error.hint else ""))
+        passed.outcome = "failed"
+    _conclude(passed, remembered.get("problems", []))
+    passed.memory["problems"] = passed.problems
+
+
+def _watch(services: Services, observed: Observed, passed: Passed) -> None:
+    live = observed.live
+    if live is None:
+        return
+    passed.version = live.version
+    own = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
+    config = watched(services, observed.app, own)
+    step(services, config, observed, live, passed, through_proxy=True)
+
+
+def step(
+    services: Services,
+    config: Config,
+    observed: Observed,
+    live: SlotState,
+    passed: Passed,
+    *,
+    through_proxy: bool,
+) -> None:
+    """One look at an app at rest, one decision, and its acts. The caller holds the app's lock.
+
+    `passed.memory` is what the last look left, and what this one leaves.
+    """
+    memory = Memory.from_json(passed.memory.get("watch", {}), live.deployment)
+    view = look.take(services, config, observed, live, through_proxy=through_proxy)
+    passed.view = view
+    decision = decide(view.look, memory, look.rules(config))
+    passed.problems += decision.problems
+    passed.waiting += decision.waiting
+    passed.memory["watch"] = decision.memory.to_json()
+    if decision.acts:
+        # First the record: one that is killed while it mends has tried, too.
+        services.ledger.remember(observed.app, passed.memory)
+    for act in decision.acts:
+        if act.kind == "mend":
+            _mend(services, view, act.index, act.why, passed)
+        elif act.kind == "promote":
+            promote(services, observed.app)
+            passed.done.append(f"{live.version} is stable: its bake is over ({act.why})")
+        else:
+            _roll_back(services, config, observed, view, act.why, passed)
+
+
+def promote(services: Services, app: str) -> None:
+    """Ends the bake: the version is stable, and the proxy needs no spare slot any more."""
+    with services.locks.proxy():
+        set_spare(services, app, None)
+    services.ledger.promote(app)
+
+
+def _mend(services: Services, view: look.View, index: int, why: str, passed: Passed) -> None:
+    healer = view.healer
+    name = healer.name(index)
+    try:
+        done = healer.mend(index) if healer.ailment(index) else [healer.restart(index)]
+    except EngineUnreachable:
+        raise
+    except DeploymentFailed as error:
+        passed.problems.append(f"{name}: {why}, and it could not be mended: {error}")
+        return
+    if view.look.replicas and done:
+        box = healer.there.get(index)
+        killed = services.engine.oom_kills(box, view.look.now - 3600) if box is not None and box.exit_code == 137 else 0
+        memory = f"; out of memory {killed} time(s) in the last hour" if killed else ""
+        text = f"{', '.join(done)}: {why}{memory}"
+        passed.done.append(text)
+        passed.events.append(("healed", text))
+        passed.counts["healed"] += 1
+
+
+def _roll_back(
+    services: Services, config: Config, observed: Observed, view: look.View, why: str, passed: Passed
+) -> None:
+    assert view.back is not None, "decide() has seen it"
+    passed.counts["auto-rollback"] += 1
+    evidence = {"why": why, "traffic": str(view.new), "before": str(view.old) if view.old else None}
+    services.ledger.event(observed.app, "auto-rollback", evidence)
+    try:
+        carry_out(services, config, observed, view.back, actor=ACTOR, kind="auto-rollback", reason=why)
+    except DeployctlError as error:
+        passed.problems.append(f"{why}; and going back to {view.back.version} failed: {error}; next: {error.hint}")
+        return
+    text = f"{view.look.version} rolled back to {view.back.version}: {why}"
+    passed.version = view.back.version
+    passed.done.append(text)
+    passed.events.append(("rolled back", text))
+
+
+def _conclude(passed: Passed, known: list[str]) -> None:
+    """Says how the pass ended, and what of it is new since the one before."""
+    before = [_gist(text) for text in known]
+    fresh = [text for text in passed.problems if _gist(text) not in before]
+    if passed.problems and passed.outcome != "failed":
+        passed.outcome = "degraded"
+    elif not passed.problems:
+        passed.outcome = "acted" if passed.done else "healthy"
+    passed.news = [*passed.done, *fresh]
+    passed.events += [("degraded", text) for text in fresh]
+    if before and not passed.problems:
+        passed.news.append(f"{passed.app} is well again")
+        passed.events.append(("recovered", f"{passed.app} is well again"))
+
+
+def _gist(text: str) -> str:
+    """A sentence without its numbers: the same trouble a minute later is no news."""
+    return re.sub(r"[0-9]+([.,][0-9]+)*", "#", text)
+
+
+def _record(services: Services, passed: Passed) -> None:
+    assert passed.outcome != "skipped", "that one has no lock, and is only counted"
+    said = (*passed.done, *passed.problems, *passed.waiting)
+    row = Pass(iso(services.wall()), passed.seconds, passed.outcome, said)
+    counts = {f"pass:{passed.outcome}": 1, **{name: n for name, n in passed.counts.items() if n}}
+    services.ledger.record_pass(passed.app, row, passed.memory, counts)
