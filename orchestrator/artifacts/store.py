@@ -10,6 +10,7 @@ from orchestrator.artifacts import context, git
 from orchestrator.config import Config
 from orchestrator.core.model import GitState
 from orchestrator.errors import UsageError
+from orchestrator.files import TEMPORARY
 
 
 class ArtifactStore:
@@ -36,12 +37,12 @@ class ArtifactStore:
         if config.model_dir is None:
             return
         target = self._models / app / version
-        temporary = target.with_name(f".{version}.tmp")
+        temporary = target.with_name(f".{version}{TEMPORARY}")
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(config.model_dir, temporary, symlinks=True)
-            shutil.rmtree(target, ignore_errors=True)
+            self.drop_snapshot(app, version)
             temporary.rename(target)
         except (OSError, shutil.Error) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -52,8 +53,22 @@ class ArtifactStore:
             ) from error
 
     def drop_snapshot(self, app: str, version: str) -> None:
-        """Removes a version's snapshot, if it has one."""
-        shutil.rmtree(self._models / app / version, ignore_errors=True)
+        """Removes a version's snapshot, if it has one: at once by name, so that no half of one is ever taken for it."""
+        target = self._models / app / version
+        doomed = target.with_name(f".{version}.old{TEMPORARY}")
+        shutil.rmtree(doomed, ignore_errors=True)
+        try:
+            target.rename(doomed)
+        except FileNotFoundError:
+            return
+        except OSError:
+            doomed = target  # nothing can be renamed where nothing can be written; then it stays whole as well
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def tidy(self, app: str) -> None:
+        """Removes what a crash left of copies that were being made or removed: it may be as large as the model."""
+        for path in (self._models / app).glob(f".*{TEMPORARY}"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def has_snapshot(self, app: str, version: str) -> bool:
         return (self._models / app / version).is_dir()
