@@ -3,7 +3,8 @@
 The crashes of `tests/engine/test_crashes.py` lie between two records; these lie inside one. First a release is
 watched: which calls change something below the state folder? Then releases are killed as they enter the first of
 these, the second, and so on, until one comes through. A call that is entered is not done any more. So a kill at
-every call leaves behind every state that a crash can leave the files in.
+every call leaves behind every state that a crash can leave the files in. What was undone is released again: each
+killed release begins with what the watched one began with.
 
 What counts, and why:
 
@@ -13,7 +14,7 @@ What counts, and why:
 - strace counts each kind of call by itself, in each thread, after `-P` has chosen; one thread makes them all.
   With `--seccomp-bpf` it would be quicker, and count nothing.
 - SQLite writes its log page by page, two calls each, and none of them is a state of its own before the last one of a
-  transaction. `pwrite64` is two thirds of all calls: a full run takes every third, and each one of all other kinds.
+  transaction. `pwrite64` is two thirds of all calls: a full run takes every ninth, and each one of all other kinds.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ CALLS = (
     *("link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir"),
     *("chmod", "fchmod", "fchmodat", "utimensat"),
 )
-STRIDE = {"pwrite64": 3}
+STRIDE = {"pwrite64": 9}
 CI_CASES = 6
 KILLED = -signal.SIGKILL
 # 4711 fsync(3</folder/state/ledger.db>) = 0
@@ -66,13 +67,20 @@ class Releases:
         self.live, self.newest = "v0", 0
         self.calls: list[Call] = []
 
-    def next(self, *options: str, strace: bool = True) -> subprocess.CompletedProcess[str]:
+    def plain(self) -> None:
+        """Releases the newest version if it was undone, else the next one; nothing stops it."""
+        if self.live == f"v{self.newest}":
+            self.newest += 1
+        self.live = f"v{self.newest}"
+        self.app.release(self.live)
+
+    def next(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Releases the next version, by strace with these options."""
         self.newest += 1
         self.app.write(f"v{self.newest}")
         command = self.app.command("release", f"v{self.newest}")
         done = subprocess.run(
-            ["strace", "-f", "-qq", *options, *command] if strace else command,
+            ["strace", "-f", "-qq", *options, *command],
             cwd=self.app.folder,
             env=self.app.environment(),
             capture_output=True,
@@ -125,7 +133,7 @@ def releases(app: App, tmp_path: Path) -> Releases:
     app.config["retention"]["versions"] = 2
     made = Releases(app)
     for _ in range(3):
-        made.next(strace=False)
+        made.plain()
     made.watch(tmp_path / "calls")
     return made
 
@@ -154,6 +162,10 @@ def survives(releases: Releases, kind: str, number: int) -> bool:
         assert newest["outcome"] == ("succeeded" if switched else "undone")
     else:
         assert not switched, "a switch without a record"
+    if not switched:
+        # The way goes on; and the next release finds what this one found.
+        releases.plain()
+        assert app.serving() == after
     return killed
 
 
@@ -164,13 +176,10 @@ def test_a_release_killed_at_its_file_changing_calls(releases: Releases) -> None
         step = len(releases.calls) / CI_CASES
         for call in [releases.calls[int((index + 0.5) * step)] for index in range(CI_CASES)]:
             assert survives(releases, call.kind, call.number), call
-        releases.next(strace=False)
-        at_rest(releases.app, releases.live)
         return
     for kind in counts:
         # The last one of each kind comes through: there is no call behind it.
         for number in itertools.count(1, STRIDE.get(kind, 1)):
             if not survives(releases, kind, number):
                 break
-        # What a release finds on its way is not the same each time: an undone version leaves less to clear away.
-        assert number > counts[kind] * 0.8, f"{kind}: number {number} of {counts[kind]} came through"
+        assert number > counts[kind] * 0.95, f"{kind}: number {number} of {counts[kind]} came through"
