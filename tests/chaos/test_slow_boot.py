@@ -30,7 +30,8 @@ def test_a_port_that_opens_late_is_waited_for(app: App) -> None:
     assert told[0] <= 2, "from the beginning"
     assert told[-1] >= SECONDS - 3, "to the end"
     assert len(told) >= SECONDS / 2, "once a second, and less often on a busy machine"
-    assert {reason for _, _, reason in lines} == {"connection refused"}
+    # The last one may say that one more good answer is waited for.
+    assert {reason for _, _, reason in lines[:-1]} == {"connection refused"}
     step = next(row for row in app.json("history")["deployments"][0]["steps"] if row["name"] == "probe")
     assert step["detail"]["seconds"] > SECONDS - 3
     at_rest(app, "v2")
