@@ -12,6 +12,7 @@ from orchestrator.artifacts import context, git
 from orchestrator.config import Config
 from orchestrator.core.model import GitState, Version
 from orchestrator.errors import UsageError
+from orchestrator.files import TEMPORARY
 
 
 class ArtifactStore:
@@ -36,20 +37,20 @@ class ArtifactStore:
         Raises:
             UsageError: the folder cannot be copied whole.
         """
-        target = self._models / app / version
-        if config.model_dir in (None, target):
+        source, target = config.model_dir, self._models / app / version
+        if source is None or source == target:
             return
-        temporary = target.with_name(f".{version}.tmp")
+        temporary = target.with_name(f".{version}{TEMPORARY}")
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(config.model_dir or "", temporary, symlinks=True)
-            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, temporary, symlinks=True)
+            self.drop_snapshot(app, version)
             temporary.rename(target)
         except (OSError, shutil.Error) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise UsageError(
-                f"model.path: {config.model_dir} could not be copied",
+                f"model.path: {source} could not be copied",
                 why=str(error),
                 hint="is the disk full?",
             ) from error
@@ -72,8 +73,24 @@ class ArtifactStore:
             yield Config.from_snapshot(settings)
 
     def drop_snapshot(self, app: str, version: str) -> None:
-        """Removes a version's snapshot, if it has one."""
-        shutil.rmtree(self._models / app / version, ignore_errors=True)
+        """Removes a version's snapshot, if it has one: at once by name, so that no half of one is ever taken for it."""
+        target = self._models / app / version
+        doomed = target.with_name(f".{version}.old{TEMPORARY}")
+        shutil.rmtree(doomed, ignore_errors=True)
+        try:
+            target.rename(doomed)
+        except FileNotFoundError:
+            return
+        except OSError:
+            doomed = target  # nothing can be renamed where nothing can be written; then it stays whole as well
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def tidy(self, app: str) -> None:
+        """Removes what a crash left of copies that were being made or removed: it may be as large as the model."""
+        for path in (self._models / app).glob(f".*{TEMPORARY}"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self._checkouts.glob(f"{app}-v*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def has_snapshot(self, app: str, version: str) -> bool:
         return (self._models / app / version).is_dir()

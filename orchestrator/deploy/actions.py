@@ -328,6 +328,9 @@ class Actions:
             self.reason = self.deployment.reason
         if self.outcome == "succeeded" and self.plan.kind == "release":
             self.s.ledger.record_settings(self.app, self.plan.to_version, self.config.snapshot())
+        if self.plan.to_version not in self.s.ledger.versions(self.app):
+            # Its build did not come to an end: no other command would know whose copy of the model folder this is.
+            self.s.artifacts.drop_snapshot(self.app, self.plan.to_version)
         note_cold(self.s, self.app)
         self.s.ledger.finish(self.deployment.id, self.outcome, self.reason)
         return {}

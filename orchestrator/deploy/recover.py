@@ -47,6 +47,7 @@ def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
     _finish_or_undo(services, app, found)
     _mend(services, app, found, healing=healing)
     _expire_warm(services, app, found)
+    services.artifacts.tidy(app)
     for text in found.mended:
         services.ledger.event(app, "mended", {"what": text})
         services.reporter.note(text)

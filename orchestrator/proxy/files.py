@@ -6,8 +6,11 @@ from pathlib import Path
 
 from orchestrator.core.model import SLOTS, Slot
 from orchestrator.errors import ProxyError
-from orchestrator.files import write_atomic
+from orchestrator.files import TEMPORARY, write_atomic
 from orchestrator.proxy import render
+
+# What is checked before it becomes haproxy.cfg.
+NEW = ".new"
 
 
 class ProxyFiles:
@@ -17,9 +20,12 @@ class ProxyFiles:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Makes the folder, and the maps that HAProxy does not start without."""
+        """Makes the folder and the maps that HAProxy does not start without; removes what a crash left half written."""
         try:
             (self.folder / "run").mkdir(parents=True, exist_ok=True)
+            # Only what is there is removed: on a read-only disk, to remove nothing would be an error too.
+            for left_over in (*self.folder.glob(f"*{TEMPORARY}"), *self.folder.glob(f"*{NEW}")):
+                left_over.unlink(missing_ok=True)
         except OSError as error:
             raise ProxyError(f"{self.folder} cannot be made", why=str(error), hint="is the disk full?") from error
         for name in ("routes.map", "versions.map", "spares.map"):

@@ -20,10 +20,10 @@ from orchestrator.core.traffic import Sample
 from orchestrator.errors import ProxyError, UsageError
 from orchestrator.proxy import render
 from orchestrator.proxy.container import ProxyContainer, shipped
-from orchestrator.proxy.files import ProxyFiles
+from orchestrator.proxy.files import NEW, ProxyFiles
 from orchestrator.proxy.runtime import Runtime, Server
 
-_NEW = "haproxy.cfg.new"
+_NEW = f"haproxy.cfg{NEW}"
 _START_LIMIT = 15.0
 
 

@@ -32,6 +32,8 @@ def at_rest(app: App, serving: str) -> None:
             if version == serving:
                 assert container.labels[LABEL_SLOT] == live["slot"]
     assert [path for path in app.left_over() if path.endswith((".tmp", ".new"))] == []
+    copies = app.state_dir / "models" / app.name
+    assert {path.name for path in copies.iterdir()} <= known if copies.exists() else True
     again = app.json("recover")
     assert (again["deployment"], again["mended"], again["failed"]) == (None, [], [])
 

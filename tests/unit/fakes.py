@@ -400,6 +400,7 @@ class FakeArtifacts:
     context: str = "sha256:1"
     commit: str | None = None
     snapshots: set[str] = field(default_factory=set)
+    tidied: int = 0
 
     def digest(self, config: Config) -> str:
         return self.context
@@ -419,6 +420,9 @@ class FakeArtifacts:
 
     def drop_snapshot(self, app: str, version: str) -> None:
         self.snapshots.discard(f"{app}/{version}")
+
+    def tidy(self, app: str) -> None:
+        self.tidied += 1
 
 
 @dataclass

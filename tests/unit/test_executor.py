@@ -205,6 +205,8 @@ def expect_rest(world: World, version: str | None) -> None:
         running = bool(behind) and all(container.running for container in behind)
         assert state.state in ("live", "warm", "cold"), state
         assert running == (state.state != "cold"), (state, behind)
+    known = {f"{APP}/{name}" for name in world.ledger.versions(APP)}
+    assert world.artifacts.snapshots <= known, "a copy of the model folder that no version accounts for"
     before = world.facts()
     again = world.recover()
     assert not again.anything, again

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.files import write_atomic
+from orchestrator.proxy.files import ProxyFiles
 
 
 def inside(folder: Path) -> list[str]:
@@ -93,3 +94,13 @@ def test_the_file_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Path, "replace", note_replace)
     write_atomic(tmp_path / "routes.map", "new\n")
     assert order == ["fsync file", "rename", "fsync folder"]
+
+
+def test_what_a_crash_left_in_the_proxys_folder_is_removed(tmp_path: Path) -> None:
+    files = ProxyFiles(tmp_path)
+    files.write("routes.map", "mymodel blue\n")
+    for name in ("routes.map.tmp", "versions.map.tmp", "haproxy.cfg.new", "haproxy.cfg.new.tmp"):
+        (tmp_path / name).write_text("half of")
+    files.prepare()
+    assert inside(tmp_path) == ["routes.map", "run", "versions.map"]
+    assert files.routes() == {"mymodel": "blue"}

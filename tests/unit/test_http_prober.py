@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -382,6 +383,59 @@ def test_a_server_that_starts_to_listen_is_noticed_at_once(serve: Serve) -> None
         wait(port, successes=1, interval=30.0, deadline=20.0)
     timer.join()
     assert 0.6 < watch.seconds < 1.0
+
+
+def drip_slowly(server: Server, connection: socket.socket, _: int) -> None:
+    """A byte a second."""
+    for byte in answer(200):
+        server.send(connection, bytes([byte]))
+        if server.stopping.wait(1.0):
+            return
+
+
+def gigabyte(server: Server, connection: socket.socket, _: int) -> None:
+    server.send(connection, b"HTTP/1.1 503 X\r\nContent-Length: 1000000000\r\n\r\n")
+    block = b"x" * 65536
+    for _ in range(1_000_000_000 // len(block)):
+        server.send(connection, block)
+
+
+def flap(server: Server, connection: socket.socket, number: int) -> None:
+    server.send(connection, answer(200 if number % 2 else 503, b"flapping"))
+
+
+def every_third(server: Server, connection: socket.socket, number: int) -> None:
+    server.send(connection, answer(200 if number % 3 == 0 else 503, b"loading"))
+
+
+HOSTILE: dict[str, tuple[Script, str]] = {
+    "flaps": (flap, "200|503"),
+    "answers every third time": (every_third, "200|503"),
+    "hangs": (hang, "no answer within"),
+    "drips a byte a second": (drip_slowly, "no answer within"),
+    "answers a gigabyte": (gigabyte, "503"),
+    "redirects to itself": (always(answer(302, b"", b"Location: /healthz")), "302"),
+    "closes without an answer": (lambda *_: None, "closed without an answer"),
+}
+
+
+@pytest.mark.parametrize(("script", "reason"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_endpoint_gets_its_verdict_in_time_and_in_little_memory(
+    serve: Serve, script: Script, reason: str
+) -> None:
+    server = serve(script)
+    probe(server)  # the first one imports
+    tracemalloc.start()
+    try:
+        with Stopwatch() as watch, pytest.raises(ProbeFailed) as caught:
+            wait(server, successes=2, timeout=1.0, deadline=1.5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.message == "m-1 did not become ready within 1.5 s"
+    assert re.search(f"last: .*({reason})", caught.value.why), caught.value.why
+    assert 1.4 < watch.seconds < 2.5
+    assert peak < 3_000_000
 
 
 @pytest.mark.parametrize(("script", "timeout"), [(hang, 0.2), (hang, 60.0), (drip_header, 60.0), (drip_body, 60.0)])
