@@ -58,8 +58,10 @@ def run(services: Services, app: str) -> Passed:
 
     Raises:
         LedgerDamaged: nothing can be decided, or recorded.
-        UsageError: a newer deployctl has written the ledger.
+        UsageError: the ledger does not know the app, or was written by a newer deployctl.
     """
+    if app not in services.ledger.apps():
+        raise UsageError(f"{app} was never released here: there is nothing to watch", hint="deployctl release")
     started = services.clock()
     passed = Passed(app)
     try:

@@ -22,6 +22,7 @@ from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyAp
 from orchestrator.core.naming import Names, image
 from orchestrator.core.record import Evidence
 from orchestrator.core.traffic import Sample
+from orchestrator.deploy import watchdog
 from orchestrator.deploy.actions import iso
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.deploy.locks import FileLocks
@@ -29,6 +30,7 @@ from orchestrator.deploy.recover import Recovered, recover
 from orchestrator.deploy.release import Result, release
 from orchestrator.deploy.rollback import rollback
 from orchestrator.deploy.services import Services
+from orchestrator.deploy.watchdog import Passed
 from orchestrator.errors import BuildFailed, EngineError, ProbeFailed, ProxyError
 from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.proxy import render
@@ -367,8 +369,12 @@ class FakeProber:
         self._engine = engine
         self.unready: set[str] = set()
         self.silent: set[str] = set()
+        # What a request through the proxy gets.
+        self.through: Callable[[], int] = lambda: 200
 
     def probe(self, address: str, spec: ProbeSpec) -> Reply:
+        if address == "127.0.0.1":
+            return Reply(status=self.through())
         for container in self._engine.containers():
             if container.running and container.address == address and container.version not in self.silent:
                 return Reply(status=503 if container.version in self.unready else 200)
@@ -497,6 +503,7 @@ listen = "{listen}"
 drain = "2s"
 [rollout]
 keep_warm = "{keep_warm}"
+bake = "{bake}"
 [retention]
 versions = {versions}
 """
@@ -512,6 +519,7 @@ class World:
         self.engine = FakeEngine()
         self.proxy = FakeProxy(self.engine)
         self.prober = FakeProber(self.engine)
+        self.prober.through = lambda: 200 if self.served() else 503
         self.artifacts = FakeArtifacts()
         self.faults = Faults()
         self.time = 0.0
@@ -519,7 +527,7 @@ class World:
         self.boundaries: list[tuple[str, str]] = []
         self.boundary: Callable[[str, str], None] = lambda when, step: None
         self.replicas, self.keep_warm, self.env, self.versions = 1, "10m", "", 5
-        self.listen = "127.0.0.1:8000"
+        self.listen, self.bake = "127.0.0.1:8000", "0s"
         self.live_before: dict[str, tuple[str | None, str | None]] = {}
         self.ledgers: list[SqliteLedger] = []
         self.services = self.process()
@@ -531,7 +539,7 @@ class World:
         self.time += seconds
 
     def config(self) -> Config:
-        names = ("replicas", "env", "listen", "keep_warm", "versions")
+        names = ("replicas", "env", "listen", "keep_warm", "bake", "versions")
         text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
         return parse(text, file="deploy.toml", base=self.folder)
 
@@ -571,10 +579,10 @@ class World:
 
     # Commands, each in a process of its own
 
-    def release(self, version: str | None = None, *, context: str | None = None) -> Result:
+    def release(self, version: str | None = None, *, context: str | None = None, force: bool = False) -> Result:
         if version is not None:
             self.artifacts.context = context or f"sha256:{version}"
-        return release(self.process(), self.config(), version)
+        return release(self.process(), self.config(), version, force=force)
 
     def rollback(self, to: str | None = None) -> Result:
         return rollback(self.process(), self.config(), to)
@@ -583,6 +591,9 @@ class World:
         services = self.process()
         with services.locks.app(APP):
             return recover(services, APP)
+
+    def watch(self) -> Passed:
+        return watchdog.run(self.process(), APP)
 
     # What is true
 
