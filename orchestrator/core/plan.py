@@ -107,8 +107,7 @@ def choose_release(
     Raises:
         UsageError: the version was live and what it was built from has changed since.
     """
-    names = list(observed.versions)
-    name = wanted or next_version(names)
+    name = wanted or next_version(list(observed.versions))
     known = observed.versions.get(name)
     live = observed.live
     if known is None:
@@ -119,7 +118,7 @@ def choose_release(
         raise UsageError(
             f"{name} has been live and cannot change",
             why="what it was built from is not what is in the build context now",
-            hint=f"release the change as a new version: deployctl release {next_version(names)}",
+            hint=f"release the change as a new version: deployctl release {next_version(list(observed.versions))}",
         )
     if live is not None and live.version == name:
         if live_settings == settings and observed.of(name, live.slot):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -29,15 +29,12 @@ from orchestrator.core.model import (
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.record import Restored
 from orchestrator.errors import DeployctlError, DeploymentFailed, LedgerDamaged, UsageError
+from orchestrator.ledger import versions
 from orchestrator.ledger.schema import migrate
 
 _DEPLOYMENT = (
     "id, app, kind, from_version, to_version, from_slot, to_slot, mode, actor, command, started_at,"
     " finished_at, outcome, reason, git_commit, config"
-)
-_VERSION = (
-    "app, name, image, image_id, context, parent, author, created_at, git_commit, git_dirty, live_at,"
-    " stable_at, pruned_at, snapshot"
 )
 
 
@@ -131,7 +128,7 @@ class SqliteLedger:
         """
         try:
             rows = self._read("PRAGMA quick_check(1)")
-            self._read(f"SELECT {_VERSION} FROM versions LIMIT 1")
+            self._read(f"SELECT {versions.NAMES} FROM versions LIMIT 1")
         except LedgerDamaged as error:
             return error.why
         return None if rows.fetchone()[0] == "ok" else str(rows.fetchone()[0])
@@ -197,14 +194,14 @@ class SqliteLedger:
 
     # Versions
 
-    def versions(self, app: str) -> dict[str, Version]:
-        rows = self._read(f"SELECT {_VERSION} FROM versions WHERE app = ? ORDER BY rowid", (app,))
-        return {row[1]: _version(row) for row in rows}
+    def versions(self, app: str) -> Mapping[str, Version]:
+        rows = self._read(f"SELECT {versions.NAMES} FROM versions WHERE app = ? ORDER BY rowid", (app,))
+        return versions.Versions(rows)
 
     def record_version(self, version: Version) -> None:
         """Writes a version, or writes it anew when it was never live."""
         with self._transaction() as db:
-            _insert_version(db, version)
+            versions.insert(db, version)
 
     def mark_live(self, app: str, version: str, *, stable: bool) -> None:
         now = self._now()
@@ -370,12 +367,6 @@ class SqliteLedger:
             )
 
 
-def _insert_version(db: sqlite3.Connection, version: Version) -> None:
-    values = {**{name: getattr(version, name) for name in _columns(_VERSION)}, "snapshot": json.dumps(version.snapshot)}
-    marks = ",".join("?" * len(values))
-    db.execute(f"INSERT OR REPLACE INTO versions ({_VERSION}) VALUES ({marks})", tuple(values.values()))
-
-
 def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
     known = int(db.execute("SELECT COALESCE(MAX(block), 0) FROM apps").fetchone()[0])
     taken = max([known, *(app.block for app in apps)])
@@ -388,7 +379,7 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
             (app.app, app.block or taken, _proxy_text(app.proxy) if app.proxy else None),
         )
         for version in app.versions:
-            _insert_version(db, version)
+            versions.insert(db, version)
         for slot in app.slots:
             db.execute(
                 "INSERT INTO slots (app, slot, version, deployment, state, since, warm_until) VALUES (?,?,?,?,?,?,?)",
@@ -403,13 +394,6 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
 
 def _proxy_text(app: ProxyApp) -> str:
     return json.dumps({"route": asdict(app.route), "slots": {slot: asdict(b) for slot, b in app.slots.items()}})
-
-
-def _version(row: Any) -> Version:
-    columns = dict(zip(_columns(_VERSION), row, strict=True))
-    dirty = columns["git_dirty"]
-    columns.update(git_dirty=None if dirty is None else bool(dirty), snapshot=json.loads(columns["snapshot"]))
-    return Version(**columns)
 
 
 def _deployment(row: Any) -> Deployment:
