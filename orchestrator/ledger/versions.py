@@ -61,7 +61,7 @@ def insert(db: sqlite3.Connection, version: Version) -> None:
 
 
 def _version(row: Sequence[Any]) -> Version:
-    columns = dict(zip(COLUMNS, row, strict=True))
+    columns = dict(zip(COLUMNS, row[: len(COLUMNS)], strict=True))
     dirty = columns["git_dirty"]
     columns.update(git_dirty=None if dirty is None else bool(dirty), snapshot=json.loads(columns["snapshot"]))
     return Version(**columns)
