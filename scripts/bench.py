@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from scripts import bench_state as state  # noqa: E402
 from scripts import bench_traffic as traffic  # noqa: E402
 from scripts.bench_traffic import Row, median, run, until  # noqa: E402
 from tests.engine.harness import App, close_engine, engine  # noqa: E402
@@ -36,16 +37,24 @@ def startup(app: App, runs: int) -> list[Row]:
     """U, and the quick commands beside it."""
     program = str(Path(sys.executable).with_name("deployctl"))
     given = ["--state-dir", str(app.state_dir), "-f", str(app.folder / "deploy.toml")]
-    u, help_, status = [], [], []
+    u, help_, status, recover = [], [], [], []
     for _ in range(runs):
         u.append(timed(imports))
         help_.append(timed(lambda: run([program, "--help"])))
         status.append(timed(lambda: run([program, *given, "status"])))
+        recover.append(timed(lambda: run([program, *given, "recover"])))
     unit = median(u)
+    over = (median(recover) - median(status)) / unit
     return [
         ("U: " + IMPORTS, f"{unit * 1000:.0f} ms", "1 U", "-"),
         ("deployctl --help", f"{median(help_) * 1000:.0f} ms", f"{median(help_) / unit:.2f} U", "0.5 U"),
         ("deployctl status", f"{median(status) * 1000:.0f} ms", f"{median(status) / unit:.2f} U", "1.3 U"),
+        (
+            "deployctl recover, nothing to do",
+            f"{median(recover) * 1000:.0f} ms",
+            f"status {'+' if over >= 0 else '-'} {abs(over):.2f} U",
+            "status + 1 U",
+        ),
     ]
 
 
@@ -148,6 +157,7 @@ def main() -> None:
             rows += deployments(app, 2 if short else 15)
             rows += traffic.whole_life(app, 2 if short else 20)
             app.clean()
+            rows += state.growth(Path(folder), 3 if short else 25, 10 if short else 100, 100 if short else 10_000)
             fast.release("v1")
             fast.release("v2")
             rows += traffic.switching(fast, 4 if short else 40)

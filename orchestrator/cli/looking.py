@@ -61,10 +61,14 @@ def history(
         console.data(found) if own.json else console.rich(render.history(found))
 
 
-def tree(context: typer.Context) -> None:
+def tree(
+    context: typer.Context,
+    # A tree is drawn level by level: thousands of levels are nothing to look at.
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many versions, the newest.")] = 200,
+) -> None:
     """Draw the versions as a tree of parents.
 
-    Example: deployctl tree
+    Examples: deployctl tree; deployctl tree -n 10
     """
     own = frame(context)
     with own.guarded() as console:
@@ -72,7 +76,7 @@ def tree(context: typer.Context) -> None:
         from orchestrator.deploy.status import lineage
 
         config = own.config()
-        found = lineage(own.services(), config.app.name)
+        found = lineage(own.services(), config.app.name, limit)
         console.data(found) if own.json else console.rich(render.tree(found))
 
 

@@ -102,6 +102,8 @@ def tree(found: Json) -> Tree:
     root = Tree(found["app"] if found["versions"] else f"{found['app']}: no versions yet")
     for row in found["versions"]:
         grow(root, row)
+    if found["older"]:
+        root.add(Text(f"and {found['older']} older version(s)", style="dim"))
     return root
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core.model import Version
@@ -11,15 +11,17 @@ from orchestrator.core.naming import version_number
 
 def ancestors(versions: Mapping[str, Version], name: str) -> list[Version]:
     """The parents of `name`, nearest first. A cycle (a damaged ledger) ends the walk."""
-    found: list[Version] = []
+    return list(_upwards(versions, name))
+
+
+def _upwards(versions: Mapping[str, Version], name: str) -> Iterator[Version]:
     seen = {name}
     current = versions.get(name)
     while current is not None and current.parent is not None and current.parent not in seen:
         seen.add(current.parent)
         current = versions.get(current.parent)
         if current is not None:
-            found.append(current)
-    return found
+            yield current
 
 
 def rollback_target(versions: Mapping[str, Version], live: str | None) -> Version | None:
@@ -29,7 +31,8 @@ def rollback_target(versions: Mapping[str, Version], live: str | None) -> Versio
     """
     if live is None:
         return None
-    above = ancestors(versions, live)
+    # The target is near as a rule: nobody looks further than that.
+    above = _upwards(versions, live)
     return next((found for found in above if found.stable_at and not found.pruned_at and not found.bad_at), None)
 
 

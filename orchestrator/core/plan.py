@@ -115,8 +115,7 @@ def choose_release(
         UsageError: the version was live and what it was built from has changed since; or it went bad when it was
             live, and nobody insists (`force`).
     """
-    names = list(observed.versions)
-    name = wanted or next_version(names)
+    name = wanted or next_version(list(observed.versions))
     known = observed.versions.get(name)
     live = observed.live
     if known is None:
@@ -125,7 +124,8 @@ def choose_release(
         raise UsageError(
             f"{name} went bad when it was live, and was rolled back",
             why=known.bad_why,
-            hint=f"mend it and release it as {next_version(names)}, or insist: deployctl release {name} --force",
+            hint=f"mend it and release it as {next_version(list(observed.versions))},"
+            f" or insist: deployctl release {name} --force",
         )
     if known.live_at is None:
         return Choice(name, "build", f"{name} was built before but never live: it is built anew")
@@ -133,7 +133,7 @@ def choose_release(
         raise UsageError(
             f"{name} has been live and cannot change",
             why="what it was built from is not what is in the build context now",
-            hint=f"release the change as a new version: deployctl release {next_version(names)}",
+            hint=f"release the change as a new version: deployctl release {next_version(list(observed.versions))}",
         )
     if live is not None and live.version == name:
         if live_settings == settings and observed.of(name, live.slot):

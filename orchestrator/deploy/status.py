@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.core.lineage import Node, tree
 from orchestrator.core.model import Container, Deployment, Slot, SlotState, StepRecord, Version
+from orchestrator.core.naming import version_number
 from orchestrator.core.plan import Observed, WayBack, way_back
 from orchestrator.deploy.look import traffic
 from orchestrator.deploy.services import Services
@@ -221,15 +222,18 @@ def _seconds(step: StepRecord) -> float:
     return max(0.0, round(took.total_seconds(), 3))
 
 
-def lineage(services: Services, app: str) -> Json:
-    """The versions as a tree, each with its mark."""
-    versions = services.ledger.versions(app)
+def lineage(services: Services, app: str, limit: int = 200) -> Json:
+    """The newest `limit` versions as a tree, each with its mark; what is older than all of them is only counted."""
+    known = services.ledger.versions(app)
+    newest = sorted(known, key=version_number)[-limit:]
+    versions = {name: known[name] for name in newest}
     live = next((s.version for s in services.ledger.slots(app).values() if s.state == "live"), None)
 
     def grow(node: Node) -> Json:
         return {**version_row(node.version, live), "children": [grow(child) for child in node.children]}
 
-    return {**SCHEMA, "app": app, "live": live, "versions": [grow(node) for node in tree(versions)]}
+    rows = [grow(node) for node in tree(versions)]
+    return {**SCHEMA, "app": app, "live": live, "older": len(known) - len(versions), "versions": rows}
 
 
 def version_row(version: Version, live: str | None) -> Json:

@@ -1,4 +1,4 @@
-"""The ledger in SQLite: WAL, synchronous=FULL, so that what a method has recorded survives a crash.
+"""The ledger in SQLite: what happened, and what is.
 
 Wall time is written for people; order is always by row id.
 """
@@ -6,11 +6,10 @@ Wall time is written for people; order is always by row id.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +18,6 @@ from orchestrator.core.model import (
     Backend,
     Deployment,
     Outcome,
-    Pass,
     ProxyApp,
     Route,
     Slot,
@@ -29,101 +27,18 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.record import Restored
-from orchestrator.errors import DeployctlError, DeploymentFailed, LedgerDamaged, UsageError
-from orchestrator.ledger.schema import migrate
+from orchestrator.errors import LedgerDamaged, UsageError
+from orchestrator.ledger import versions
+from orchestrator.ledger.watching import WatchLedger
 
 _DEPLOYMENT = (
     "id, app, kind, from_version, to_version, from_slot, to_slot, mode, actor, command, started_at,"
     " finished_at, outcome, reason, git_commit, config"
 )
-_VERSION = (
-    "app, name, image, image_id, context, parent, author, created_at, git_commit, git_dirty, live_at,"
-    " stable_at, pruned_at, bad_at, bad_why, snapshot"
-)
 
 
-# A day of passes at one a minute would be 1440: what people look at is the last hours.
-_KEPT_PASSES = 500
-
-
-class _Rows(list[Any]):
-    """Rows that were read whole: no cursor stays open on the file."""
-
-    def fetchone(self) -> Any:
-        return self[0] if self else None
-
-
-class SqliteLedger:
-    """One file in the state folder. `now` gives the wall time as ISO 8601 in UTC."""
-
-    def __init__(self, path: Path, *, now: Callable[[], str], lost: Callable[[], bool] = lambda: False) -> None:
-        """`lost` says whether there must have been a ledger, when none is there."""
-        self.path = path
-        self._lost = lost
-        self._now = now
-        self._connection: sqlite3.Connection | None = None
-
-    @property
-    def _db(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._open()
-        return self._connection
-
-    def _open(self) -> sqlite3.Connection:
-        # isolation_level=None: transactions are where this file says, not where the module guesses.
-        try:
-            new = not self.path.exists() or self.path.stat().st_size == 0
-            if new and self._lost():
-                raise LedgerDamaged(str(self.path), "it is gone, but apps are being served")
-            db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-            if new:
-                self.path.chmod(0o600)
-            # Only a new file needs the switch to WAL: the mode is kept in the file.
-            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA foreign_keys = ON")
-            migrate(db, str(self.path))
-        except (sqlite3.Error, OSError) as error:
-            raise self._unusable(error, "cannot be used") from error
-        return db
-
-    def _unusable(self, error: Exception, what: str) -> DeployctlError:
-        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        if damaged or "no such table" in str(error) or "no such column" in str(error):
-            return LedgerDamaged(str(self.path), str(error))
-        return DeploymentFailed(
-            f"the ledger {self.path} {what}",
-            why=str(error),
-            hint=f"is the disk full, read-only, or somebody else's? ({os.fspath(self.path.parent)})"
-            " deployctl changes nothing that it cannot record",
-        )
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self._db
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise self._unusable(error, "refused a record") from error
-
-    def _read(self, statement: str, values: tuple[object, ...] = ()) -> _Rows:
-        try:
-            return _Rows(self._db.execute(statement, values).fetchall())
-        except sqlite3.Error as error:
-            raise self._unusable(error, "cannot be read") from error
+class SqliteLedger(WatchLedger):
+    """What happened, and what is."""
 
     # The file as a whole
 
@@ -136,7 +51,7 @@ class SqliteLedger:
         """
         try:
             rows = self._read("PRAGMA quick_check(1)")
-            self._read(f"SELECT {_VERSION} FROM versions LIMIT 1")
+            self._read(f"SELECT {versions.NAMES} FROM versions LIMIT 1")
         except LedgerDamaged as error:
             return error.why
         return None if rows.fetchone()[0] == "ok" else str(rows.fetchone()[0])
@@ -202,14 +117,16 @@ class SqliteLedger:
 
     # Versions
 
-    def versions(self, app: str) -> dict[str, Version]:
-        rows = self._read(f"SELECT {_VERSION} FROM versions WHERE app = ? ORDER BY rowid", (app,))
-        return {row[1]: _version(row) for row in rows}
+    def versions(self, app: str) -> Mapping[str, Version]:
+        """The app's versions in the order they were made."""
+        # Sorted here: SQLite would carry whole rows through its sorter, for twice the time.
+        rows = self._read(f"SELECT {versions.NAMES}, rowid FROM versions WHERE app = ?", (app,))
+        return versions.Versions(sorted(rows, key=itemgetter(-1)))
 
     def record_version(self, version: Version) -> None:
         """Writes a version, or writes it anew when it was never live."""
         with self._transaction() as db:
-            _insert_version(db, version)
+            versions.insert(db, version)
 
     def mark_live(self, app: str, version: str, *, stable: bool) -> None:
         now = self._now()
@@ -397,86 +314,12 @@ class SqliteLedger:
             for id_, owner, seq, name, args, undo, state, started, finished, detail, took in rows
         ]
 
-    # The watchdog
-
-    def mark_bad(self, app: str, version: str, why: str) -> None:
-        """Records that a version went bad while it was live; it is stable no more."""
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE versions SET bad_at = ?, bad_why = ?, stable_at = NULL WHERE app = ? AND name = ?",
-                (self._now(), why, app, version),
-            )
-
-    def memory(self, app: str) -> dict[str, Any]:
-        """What the last pass of the watchdog left to the next one; empty when there was none."""
-        row = self._read("SELECT memory FROM watch WHERE app = ?", (app,)).fetchone()
-        found: dict[str, Any] = json.loads(row[0]) if row else {}
-        return found
-
-    def record_pass(self, app: str, found: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
-        """Writes a pass, what it leaves to the next one, and what it adds to the counters."""
-        with self._transaction() as db:
-            db.execute(
-                "INSERT INTO passes (app, at, seconds, outcome, said) VALUES (?,?,?,?,?)",
-                (app, found.at, round(found.seconds, 3), found.outcome, json.dumps(found.said)),
-            )
-            db.execute(
-                "DELETE FROM passes WHERE app = ? AND id <= (SELECT id FROM passes WHERE app = ?"
-                " ORDER BY id DESC LIMIT 1 OFFSET ?)",
-                (app, app, _KEPT_PASSES),
-            )
-            _remember(db, app, memory)
-            for name, value in counts.items():
-                _count(db, app, name, value)
-
-    def remember(self, app: str, memory: dict[str, Any]) -> None:
-        """Writes what the next pass shall know."""
-        with self._transaction() as db:
-            _remember(db, app, memory)
-
-    def passes(self, app: str, limit: int) -> list[Pass]:
-        """The last passes, newest first."""
-        rows = self._read(
-            "SELECT at, seconds, outcome, said FROM passes WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit)
-        )
-        return [Pass(at, seconds, outcome, tuple(json.loads(said))) for at, seconds, outcome, said in rows]
-
-    def count(self, app: str, name: str, by: int = 1) -> None:
-        """Adds to one of the app's counters."""
-        with self._transaction() as db:
-            _count(db, app, name, by)
-
-    def counts(self, app: str) -> dict[str, int]:
-        """All counters of the app."""
-        return dict(self._read("SELECT name, value FROM counters WHERE app = ?", (app,)))
-
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO events (at, app, kind, detail) VALUES (?,?,?,?)",
                 (self._now(), app, kind, json.dumps(detail)),
             )
-
-
-def _remember(db: sqlite3.Connection, app: str, memory: dict[str, Any]) -> None:
-    db.execute(
-        "INSERT INTO watch (app, memory) VALUES (?,?) ON CONFLICT (app) DO UPDATE SET memory = excluded.memory",
-        (app, json.dumps(memory)),
-    )
-
-
-def _count(db: sqlite3.Connection, app: str, name: str, by: int) -> None:
-    db.execute(
-        "INSERT INTO counters (app, name, value) VALUES (?,?,?)"
-        " ON CONFLICT (app, name) DO UPDATE SET value = value + excluded.value",
-        (app, name, by),
-    )
-
-
-def _insert_version(db: sqlite3.Connection, version: Version) -> None:
-    values = {**{name: getattr(version, name) for name in _columns(_VERSION)}, "snapshot": json.dumps(version.snapshot)}
-    marks = ",".join("?" * len(values))
-    db.execute(f"INSERT OR REPLACE INTO versions ({_VERSION}) VALUES ({marks})", tuple(values.values()))
 
 
 def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
@@ -491,7 +334,7 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
             (app.app, app.block or taken, _proxy_text(app.proxy) if app.proxy else None),
         )
         for version in app.versions:
-            _insert_version(db, version)
+            versions.insert(db, version)
         for slot in app.slots:
             db.execute(
                 "INSERT INTO slots (app, slot, version, deployment, state, since, warm_until) VALUES (?,?,?,?,?,?,?)",
@@ -507,13 +350,6 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
 def _proxy_text(app: ProxyApp) -> str:
     slots = {slot: asdict(b) for slot, b in app.slots.items()}
     return json.dumps({"route": asdict(app.route), "slots": slots, "spare": app.spare})
-
-
-def _version(row: Any) -> Version:
-    columns = dict(zip(_columns(_VERSION), row, strict=True))
-    dirty = columns["git_dirty"]
-    columns.update(git_dirty=None if dirty is None else bool(dirty), snapshot=json.loads(columns["snapshot"]))
-    return Version(**columns)
 
 
 def _deployment(row: Any) -> Deployment:

@@ -198,6 +198,8 @@ def test_init_check_schema(run: Run, tmp_path: Path) -> None:
         "proxy",
         "rollout",
         "retention",
+        "watchdog",
+        "notify",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sqlite3
 import stat
 import subprocess
@@ -248,6 +249,30 @@ def test_a_version_comes_back_as_it_was(ledger: SqliteLedger) -> None:
     assert found["v1"].git_dirty is True
     assert found["v2"].git_dirty is None
     assert ledger.versions("other") == {}
+
+
+def test_only_what_is_asked_for_is_taken_apart(ledger: SqliteLedger) -> None:
+    for number in range(1, 4):
+        ledger.record_version(version(f"v{number}", live=False))
+    with sqlite3.connect(ledger.path) as db:
+        db.execute("UPDATE versions SET snapshot = 'no JSON' WHERE name = 'v1'")
+    db.close()
+    found = ledger.versions(APP)
+    assert found["v3"] == version("v3", live=False)
+    assert "v1" in found
+    assert "v4" not in found
+    assert found.get("v4") is None
+    assert (len(found), list(found)) == (3, ["v1", "v2", "v3"])
+    with pytest.raises(json.JSONDecodeError):
+        assert found["v1"]
+
+
+def test_versions_stay_as_they_were_read(ledger: SqliteLedger) -> None:
+    ledger.record_version(version("v1", live=False))
+    found = ledger.versions(APP)
+    ledger.mark_live(APP, "v1", stable=False)
+    assert found["v1"].live_at is None
+    assert ledger.versions(APP)["v1"].live_at
 
 
 def test_a_version_that_was_never_live_is_written_anew(ledger: SqliteLedger) -> None:

@@ -154,3 +154,23 @@ def test_a_pruned_version_is_passed_over() -> None:
     assert found is not None
     assert found.name == "v1"
     assert "v1" in kept(versions, "v3", set(), 1)
+
+
+class _Asked(dict[str, Version]):
+    """Remembers which versions were asked for."""
+
+    def __init__(self, *given: dict[str, Version]) -> None:
+        super().__init__(*given)
+        self.names: list[str] = []
+
+    def get(self, name: str, otherwise: Version | None = None) -> Version | None:  # type: ignore[override]
+        self.names.append(name)
+        return super().get(name, otherwise)
+
+
+def test_a_near_target_is_found_without_the_history_behind_it() -> None:
+    versions = _Asked(chain(1000))
+    found = rollback_target(versions, "v1000")
+    assert found is not None
+    assert found.name == "v999"
+    assert versions.names == ["v1000", "v999"]

@@ -7,7 +7,7 @@ nothing in every run, and are the same in every run.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -243,7 +243,7 @@ class Life(RuleBasedStateMachine):
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def versions(self) -> dict[str, Version]:
+    def versions(self) -> Mapping[str, Version]:
         return self.world.ledger.versions(APP)
 
     def incomplete(self) -> set[str]:
