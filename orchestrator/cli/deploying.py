@@ -10,6 +10,7 @@ from orchestrator.cli.frame import Frame, frame
 from orchestrator.errors import Degraded, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.config import Config
     from orchestrator.deploy.release import Result
     from orchestrator.deploy.services import Services
 
@@ -101,6 +102,7 @@ def release(
         services = own.services(changing=True)
         result = run(services, config, version)
         _report(own, config.app.name, result)
+        _tell(services, config, result)
         if wait and result.deployment is not None:
             _wait(own, services, config.app.name)
 
@@ -118,7 +120,10 @@ def rollback(
         from orchestrator.deploy.rollback import rollback as run
 
         config = own.config()
-        _report(own, config.app.name, run(own.services(changing=True), config, to))
+        services = own.services(changing=True)
+        result = run(services, config, to)
+        _report(own, config.app.name, result)
+        _tell(services, config, result)
 
 
 def recover(
@@ -220,6 +225,13 @@ def _report(own: Frame, app: str, result: Result) -> None:
     else:
         instead = f" instead of {result.previous}" if result.previous else ""
         own.console.done(f"{app} {result.version} is live{instead}, after {result.seconds:.1f} s")
+
+
+def _tell(services: Services, config: Config, result: Result) -> None:
+    # The app's lock is free again and the result is out: whom it concerns may take their time.
+    from orchestrator.deploy.notices import deployed
+
+    deployed(services, config, result)
 
 
 def _wait(own: Frame, services: Services, app: str) -> None:

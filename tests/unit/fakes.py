@@ -397,6 +397,32 @@ class FakeArtifacts:
 
 
 @dataclass
+class FakeNotifier:
+    """Remembers whom it was to tell what; `why` is what it says is wrong."""
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
+    why: str | None = None
+    error: BaseException | None = None
+
+    def tell(self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float) -> str | None:
+        said = {"urls": list(urls), "title": title, "body": body, "severity": severity, "timeout": timeout}
+        self.told.append(said)
+        if self.error is not None:
+            raise self.error
+        return self.why
+
+    def deliver(
+        self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float
+    ) -> tuple[str | None, ...]:
+        return (self.tell(urls, title, body, severity=severity, timeout=timeout),) * len(urls)
+
+    def beat(self, url: str, timeout: float) -> str | None:
+        self.beats.append(url)
+        return self.why
+
+
+@dataclass
 class Reports:
     """The reporter: remembers what was said."""
 
@@ -484,6 +510,7 @@ class World:
         self.proxy = FakeProxy(self.engine)
         self.prober = FakeProber(self.engine)
         self.artifacts = FakeArtifacts()
+        self.notifier = FakeNotifier()
         self.faults = Faults()
         self.time = 0.0
         self.wall_offset = timedelta()  # somebody has set the wall clock
@@ -525,6 +552,7 @@ class World:
             ledger=Port("ledger", ledger, self.faults),  # type: ignore[arg-type]
             artifacts=Port("artifacts", self.artifacts, self.faults),  # type: ignore[arg-type]
             locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
+            notifier=self.notifier,
             reporter=self.reports,
             interrupts=Interrupts(),
             command="deployctl test",
