@@ -518,6 +518,7 @@ class World:
         self.boundary: Callable[[str, str], None] = lambda when, step: None
         self.replicas, self.keep_warm, self.env, self.versions = 1, "10m", "", 5
         self.listen = "127.0.0.1:8000"
+        self.more = ""  # lines at the end of deploy.toml
         self.live_before: dict[str, tuple[str | None, str | None]] = {}
         self.ledgers: list[SqliteLedger] = []
         self.services = self.process()
@@ -531,7 +532,7 @@ class World:
     def config(self) -> Config:
         names = ("replicas", "env", "listen", "keep_warm", "versions")
         text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
-        return parse(text, file="deploy.toml", base=self.folder)
+        return parse(text + self.more, file="deploy.toml", base=self.folder)
 
     def process(self) -> Services:
         """A new process: its own ledger connection and interrupts, the same world."""
