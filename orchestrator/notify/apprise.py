@@ -48,7 +48,7 @@ class AppriseNotifier:
             "limit": timeout + _GRACE,
         }
         try:
-            # -P: the folder that we are called in may hold a file of the name of a module that Apprise imports.
+            # -P: nothing is imported from the sender's own folder, whose apprise.py is this file.
             sender = subprocess.Popen(
                 [sys.executable, "-P", str(_SENDER)],
                 stdin=subprocess.PIPE,
