@@ -19,6 +19,7 @@ from orchestrator.deploy.services import Reporter, Services
 from orchestrator.engines.docker import DockerEngine, connect
 from orchestrator.errors import UsageError
 from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.notify.apprise import AppriseNotifier
 from orchestrator.probes.http import HttpProber
 from orchestrator.proxy.container import ProxyContainer
 from orchestrator.proxy.haproxy import HAProxy
@@ -86,6 +87,7 @@ def build(
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
         artifacts=ArtifactStore(folder / "models", folder / "checkouts"),
         locks=FileLocks(folder / "locks", command=command, now=now),
+        notifier=AppriseNotifier(),
         reporter=reporter,
         interrupts=interrupts or Interrupts(),
         command=command,

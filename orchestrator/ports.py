@@ -191,6 +191,16 @@ class Artifacts(Protocol):
     def tidy(self, app: str) -> None: ...
 
 
+class Notifier(Protocol):
+    """Whom to tell. What it returns holds no URL, no password and no token."""
+
+    def tell(self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float) -> str | None: ...
+    def deliver(
+        self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float
+    ) -> tuple[str | None, ...]: ...
+    def beat(self, url: str, timeout: float) -> str | None: ...
+
+
 class Locks(Protocol):
     """One command at a time."""
 

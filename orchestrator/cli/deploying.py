@@ -107,6 +107,7 @@ def release(
         result = run(services, config, version, force=force)
         bake = _bake(own, services, config, result, detach=detach)
         _report(own, config.app.name, result, bake)
+        _tell(services, config, result)
         if wait and result.deployment is not None:
             _wait(own, services, config.app.name)
 
@@ -124,7 +125,10 @@ def rollback(
         from orchestrator.deploy.rollback import rollback as run
 
         config = own.config()
-        _report(own, config.app.name, run(own.services(changing=True), config, to))
+        services = own.services(changing=True)
+        result = run(services, config, to)
+        _report(own, config.app.name, result)
+        _tell(services, config, result)
 
 
 def recover(
@@ -256,6 +260,13 @@ def _report(own: Frame, app: str, result: Result, bake: dict[str, Any] | None = 
         instead = f" instead of {result.previous}" if result.previous else ""
         state = {"stable": "stable", "baking": "live and bakes"}.get((bake or {}).get("outcome", ""), "live")
         own.console.done(f"{app} {result.version} is {state}{instead}, after {result.seconds:.1f} s")
+
+
+def _tell(services: Services, config: Config, result: Result) -> None:
+    # The app's lock is free again and the result is out: whom it concerns may take their time.
+    from orchestrator.deploy.notices import deployed
+
+    deployed(services, config, result)
 
 
 def _wait(own: Frame, services: Services, app: str) -> None:

@@ -72,22 +72,30 @@ def _passes(own: Frame, services: Services, interrupts: Interrupts, *, every_app
     from orchestrator.deploy import watchdog
 
     if not every_app:
-        return [watchdog.run(services, watchdog.app_of(services, own.file))]
+        return [_one(services, watchdog.app_of(services, own.file))]
     apps = services.ledger.apps()
     if len(apps) == 1:
-        return [watchdog.run(services, apps[0])]
+        return [_one(services, apps[0])]
     from concurrent.futures import ThreadPoolExecutor
 
     def one(app: str) -> Passed:
         # Neither the ledger's connection nor the engine's is for several threads.
         mine = own.services(reporter=_Silent(), interrupts=interrupts)
         try:
-            return watchdog.run(mine, app)
+            return _one(mine, app)
         finally:
             mine.ledger.close()
 
     with ThreadPoolExecutor(max(1, min(_SIDE_BY_SIDE, len(apps)))) as pool:
         return list(pool.map(one, apps))
+
+
+def _one(services: Services, app: str) -> Passed:
+    from orchestrator.deploy import watchdog
+
+    passed = watchdog.run(services, app)
+    watchdog.aftermath(services, passed)
+    return passed
 
 
 def _tell(own: Frame, passes: list[Passed]) -> None:

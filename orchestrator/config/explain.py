@@ -91,6 +91,11 @@ def explain(error: ValidationError, keys: Mapping[str, Sequence[str]]) -> list[t
     return [(item["loc"], _finding(item, keys)) for item in error.errors(include_url=False)]
 
 
+def _secret(loc: Loc) -> bool:
+    """Whether the value at `loc` is a secret, or stands where a table with one belongs."""
+    return any(path[: len(loc)] == loc[:2] for path in _SECRET)
+
+
 def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
     loc, kind, value, details = item["loc"], item["type"], item["input"], item.get("ctx", {})
     where = show(loc)
@@ -100,7 +105,7 @@ def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
         return Finding(where, "missing", _MISSING.get(where, ""))
     if isinstance(cause := details.get("error"), Invalid):
         return Finding(where, cause.message, cause.hint)
-    got = describe(value, secret=loc[:2] in _SECRET)
+    got = describe(value, secret=_secret(loc))
     if kind in _EXPECTED:
         hint = f"write [{where}] on a line of its own" if kind == "model_type" else ""
         if where == "proxy.listen":

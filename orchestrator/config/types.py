@@ -66,6 +66,8 @@ Volume = Annotated[str, AfterValidator(read.volume)]
 
 SecretUrl = Annotated[str, AfterValidator(read.secret_url)]
 """A URL with passwords or tokens in it: no message shows it."""
+FileName = Annotated[str, AfterValidator(read.file_name)]
+"""A file beside keys that hold URLs."""
 WebUrl = Annotated[str, AfterValidator(read.web_url)]
 """The same for one that is called."""
 

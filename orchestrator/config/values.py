@@ -63,6 +63,13 @@ def secret_url(value: str) -> str:
     return value
 
 
+def file_name(value: str) -> str:
+    """A file, where somebody may write the URL itself by mistake: as a path it would be shown."""
+    if "://" in value:
+        raise Invalid("expected a file, got a URL", "its text is not shown: it may hold a password")
+    return some_text(value)
+
+
 def web_url(value: str) -> str:
     """As `secret_url`, and one that can be called."""
     if not secret_url(value).lower().startswith(("http://", "https://")):

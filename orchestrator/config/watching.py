@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from orchestrator.config.section import Section
-from orchestrator.config.types import Duration, DurationOrZero, SecretUrl, Text, WebUrl, written
+from orchestrator.config.types import Duration, DurationOrZero, FileName, SecretUrl, Text, WebUrl, written
 
 Notice = Literal["released", "rolled back", "healed", "degraded", "recovered"]
 
@@ -44,7 +44,7 @@ class Notify(Section):
     """Whom to tell, through Apprise."""
 
     urls: list[SecretUrl] = Field(default=[], repr=False, description="Apprise URLs, such as mailto:// or slack://.")
-    urls_file: Text | None = Field(default=None, description="File with one Apprise URL a line.")
+    urls_file: FileName | None = Field(default=None, description="File with one Apprise URL a line.")
     on: list[Notice] = Field(
         default=["released", "rolled back", "healed", "degraded", "recovered"], description="What is told."
     )

@@ -78,6 +78,7 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
             passed.waiting.append("another command is at work")
         probes += passed.view.probes if passed.view else 0
         report(Progress(services.clock() - started, total, passed, probes))
+        watchdog.tell(services, config, passed)
         if any(kind == "rolled back" for kind, _ in passed.events):
             raise DeploymentFailed(
                 passed.done[-1],

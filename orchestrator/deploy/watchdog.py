@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.config import Config, load
+from orchestrator.config.watching import Notice
 from orchestrator.core.model import Pass, SlotState
 from orchestrator.core.plan import Observed
 from orchestrator.core.watch import Memory, decide
 from orchestrator.deploy import look
 from orchestrator.deploy.actions import iso
+from orchestrator.deploy.notices import notice
 from orchestrator.deploy.recover import recover
 from orchestrator.deploy.rollback import carry_out
 from orchestrator.deploy.services import Services
@@ -32,20 +34,23 @@ ACTOR = "watchdog"
 class Passed:
     """How a pass ended. `done` and `problems` are sentences for people; `news` is what of it nobody knows yet.
 
-    `events` are what notifications are about: (kind, sentence).
+    `events` are what notifications are about. `previous` is what served before a rollback of this pass; `config` is
+    None when nothing is live.
     """
 
     app: str
     outcome: Outcome = "healthy"
     version: str | None = None
+    previous: str | None = None
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     news: list[str] = field(default_factory=list)
-    events: list[tuple[str, str]] = field(default_factory=list)
+    events: list[tuple[Notice, str]] = field(default_factory=list)
     view: look.View | None = None
     seconds: float = 0.0
     memory: dict[str, Any] = field(default_factory=dict)
+    config: Config | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -74,6 +79,28 @@ def run(services: Services, app: str) -> Passed:
         passed.outcome = "skipped"
         services.ledger.count(app, "skipped")
     return passed
+
+
+def aftermath(services: Services, passed: Passed) -> None:
+    """What follows a pass, without the lock: people are told, and whoever waits for a sign of life gets it.
+
+    Nothing that goes wrong here is raised: it is noted.
+    """
+    config = passed.config
+    if config is None:
+        return
+    tell(services, config, passed)
+    if passed.good and config.watchdog.heartbeat:
+        silence = services.notifier.beat(config.watchdog.heartbeat, config.notify.timeout)
+        if silence:
+            services.reporter.note(f"the heartbeat of {passed.app} was not taken: {silence}")
+            services.ledger.event(passed.app, "heartbeat-failed", {"why": silence})
+
+
+def tell(services: Services, config: Config, passed: Passed) -> None:
+    """Notifications about what a look has changed or found."""
+    for what, text in passed.events:
+        notice(services, config, what, passed.version or "", text, previous=passed.previous)
 
 
 def app_of(services: Services, file: Path) -> str:
@@ -112,6 +139,11 @@ def watched(services: Services, app: str, own: Config) -> Config:
 def _pass(services: Services, app: str, passed: Passed) -> None:
     remembered = services.ledger.memory(app)
     passed.memory = dict(remembered)
+    live = next((slot for slot in services.ledger.slots(app).values() if slot.state == "live"), None)
+    if live is not None:
+        passed.version = live.version
+        own = Config.from_snapshot(services.ledger.settings(app, live.version))
+        passed.config = watched(services, app, own)
     try:
         found = recover(services, app, healing=False)
         passed.done += found.mended
@@ -132,10 +164,11 @@ def _watch(services: Services, observed: Observed, passed: Passed) -> None:
     live = observed.live
     if live is None:
         return
-    passed.version = live.version
-    own = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
-    config = watched(services, observed.app, own)
-    step(services, config, observed, live, passed, through_proxy=True)
+    if passed.config is None or passed.version != live.version:  # an interrupted deployment has been finished
+        own = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
+        passed.config = watched(services, observed.app, own)
+        passed.version = live.version
+    step(services, passed.config, observed, live, passed, through_proxy=True)
 
 
 def step(
@@ -211,7 +244,7 @@ def _roll_back(
         passed.problems.append(f"{why}; and going back to {view.back.version} failed: {error}; next: {error.hint}")
         return
     text = f"{view.look.version} rolled back to {view.back.version}: {why}"
-    passed.version = view.back.version
+    passed.version, passed.previous = view.back.version, view.look.version
     passed.done.append(text)
     passed.events.append(("rolled back", text))
 

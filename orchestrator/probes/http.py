@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core import verdict
 from orchestrator.core.health import ProbeSpec, Reply, Target
 from orchestrator.core.verdict import Tally
+from orchestrator.loading import load_httpx
 
 if TYPE_CHECKING:  # importing httpx and tenacity costs 100 ms, which commands that probe nothing do not pay
     from tenacity import RetryCallState
@@ -31,7 +31,6 @@ SAY_EVERY = 1.0
 TICK = 0.05
 # A probe that starts as the deadline passes gets this long, and the verdict waits for it this long.
 LAST_LOOK = 0.25
-_LOADING = threading.Lock()
 
 Alive = Callable[[Target], str | None]
 
@@ -58,7 +57,7 @@ class HttpProber:
 
     def probe(self, address: str, spec: ProbeSpec) -> Reply:
         """One probe. It takes `spec.timeout` at most, and whatever the server does becomes a Reply."""
-        _load_httpx()  # before the clock starts: the first import must not eat the probe's time
+        load_httpx()  # before the clock starts: the first import must not eat the probe's time
 
         line = _Line()
         started = self._clock()
@@ -242,22 +241,6 @@ class _Line:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # closed already, by the server or by the probe's own end
-
-
-def _load_httpx() -> None:
-    """Imports httpx without its command line, which it offers only where click and rich can be imported.
-
-    They can here, and would be two thirds of the import's time for a program that nobody calls.
-    """
-    with _LOADING:  # replicas are probed side by side: the first probe loads it, the others wait until it is whole
-        if "httpx" in sys.modules:
-            return
-        # None in sys.modules makes `import` raise ImportError, which httpx is prepared for.
-        sys.modules["httpx._main"] = None  # type: ignore[assignment]
-        try:
-            import httpx  # noqa: F401
-        finally:
-            del sys.modules["httpx._main"]
 
 
 def _settle(result: Future[Reply], ask: Callable[[], Reply]) -> None:

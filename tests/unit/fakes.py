@@ -432,6 +432,32 @@ class FakeArtifacts:
 
 
 @dataclass
+class FakeNotifier:
+    """Remembers whom it was to tell what; `why` is what it says is wrong."""
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
+    why: str | None = None
+    error: BaseException | None = None
+
+    def tell(self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float) -> str | None:
+        said = {"urls": list(urls), "title": title, "body": body, "severity": severity, "timeout": timeout}
+        self.told.append(said)
+        if self.error is not None:
+            raise self.error
+        return self.why
+
+    def deliver(
+        self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float
+    ) -> tuple[str | None, ...]:
+        return (self.tell(urls, title, body, severity=severity, timeout=timeout),) * len(urls)
+
+    def beat(self, url: str, timeout: float) -> str | None:
+        self.beats.append(url)
+        return self.why
+
+
+@dataclass
 class Reports:
     """The reporter: remembers what was said."""
 
@@ -521,6 +547,7 @@ class World:
         self.prober = FakeProber(self.engine)
         self.prober.through = lambda: 200 if self.served() else 503
         self.artifacts = FakeArtifacts()
+        self.notifier = FakeNotifier()
         self.faults = Faults()
         self.time = 0.0
         self.wall_offset = timedelta()  # somebody has set the wall clock
@@ -528,6 +555,7 @@ class World:
         self.boundary: Callable[[str, str], None] = lambda when, step: None
         self.replicas, self.keep_warm, self.env, self.versions = 1, "10m", "", 5
         self.listen, self.bake = "127.0.0.1:8000", "0s"
+        self.more = ""  # lines at the end of deploy.toml
         self.live_before: dict[str, tuple[str | None, str | None]] = {}
         self.ledgers: list[SqliteLedger] = []
         self.services = self.process()
@@ -541,7 +569,7 @@ class World:
     def config(self) -> Config:
         names = ("replicas", "env", "listen", "keep_warm", "bake", "versions")
         text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
-        return parse(text, file="deploy.toml", base=self.folder)
+        return parse(text + self.more, file="deploy.toml", base=self.folder)
 
     def process(self) -> Services:
         """A new process: its own ledger connection and interrupts, the same world."""
@@ -562,6 +590,7 @@ class World:
             ledger=Port("ledger", ledger, self.faults),  # type: ignore[arg-type]
             artifacts=Port("artifacts", self.artifacts, self.faults),  # type: ignore[arg-type]
             locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
+            notifier=self.notifier,
             reporter=self.reports,
             interrupts=Interrupts(),
             command="deployctl test",

@@ -39,6 +39,7 @@ COMMANDS = (
     "doctor",
     "proxy",
     "config",
+    "notify",
 )
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -337,7 +337,7 @@ def test_importing_the_prober_imports_no_http_library() -> None:
 def test_the_http_library_may_be_loaded_by_many_probes_at_once() -> None:
     code = """
 import sys, threading
-from orchestrator.probes import http
+from orchestrator.loading import load_httpx
 sys.setswitchinterval(1e-6)
 start = threading.Barrier(8)
 failed = []
@@ -345,7 +345,7 @@ failed = []
 def load():
     start.wait()
     try:
-        http._load_httpx()
+        load_httpx()
         sys.modules["httpx"].Client
     except BaseException as error:
         failed.append(repr(error))

@@ -1,0 +1,24 @@
+"""Loading what is heavy, late and whole."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+_LOADING = threading.Lock()
+
+
+def load_httpx() -> None:
+    """Imports httpx without its command line, which it offers only where click and rich can be imported.
+
+    They can here, and would be two thirds of the import's time for a program that nobody calls.
+    """
+    with _LOADING:  # replicas are probed side by side: the first probe loads it, the others wait until it is whole
+        if "httpx" in sys.modules:
+            return
+        # None in sys.modules makes `import` raise ImportError, which httpx is prepared for.
+        sys.modules["httpx._main"] = None  # type: ignore[assignment]
+        try:
+            import httpx  # noqa: F401
+        finally:
+            del sys.modules["httpx._main"]

@@ -1,0 +1,124 @@
+"""The program that hands one notification to Apprise. It is started by `apprise.py`, and killed when its time is up.
+
+It reads one JSON document from stdin, because a program's arguments and environment can be read by others, and
+writes a line of JSON for each URL as soon as its fate is known. Nothing that Apprise or a server says is passed
+on as it is: URLs hold passwords, and both repeat them. What is passed on is words of our own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+from contextvars import ContextVar
+from typing import Any
+
+MISSING = "Apprise is not installed: pip install 'deployctl[notify]'"
+UNUSABLE = "Apprise cannot use it: no service that it knows, or something in the URL is missing"
+# What the causes look like in Apprise's log, and our words for them; the first that is found counts.
+_CAUSES = (
+    (r"Connection refused", "connection refused"),
+    (r"Name or service not known|name resolution|nodename nor servname|Failed to resolve", "its name does not resolve"),
+    (r"CERTIFICATE_VERIFY_FAILED|SSLError", "its certificate or its TLS is not accepted"),
+    (r"[Tt]imed out", "no answer in time"),
+    (r"No route to host|Network is unreachable", "no way to it"),
+    (r"[Cc]onnection [Ee]rror|Connection aborted|Connection reset", "the connection broke"),
+)
+
+
+# Which URL is being sent to. Apprise may log from a thread of its own, which inherits this.
+_number: ContextVar[int] = ContextVar("number", default=-1)
+
+
+class _Listener(logging.Handler):
+    """Keeps what Apprise logs about each URL, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.said: dict[int, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        number = _number.get()
+        self.said[number] = self.said.get(number, "") + record.getMessage()[:4000] + "\n"
+
+    def cause(self) -> str:
+        """Why it failed for the URL of the calling thread, in words that come from this file."""
+        said = self.said.get(_number.get(), "")
+        status = re.search(r"error=([1-5][0-9]{2})\b", said)
+        if status:
+            return f"it answered {status[1]}"
+        return next((words for pattern, words in _CAUSES if re.search(pattern, said)), "it was not taken")
+
+
+def main() -> None:
+    """Sends to every URL at once, and ends the process."""
+    # The terminal's Ctrl-C means this process too. Python's own handler would wait for Apprise's threads.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    task: dict[str, Any] = json.load(sys.stdin)
+    # If nobody is left to kill us, the kernel does.
+    signal.setitimer(signal.ITIMER_REAL, task["limit"])
+    out = os.dup(1)
+    # Whatever a plugin prints is none of the lines that are waited for.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _send(task, out)
+    # Not sys.exit, which would wait for the threads that Apprise may have left behind.
+    os._exit(0)
+
+
+def _send(task: dict[str, Any], out: int) -> None:
+    def tell(number: int, kind: str, error: str) -> None:
+        line = json.dumps({"number": number, "kind": kind, "error": error})
+        # One write, so that lines of several threads do not mix and a kill leaves no half of one.
+        os.write(out, line.encode() + b"\n")
+
+    listener = _Listener()
+    log = logging.getLogger("apprise")
+    log.addHandler(listener)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    try:
+        import apprise
+    except ImportError:
+        for number in range(len(task["urls"])):
+            tell(number, "", MISSING)
+        return
+    asset = apprise.AppriseAsset(
+        app_id="deployctl", app_desc="deployctl", app_url="", async_mode=False, secure_logging=True
+    )
+
+    def one(number: int, url: str) -> None:
+        _number.set(number)
+        kind = ""
+        try:
+            service = apprise.Apprise.instantiate(url, asset=asset)
+            if service is None:
+                tell(number, "", UNUSABLE)
+                return
+            kind = str(service.service_name)
+            sender = apprise.Apprise(asset=asset)
+            sender.add(service)
+            taken = sender.notify(
+                body=task["body"],
+                title=task["title"],
+                notify_type=getattr(apprise.NotifyType, task["severity"].upper()),
+                body_format=apprise.NotifyFormat.TEXT,
+            )
+            tell(number, kind, "" if taken else listener.cause())
+        except Exception as error:  # noqa: BLE001  a plugin may raise anything, and its text may hold the URL
+            tell(number, kind, f"it failed with {type(error).__name__}")
+
+    # One after the other: Apprise fills its table of services at the first URL, and not for many threads at once.
+    apprise.Apprise.instantiate("json://localhost", asset=asset)
+    threads = [threading.Thread(target=one, args=(number, url), daemon=True) for number, url in enumerate(task["urls"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What went wrong with a notification, in words that hold no URL."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+
+
+def summary(verdicts: Sequence[str | None]) -> str | None:
+    """One sentence about all URLs, told apart by their numbers; None when nothing is wrong."""
+    failed = [(number, why) for number, why in enumerate(verdicts, 1) if why is not None]
+    if not failed:
+        return None
+    reasons = {why for _, why in failed}
+    if len(failed) == len(verdicts) and len(reasons) == 1:
+        return reasons.pop()
+    listed = "; ".join(f"number {number}: {why}" for number, why in failed)
+    return f"{len(failed)} of {len(verdicts)} URLs did not take it ({listed})"
+
+
+def refusal(error: Exception) -> str:
+    """Why a call failed. The texts of exceptions may repeat the URL, so only the system's own words are used."""
+    import httpx
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.ProxyError):
+        return "the HTTP proxy of the environment refused"
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(cause, socket.gaierror):
+        return "its name does not resolve"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return "its certificate is not accepted"
+    if isinstance(cause, ssl.SSLError):
+        return "TLS failed"
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"no connection: {cause.strerror}"
+    if isinstance(error, httpx.TransportError):
+        return f"the connection broke ({type(error).__name__})"
+    return f"it cannot be called ({type(error).__name__})"
