@@ -9,7 +9,6 @@ from orchestrator.core.lineage import Node, tree
 from orchestrator.core.model import Container, Deployment, Slot, SlotState, StepRecord, Version
 from orchestrator.core.naming import version_number
 from orchestrator.core.plan import Observed, WayBack, way_back
-from orchestrator.deploy.look import traffic
 from orchestrator.deploy.services import Services
 from orchestrator.errors import DeployctlError, UsageError
 
@@ -112,6 +111,8 @@ def _live(
 
 def _bake(services: Services, app: str, live: SlotState) -> Json:
     """How the live version does while it bakes, beside the one before it."""
+    from orchestrator.deploy.look import traffic  # only here, so that status of what does not bake stays quick
+
     new, old = traffic(services, app, live)
     figures = [
         {"requests": found.requests, "errors": found.errors, "seconds": found.mean} if found else None
