@@ -22,6 +22,7 @@ from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.probes.http import HttpProber
 from orchestrator.proxy.container import ProxyContainer
 from orchestrator.proxy.haproxy import HAProxy
+from orchestrator.schedule.scheduler import SystemScheduler
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -86,6 +87,7 @@ def build(
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
         artifacts=ArtifactStore(folder / "models", folder / "checkouts"),
         locks=FileLocks(folder / "locks", command=command, now=now),
+        scheduler=SystemScheduler(),
         reporter=reporter,
         interrupts=interrupts or Interrupts(),
         command=command,

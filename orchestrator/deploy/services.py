@@ -13,7 +13,7 @@ from orchestrator.core.naming import Names, address, block_count
 from orchestrator.core.plan import Observed
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.errors import LedgerDamaged
-from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Prober, Proxy
+from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Prober, Proxy, Scheduler
 
 
 class Reporter(Protocol):
@@ -36,6 +36,7 @@ class Services:
     ledger: Ledger
     artifacts: Artifacts
     locks: Locks
+    scheduler: Scheduler
     reporter: Reporter
     interrupts: Interrupts
     command: str
