@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,7 +145,12 @@ def _parse(line: str, *, system: bool) -> tuple[int | None, bool, str]:
     """
     from crontab import CronTab
 
-    jobs = list(CronTab(user=False if system else None, tab=line + "\n"))
+    # It would tell people on stderr what it thinks of the line; we say it ourselves.
+    logging.getLogger("crontab").setLevel(logging.CRITICAL)
+    try:
+        jobs = list(CronTab(user=False if system else None, tab=line + "\n"))
+    except (IndexError, KeyError, ValueError):  # somebody has written what it cannot read
+        jobs = []
     if not jobs:
         return None, False, ""
     return interval(jobs[0].slices.clean_render()), bool(jobs[0].enabled), str(jobs[0].command)
