@@ -23,6 +23,7 @@ from orchestrator.notify.apprise import AppriseNotifier
 from orchestrator.probes.http import HttpProber
 from orchestrator.proxy.container import ProxyContainer
 from orchestrator.proxy.haproxy import HAProxy
+from orchestrator.schedule.scheduler import SystemScheduler
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -88,6 +89,7 @@ def build(
         artifacts=ArtifactStore(folder / "models", folder / "checkouts"),
         locks=FileLocks(folder / "locks", command=command, now=now),
         notifier=AppriseNotifier(),
+        scheduler=SystemScheduler(),
         reporter=reporter,
         interrupts=interrupts or Interrupts(),
         command=command,

@@ -13,7 +13,7 @@ from orchestrator.core.naming import Names, address, block_count
 from orchestrator.core.plan import Observed
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.errors import LedgerDamaged
-from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy
+from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy, Scheduler
 
 
 class Reporter(Protocol):
@@ -37,6 +37,7 @@ class Services:
     artifacts: Artifacts
     locks: Locks
     notifier: Notifier
+    scheduler: Scheduler
     reporter: Reporter
     interrupts: Interrupts
     command: str

@@ -21,6 +21,7 @@ from orchestrator.core.health import ProbeSpec, Reply, Target
 from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
 from orchestrator.core.naming import Names, image
 from orchestrator.core.record import Evidence
+from orchestrator.core.schedule import Entry, Job, Kind
 from orchestrator.core.traffic import Sample
 from orchestrator.deploy import watchdog
 from orchestrator.deploy.actions import iso
@@ -535,6 +536,37 @@ versions = {versions}
 """
 
 
+class FakeScheduler:
+    """Schedules as a list. `broken` is what is wrong with each kind."""
+
+    def __init__(self) -> None:
+        self.root = True
+        self.installed: list[Entry] = []
+        self.broken: dict[Kind, str] = {}
+
+    def choose(self, *, systemd: bool, user: bool) -> Kind:
+        own = user or not self.root
+        if systemd:
+            return "systemd --user" if own else "systemd"
+        return "crontab" if own else "cron.d"
+
+    def entries(self, app: str) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.installed if entry.app == app)
+
+    def install(self, job: Job, kind: Kind) -> tuple[bool, tuple[str, ...]]:
+        entry = Entry(kind, f"{kind} of {job.app}", job.app, job.state_dir, job.file, job.every)
+        if entry in self.installed:
+            return False, ()
+        self.installed = [old for old in self.installed if (old.kind, old.app) != (kind, job.app)] + [entry]
+        return True, ()
+
+    def remove(self, entry: Entry) -> None:
+        self.installed.remove(entry)
+
+    def trouble(self, kind: Kind, app: str) -> str | None:
+        return self.broken.get(kind)
+
+
 class World:
     """One state folder, one engine, one proxy. `process()` is a new process in it."""
 
@@ -548,6 +580,7 @@ class World:
         self.prober.through = lambda: 200 if self.served() else 503
         self.artifacts = FakeArtifacts()
         self.notifier = FakeNotifier()
+        self.scheduler = FakeScheduler()
         self.faults = Faults()
         self.time = 0.0
         self.wall_offset = timedelta()  # somebody has set the wall clock
@@ -589,6 +622,7 @@ class World:
             prober=Port("prober", self.prober, self.faults),  # type: ignore[arg-type]
             ledger=Port("ledger", ledger, self.faults),  # type: ignore[arg-type]
             artifacts=Port("artifacts", self.artifacts, self.faults),  # type: ignore[arg-type]
+            scheduler=self.scheduler,
             locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
             notifier=self.notifier,
             reporter=self.reports,

@@ -40,6 +40,7 @@ COMMANDS = (
     "proxy",
     "config",
     "notify",
+    "watchdog",
 )
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -120,7 +121,7 @@ def test_help_lists_the_commands(run: Run) -> None:
 def test_every_command_explains_itself_by_an_example(command: str) -> None:
     done = CliRunner().invoke(program, [command, "--help"])
     assert done.exit_code == 0
-    if command not in ("proxy", "config"):
+    if command not in ("proxy", "config", "watchdog"):
         assert "Example" in done.output
 
 
@@ -311,6 +312,22 @@ def test_the_ledger_is_not_readable_by_others(run: Run, app: Path, tmp_path: Pat
     run("plan")
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "state" / "ledger.db").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("every", ["7m", "10s", "often"])
+def test_a_schedule_that_cron_cannot_keep(run: Run, app: Path, every: str) -> None:
+    done = run("watchdog", "install", "--every", every)
+    expect(done, 2)
+    assert "error: " in done.stderr and "  next: " in done.stderr
+
+
+def test_a_watchdog_that_is_not_installed(run: Run, app: Path) -> None:
+    app.write_text(app.read_text().replace("mymodel", "nobody-schedules-this"))
+    found = document(run("watchdog", "status", "--json"))
+    assert (found["schedules"], found["next"], found["passes"], found["problems"]) == ([], None, [], [])
+    done = run("watchdog", "uninstall")
+    expect(done, 0)
+    assert done.stderr == "done: nothing to remove\n"
 
 
 # --- options -----------------------------------------------------------------------------------------------------

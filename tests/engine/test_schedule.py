@@ -1,0 +1,87 @@
+"""A real cron, in a mount namespace of its own: it never sees the machine's entries, and the machine never ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.engine.harness import App
+
+# Private: what cron reads and writes. /run stays what it is, but for cron's pid file.
+NAMESPACE = """set -e
+mount -t tmpfs tmpfs /etc/cron.d
+mount -t tmpfs tmpfs /var/spool/cron
+mkdir /var/spool/cron/crontabs
+: > "$1/nothing"
+mount --bind "$1/nothing" /etc/crontab
+mkdir "$1/run"
+mount --rbind /run "$1/run"
+mount -t tmpfs tmpfs /run
+for found in "$1"/run/*; do ln -s "$found" /run/; done
+rm -f /run/crond.pid
+touch "$1/ready"
+exec cron -f
+"""
+OTHERS = b'# mine\nMAILTO = "me@example.com"\n0 0  1 1 *   /bin/true   # yearly\n@reboot /bin/true\n'
+
+
+@pytest.fixture
+def cron(app: App, tmp_path: Path) -> Iterator[App]:
+    """The app, as seen from where a cron of the test's own runs."""
+    if os.geteuid() != 0 or shutil.which("cron") is None:
+        pytest.skip("needs root and Debian's cron (scripts/setup installs it)")
+    folder = tmp_path / "cron"
+    folder.mkdir()
+    # In a namespace of processes, too: whatever cron has started ends with it.
+    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", NAMESPACE, "sh"]
+    process = subprocess.Popen([*command, str(folder)])
+    try:
+        end = time.monotonic() + 20
+        while not (folder / "ready").exists():
+            assert process.poll() is None and time.monotonic() < end, "the namespace was not made"
+            time.sleep(0.05)
+        inside = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]
+        app.place = replace(app.place, prefix=("nsenter", "--target", inside, "--mount", "--pid", f"--wd={app.folder}"))
+        yield app
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def test_cron_starts_a_pass_and_nobody_else(cron: App) -> None:
+    cron.release("v1")
+    done = cron.json("watchdog", "install", "--every", "1m")
+    assert (done["kind"], done["every"], done["changed"], done["notes"]) == ("cron.d", 60, True, [])
+    assert not cron.json("watchdog", "install", "--every", "1m")["changed"]
+    assert not Path(done["place"]).exists(), "only our own cron shall see it"
+    end = time.monotonic() + 100  # a minute at most, and the start of Python on a busy machine
+    while not (found := cron.json("watchdog", "status"))["passes"]:
+        assert time.monotonic() < end, found
+        time.sleep(1)
+    assert found["passes"][0]["outcome"] == "healthy"
+    assert (found["problems"], found["counts"]["pass:healthy"]) == ([], 1)
+    assert cron.serving() == "v1"
+    assert cron.json("watchdog", "uninstall")["removed"] == [{"kind": "cron.d", "place": done["place"]}]
+    assert cron.json("watchdog", "status")["schedules"] == []
+
+
+def test_a_crontab_keeps_its_other_entries(cron: App) -> None:
+    def crontab(*arguments: str, text: bytes = b"") -> bytes:
+        command = [*cron.place.prefix, "crontab", *arguments]
+        return subprocess.run(command, input=text, capture_output=True, check=True).stdout
+
+    crontab("-", text=OTHERS)
+    assert cron.json("watchdog", "install", "--user")["kind"] == "crontab"
+    assert not cron.json("watchdog", "install", "--user")["changed"]
+    assert crontab("-l").startswith(OTHERS)
+    assert b"watchdog run" in crontab("-l")
+    assert [row["ours"] for row in cron.json("watchdog", "status")["schedules"]] == [True]
+    cron.run("watchdog", "uninstall")
+    assert crontab("-l") == OTHERS
