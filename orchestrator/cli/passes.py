@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.deploy.services import Services
     from orchestrator.deploy.watchdog import Passed
 
-_SIDE_BY_SIDE = 16
+_SIDE_BY_SIDE = 12
 
 
 class _Silent:

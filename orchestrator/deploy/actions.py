@@ -169,7 +169,7 @@ class Actions:
         route = self.config.route()
         probe = self.config.probe_spec()
         with self.s.locks.proxy():
-            known = {app.name: app for app in self.s.ledger.proxy_apps()}.get(self.app)
+            known = self.s.ledger.proxy_app(self.app)
             addresses = tuple(container.address for container in containers)
             backend = Backend(args["version"], addresses, probe, active=True)
             if known is None:

@@ -17,11 +17,9 @@ class Healer:
         self.s, self.observed, self.live = services, observed, live
         self.config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
         self.there = {container.index: container for container in observed.of(live.version, live.slot)}
-        with services.locks.proxy():  # two apps that make the network at once would make two
-            subnet = services.engine.ensure_network()
-        # What runs beyond the configured count is looked after as well.
-        count = max([self.config.run.replicas, *self.there])
-        self.addresses = services.addresses(observed.app, live.slot, count, subnet)
+        entry = services.ledger.proxy_app(observed.app)
+        # Where the proxy asks for them.
+        self.known = entry.slots[live.slot].addresses if entry and live.slot in entry.slots else ()
 
     @property
     def indexes(self) -> list[int]:
@@ -44,7 +42,7 @@ class Healer:
         if container.state == "paused":
             return "it is paused"
         # The proxy asks at this address, and nowhere else.
-        if container.address != self.addresses[index - 1] and container.state != "restarting":
+        if self._lost(container):
             return "it has lost its place in the network"
         if container.restart_policy != "always":
             return "the engine would not start it again"
@@ -60,9 +58,8 @@ class Healer:
         if container is None:
             return [self._replace(index)]
         done = []
-        address = self.addresses[index - 1]
-        if container.address != address and container.state != "restarting":
-            self.s.engine.connect(container, address)
+        if self._lost(container):
+            self.s.engine.connect(container, self._address(index))
             done.append(f"{container.name} connected to the network again")
         if container.state == "paused":
             self.s.engine.unpause(container)
@@ -82,6 +79,18 @@ class Healer:
         self.s.engine.restart(container)
         return f"{container.name} restarted"
 
+    def _lost(self, container: Container) -> bool:
+        if container.state == "restarting":
+            return False
+        if container.index > len(self.known):
+            return not container.address
+        return container.address != self.known[container.index - 1]
+
+    def _address(self, index: int) -> str:
+        with self.s.locks.proxy():  # two apps that make the network at once would make two
+            subnet = self.s.engine.ensure_network()
+        return self.s.addresses(self.observed.app, self.live.slot, index, subnet)[-1]
+
     def _replace(self, index: int) -> str:
         container = self.s.engine.create(
             self.config,
@@ -89,7 +98,7 @@ class Healer:
             self.live.slot,
             index,
             deployment=self.live.deployment,
-            address=self.addresses[index - 1],
+            address=self._address(index),
             settings=settings_digest(self.config),
         )
         self.s.engine.set_restart(container, "always")

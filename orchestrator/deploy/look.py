@@ -55,7 +55,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
     now = services.wall().timestamp()
     busy = services.proxy.open_requests(observed.app, live.slot)
     replicas, probes = _replicas(services, config, healer, live, busy, now)
-    entry = next((app for app in services.ledger.proxy_apps() if app.name == observed.app), None)
+    entry = services.ledger.proxy_app(observed.app)
     unreachable = ""
     if through_proxy and entry is not None and any(seen.healthy for seen in replicas):
         unreachable = _unreachable(services, config, entry)

@@ -73,7 +73,7 @@ def set_spare(services: Services, app: str, slot: Slot | None) -> None:
 
     The caller holds the proxy's lock.
     """
-    known = {found.name: found for found in services.ledger.proxy_apps()}.get(app)
+    known = services.ledger.proxy_app(app)
     if known is None or known.spare == slot:
         return
     services.ledger.save_proxy_app(replace(known, spare=slot))
@@ -83,7 +83,7 @@ def set_spare(services: Services, app: str, slot: Slot | None) -> None:
 def park(services: Services, app: str, slot: Slot) -> None:
     """Marks a slot as not in use, in the ledger, in the proxy's file and in the running proxy."""
     with services.locks.proxy():
-        known = {found.name: found for found in services.ledger.proxy_apps()}.get(app)
+        known = services.ledger.proxy_app(app)
         if known is None or slot not in known.slots:
             return
         spare = None if known.spare == slot else known.spare

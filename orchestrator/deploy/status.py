@@ -63,7 +63,7 @@ def _astray(services: Services, app: str, slot: Slot, proxy: Json) -> list[str]:
 
 
 def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[Json, dict[str, str]]:
-    known = next((found for found in services.ledger.proxy_apps() if found.name == app), None)
+    known = services.ledger.proxy_app(app)
     body: Json = {"state": "missing", "listen": known.route.listen if known else listen, "route": None}
     body["state"] = services.proxy.state()
     if body["state"] != "running":

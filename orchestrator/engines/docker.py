@@ -53,7 +53,10 @@ def connect() -> DockerClient:
     import requests.exceptions
 
     try:
-        return docker.DockerClient.from_env(version=_api_version(docker.DockerClient), timeout=timeout())
+        host = os.environ.get("DOCKER_HOST", "")
+        if host not in _VERSIONS:
+            _VERSIONS[host] = _api_version(docker.DockerClient)
+        return docker.DockerClient.from_env(version=_VERSIONS[host], timeout=timeout())
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise engine_unreachable(error, hung=isinstance(error, requests.exceptions.Timeout)) from error
 
@@ -67,6 +70,10 @@ def _api_version(client: type[DockerClient]) -> str:
     with closing(client.from_env(version="1.41", timeout=timeout())) as asking:
         answer = asking.api.get(f"{asking.api.base_url}/_ping", timeout=timeout())
     return answer.headers.get("Api-Version") or "auto"
+
+
+# Asked once in a process: a pass over many apps connects for each of them.
+_VERSIONS: dict[str, str] = {}
 
 
 class DockerEngine:

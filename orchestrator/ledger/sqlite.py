@@ -107,6 +107,11 @@ class SqliteLedger(WatchLedger):
         rows = self._read("SELECT name, proxy FROM apps WHERE proxy IS NOT NULL ORDER BY name")
         return [_proxy_app(name, json.loads(text)) for name, text in rows]
 
+    def proxy_app(self, app: str) -> ProxyApp | None:
+        """One of them; None when the proxy does not know it."""
+        row = self._read("SELECT proxy FROM apps WHERE name = ? AND proxy IS NOT NULL", (app,)).fetchone()
+        return _proxy_app(app, json.loads(row[0])) if row else None
+
     def save_proxy_app(self, app: ProxyApp) -> None:
         with self._transaction() as db:
             db.execute("UPDATE apps SET proxy = ? WHERE name = ?", (_proxy_text(app), app.name))

@@ -55,7 +55,7 @@ class Runtime:
         self._folder = folder
         self._timeout = timeout
 
-    def ask(self, command: str, *, patience: float = _PATIENCE) -> str:
+    def ask(self, command: str, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
         """One command to the master. Nobody listens for a moment while it reloads for another app: that is waited for.
 
         Raises:
@@ -64,7 +64,7 @@ class Runtime:
         end = time.monotonic() + patience
         while True:
             try:
-                return self._ask(command)
+                return self._ask(command, timeout or self._timeout)
             except (ConnectionError, FileNotFoundError) as error:
                 # All commands may be given twice, but this one: its answer may be lost to its own effect.
                 if command == "reload" or time.monotonic() >= end:
@@ -73,12 +73,12 @@ class Runtime:
             except OSError as error:
                 raise _silent(command, error) from error
 
-    def _ask(self, command: str) -> str:
+    def _ask(self, command: str, timeout: float) -> str:
         # The path of a UNIX socket has at most 107 bytes: go there by the folder's descriptor.
         folder = os.open(self._folder / "run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(self._timeout)
+                connection.settimeout(timeout)
                 connection.connect(f"/proc/self/fd/{folder}/master.sock")
                 connection.sendall(command.encode() + b"\n")
                 connection.shutdown(socket.SHUT_WR)
@@ -127,19 +127,28 @@ class Runtime:
     def set_entry(self, file: str, key: str, value: str) -> None:
         """Sets a map's entry in every worker, and asks each whether it has it.
 
+        An old worker that ends answers nothing for a moment before it is gone from the master's list: it is asked
+        again until it is.
+
         Raises:
             ProxyError: a worker answers with another value.
         """
-        for worker in self.workers():
-            answer = self.tell(worker, f"set map {file} {key} {value}")
-            if "not found" in answer:
-                self.tell(worker, f"add map {file} {key} {value}")
-        for worker in self.workers():
-            found = self._entries(worker, file).get(key)
-            if found != value and worker in self.workers():
+        end = time.monotonic() + _PATIENCE
+        waiting = self.workers()
+        while waiting:
+            for worker in waiting:
+                answer = self.tell(worker, f"set map {file} {key} {value}")
+                if "not found" in answer:
+                    self.tell(worker, f"add map {file} {key} {value}")
+            # Asked anew: a reload for another app may have brought a worker that has read the file before.
+            found = {worker: self._entries(worker, file).get(key) for worker in self.workers()}
+            waiting = [worker for worker, has in found.items() if has != value]
+            if waiting and time.monotonic() > end:
                 raise ProxyError(
                     f"the proxy did not take {key} → {value}", why=f"it says {found}", hint="deployctl doctor"
                 )
+            if waiting:
+                time.sleep(0.02)
 
     def remove_entry(self, file: str, key: str) -> None:
         self.each(f"del map {file} {key}")
