@@ -24,6 +24,7 @@ pytestmark = pytest.mark.engine
 
 FILES, APPS_AT_ONCE = 700, 25
 LOOKED_AT = ["app.name", "health.path", "health.model", "proxy.listen", "proxy.host", "proxy.path_prefix"]
+LOOKED_AT += ["proxy.metrics"]
 
 
 def configuration(apps: Sequence[ProxyApp]) -> str:
