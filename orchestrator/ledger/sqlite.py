@@ -18,6 +18,7 @@ from orchestrator.core.health import ProbeSpec
 from orchestrator.core.model import (
     Backend,
     Deployment,
+    DeploymentCount,
     Outcome,
     Pass,
     ProxyApp,
@@ -44,6 +45,8 @@ _VERSION = (
 
 # A day of passes at one a minute would be 1440: what people look at is the last hours.
 _KEPT_PASSES = 500
+# The newest good pass is kept for ever: however many bad ones follow, metrics say when all was well last.
+_GOOD = "outcome IN ('healthy', 'acted')"
 
 
 class _Rows(list[Any]):
@@ -346,6 +349,16 @@ class SqliteLedger:
         rows = self._read(f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit))
         return [_deployment(row) for row in rows]
 
+    def deployment_counts(self, app: str) -> list[DeploymentCount]:
+        """All deployments that have ended, counted by kind and outcome."""
+        # SQLite takes the columns beside MAX from the row that holds it: the last one, whatever the clock said.
+        rows = self._read(
+            "SELECT kind, outcome, COUNT(*), finished_at, MAX(id) FROM deployments"
+            " WHERE app = ? AND outcome IS NOT NULL GROUP BY kind, outcome ORDER BY kind, outcome",
+            (app,),
+        )
+        return [DeploymentCount(kind, outcome, count, last) for kind, outcome, count, last, _ in rows]
+
     def step_started(self, deployment: int, name: str, args: dict[str, Any], *, undo: bool) -> int:
         with self._transaction() as db:
             cursor = db.execute(
@@ -402,8 +415,9 @@ class SqliteLedger:
             )
             db.execute(
                 "DELETE FROM passes WHERE app = ? AND id <= (SELECT id FROM passes WHERE app = ?"
-                " ORDER BY id DESC LIMIT 1 OFFSET ?)",
-                (app, app, _KEPT_PASSES),
+                " ORDER BY id DESC LIMIT 1 OFFSET ?)"
+                f" AND id IS NOT (SELECT MAX(id) FROM passes WHERE app = ? AND {_GOOD})",
+                (app, app, _KEPT_PASSES, app),
             )
             db.execute(
                 "INSERT INTO watch (app, memory) VALUES (?,?) ON CONFLICT (app) DO UPDATE SET memory = excluded.memory",
@@ -413,7 +427,7 @@ class SqliteLedger:
                 _count(db, app, name, value)
 
     def passes(self, app: str, limit: int) -> list[Pass]:
-        """The last passes, newest first."""
+        """The last passes, newest first; `limit` -1 for all. The newest good one is among all, however old it is."""
         rows = self._read(
             "SELECT at, seconds, outcome, said FROM passes WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit)
         )

@@ -727,7 +727,9 @@ def _reference(
     return [words(line) for line in render.configuration(_template(), [app], 2)[0].split("\n")]
 
 
-_MARKS = re.compile(r"the-app|192\.0\.2\.9:[89]|/the-probe|\b7654321ms|\b54321ms|\b98765ms|:45454|\.?h[0-9]{4}\.invalid")
+_MARKS = re.compile(
+    r"the-app|192\.0\.2\.9:[89]|/the-probe|\b7654321ms|\b54321ms|\b98765ms|:45454|\.?h[0-9]{4}\.invalid"
+)
 
 
 def _replaced(line: list[str], meant: dict[str, str], prefix: str) -> list[str]:
