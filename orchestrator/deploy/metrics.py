@@ -52,6 +52,8 @@ def collect(services: Services, apps: Sequence[str]) -> tuple[list[Metric], list
 def write_textfile(services: Services, app: str, path: Path) -> None:
     """Writes one app's metrics for node_exporter, which may run as any user and reads whole files only.
 
+    Not while the caller holds the app's lock: a deployment that was interrupted would be told as one that runs.
+
     Raises:
         UsageError: the file cannot be written.
         LedgerDamaged: the ledger is gone or broken; the file stays as it was, and grows old.
