@@ -8,18 +8,21 @@ from pathlib import Path
 TEMPORARY = ".tmp"
 
 
-def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
+def write_atomic(path: Path, text: str, mode: int | None = None) -> None:
     """Writes by temporary file, fsync, rename and fsync of the folder.
 
-    The temporary name is fixed: what a crash leaves behind, the next write takes over.
+    The temporary name is fixed: what a crash leaves behind, the next write takes over. The file gets `mode`, whatever
+    the umask says; without one, what the umask leaves of 0644.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; `path` is as it was.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode or 0o644)
         try:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
             data = text.encode()
             while data:
                 data = data[os.write(descriptor, data) :]

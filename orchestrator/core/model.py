@@ -183,6 +183,16 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class DeploymentCount:
+    """How many of an app's deployments of one kind ended in one way, and when the last of them did."""
+
+    kind: Kind
+    outcome: Outcome
+    count: int
+    last: str
+
+
+@dataclass(frozen=True)
 class GitState:
     """What Git says of the folder: the commit, whether the tree differs from it, and the user's name."""
 

@@ -19,12 +19,10 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
     """Holds a new route against those that exist.
 
     Raises:
-        UsageError: another app has this route, or its listen address cannot stand beside another's.
+        UsageError: another app has this route, or one of its addresses cannot stand beside another's.
     """
-    host, port = split_listen(route.listen)
-    for other in others:
-        if other.name == app:
-            continue
+    rest = [other for other in others if other.name != app]
+    for other in rest:
         shared = route.claims() & other.route.claims()
         if shared:
             listen, name, prefix = min(shared)
@@ -33,12 +31,43 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
                 f" app {other.name}",
                 hint="give this app a proxy.host, a proxy.path_prefix or a proxy.listen of its own",
             )
-        other_host, other_port = split_listen(other.route.listen)
-        if port == other_port and host != other_host and _overlap(host, other_host):
+        if route.listen != other.route.listen and _meet(route.listen, other.route.listen):
             raise UsageError(
                 f"proxy.listen: {route.listen} overlaps {other.route.listen} of app {other.name}",
                 hint="use the same listen address in both, or another port",
             )
+    _refuse_metrics(route, rest)
+
+
+def _refuse_metrics(route: Route, others: Sequence[ProxyApp]) -> None:
+    """Metrics have a frontend of their own: apps may share one, but no app is served at its address."""
+    hint = "choose another port"
+    if route.metrics and _meet(route.metrics, route.listen):
+        raise UsageError(f"proxy.metrics: {route.metrics} is taken by proxy.listen ({route.listen})", hint=hint)
+    for other in others:
+        if route.metrics and _meet(route.metrics, other.route.listen):
+            raise UsageError(
+                f"proxy.metrics: {route.metrics} is taken by {other.route.listen}, where app {other.name} is served",
+                hint=hint,
+            )
+        if not other.route.metrics:
+            continue
+        if _meet(route.listen, other.route.metrics):
+            raise UsageError(
+                f"proxy.listen: {route.listen} is taken by proxy.metrics of app {other.name} ({other.route.metrics})",
+                hint=hint,
+            )
+        if route.metrics and route.metrics != other.route.metrics and _meet(route.metrics, other.route.metrics):
+            raise UsageError(
+                f"proxy.metrics: {route.metrics} overlaps {other.route.metrics} of app {other.name}",
+                hint="use the same address in both, or another port",
+            )
+
+
+def _meet(one: str, two: str) -> bool:
+    """Whether two frontends cannot listen at these addresses at once."""
+    (host, port), (other, other_port) = split_listen(one), split_listen(two)
+    return port == other_port and (host == other or _overlap(host, other))
 
 
 def _overlap(host: str, other: str) -> bool:

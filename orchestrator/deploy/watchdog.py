@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.config import Config, load
+from orchestrator.config.sections import under
 from orchestrator.config.watching import Notice
 from orchestrator.core.model import Pass, SlotState
 from orchestrator.core.plan import Observed
@@ -95,6 +96,16 @@ def aftermath(services: Services, passed: Passed) -> None:
         if silence:
             services.reporter.note(f"the heartbeat of {passed.app} was not taken: {silence}")
             services.ledger.event(passed.app, "heartbeat-failed", {"why": silence})
+
+
+    if config.watchdog.textfile:
+        from orchestrator.deploy.metrics import write_textfile  # only here: most passes write none
+
+        try:
+            write_textfile(services, passed.app, under(config.base, config.watchdog.textfile))
+        except DeployctlError as error:
+            services.reporter.note(f"the metrics of {passed.app} could not be written: {error}")
+            services.ledger.event(passed.app, "textfile-failed", {"why": str(error)})
 
 
 def tell(services: Services, config: Config, passed: Passed) -> None:

@@ -17,6 +17,7 @@ from orchestrator.core.health import ProbeSpec
 from orchestrator.core.model import (
     Backend,
     Deployment,
+    DeploymentCount,
     Outcome,
     ProxyApp,
     Route,
@@ -287,6 +288,16 @@ class SqliteLedger(WatchLedger):
         """Newest first; `limit` -1 for all."""
         rows = self._read(f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit))
         return [_deployment(row) for row in rows]
+
+    def deployment_counts(self, app: str) -> list[DeploymentCount]:
+        """All deployments that have ended, counted by kind and outcome."""
+        # SQLite takes the columns beside MAX from the row that holds it: the last one, whatever the clock said.
+        rows = self._read(
+            "SELECT kind, outcome, COUNT(*), finished_at, MAX(id) FROM deployments"
+            " WHERE app = ? AND outcome IS NOT NULL GROUP BY kind, outcome ORDER BY kind, outcome",
+            (app,),
+        )
+        return [DeploymentCount(kind, outcome, count, last) for kind, outcome, count, last, _ in rows]
 
     def step_started(self, deployment: int, name: str, args: dict[str, Any], *, undo: bool) -> int:
         with self._transaction() as db:

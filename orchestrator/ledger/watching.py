@@ -12,6 +12,8 @@ from orchestrator.ledger.file import LedgerFile
 
 # A day of passes at one a minute would be 1440: what people look at is the last hours.
 _KEPT_PASSES = 500
+# The newest good pass is kept for ever: however many bad ones follow, metrics say when all was well last.
+_GOOD = "outcome IN ('healthy', 'acted')"
 
 
 class WatchLedger(LedgerFile):
@@ -40,8 +42,9 @@ class WatchLedger(LedgerFile):
             )
             db.execute(
                 "DELETE FROM passes WHERE app = ? AND id <= (SELECT id FROM passes WHERE app = ?"
-                " ORDER BY id DESC LIMIT 1 OFFSET ?)",
-                (app, app, _KEPT_PASSES),
+                " ORDER BY id DESC LIMIT 1 OFFSET ?)"
+                f" AND id IS NOT (SELECT MAX(id) FROM passes WHERE app = ? AND {_GOOD})",
+                (app, app, _KEPT_PASSES, app),
             )
             _remember(db, app, memory)
             for name, value in counts.items():
@@ -53,7 +56,7 @@ class WatchLedger(LedgerFile):
             _remember(db, app, memory)
 
     def passes(self, app: str, limit: int) -> list[Pass]:
-        """The last passes, newest first."""
+        """The last passes, newest first; `limit` -1 for all. The newest good one is among all, however old it is."""
         rows = self._read(
             "SELECT at, seconds, outcome, said FROM passes WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit)
         )

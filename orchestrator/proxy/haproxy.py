@@ -113,32 +113,15 @@ class HAProxy:
         return True
 
     def check_listen(self, route: Route) -> None:
-        """Finds out whether a new listen address is free, before anything changes.
+        """Finds out whether a route's addresses are free, before anything changes.
 
         Raises:
-            UsageError: another process has it, or it is no address of this machine.
+            UsageError: another process has one, or it is no address of this machine.
         """
-        if f"bind {route.listen}\n" in self._files.config() and self.state() == "running":
-            return
-        host, port = split_listen(route.listen)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Without SO_REUSEPORT: it must fail when anybody at all listens there.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("" if host == "*" else host, port))
-                probe.listen(1)
-            except OSError as error:
-                why = (
-                    "another process listens there"
-                    if error.errno == errno.EADDRINUSE
-                    else os.strerror(error.errno or 0)
-                )
-                raise UsageError(
-                    f"proxy.listen: {route.listen} cannot be used",
-                    why=why,
-                    hint=f"choose another address, or find the process: ss -ltnp 'sport = :{port}'",
-                ) from error
+        for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
+            ours = f"bind {address}\n" in self._files.config() and self.state() == "running"
+            if address and not ours:
+                _check_free(key, address)
 
     # Routes
 
@@ -382,6 +365,24 @@ class HAProxy:
                     details="\n".join(self._container.logs(20)),
                 )
             self._sleep(0.02)
+
+
+def _check_free(key: str, address: str) -> None:
+    host, port = split_listen(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Without SO_REUSEPORT: it must fail when anybody at all listens there.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("" if host == "*" else host, port))
+            probe.listen(1)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            raise UsageError(
+                f"{key}: {address} cannot be used",
+                why="another process listens there" if taken else os.strerror(error.errno or 0),
+                hint=f"choose another address, or find the process: ss -ltnp 'sport = :{port}'",
+            ) from error
 
 
 class ProxyReloadFailed(ProxyError):

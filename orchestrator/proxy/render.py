@@ -76,6 +76,8 @@ def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state
     ordered = sorted(apps, key=lambda item: _word(item.name))
     for number, listen in enumerate(sorted({app.route.listen for app in ordered})):
         parts.append(_frontend(number, listen, [app for app in ordered if app.route.listen == listen]))
+    for number, address in enumerate(sorted({app.route.metrics for app in ordered} - {""})):
+        parts.append(_exporter(number, address))
     for app in ordered:
         parts += [_backend(app, slot, with_state=with_state) for slot in SLOTS]
     return "\n".join(parts)
@@ -118,6 +120,20 @@ def _turn_to_spare(app: ProxyApp, slot: Slot) -> list[str]:
     live = f"{{ var(txn.app) -m str {_word(app.name)} }} {{ var(txn.slot) -m str {slot} }}"
     spare = f"{{ var(txn.spare) -m str {other(slot)} }}"
     return [*up, f"  http-request set-var(txn.slot) var(txn.spare) if {live} {spare} !{name}_up"]
+
+
+def _exporter(number: int, address: str) -> str:
+    # What goes well is not logged: the defaults say so.
+    lines = [
+        f"frontend metrics_{number}",
+        f"  bind {_word(address)}",
+        "  mode http",
+        "  timeout client 30s",
+        "  http-request use-service prometheus-exporter if { path /metrics }",
+        '  http-request return status 404 content-type text/plain string "metrics are at /metrics\\n"',
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _matches(apps: Sequence[ProxyApp]) -> list[tuple[str, str]]:

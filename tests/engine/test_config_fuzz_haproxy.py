@@ -18,12 +18,13 @@ from orchestrator.files import write_atomic
 from orchestrator.proxy import render
 from orchestrator.proxy.container import ProxyContainer, shipped
 from tests.engine.harness import engine
-from tests.unit.fuzz import GOOD, fuzzing, good_documents, judge, poison, proxy_app, toml
+from tests.unit.fuzz import GOOD, METRICS, fuzzing, good_documents, judge, poison, proxy_app, toml
 
 pytestmark = pytest.mark.engine
 
 FILES, APPS_AT_ONCE = 700, 25
 LOOKED_AT = ["app.name", "health.path", "health.model", "proxy.listen", "proxy.host", "proxy.path_prefix"]
+LOOKED_AT += ["proxy.metrics"]
 
 
 def configuration(apps: Sequence[ProxyApp]) -> str:
@@ -78,7 +79,7 @@ def looked_at(draw: st.DrawFn) -> dict[str, Any]:
         if place in ("health.path", "health.model"):
             document.pop("health", None)
         section, _, key = place.partition(".")
-        value = draw(st.sampled_from(GOOD[place]))
+        value = draw(st.sampled_from({**GOOD, "proxy.metrics": METRICS}[place]))
         if isinstance(value, str) and draw(st.booleans()):
             value = draw(poison(value))
         document.setdefault(section, {})[key] = value

@@ -156,6 +156,7 @@ GOOD: dict[str, list[Any]] = {
     "rollout.keep_warm": [*DURATIONS, "0s"],
     "retention.versions": [2, 5, 10000],
 }
+METRICS = ["127.0.0.1:8405", "[::1]:8405", ":9", "*:9", "localhost:8405", "[::ffff:127.0.0.1]:8405"]
 PLACES = sorted(GOOD)
 SECTIONS = sorted({place.partition(".")[0] for place in PLACES})
 TEXTS = [place for place in PLACES if isinstance(GOOD[place][0], str)]
@@ -636,7 +637,7 @@ def rendered(config: Config) -> None:
     """HAProxy reads of this app what it reads of a harmless one, with the user's words in the user's places."""
     app = proxy_app(config)
     route, spec, name = app.route, config.probe_spec(), app.name
-    for word in (name, route.listen, route.path_prefix, spec.path, *route.hosts):
+    for word in (name, route.listen, route.metrics, route.path_prefix, spec.path, *route.hosts):
         assert _OURS.fullmatch(word), word
         assert "%[" not in word
     # These stand where HAProxy would expand a %.
@@ -646,10 +647,11 @@ def rendered(config: Config) -> None:
         f"*.h{n:04}.invalid" if host.startswith("*.") else f"h{n:04}.invalid" for n, host in enumerate(route.hosts)
     ]
     shape = (bool(route.path_prefix), route.strip_prefix, config.run.replicas, spec.body, spec.statuses)
-    reference = _reference(tuple(hosts), *shape)
+    reference = _reference(tuple(hosts), bool(route.metrics), *shape)
     meant = {
         "the-app": name,
         "192.0.2.9:9": route.listen,
+        "192.0.2.9:8": route.metrics,
         "/the-probe": spec.path,
         "7654321ms": _timer(route.timeout),
         "54321ms": _timer(spec.timeout),
@@ -699,15 +701,23 @@ host = {hosts}
 path_prefix = "{prefix}"
 strip_prefix = {strip}
 timeout = "7654321ms"
+{metrics}
 """
 
 
 @functools.cache
 def _reference(
-    hosts: tuple[str, ...], prefix: bool, strip: bool, replicas: int, body: str | None, statuses: tuple[int, int]
+    hosts: tuple[str, ...],
+    metrics: bool,
+    prefix: bool,
+    strip: bool,
+    replicas: int,
+    body: str | None,
+    statuses: tuple[int, int],
 ) -> list[list[str]]:
     """What HAProxy reads of a harmless app of the same shape, line by line."""
     values = {"hosts": toml_value(list(hosts)), "prefix": "/the-prefix" if prefix else "", "strip": toml_value(strip)}
+    values["metrics"] = 'metrics = "192.0.2.9:8"' if metrics else ""
     config = parse(_REFERENCE.format(replicas=replicas, **values), file="deploy.toml", base=BASE)
     app = proxy_app(config)
     # A preset's own pattern: it comes from us.
@@ -716,7 +726,9 @@ def _reference(
     return [words(line) for line in render.configuration(_template(), [app], 2)[0].split("\n")]
 
 
-_MARKS = re.compile(r"the-app|192\.0\.2\.9:9|/the-probe|\b7654321ms|\b54321ms|\b98765ms|:45454|\.?h[0-9]{4}\.invalid")
+_MARKS = re.compile(
+    r"the-app|192\.0\.2\.9:[89]|/the-probe|\b7654321ms|\b54321ms|\b98765ms|:45454|\.?h[0-9]{4}\.invalid"
+)
 
 
 def _replaced(line: list[str], meant: dict[str, str], prefix: str) -> list[str]:

@@ -37,6 +37,7 @@ COMMANDS = (
     "exec",
     "prune",
     "doctor",
+    "metrics",
     "proxy",
     "config",
     "notify",
@@ -291,6 +292,25 @@ def test_doctor_without_an_engine(run: Run, app: Path) -> None:
         "next": "is it running, and may you use it? 'docker version' tells",
     }
     assert checks["ledger"]["ok"]
+
+
+def test_metrics_do_not_vanish_with_the_engine(run: Run, app: Path) -> None:
+    expect(run("metrics"), 0)
+    expect(run("release", "v1"), 3)
+    app.unlink()  # nothing of it is needed
+    done = run("metrics")
+    expect(done, 0)
+    assert 'deployctl_engine_up{app="mymodel"} 0\n' in done.stdout
+    assert 'deployctl_deployments_total{app="mymodel",kind="release",outcome="failed"} 1\n' in done.stdout
+    assert done.stderr == (
+        "note: some metrics are missing: the Docker engine does not answer: its socket is not there\n"
+    )
+    found = document(run("metrics", "--app", "mymodel", "--json"))
+    assert found["schema_version"] == 1
+    assert "deployctl_engine_up" in {metric["name"] for metric in found["metrics"]}
+    done = run("metrics", "--app", "other")
+    expect(done, 2)
+    assert "why: the apps are: mymodel" in done.stderr
 
 
 def test_a_state_folder_that_cannot_be_made(run: Run, app: Path, tmp_path: Path) -> None:

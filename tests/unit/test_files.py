@@ -24,6 +24,18 @@ def test_content_and_mode(tmp_path: Path) -> None:
     assert inside(tmp_path) == ["routes.map"]
 
 
+def test_a_mode_is_kept_whatever_the_umask_says(tmp_path: Path) -> None:
+    (tmp_path / "said.tmp").touch(0o600)  # left behind by a crash
+    before = os.umask(0o077)
+    try:
+        write_atomic(tmp_path / "said", "", mode=0o644)
+        write_atomic(tmp_path / "not-said", "")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"said": 0o644, "not-said": 0o600}
+
+
 def test_it_replaces_the_file_and_does_not_write_into_it(tmp_path: Path) -> None:
     target = tmp_path / "routes.map"
     write_atomic(target, "a long old text\n")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.model import Route
+from orchestrator.core.model import Pass, Route
 from orchestrator.core.plan import Choice, Plan, Step
 from orchestrator.errors import DeploymentFailed, LedgerDamaged, UsageError
-from orchestrator.ledger import schema
+from orchestrator.ledger import schema, sqlite
 from orchestrator.ledger.sqlite import SqliteLedger
 from tests.unit.builders import APP, backend, proxy_app, release_plan, v1_live, version
 
@@ -407,6 +407,45 @@ def test_deployments_come_newest_first_whatever_the_clock_says(tmp_path: Path) -
     assert [found.id for found in ledger.deployments(APP, 2)] == [4, 3]
     assert [found.id for found in ledger.deployments(APP, -1)] == [4, 3, 2, 1]
     ledger.close()
+
+
+def test_deployments_are_counted_by_kind_and_outcome(ledger: SqliteLedger) -> None:
+    assert ledger.deployment_counts(APP) == []
+    ledger.app_block("other", 10)
+    begin(ledger, replace(PLAN, app="other"))
+    for kind, outcome in (("release", "succeeded"), ("release", "failed"), ("rollback", "undone")):
+        ledger.finish(begin(ledger, replace(PLAN, kind=kind)), outcome, "")  # type: ignore[arg-type]
+    ledger.finish(begin(ledger), "succeeded", "")
+    last = ledger.deployments(APP)[0].finished_at
+    begin(ledger)  # still open: it counts nowhere
+    found = ledger.deployment_counts(APP)
+    assert [(row.kind, row.outcome, row.count) for row in found] == [
+        ("release", "failed", 1),
+        ("release", "succeeded", 2),
+        ("rollback", "undone", 1),
+    ]
+    assert found[1].last == last
+    assert ledger.deployment_counts("other") == []
+
+
+def test_the_newest_good_pass_outlives_any_number_of_bad_ones(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_KEPT_PASSES", 5)
+    ledger.app_block("other", 10)
+
+    def passes(*outcomes: str, app: str = APP) -> list[str]:
+        for outcome in outcomes:
+            ledger.record_pass(app, Pass("2031", 0.1, outcome), {}, {})  # type: ignore[arg-type]
+        return [found.outcome for found in ledger.passes(app, -1)]
+
+    bad = ["failed", "degraded"] * 4
+    assert passes(*bad) == bad[:2:-1]
+    assert passes("healthy", "acted", *bad) == [*bad[:2:-1], "acted"]
+    assert passes("healthy", app="other") == ["healthy"]
+    assert passes(*bad) == [*bad[:2:-1], "acted"]
+    assert passes("healthy", "failed") == ["failed", "healthy", "degraded", "failed", "degraded"]
+    assert [found.outcome for found in ledger.passes(APP, 1)] == ["failed"]
 
 
 def test_the_journal(ledger: SqliteLedger) -> None:

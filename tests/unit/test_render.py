@@ -157,6 +157,32 @@ def test_apps_by_host_and_prefix() -> None:
     ]
 
 
+def test_each_metrics_address_has_one_frontend() -> None:
+    def app(one: ProxyApp, metrics: str) -> ProxyApp:
+        return replace(one, route=replace(one.route, metrics=metrics))
+
+    assert "metrics" not in text(ALPHA, BETA, GAMMA)
+    found = text(app(ALPHA, "127.0.0.1:8405"), app(BETA, "[::1]:9101"), app(GAMMA, "127.0.0.1:8405"))
+    assert found.count("prometheus-exporter") == 2
+    assert (
+        """\
+frontend metrics_0
+  bind 127.0.0.1:8405
+  mode http
+  timeout client 30s
+  http-request use-service prometheus-exporter if { path /metrics }
+  http-request return status 404 content-type text/plain string "metrics are at /metrics\\n"
+
+frontend metrics_1
+  bind [::1]:9101
+  mode http
+"""
+        in found
+    )
+    # Where clients are served is as it was.
+    assert section(found, "frontend listen_0") == section(text(ALPHA, BETA, GAMMA), "frontend listen_0")
+
+
 def test_a_prefix_is_stripped_unless_it_shall_stay() -> None:
     found = text(ALPHA, BETA)
     for name in ("backend alpha_blue", "backend alpha_green"):
@@ -313,6 +339,7 @@ def test_the_order_of_the_apps_does_not_matter() -> None:
         replace(ONE, route=Route("127.0.0.1:8000", ("a.example.com",))),
         replace(ONE, route=Route("127.0.0.1:8000", (), "/p")),
         replace(ONE, route=Route("127.0.0.1:8000", timeout=1.0)),
+        replace(ONE, route=Route("127.0.0.1:8000", metrics="127.0.0.1:8405")),
         turned(ONE, addresses=("10.213.0.64", "10.213.0.65")),
         turned(ONE, probe=ProbeSpec("/ready", 8080)),
         turned(ONE, probe=ProbeSpec("/healthz", 8080, timeout=3.0)),
@@ -369,6 +396,7 @@ def places(evil: str) -> dict[str, ProxyApp]:
     return {
         "name": replace(ONE, name=evil),
         "listen": replace(ONE, route=Route(evil)),
+        "metrics": replace(ONE, route=Route("127.0.0.1:8000", metrics=evil)),
         "host": replace(ONE, route=Route("127.0.0.1:8000", (evil,))),
         "wild host": replace(ONE, route=Route("127.0.0.1:8000", ("*." + evil,))),
         "prefix": replace(ONE, route=Route("127.0.0.1:8000", (), "/" + evil)),
@@ -380,7 +408,7 @@ def places(evil: str) -> dict[str, ProxyApp]:
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("place", places(""))
 def test_what_is_no_word_is_refused(place: str, evil: str) -> None:
-    if evil == "" and place in ("wild host", "prefix", "path"):
+    if evil == "" and place in ("wild host", "prefix", "path", "metrics"):
         return
     with pytest.raises(ValueError, match="must not reach the proxy's configuration"):
         text(places(evil)[place])

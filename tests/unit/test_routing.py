@@ -44,6 +44,10 @@ def test_split_listen(listen: str, expected: tuple[str, int]) -> None:
         (Route("*:8000"), Route("[::1]:8000")),
         (Route("0.0.0.0:8000"), Route("[fe80::1]:8000")),
         (Route("*:8000", (), "/a"), Route("*:8000", (), "/b")),
+        # One exporter tells of all apps.
+        (Route(ADDRESS, (), "/a", metrics="*:8405"), Route(ADDRESS, (), "/b", metrics="*:8405")),
+        (Route(ADDRESS, metrics="127.0.0.1:8405"), Route("127.0.0.1:8001", metrics="127.0.0.2:8405")),
+        (Route(ADDRESS, metrics="127.0.0.1:8405"), Route("127.0.0.1:8001")),
     ],
 )
 def test_routes_that_differ_stand_beside_each_other(mine: Route, theirs: Route) -> None:
@@ -79,6 +83,44 @@ def test_routes_that_differ_stand_beside_each_other(mine: Route, theirs: Route) 
     ],
 )
 def test_routes_that_meet_are_refused(mine: Route, theirs: Route, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_conflicts("mymodel", mine, [served(theirs)])
+    assert str(caught.value).startswith(message)
+    assert caught.value.hint
+
+
+METRICS = "127.0.0.1:8405"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "message"),
+    [
+        (
+            Route(ADDRESS, metrics=ADDRESS),
+            Route("127.0.0.1:8001"),
+            "proxy.metrics: 127.0.0.1:8000 is taken by proxy.listen (127.0.0.1:8000)",
+        ),
+        (Route(ADDRESS, metrics="*:8000"), Route("[::1]:1"), "proxy.metrics: *:8000 is taken by proxy.listen"),
+        (
+            Route(ADDRESS, metrics=METRICS),
+            Route(METRICS),
+            "proxy.metrics: 127.0.0.1:8405 is taken by 127.0.0.1:8405, where app other is served",
+        ),
+        (Route(ADDRESS, metrics=METRICS), Route("*:8405"), "proxy.metrics: 127.0.0.1:8405 is taken by *:8405, where"),
+        (
+            Route("*:8405"),
+            Route(ADDRESS, metrics=METRICS),
+            "proxy.listen: *:8405 is taken by proxy.metrics of app other (127.0.0.1:8405)",
+        ),
+        (Route(METRICS), Route(ADDRESS, metrics=METRICS), "proxy.listen: 127.0.0.1:8405 is taken by proxy.metrics of"),
+        (
+            Route(ADDRESS, metrics=METRICS),
+            Route("127.0.0.1:8001", metrics="[::]:8405"),
+            "proxy.metrics: 127.0.0.1:8405 overlaps [::]:8405 of app other",
+        ),
+    ],
+)
+def test_metrics_have_an_address_of_their_own(mine: Route, theirs: Route, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         refuse_conflicts("mymodel", mine, [served(theirs)])
     assert str(caught.value).startswith(message)
