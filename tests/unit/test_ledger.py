@@ -17,7 +17,7 @@ import pytest
 from orchestrator.core.model import Pass, Route
 from orchestrator.core.plan import Choice, Plan, Step
 from orchestrator.errors import DeploymentFailed, LedgerDamaged, UsageError
-from orchestrator.ledger import schema, sqlite
+from orchestrator.ledger import schema, watching
 from orchestrator.ledger.sqlite import SqliteLedger
 from tests.unit.builders import APP, backend, proxy_app, release_plan, v1_live, version
 
@@ -431,7 +431,7 @@ def test_deployments_are_counted_by_kind_and_outcome(ledger: SqliteLedger) -> No
 def test_the_newest_good_pass_outlives_any_number_of_bad_ones(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "_KEPT_PASSES", 5)
+    monkeypatch.setattr(watching, "_KEPT_PASSES", 5)
     ledger.app_block("other", 10)
 
     def passes(*outcomes: str, app: str = APP) -> list[str]:

@@ -20,7 +20,7 @@ class Crash(BaseException):
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "models")
+    return ArtifactStore(tmp_path / "models", tmp_path / "checkouts")
 
 
 @pytest.fixture
