@@ -67,7 +67,7 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
     while True:
         passed = Passed(app)
         try:
-            with services.locks.app(app):
+            with services.locks.app(app, looking=True):
                 now = _live(services, app)
                 if now is None or now.deployment != live.deployment:
                     return _ended(services, app, live, services.clock() - started)

@@ -63,7 +63,7 @@ def run(services: Services, app: str) -> Passed:
     started = services.clock()
     passed = Passed(app)
     try:
-        with services.locks.app(app):
+        with services.locks.app(app, looking=True):
             _pass(services, app, passed)
             passed.seconds = services.clock() - started
             _record(services, passed)
