@@ -246,6 +246,18 @@ def test_a_rollback_by_hand(served: App) -> None:
     at_rest(served, "v1")
 
 
+def test_the_proxy_is_lost_while_it_stays(served: App) -> None:
+    bake(served, "5s")
+    served.write("v2", NORMAL)
+    process = staying(served)
+    served.place.client().containers.get(served.names.proxy).kill()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    assert "the proxy started" in said
+    assert "v2 is stable instead of v1" in said
+    assert served.serving() == "v2"
+
+
 def test_killed_while_it_stays(served: App) -> None:
     bake(served, "4s")
     served.write("v2", NORMAL)
