@@ -107,3 +107,19 @@ def test_after_a_power_cut_that_nothing_survives(served: App, private_engine: Pr
     assert served.watch() == ""
     assert running(served) == {"v2"}
     at_rest(served, "v2")
+
+
+def test_the_engine_starts_anew_while_a_release_stays(served: App, private_engine: PrivateEngine) -> None:
+    served.config["rollout"]["bake"] = "12s"
+    served.write("v3")
+    process = served.start("release", "v3")
+    assert process.stderr is not None
+    assert any("watch v3" in line for line in process.stderr)
+    private_engine.kill()
+    time.sleep(2)
+    private_engine.start()
+    _, said = process.communicate(timeout=60)
+    print(said)
+    assert process.returncode == 0, said
+    assert "v3 is stable instead of v2" in said
+    until(lambda: served.serving() == "v3", "v3 serves")

@@ -100,12 +100,13 @@ def test_what_turns_bad_goes_back(served: App, kind: str) -> None:
     refused = served.run("release", "v2", code=2).stderr
     assert re.search(FIGURES[kind], refused), refused
     assert "deployctl release v2 --force" in refused
-    # Nobody asks it for predictions now, so it does not turn bad.
-    bake(served, "1s")
-    served.run("release", "v2", "--force")
-    assert served.mark("v2") == "live"
-    until(lambda: served.watch() != "", "v1 is stopped")
-    at_rest(served, "v2")
+    if kind == "errors":
+        # Nobody asks it for predictions now, so it does not turn bad.
+        bake(served, "1s")
+        served.run("release", "v2", "--force")
+        assert served.mark("v2") == "live"
+        until(lambda: served.watch() != "", "v1 is stopped")
+        at_rest(served, "v2")
 
 
 def test_the_watchdog_takes_a_detached_one_back(served: App) -> None:
@@ -267,9 +268,7 @@ def test_killed_while_it_stays(served: App) -> None:
     converges(served)
 
 
-@pytest.mark.parametrize(
-    "crash", some([f"{when}:{step}" for step in STEPS for when in ("before", "acted")], 0, 1, 5, 6, 9)
-)
+@pytest.mark.parametrize("crash", some([f"{when}:{step}" for step in STEPS for when in ("before", "acted")], 0, 1, 6))
 def test_killed_at(served: App, crash: str) -> None:
     bake(served, "4s")
     served.write("v2", NORMAL)

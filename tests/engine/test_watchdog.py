@@ -242,29 +242,71 @@ def steps(app: App) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "crash", some([f"{when}:{step}" for step in COLD for when in ("before", "acted")], 0, 3, 7, 11, 14, 19)
+    "crash", some([f"{when}:{step}" for step in COLD for when in ("before", "acted")], 3, 10, 11, 16)
 )
 def test_killed_in_a_rollback(app: App, crash: str) -> None:
     app.release("v1")
     app.release("v2")
-    hopeless(app, "v2")
-    end = time.monotonic() + 40
-    while True:
-        done = app.run("watchdog", "run", code=None, crash=crash)
-        if done.returncode == -signal.SIGKILL:
-            break
-        assert time.monotonic() < end
-        assert done.returncode == 0, done.stderr
-    said = passes_until(app, lambda text, code: app.json("status")["live"]["version"] == "v1", 20)
-    print(*said, sep="")
-    assert app.serving() == "v1"
+    with Load(app.port, clients=4) as load:
+        hopeless(app, "v2")
+        end = time.monotonic() + 40
+        while True:
+            done = app.run("watchdog", "run", code=None, crash=crash)
+            if done.returncode == -signal.SIGKILL:
+                break
+            assert time.monotonic() < end
+            assert done.returncode == 0, done.stderr
+        said = passes_until(app, lambda text, code: app.json("status")["live"]["version"] == "v1", 20)
+        quiet = time.monotonic()
+        print(*said, sep="")
+        assert app.watch() == ""
+        until(lambda: sum(reply.started > quiet for reply in list(load.replies)) > 50, "50 requests")
+    assert [reply for reply in load.failures() if reply.started > quiet] == []
     assert app.mark("v2") == "bad"
     row = app.json("history")["deployments"][0]
     assert (row["kind"], row["outcome"]) == ("auto-rollback", "succeeded")
     assert "v2 cannot be healed" in row["reason"]
-    assert app.watch() == ""
     at_rest(app, "v1")
     assert sorted(set(steps(app))) == sorted(COLD)
+
+
+# What asks the engine to mend, and which fault it mends.
+ACTS = {"restart": "hung", "start": "stopped", "unpause": "paused", "create": "removed", "connect": "disconnected"}
+
+
+@pytest.mark.parametrize("crash", some([f"{when}:engine.{act}" for act in ACTS for when in ("before", "acted")], 1, 7))
+def test_killed_while_it_mends(app: App, crash: str) -> None:
+    app.config["run"]["replicas"] = 2
+    app.release("v1")
+    healthy = app.container("v1", 2)
+    before = identity(healthy)
+    FAULTS[ACTS[crash.partition("engine.")[2]]](app.container("v1", 1))
+    app.run("watchdog", "run", crash=crash, code=-signal.SIGKILL)
+    # At the next pass, or at the one after a pause.
+    passes_until(app, lambda text, code: well(app), 20)
+    assert app.watch() == ""
+    assert identity(healthy) == before
+    assert len(app.containers()) == 2
+    at_rest(app, "v1")
+
+
+def test_a_signal_before_the_switch(app: App) -> None:
+    app.release("v1", "late:4")
+    app.release("v2")
+    hopeless(app, "v2")
+    with ExitStack() as stack:
+        loop = stack.enter_context(app.start("watchdog", "run", "--loop", "1s"))
+        stack.callback(loop.kill)
+        until(lambda: (app.json("status")["deployment"] or {}).get("step") == "probe", "an automatic rollback", 40)
+        loop.send_signal(signal.SIGTERM)
+        out, err = loop.communicate(timeout=20)
+    assert loop.returncode == 143, (out, err)
+    assert "SIGTERM: stopped before traffic was switched" in err
+    row = app.json("history")["deployments"][0]
+    assert (row["kind"], row["outcome"]) == ("auto-rollback", "undone")
+    said = passes_until(app, lambda text, code: "rolled back" in text)
+    assert "v2 rolled back to v1" in said[-1]
+    at_rest(app, "v1")
 
 
 def test_all_apps_side_by_side(quick: Callable[..., App]) -> None:
