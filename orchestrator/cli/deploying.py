@@ -258,8 +258,9 @@ def _report(own: Frame, app: str, result: Result, bake: dict[str, Any] | None = 
         own.console.done(f"nothing to do: {result.version} is live")
     else:
         instead = f" instead of {result.previous}" if result.previous else ""
-        state = {"stable": "stable", "baking": "live and bakes"}.get((bake or {}).get("outcome", ""), "live")
-        own.console.done(f"{app} {result.version} is {state}{instead}, after {result.seconds:.1f} s")
+        ends = {"stable": "is stable", "baking": "is live and bakes", "replaced": "was live"}
+        state = ends.get((bake or {}).get("outcome", ""), "is live")
+        own.console.done(f"{app} {result.version} {state}{instead}, after {result.seconds:.1f} s")
 
 
 def _tell(services: Services, config: Config, result: Result) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli.frame import Frame, frame
-from orchestrator.errors import Degraded, UsageError
+from orchestrator.errors import Degraded, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.deploy.interrupts import Interrupts
@@ -51,8 +51,7 @@ def run(
             _tell(own, passes)
             if period is None:
                 break
-            with interrupts.interruptible():
-                services.sleep(max(0.0, period - (services.clock() - began)))
+            _pause(services, interrupts, period - (services.clock() - began))
         if any(passed.outcome in ("degraded", "failed") for passed in passes):
             raise typer.Exit(Degraded.exit_code)
 
@@ -66,6 +65,16 @@ def _period(loop: str | None) -> float | None:
     if found < 1:
         raise UsageError(f"--loop: {loop} is too short", hint="a pass takes a second: --loop 10s")
     return found
+
+
+def _pause(services: Services, interrupts: Interrupts, seconds: float) -> None:
+    # A pass that had to be carried to its end has set signals aside: now they count again.
+    interrupts.arm()
+    try:
+        with interrupts.interruptible():
+            services.sleep(max(0.0, seconds))
+    except Interrupted:
+        raise interrupts.error("no more passes; the last one was carried to its end") from None
 
 
 def _passes(own: Frame, services: Services, interrupts: Interrupts, *, every_app: bool) -> list[Passed]:

@@ -14,10 +14,10 @@ from typing import Literal
 from orchestrator.config import Config
 from orchestrator.core.model import SlotState
 from orchestrator.deploy import watchdog
-from orchestrator.deploy.recover import at_rest
+from orchestrator.deploy.recover import at_rest, recover
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.watchdog import Passed
-from orchestrator.errors import Degraded, DeploymentFailed, Interrupted, Locked
+from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
 
 LOOK_EVERY = 1.0
 
@@ -67,7 +67,7 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
     while True:
         passed = Passed(app)
         try:
-            with services.locks.app(app):
+            with services.locks.app(app, looking=True):
                 now = _live(services, app)
                 if now is None or now.deployment != live.deployment:
                     return _ended(services, app, live, services.clock() - started)
@@ -76,6 +76,11 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
                 _look(services, config, now, passed)
         except Locked:
             passed.waiting.append("another command is at work")
+        except (Interrupted, LedgerDamaged):
+            raise
+        except DeployctlError as error:
+            # An engine that starts anew, say: the version is live, and the next look is in a second.
+            passed.problems.append(str(error))
         probes += passed.view.probes if passed.view else 0
         report(Progress(services.clock() - started, total, passed, probes))
         watchdog.tell(services, config, passed)
@@ -88,15 +93,18 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
         stable = _live(services, app)
         if stable is not None and stable.deployment == live.deployment and not stable.baking:
             return Baked("stable", services.clock() - started, passed.done[-1] if passed.done else "")
-        if passed.problems and passed.view is not None and services.clock() - started > total:
-            raise Degraded(passed.problems[0], hint="deployctl status; deployctl rollback")
+        if passed.problems and services.clock() - started > total:
+            raise Degraded(passed.problems[0], hint="deployctl status")
         if services.interrupts.pending:
             raise _left(services, live)
         services.sleep(LOOK_EVERY)
 
 
 def _look(services: Services, config: Config, live: SlotState, passed: Passed) -> None:
-    observed = services.observe(live.app)
+    found = recover(services, live.app, healing=False)
+    observed = found.observed or services.observe(live.app)
+    if observed.live is None or observed.live.deployment != live.deployment:
+        return  # another command was killed in the middle of its deployment, and that has been finished
     passed.memory = services.ledger.memory(live.app)
     before = dict(passed.memory)
     watchdog.step(services, config, observed, live, passed, through_proxy=False)

@@ -67,6 +67,10 @@ class Interrupts:
         """From here on signals are remembered and not raised: the way goes forward, or already back."""
         self._armed = False
 
+    def arm(self) -> None:
+        """What went forward has come to its end: signals may be raised again, also one that came meanwhile."""
+        self._armed = True
+
     @property
     def pending(self) -> bool:
         return self.signal is not None

@@ -13,6 +13,9 @@ from pathlib import Path
 from orchestrator.errors import DeploymentFailed, Locked
 
 _PROXY_WAIT = 60.0
+# A look is over in a second, unless it finds work to do.
+_LOOK_WAIT = 10.0
+_AGAIN = 0.02
 _LOCKS = Path("/proc/locks")
 
 
@@ -25,22 +28,30 @@ class FileLocks:
         self._now = now
 
     @contextmanager
-    def app(self, name: str) -> Iterator[None]:
-        """Holds an app's lock.
+    def app(self, name: str, *, looking: bool = False) -> Iterator[None]:
+        """Holds an app's lock. With `looking` it is held for a look: other commands wait for its end, looks do not.
 
         Raises:
             Locked: another command has it; the error says which one, its pid and since when.
         """
         descriptor = self._open(f"{name}.lock")
+        limit, refused = time.monotonic() + _LOOK_WAIT, 0
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._held(name, descriptor) from None
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    found = self._read(descriptor)
+                    # One that has taken it just now may not have written its name yet: the second answer counts.
+                    refused = 0 if found.get("looking") else refused + 1
+                    if looking or refused > 1 or time.monotonic() > limit:
+                        raise self._held(name, found) from None
+                    time.sleep(_AGAIN)
             holder = {"command": self._command, "pid": os.getpid(), "since": self._now()}
             try:
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+                os.pwrite(descriptor, json.dumps({**holder, **({"looking": True} if looking else {})}).encode(), 0)
             except OSError as error:
                 raise self._unusable(name, error) from error
             yield
@@ -106,8 +117,7 @@ class FileLocks:
             hint="is the disk full, read-only, or somebody else's? nothing was changed",
         )
 
-    def _held(self, name: str, descriptor: int) -> Locked:
-        holder = self._read(descriptor)
+    def _held(self, name: str, holder: dict[str, object]) -> Locked:
         return Locked(
             f"app {name} is locked by another command",
             why=f"'{holder.get('command', 'unknown')}', pid {holder.get('pid', '?')}, since {holder.get('since', '?')}",

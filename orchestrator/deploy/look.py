@@ -217,12 +217,14 @@ def _counters(services: Services, deployment: int) -> dict[Slot, dict[str, Sampl
 def _cooling_until(services: Services, config: Config, app: str, now: float) -> float:
     """Until when no automatic rollback may follow the last one, also one that failed.
 
-    One that was killed and undone is simply tried again.
+    One that was killed and undone is simply tried again. What a person has put live since then is a new story.
     """
     for found in services.ledger.deployments(app, _RECENT):
         if found.kind == "auto-rollback" and found.outcome != "undone":
             # A clock that was set back must not forbid it for a day.
             return min(_epoch(found.started_at), now) + config.watchdog.cooldown
+        if found.outcome == "succeeded":
+            return 0.0
     return 0.0
 
 

@@ -6,7 +6,6 @@ a warm version whose time is up is stopped. Then the live containers are looked 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from orchestrator.config import Config, load
 from orchestrator.config.sections import under
 from orchestrator.config.watching import Notice
 from orchestrator.core.model import Pass, SlotState
-from orchestrator.core.plan import Observed
+from orchestrator.core.plan import Observed, WayBack
 from orchestrator.core.watch import Memory, decide
 from orchestrator.deploy import look
 from orchestrator.deploy.actions import iso
@@ -25,7 +24,15 @@ from orchestrator.deploy.recover import recover
 from orchestrator.deploy.rollback import carry_out
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import set_spare
-from orchestrator.errors import DeployctlError, DeploymentFailed, EngineUnreachable, LedgerDamaged, Locked, UsageError
+from orchestrator.errors import (
+    DeployctlError,
+    DeploymentFailed,
+    EngineUnreachable,
+    Interrupted,
+    LedgerDamaged,
+    Locked,
+    UsageError,
+)
 
 Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
 ACTOR = "watchdog"
@@ -63,6 +70,7 @@ def run(services: Services, app: str) -> Passed:
     """One pass. Never raises for what is wrong with the app: that is what it tells.
 
     Raises:
+        Interrupted: a signal came before a rollback had switched; it was undone.
         LedgerDamaged: nothing can be decided, or recorded.
         UsageError: the ledger does not know the app, or was written by a newer deployctl.
     """
@@ -71,7 +79,7 @@ def run(services: Services, app: str) -> Passed:
     started = services.clock()
     passed = Passed(app)
     try:
-        with services.locks.app(app):
+        with services.locks.app(app, looking=True):
             _pass(services, app, passed)
             passed.seconds = services.clock() - started
             _record(services, passed)
@@ -96,7 +104,6 @@ def aftermath(services: Services, passed: Passed) -> None:
         if silence:
             services.reporter.note(f"the heartbeat of {passed.app} was not taken: {silence}")
             services.ledger.event(passed.app, "heartbeat-failed", {"why": silence})
-
 
     if config.watchdog.textfile:
         from orchestrator.deploy.metrics import write_textfile  # only here: most passes write none
@@ -162,7 +169,7 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
             way = "finished" if found.direction == "finish" else "undone"
             passed.done.append(f"the interrupted deployment {found.deployment} was {way}")
         _watch(services, found.observed or services.observe(app), passed)
-    except (LedgerDamaged, Locked):
+    except (LedgerDamaged, Locked, Interrupted):
         raise
     except DeployctlError as error:
         passed.problems.append(f"{error}" + (f"; next: {error.hint}" if error.hint else ""))
@@ -199,7 +206,7 @@ def step(
     view = look.take(services, config, observed, live, through_proxy=through_proxy)
     passed.view = view
     decision = decide(view.look, memory, look.rules(config))
-    passed.problems += decision.problems
+    passed.problems += [f"{text}; next: {_next(view, text)}" for text in decision.problems]
     passed.waiting += decision.waiting
     passed.memory["watch"] = decision.memory.to_json()
     if decision.acts:
@@ -213,6 +220,14 @@ def step(
             passed.done.append(f"{live.version} is stable: its bake is over ({act.why})")
         else:
             _roll_back(services, config, observed, view, act.why, passed)
+
+
+def _next(view: look.View, problem: str) -> str:
+    """What a person may do about a problem that the watchdog leaves to them."""
+    if problem == view.look.unreachable:
+        return "deployctl doctor"
+    mend = f"deployctl logs {view.look.version}, and release it mended"
+    return f"deployctl rollback, or {mend}" if view.back else mend
 
 
 def promote(services: Services, app: str) -> None:
@@ -251,6 +266,10 @@ def _roll_back(
     services.ledger.event(observed.app, "auto-rollback", evidence)
     try:
         carry_out(services, config, observed, view.back, actor=ACTOR, kind="auto-rollback", reason=why)
+    except Interrupted:
+        # Before the switch all was undone, and the next pass does it. After it only a wait was cut short.
+        if not _serves(services, observed.app, view.back):
+            raise
     except DeployctlError as error:
         passed.problems.append(f"{why}; and going back to {view.back.version} failed: {error}; next: {error.hint}")
         return
@@ -258,6 +277,11 @@ def _roll_back(
     passed.version, passed.previous = view.back.version, view.look.version
     passed.done.append(text)
     passed.events.append(("rolled back", text))
+
+
+def _serves(services: Services, app: str, back: WayBack) -> bool:
+    found = services.ledger.slots(app).get(back.slot)
+    return found is not None and found.state == "live" and found.version == back.version
 
 
 def _conclude(passed: Passed, known: list[str]) -> None:
@@ -276,8 +300,8 @@ def _conclude(passed: Passed, known: list[str]) -> None:
 
 
 def _gist(text: str) -> str:
-    """A sentence without its numbers: the same trouble a minute later is no news."""
-    return re.sub(r"[0-9]+([.,][0-9]+)*", "#", text)
+    """What a problem is about. Its reason follows, and may be another one at each look: that is no news."""
+    return text.partition(": ")[0]
 
 
 def _record(services: Services, passed: Passed) -> None:

@@ -8,13 +8,16 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +156,35 @@ class App:
         self.write(version, mode)
         return self.run("release", version, code=code)
 
+    def watch(self, *arguments: str, code: int | None = 0) -> str:
+        """One pass of the watchdog, as cron would run it; returns all that it said."""
+        done = self.run("watchdog", "run", *arguments, code=code)
+        return done.stdout + done.stderr
+
+    def rows(self, statement: str) -> list[Any]:
+        """What the ledger's tables say."""
+        with closing(sqlite3.connect(f"file:{self.state_dir / 'ledger.db'}?mode=ro", uri=True)) as db:
+            return db.execute(statement).fetchall()
+
+    def counts(self) -> dict[str, int]:
+        """The watchdog's counters."""
+        return dict(self.rows(f"SELECT name, value FROM counters WHERE app = '{self.name}'"))
+
+    def mark(self, version: str) -> str:
+        """What `tree` says of a version."""
+        rows = self.json("tree")["versions"]
+        while rows:
+            row = rows.pop()
+            if row["version"] == version:
+                return str(row["mark"])
+            rows += row["children"]
+        raise AssertionError(f"{version} is not in the tree")
+
+    def container(self, version: str, index: int = 1) -> Any:
+        """The engine's container of a version."""
+        chosen = {"deployctl.app": self.name, "deployctl.version": version, "deployctl.index": str(index)}
+        return next(c for c in self.found() if chosen.items() <= c.labels.items())
+
     def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
         """One request through the proxy: status, headers in lower case, body."""
         if self.place.namespace is None:
@@ -202,6 +234,19 @@ class App:
         for image in self.place.client().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             # By its id: the tag may be another test's image by now.
             self.place.client().images.remove(image.id, force=True)
+
+
+def monotonic(moment: str) -> float:
+    """A time that the ledger or the engine wrote, by the clock of the clients."""
+    return datetime.fromisoformat(moment).timestamp() - time.time() + time.monotonic()
+
+
+def until(true: Callable[[], Any], what: str, limit: float = 20.0) -> None:
+    """Waits until something is true, and no longer than `limit` seconds."""
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end, f"not within {limit} s: {what}"
+        time.sleep(0.05)
 
 
 def _toml(value: Any) -> str:
@@ -261,6 +306,10 @@ class Load:
         self.replies: list[Reply] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(clients)]
+
+    def __len__(self) -> int:
+        """How many clients there are."""
+        return len(self._threads)
 
     def __enter__(self) -> Load:
         for thread in self._threads:

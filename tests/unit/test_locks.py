@@ -63,6 +63,37 @@ def test_a_second_process_is_told_who_holds_it(mine: FileLocks, tmp_path: Path) 
         assert mine.holder("mymodel") == holder
 
 
+def test_a_look_is_waited_for(mine: FileLocks, tmp_path: Path) -> None:
+    # A person who types at the moment of a watchdog's pass is not sent away.
+    watchdog = FileLocks(tmp_path / "locks", command="deployctl watchdog run", now=lambda: SINCE)
+    begun, end = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with watchdog.app("mymodel", looking=True):
+            begun.set()
+            end.wait(10)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    assert begun.wait(10)
+    with pytest.raises(Locked), mine.app("mymodel", looking=True):
+        pytest.fail("two look at once")
+    threading.Timer(0.2, end.set).start()
+    with mine.app("mymodel"):
+        assert end.is_set()
+    watcher.join()
+
+
+def test_a_look_that_does_not_end_is_not_waited_for_longer(
+    mine: FileLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "_LOOK_WAIT", 0.1)
+    watchdog = FileLocks(tmp_path / "locks", command="deployctl watchdog run", now=lambda: SINCE)
+    with watchdog.app("mymodel", looking=True), pytest.raises(Locked) as caught, mine.app("mymodel"):
+        pytest.fail("two hold the lock")
+    assert caught.value.why.startswith("'deployctl watchdog run', pid ")
+
+
 def test_another_app_is_free(mine: FileLocks, tmp_path: Path) -> None:
     with another_process(tmp_path / "locks"), mine.app("other"), mine.proxy():
         assert mine.holder("other") is not None

@@ -2,19 +2,30 @@
 
 MODE: ok, exit (ends at once), sick (healthz answers 503), late:SECONDS (the port opens later),
 single (one request at a time, like many real model servers).
+
+Predictions that turn bad AFTER seconds after the first one, while healthz answers 200 all the time:
+errors:RATE:AFTER (that share of them is answered 500), slow:FACTOR:AFTER (they take FACTOR times 10 ms, and 10 ms
+before), dies:EVERY:AFTER (the process exits with code 1, that many seconds after each start).
 """
 
 import base64
 import hashlib
 import os
+import random
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 VERSION = Path("/app/version").read_text().strip()
-MODE, _, VALUE = Path("/app/mode").read_text().strip().partition(":")
+MODE, *VALUES = Path("/app/mode").read_text().strip().split(":")
+VALUE = float(VALUES[0]) if VALUES else 0.0
+AFTER = float(VALUES[1]) if len(VALUES) > 1 else 0.0
+# A process that was started again still knows when the first prediction was.
+FIRST = Path("/app/first")
+PREDICTION = 0.01
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -43,6 +54,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        bad = turned_bad()
+        if MODE == "slow":
+            time.sleep(PREDICTION * (VALUE if bad else 1))
+        if MODE == "errors" and bad and random.random() < VALUE:
+            self.answer(500, f"{VERSION} no prediction")
+            return
         self.answer(200, f"{VERSION} {len(body)}")
 
     def answer(self, status, text):
@@ -98,12 +115,39 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def first():
+    """When the first prediction was asked for, by the wall clock; None before it."""
+    try:
+        return float(FIRST.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def turned_bad():
+    """True AFTER seconds after the first prediction."""
+    if first() is None:
+        FIRST.write_text(str(time.time()))
+    began = first()
+    return began is not None and time.time() >= began + AFTER
+
+
+def die():
+    """Ends the process, VALUE seconds after it started or turned bad."""
+    while (began := first()) is None or time.time() < began + AFTER:
+        time.sleep(0.02)
+    time.sleep(VALUE)
+    print("segmentation fault, let us say", flush=True)
+    os._exit(1)
+
+
 print(f"model {VERSION} starts in mode {MODE}", flush=True)
 if MODE == "exit":
     print("no weights found: giving up", flush=True)
     sys.exit(7)
 if MODE == "late":
-    time.sleep(float(VALUE))
+    time.sleep(VALUE)
+if MODE == "dies":
+    threading.Thread(target=die, daemon=True).start()
 server = HTTPServer if MODE == "single" else ThreadingHTTPServer
 server.request_queue_size = 256
 server.daemon_threads = True

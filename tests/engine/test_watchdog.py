@@ -1,0 +1,348 @@
+"""The watchdog's passes with a real engine and a real proxy: healing, giving up, and being killed itself."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.chaos import some
+from tests.chaos.oracle import at_rest, outside
+from tests.engine.harness import App, Load, until
+
+HUNG = ["sh", "-c", "kill -STOP -1"]
+FAULTS: dict[str, Callable[[Any], object]] = {
+    "killed": lambda container: container.kill(),
+    "stopped": lambda container: container.stop(timeout=1),
+    "paused": lambda container: container.pause(),
+    "removed": lambda container: container.remove(force=True),
+    "disconnected": lambda container: disconnect(container),
+    "hung": lambda container: container.exec_run(HUNG),
+}
+SAID = {
+    "killed": "started again: it ended with exit code 137",
+    "stopped": "started again: it ended with exit code 143",
+    "paused": "woken up: it is paused",
+    "removed": "made again: it is gone",
+    "disconnected": "connected to the network again: it has lost its place in the network",
+    "hung": "restarted: 2 of 2 probes failed, last: no answer within 1 s",
+}
+# How long a pass may take: two probes of a second, two seconds of grace, and what the engine takes.
+HEALED = 15.0
+# The steps of an automatic rollback to a version that was stopped.
+COLD = ("vacate", "start", "join", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
+WATCHDOG = {"probes": 3, "failures": 2, "backoff": "100ms", "restarts": 3}
+
+
+@pytest.fixture
+def quick(make_app: Callable[..., App]) -> Callable[..., App]:
+    """Makes apps whose watchdog is quick to judge."""
+
+    def make(name: str = "mymodel") -> App:
+        app = make_app(name)
+        app.config["health"]["timeout"] = "1s"
+        app.config["proxy"]["drain"] = "3s"
+        app.config["rollout"]["keep_warm"] = "0s"
+        app.config["watchdog"] = dict(WATCHDOG)
+        return app
+
+    return make
+
+
+@pytest.fixture
+def app(quick: Callable[..., App]) -> App:
+    return quick()
+
+
+def disconnect(container: Any) -> None:
+    (network,) = container.attrs["NetworkSettings"]["Networks"]
+    container.client.networks.get(network).disconnect(container, force=True)
+
+
+def well(app: App) -> bool:
+    """The proxy sees a container that came back at its next check."""
+    return bool(app.json("status")["state"] == "stable")
+
+
+def identity(container: Any) -> tuple[str, str, int]:
+    container.reload()
+    return container.id, container.attrs["State"]["StartedAt"], container.attrs["RestartCount"]
+
+
+def hopeless(app: App, version: str) -> None:
+    """Makes a version's process end at once whenever it is started."""
+    container = app.container(version)
+    container.exec_run(["sh", "-c", "echo exit > /app/mode"])
+    container.exec_run(["sh", "-c", "kill -9 -1"])
+
+
+def passes_until(app: App, true: Callable[[str, int], bool], limit: float = 40.0) -> list[str]:
+    """Runs passes until one is as wanted; returns what all of them said."""
+    said = []
+    end = time.monotonic() + limit
+    while True:
+        done = app.run("watchdog", "run", code=None)
+        assert done.returncode in (0, 4), done.stderr
+        assert "Traceback" not in done.stderr
+        said.append(done.stdout + done.stderr)
+        if true(said[-1], done.returncode):
+            return said
+        assert time.monotonic() < end, said
+
+
+@pytest.mark.parametrize("fault", some(list(FAULTS), 0, 3, 4, 5))
+def test_one_of_two_is_healed(app: App, fault: str) -> None:
+    app.config["run"]["replicas"] = 2
+    app.release("v1")
+    lost, healthy = app.container("v1", 1), app.container("v1", 2)
+    before = identity(healthy)
+    name = lost.name
+    with Load(app.port, clients=4) as load:
+        time.sleep(0.3)
+        begin = time.monotonic()
+        FAULTS[fault](lost)
+        faulty = time.monotonic()
+        said = app.watch()
+        healed = time.monotonic()
+        print(f"{fault}: healed after {healed - faulty:.2f} s")
+        until(lambda: well(app), "the proxy sees both")
+        quiet = time.monotonic()
+        time.sleep(1)
+    assert healed - faulty < HEALED
+    assert said == f"mymodel: {name} {SAID[fault]}\n"
+    assert app.watch() == ""
+    assert outside(load.replies, begin, quiet) == []
+    assert identity(healthy) == before
+    assert app.counts()["healed"] == 1
+    at_rest(app, "v1")
+
+
+@pytest.mark.parametrize("fault", some(list(FAULTS), 1, 2))
+def test_the_only_one_is_healed(app: App, fault: str) -> None:
+    app.release("v1")
+    FAULTS[fault](app.container("v1"))
+    said = app.watch()
+    assert said == f"mymodel: {app.container('v1').name} {SAID[fault]}\n"
+    until(lambda: well(app), "v1 is well")
+    assert app.watch() == ""
+    at_rest(app, "v1")
+
+
+def test_nothing_to_do(app: App) -> None:
+    app.release("v1")
+    before = identity(app.container("v1"))
+    done = app.run("watchdog", "run")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert app.json("watchdog", "run")["passes"][0]["outcome"] == "healthy"
+    assert identity(app.container("v1")) == before
+    assert app.counts() == {"pass:healthy": 2}
+
+
+def test_what_cannot_be_healed_goes_back(app: App) -> None:
+    app.release("v1")
+    app.release("v2")
+    hopeless(app, "v2")
+    said = passes_until(app, lambda text, code: "rolled back" in text)
+    print(*said, sep="")
+    assert re.search(r"v2 rolled back to v1: v2 cannot be healed: .*(ended \d+ times|was mended 3 times)", said[-1])
+    row = app.json("history")["deployments"][0]
+    assert (row["kind"], row["outcome"], row["actor"]) == ("auto-rollback", "succeeded", "watchdog")
+    assert app.mark("v2") == "bad"
+    at_rest(app, "v1")
+    assert app.watch() == ""
+    # v1 goes the same way, and the last automatic rollback is young; there is nothing above it anyway.
+    hopeless(app, "v1")
+    said = passes_until(app, lambda text, code: code == 4)
+    assert "there is no stable version to go back to" in said[-1]
+
+
+def test_it_does_not_go_back_twice(app: App) -> None:
+    for version in ("v1", "v2", "v3"):
+        app.release(version)
+    hopeless(app, "v3")
+    passes_until(app, lambda text, code: "v3 rolled back to v2" in text)
+    hopeless(app, "v2")
+    said = passes_until(app, lambda text, code: code == 4)
+    print(*said, sep="")
+    assert "the last automatic rollback is too young" in said[-1]
+    assert "next: deployctl rollback" in said[-1]
+    assert app.watch(code=4) == "", "the same trouble is no news"
+    assert app.json("status")["live"]["version"] == "v2"
+    # A person mends it, and what a person releases then is a new story.
+    app.container("v2").remove(force=True)
+    app.run("recover")
+    until(lambda: well(app), "v2 is well")
+    assert app.watch() == "mymodel: mymodel is well again\n"
+    app.release("v4")
+    hopeless(app, "v4")
+    said = passes_until(app, lambda text, code: "rolled back" in text)
+    assert "v4 rolled back to v2" in said[-1]
+    at_rest(app, "v2")
+
+
+def test_nobody_above(app: App) -> None:
+    app.release("v1")
+    hopeless(app, "v1")
+    said = passes_until(app, lambda text, code: code == 4)
+    print(*said, sep="")
+    assert "v1 cannot be healed" in said[-1]
+    assert "there is no stable version to go back to" in said[-1]
+    assert "next: deployctl logs v1, and release it mended" in said[-1]
+    assert app.watch(code=4) == ""
+
+
+def test_ten_at_once(app: App) -> None:
+    app.release("v1")
+    container = app.container("v1")
+    container.exec_run(HUNG)
+    begin = int(time.time())
+    processes = [app.start("watchdog", "run") for _ in range(10)]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 10
+    spoken = [out + err for out, err in said if out + err]
+    assert spoken == [f"mymodel: {container.name} {SAID['hung']}\n"]
+    counts = app.counts()
+    assert counts["healed"] == counts["pass:acted"] == 1
+    assert counts["skipped"] >= 1
+    assert counts["skipped"] + counts.get("pass:healthy", 0) == 9
+    chosen = {"container": container.id, "event": "restart"}
+    events = app.place.client().events(since=begin, until=int(time.time()) + 1, filters=chosen, decode=True)
+    assert len(list(events)) == 1
+
+
+def test_a_command_is_at_work(app: App) -> None:
+    app.release("v1")
+    app.write("v2", "late:3")
+    release = app.start("release", "v2")
+    until(lambda: app.json("status")["state"] == "deploying", "a release")
+    done = app.run("watchdog", "run")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert app.json("watchdog", "run")["passes"][0]["outcome"] == "skipped"
+    release.communicate(timeout=60)
+    assert release.returncode == 0
+    assert app.counts() == {"skipped": 2}
+
+
+def test_a_file_that_is_being_edited(app: App) -> None:
+    app.release("v1")
+    app.container("v1").kill()
+    (app.folder / "deploy.toml").write_text("[app\nname = ")
+    assert SAID["killed"] in app.watch()
+    assert app.watch() == ""
+    assert "deploy.toml" in app.run("status", code=2).stderr
+
+
+def steps(app: App) -> tuple[str, ...]:
+    return tuple(step["name"] for step in app.json("history")["deployments"][0]["steps"])
+
+
+@pytest.mark.parametrize(
+    "crash", some([f"{when}:{step}" for step in COLD for when in ("before", "acted")], 3, 10, 11, 16)
+)
+def test_killed_in_a_rollback(app: App, crash: str) -> None:
+    app.release("v1")
+    app.release("v2")
+    with Load(app.port, clients=4) as load:
+        hopeless(app, "v2")
+        end = time.monotonic() + 40
+        while True:
+            done = app.run("watchdog", "run", code=None, crash=crash)
+            if done.returncode == -signal.SIGKILL:
+                break
+            assert time.monotonic() < end
+            assert done.returncode == 0, done.stderr
+        said = passes_until(app, lambda text, code: app.json("status")["live"]["version"] == "v1", 20)
+        quiet = time.monotonic()
+        print(*said, sep="")
+        assert app.watch() == ""
+        until(lambda: sum(reply.started > quiet for reply in list(load.replies)) > 50, "50 requests")
+    assert [reply for reply in load.failures() if reply.started > quiet] == []
+    assert app.mark("v2") == "bad"
+    row = app.json("history")["deployments"][0]
+    assert (row["kind"], row["outcome"]) == ("auto-rollback", "succeeded")
+    assert "v2 cannot be healed" in row["reason"]
+    at_rest(app, "v1")
+    assert sorted(set(steps(app))) == sorted(COLD)
+
+
+# What asks the engine to mend, and which fault it mends.
+ACTS = {"restart": "hung", "start": "stopped", "unpause": "paused", "create": "removed", "connect": "disconnected"}
+
+
+@pytest.mark.parametrize("crash", some([f"{when}:engine.{act}" for act in ACTS for when in ("before", "acted")], 1, 7))
+def test_killed_while_it_mends(app: App, crash: str) -> None:
+    app.config["run"]["replicas"] = 2
+    app.release("v1")
+    healthy = app.container("v1", 2)
+    before = identity(healthy)
+    FAULTS[ACTS[crash.partition("engine.")[2]]](app.container("v1", 1))
+    app.run("watchdog", "run", crash=crash, code=-signal.SIGKILL)
+    # At the next pass, or at the one after a pause.
+    passes_until(app, lambda text, code: well(app), 20)
+    assert app.watch() == ""
+    assert identity(healthy) == before
+    assert len(app.containers()) == 2
+    at_rest(app, "v1")
+
+
+def test_a_signal_before_the_switch(app: App) -> None:
+    app.release("v1", "late:4")
+    app.release("v2")
+    hopeless(app, "v2")
+    with ExitStack() as stack:
+        loop = stack.enter_context(app.start("watchdog", "run", "--loop", "1s"))
+        stack.callback(loop.kill)
+        until(lambda: (app.json("status")["deployment"] or {}).get("step") == "probe", "an automatic rollback", 40)
+        loop.send_signal(signal.SIGTERM)
+        out, err = loop.communicate(timeout=20)
+    assert loop.returncode == 143, (out, err)
+    assert "SIGTERM: stopped before traffic was switched" in err
+    row = app.json("history")["deployments"][0]
+    assert (row["kind"], row["outcome"]) == ("auto-rollback", "undone")
+    said = passes_until(app, lambda text, code: "rolled back" in text)
+    assert "v2 rolled back to v1" in said[-1]
+    at_rest(app, "v1")
+
+
+def test_all_apps_side_by_side(quick: Callable[..., App]) -> None:
+    apps = [quick(name) for name in ("one", "two", "three")]
+    for app in apps:
+        app.release("v1")
+        app.container("v1").exec_run(HUNG)
+    begin = time.monotonic()
+    said = apps[0].watch("--all")
+    print(f"three hung ones: {time.monotonic() - begin:.2f} s")
+    assert sorted(said.splitlines()) == sorted(f"{app.name}: {app.container('v1').name} {SAID['hung']}" for app in apps)
+    for app in apps:
+        until(lambda app=app: well(app), f"{app.name} is well")
+    assert apps[1].watch("--all") == ""
+
+
+@pytest.mark.parametrize("worked", [False, True])
+def test_the_loop_ends_at_once(app: App, worked: bool) -> None:
+    app.release("v1")
+    if worked:
+        # What goes forward must not be stopped; once it is done, the loop may.
+        app.release("v2")
+        hopeless(app, "v2")
+    with ExitStack() as stack:
+        loop = stack.enter_context(app.start("watchdog", "run", "--loop", "1s"))
+        stack.callback(loop.kill)
+        wanted = "auto-rollback" if worked else "pass:healthy"
+        until(lambda: app.counts().get(wanted), "a pass", 40)
+        until(lambda: app.json("status")["state"] == "stable", "rest", 40)
+        time.sleep(1.5)
+        begin = time.monotonic()
+        loop.send_signal(signal.SIGTERM)
+        out, err = loop.communicate(timeout=20)
+        took = time.monotonic() - begin
+    assert loop.returncode == 143, (out, err)
+    print(f"ended after {took:.2f} s")
+    assert took < 1
+    assert ("rolled back" in out) == worked
+    assert "Traceback" not in err
