@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 from scripts import bench_state as state  # noqa: E402
 from scripts import bench_traffic as traffic  # noqa: E402
 from scripts.bench_traffic import Row, median, run, until  # noqa: E402
+from scripts.bench_watch import watching  # noqa: E402
 from tests.engine.harness import App, close_engine, engine  # noqa: E402
 
 IMPORTS = "import docker, httpx, typer, pydantic"
@@ -158,6 +159,7 @@ def main() -> None:
             rows += traffic.whole_life(app, 2 if short else 20)
             app.clean()
             rows += state.growth(Path(folder), 3 if short else 25, 10 if short else 100, 100 if short else 10_000)
+            rows += watching(Path(folder), 3 if short else 15, 5 if short else 50, imports)
             fast.release("v1")
             fast.release("v2")
             rows += traffic.switching(fast, 4 if short else 40)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.bench_traffic import Row, median, run, until
-from tests.engine.harness import App, engine, free_port
+from tests.engine.harness import App, free_port
 
 PROGRAM = str(Path(sys.executable).with_name("deployctl"))
 
@@ -123,14 +123,3 @@ def _timed(action: Callable[[], None]) -> float:
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as place:
-        for row in watching(
-            Path(place), 9, 50, lambda: run([sys.executable, "-c", "import docker, httpx, typer, pydantic"])
-        ):
-            print(row)
-    engine().close()

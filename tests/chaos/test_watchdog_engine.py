@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tests.chaos.oracle import at_rest
 from tests.chaos.private import PrivateEngine
 from tests.engine.harness import App, until
+from tests.unit.receivers import Receiver
 
 
 @pytest.fixture
@@ -58,8 +61,21 @@ def runs(pid: int) -> bool:
         return False
 
 
-def test_the_engine_is_down(served: App, private_engine: PrivateEngine) -> None:
+@pytest.fixture
+def receiver(served: App) -> Iterator[Receiver]:
+    """A server that is told, in the engine's own namespace."""
+    with ThreadPoolExecutor(1, initializer=served.place.enter) as thread:
+        made = thread.submit(Receiver).result()
+    with made:
+        yield made
+
+
+def test_the_engine_is_down(served: App, private_engine: PrivateEngine, receiver: Receiver) -> None:
+    served.config["notify"] = {"urls": [f"json://127.0.0.1:{receiver.port}/"]}
+    served.config["watchdog"]["heartbeat"] = f"http://127.0.0.1:{receiver.port}/beat"
+    served.write_config()
     assert served.watch() == ""
+    assert (receiver.got, receiver.gets) == ([], ["/beat"])
     private_engine.kill()
     said = served.watch(code=4)
     print(said)
@@ -67,6 +83,9 @@ def test_the_engine_is_down(served: App, private_engine: PrivateEngine) -> None:
     assert line.startswith("mymodel: the Docker engine does not answer")
     assert "; next: " in line
     assert served.watch(code=4) == "", "the same trouble is no news"
+    assert [got["title"] for got in receiver.got] == ["mymodel: v2 is degraded"]
+    assert "the Docker engine does not answer" in receiver.got[0]["message"]
+    assert receiver.gets == ["/beat"], "no sign of life while it cannot be looked at"
     private_engine.start()
     until(lambda: serves(served), "the engine has started all again")
     said = served.watch()
@@ -74,6 +93,8 @@ def test_the_engine_is_down(served: App, private_engine: PrivateEngine) -> None:
     assert [line for line in said.splitlines() if "well again" in line] == ["mymodel: mymodel is well again"]
     until(lambda: served.json("status")["state"] == "stable", "rest")
     assert served.watch() == ""
+    assert [got["title"] for got in receiver.got] == ["mymodel: v2 is degraded", "mymodel: v2 is well again"]
+    assert receiver.gets == ["/beat"] * 3
     assert running(served) == {"v2"}
     at_rest(served, "v2")
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from orchestrator.core.lineage import rollback_target
 from orchestrator.core.model import Slot, Version
 from orchestrator.core.naming import next_version
+from orchestrator.core.traffic import Sample
 from orchestrator.deploy.prune import prune
 from orchestrator.deploy.recover import recover
 from orchestrator.errors import (
@@ -153,17 +154,24 @@ class Life(RuleBasedStateMachine):
     def recover_in_trouble(self, trouble: Trouble | None) -> None:
         self.command(self.world.recover, trouble)
 
+    @precondition(lambda self: APP in self.world.ledger.apps())
+    @rule(trouble=troubles)
+    def watch_it(self, trouble: Trouble | None) -> None:
+        self.command(self.world.watch, trouble)
+
     # --- people, and time ------------------------------------------------------------------------------------------
 
     @rule(
         replicas=st.integers(1, 3),
         keep_warm=st.sampled_from(["0s", "10m"]),
         versions=st.integers(2, 4),
+        bake=st.sampled_from(["0s", "2m"]),
         level=st.sampled_from(["info", "debug"]),
         port=st.sampled_from([8000, 8000, 8999]),
     )
-    def configure(self, replicas: int, keep_warm: str, versions: int, level: str, port: int) -> None:
+    def configure(self, replicas: int, keep_warm: str, versions: int, bake: str, level: str, port: int) -> None:
         self.world.replicas, self.world.keep_warm, self.world.versions = replicas, keep_warm, versions
+        self.world.bake = bake
         self.world.env, self.world.listen = f'LEVEL = "{level}"', f"127.0.0.1:{port}"
 
     @precondition(lambda self: self.world.engine.containers())
@@ -183,6 +191,15 @@ class Life(RuleBasedStateMachine):
         del self.world.engine.images[images[which % len(images)]]
         self.gone = self.incomplete()
 
+    @precondition(lambda self: self.world.live() is not None)
+    @rule(requests=st.sampled_from([10, 1000]), share=st.sampled_from([0.0, 0.0, 0.5]))
+    def answer_requests(self, requests: int, share: float) -> None:
+        live = self.world.live()
+        assert live is not None
+        counted = self.world.proxy.counted
+        before = counted.get((APP, live[1]), Sample(0, 0, 0.01))
+        counted[APP, live[1]] = Sample(before.requests + requests, before.errors + int(requests * share), 0.01)
+
     @rule()
     def lose_the_proxy(self) -> None:
         self.world.proxy.down()
@@ -191,7 +208,7 @@ class Life(RuleBasedStateMachine):
     def lose_the_routes(self) -> None:
         self.world.proxy.disk.clear()
 
-    @rule(seconds=st.sampled_from([1.0, 599.0, 601.0, DAY, -DAY]))
+    @rule(seconds=st.sampled_from([1.0, 121.0, 599.0, 601.0, DAY, -DAY]))
     def change_the_clock(self, seconds: float) -> None:
         self.world.time += seconds
 
@@ -348,6 +365,15 @@ class Life(RuleBasedStateMachine):
             assert (entry.slots[live[1]].version, entry.slots[live[1]].active) == (live[0], True)
             # Containers of the live version that somebody removed stay away until the next release.
             assert world.served() == (live[0] if any((c.version, c.slot) == live for c in containers) else None)
+        baking = [slot for slot, inside in slots.items() if inside.baking]
+        for inside in slots.values():
+            version = versions[inside.version]
+            assert not (inside.state == "live" and not version.stable_at and not inside.baking), f"{inside} never ends"
+        spares = {known.name: known.spare for known in ledger.proxy_apps() if known.spare}
+        assert world.proxy.spares == spares
+        # Nobody is sent to a slot in which nothing is warm.
+        for slot in spares.values():
+            assert baking and slots[slot].state == "warm", (spares, slots)
         for container in containers:
             inside = slots.get(container.slot)
             ours = inside is not None and inside.version == container.version
