@@ -9,10 +9,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.engine.harness import App
+from tests.chaos import some
+from tests.chaos.oracle import outside
+from tests.engine.harness import App, Load, until
 
 # Private: what cron reads and writes. /run stays what it is, but for cron's pid file.
 NAMESPACE = """set -e
@@ -29,6 +32,7 @@ rm -f /run/crond.pid
 touch "$1/ready"
 exec cron -f
 """
+ASK = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=1)"
 OTHERS = b'# mine\nMAILTO = "me@example.com"\n0 0  1 1 *   /bin/true   # yearly\n@reboot /bin/true\n'
 
 
@@ -70,6 +74,40 @@ def test_cron_starts_a_pass_and_nobody_else(cron: App) -> None:
     assert cron.serving() == "v1"
     assert cron.json("watchdog", "uninstall")["removed"] == [{"kind": "cron.d", "place": done["place"]}]
     assert cron.json("watchdog", "status")["schedules"] == []
+
+
+@pytest.mark.parametrize("replicas", some([1, 2], 1))
+def test_cron_heals_a_model_that_hangs(cron: App, replicas: int) -> None:
+    cron.config["run"]["replicas"] = replicas
+    cron.config["proxy"]["timeout"] = "3s"  # what hangs answers nobody: nobody shall wait for it for an hour
+    cron.release("v1")
+    cron.run("watchdog", "install", "--every", "1m")
+    hung = cron.container("v1", 1)
+    started = hung.attrs["State"]["StartedAt"]
+    with Load(cron.port, clients=4) as load:
+        time.sleep(0.5)
+        hung.exec_run(["sh", "-c", "kill -STOP -1"])
+        begin = time.monotonic()
+        # From here on nobody calls deployctl but cron.
+        until(lambda: answers_anew(hung, started), "it was restarted, and answers", 75)
+        healed = time.monotonic()
+        time.sleep(4)
+    assert healed - begin < 70
+    noticed = begin + 8  # as the proxy's checks do: see test_container_faults
+    end = healed + 1 if replicas == 1 else noticed
+    assert outside(load.replies, begin, end) == []
+    assert any(reply.version == "v1" and not reply.failed and reply.started > healed for reply in load.replies)
+    passes = cron.json("watchdog", "status")["passes"]
+    assert [text for row in passes for text in row["said"] if "restarted: " in text], passes
+    cron.run("watchdog", "uninstall")
+
+
+def answers_anew(container: Any, started: str) -> bool:
+    container.reload()
+    if container.attrs["State"]["StartedAt"] == started or container.status != "running":
+        return False
+    done = container.exec_run(["python3", "-c", ASK])
+    return bool(done.exit_code == 0)
 
 
 def test_a_crontab_keeps_its_other_entries(cron: App) -> None:
