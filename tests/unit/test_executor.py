@@ -3,12 +3,9 @@ recovered, and at every instant something serves."""
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -25,22 +22,6 @@ from orchestrator.errors import (
     UsageError,
 )
 from tests.unit.fakes import APP, Crash, World
-
-
-@pytest.fixture
-def worlds() -> Iterator[Callable[[], World]]:
-    made: list[World] = []
-    # Thousands of real fsyncs: in memory they cost nothing.
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-
-        def new() -> World:
-            made.append(World(Path(folder) / str(len(made))))
-            return made[-1]
-
-        yield new
-        for world in made:
-            world.close()
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,21 +11,6 @@ from orchestrator.core.traffic import Sample
 from orchestrator.deploy.status import lineage, status
 from orchestrator.errors import EngineUnreachable, UsageError
 from tests.unit.fakes import APP, Crash, World
-
-
-@pytest.fixture
-def worlds() -> Iterator[Callable[[], World]]:
-    made: list[World] = []
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-
-        def new() -> World:
-            made.append(World(Path(folder) / str(len(made))))
-            return made[-1]
-
-        yield new
-        for world in made:
-            world.close()
 
 
 @pytest.fixture
