@@ -240,9 +240,13 @@ class Actions:
         bake: float = args.get("bake", 0)
         with self.s.locks.proxy():
             self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
-            set_spare(self.s, self.app, self.plan.from_slot if bake else None)
+            if bake:
+                set_spare(self.s, self.app, self.plan.from_slot)
             before = self._counters()
             self.s.proxy.switch(self.app, slot)
+            if not bake:
+                # Only now: until the switch it may be the spare slot that answers.
+                set_spare(self.s, self.app, None)
         until = iso(self.s.wall() + timedelta(seconds=bake)) if bake else None
         self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "live", bake_until=until)
         self.s.ledger.mark_live(self.app, args["version"], stable=not bake)
@@ -340,8 +344,8 @@ class Actions:
     def _unswitch(self, args: dict[str, Any]) -> Detail:
         with self.s.locks.proxy():
             self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
-            set_spare(self.s, self.app, None)
             self.s.proxy.switch(self.app, args["slot"])
+            set_spare(self.s, self.app, None)
         slot = self.s.ledger.slots(self.app).get(args["slot"])
         if slot is not None and slot.state != "live":
             bake = slot.bake_until  # it was baking itself
