@@ -63,7 +63,7 @@ class Container:
     restarts: int = 0
     restart_policy: str = "no"
     address: str = ""
-    started_at: float = 0.0
+    started_at: float = field(default=0.0, compare=False)
 
     @property
     def running(self) -> bool:

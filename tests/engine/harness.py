@@ -301,8 +301,9 @@ class Load:
         path: str = "/predict",
         host: str = "127.0.0.1",
         place: Place = HERE_PLACE,
+        pause: float = 0.02,
     ) -> None:
-        self.port, self.path, self.host, self.place = port, path, host, place
+        self.port, self.path, self.host, self.place, self.pause = port, path, host, place, pause
         self.replies: list[Reply] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(clients)]
@@ -341,8 +342,8 @@ class Load:
                 error = repr(problem)
                 connection.close()
             self.replies.append(Reply(number, started, time.monotonic(), status, header, version, error))
-            # 64 clients at full speed would only measure how busy two cores can be.
-            time.sleep(0.005)
+            # At full speed they would only measure how busy two cores can be.
+            time.sleep(self.pause)
         connection.close()
 
     def failures(self) -> list[Reply]:

@@ -22,7 +22,7 @@ AFTER = 20 if FULL else 4
 # The proxy's checks come every second, three misses take a server out; each within its timeout.
 NOTICED = 6.0
 NORMAL = "slow:1:0"
-KINDS = {"errors": f"errors:0.5:{AFTER}", "slow": f"slow:20:{AFTER}", "dies": f"dies:1:{AFTER}"}
+KINDS = {"errors": f"errors:0.3:{AFTER}", "slow": f"slow:10:{AFTER}", "dies": f"dies:1:{AFTER}"}
 FIGURES = {
     "errors": r"\d+\.\d% of [\d,]+ requests failed",
     "slow": r"\d+ ms on average \(before the switch .* \d+ ms on average\); at most 3 times as long is allowed",
@@ -189,6 +189,8 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
             alone = time.monotonic()
             said = served.watch()
             end = time.monotonic()
+            if fault != "hung":
+                until(lambda: any(reply.version == "v2" for reply in fresh.replies[-20:]), "the proxy sees v2 again")
             all_again(load)
             all_again(fresh)
     print(said, [f"{reply.started - begin:.2f}-{reply.ended - begin:.2f}" for reply in load.failures()])

@@ -150,6 +150,21 @@ def test_start_stop_and_start_again(rig: Rig) -> None:
     assert rig.now(made).running
 
 
+def test_a_restart_leaves_everything_else_as_it_was(rig: Rig) -> None:
+    made = rig.run(rig.build())
+    rig.engine.set_restart(made, "always")
+    before = rig.now(made)
+    rig.engine.restart(made)
+    assert rig.now(made) == before
+    assert rig.engine.oom_kills(made, 0) == 0
+    rig.engine.stop(made)
+    rig.engine.restart(made)
+    assert rig.now(made).running
+    rig.engine.remove(made)
+    with pytest.raises(EngineError):
+        rig.engine.restart(made)
+
+
 def test_to_stop_what_was_never_started_changes_nothing(rig: Rig) -> None:
     made = rig.create(rig.build())
     rig.engine.stop(made)
