@@ -129,7 +129,6 @@ main_scenes = pytest.mark.parametrize(
         "the same version, configured anew",
         "warm rollback",
         "cold rollback",
-        "rollback to an image that is gone",
         "rollback beside a third",
     ],
 )
