@@ -45,6 +45,7 @@ class Checker:
     def maps(self, apps: Sequence[ProxyApp]) -> None:
         write_atomic(self.folder / "routes.map", render.routes_map({app.name: "blue" for app in apps}))
         write_atomic(self.folder / "versions.map", render.versions_map(apps))
+        write_atomic(self.folder / "spares.map", render.spares_map(apps))
 
     def wrong(self, apps: Sequence[ProxyApp]) -> str:
         """What HAProxy has against a configuration of these apps; empty when it takes it."""

@@ -40,7 +40,7 @@ def test_first_release_serves_and_says_so(app: App) -> None:
 def test_twenty_releases_and_rollbacks_lose_no_request(app: App) -> None:
     app.release("v1")
     expected = ["v1"]
-    with Load(app.port, clients=64, pause=0.005) as load:
+    with Load(app.port, clients=64, pause=0.03) as load:
         time.sleep(0.3)
         for number in range(2, 12):
             app.release(f"v{number}")

@@ -157,7 +157,8 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: APP in self.world.ledger.apps())
     @rule(trouble=troubles)
     def watch_it(self, trouble: Trouble | None) -> None:
-        self.command(self.world.watch, trouble)
+        # A pass leaves time between two attempts to mend: then it says what it waits for.
+        self.command(self.world.watch, trouble, resting=lambda passed: not passed.waiting and not passed.problems)
 
     # --- people, and time ------------------------------------------------------------------------------------------
 
@@ -307,7 +308,14 @@ class Life(RuleBasedStateMachine):
             assert done.version == wanted or not rest
             assert world.served() == done.version
 
-    def command(self, run: Callable[[], Any], trouble: Trouble | None, *, flawed: bool = False) -> Any:
+    def command(
+        self,
+        run: Callable[[], Any],
+        trouble: Trouble | None,
+        *,
+        flawed: bool = False,
+        resting: Callable[[Any], bool] = lambda done: True,
+    ) -> Any:
         """Runs a command in a process of its own; returns what it returned, None when it failed or died.
 
         What it may not do in any case is checked here; when nothing went wrong, the app must be at rest after it.
@@ -342,7 +350,7 @@ class Life(RuleBasedStateMachine):
             if failure.exit_code != 4 and rest and left is not None:
                 # Its very first record was made, and its answer lost.
                 assert not world.ledger.steps(left.id), f"{failure!r} left {left} behind"
-        if not fired:
+        if not fired and (failure is not None or resting(done)):
             self.at_rest()
         if not fired and unfinished is not None and switched:
             settled = world.ledger.deployment(APP, unfinished.id)
