@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from orchestrator.artifacts.store import ArtifactStore, os_user
 from orchestrator.core.naming import DEFAULT_STATE_DIR, Names
@@ -19,14 +19,15 @@ from orchestrator.deploy.services import Reporter, Services
 from orchestrator.engines.docker import DockerEngine, connect
 from orchestrator.errors import UsageError
 from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.notify.apprise import AppriseNotifier
+from orchestrator.loading import Late
 from orchestrator.probes.http import HttpProber
 from orchestrator.proxy.container import ProxyContainer
 from orchestrator.proxy.haproxy import HAProxy
-from orchestrator.schedule.scheduler import SystemScheduler
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+    from orchestrator.ports import Notifier, Scheduler
 
 
 def state_dir(given: Path | None) -> Path:
@@ -45,6 +46,18 @@ def _serves(folder: Path) -> bool:
         return (folder / "proxy" / "routes.map").stat().st_size > 0
     except FileNotFoundError:
         return False
+
+
+def _notifier() -> Notifier:
+    from orchestrator.notify.apprise import AppriseNotifier
+
+    return AppriseNotifier()
+
+
+def _scheduler() -> Scheduler:
+    from orchestrator.schedule.scheduler import SystemScheduler
+
+    return SystemScheduler()
 
 
 def build(
@@ -88,8 +101,8 @@ def build(
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
         artifacts=ArtifactStore(folder / "models", folder / "checkouts"),
         locks=FileLocks(folder / "locks", command=command, now=now),
-        notifier=AppriseNotifier(),
-        scheduler=SystemScheduler(),
+        notifier=cast("Notifier", Late(_notifier)),
+        scheduler=cast("Scheduler", Late(_scheduler)),
         reporter=reporter,
         interrupts=interrupts or Interrupts(),
         command=command,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 _LOADING = threading.Lock()
 
@@ -22,3 +24,16 @@ def load_httpx() -> None:
             import httpx  # noqa: F401
         finally:
             del sys.modules["httpx._main"]
+
+
+class Late:
+    """Stands for an adapter that most commands never use: it is made, and its modules are loaded, at its first use."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return getattr(self._made, name)

@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from orchestrator.config import Config
-from orchestrator.core.health import ProbeSpec, Reply, Target
-from orchestrator.core.model import (
-    Backend,
-    Container,
-    Deployment,
-    DeploymentCount,
-    GitState,
-    Outcome,
-    Pass,
-    ProxyApp,
-    Route,
-    Slot,
-    SlotState,
-    StepRecord,
-    Version,
-)
-from orchestrator.core.plan import Plan
-from orchestrator.core.record import Evidence, Restored
-from orchestrator.core.schedule import Entry, Job, Kind
-from orchestrator.core.traffic import Sample
+if TYPE_CHECKING:  # types alone: who looks at the ports needs none of them loaded
+    from orchestrator.config import Config
+    from orchestrator.core.health import ProbeSpec, Reply, Target
+    from orchestrator.core.model import (
+        Backend,
+        Container,
+        Deployment,
+        DeploymentCount,
+        GitState,
+        Outcome,
+        Pass,
+        ProxyApp,
+        Route,
+        Slot,
+        SlotState,
+        StepRecord,
+        Version,
+    )
+    from orchestrator.core.plan import Plan
+    from orchestrator.core.record import Evidence, Restored
+    from orchestrator.core.schedule import Entry, Job, Kind
+    from orchestrator.core.traffic import Sample
 
 Progress = Callable[[str], None]
 

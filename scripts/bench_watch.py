@@ -70,7 +70,7 @@ def _many(folder: Path, runs: int, count: int, imports: Callable[[], None]) -> l
     port, made, u, passes = free_port(), [], [], []
     try:
         for number in range(1, count + 1):
-            app = App(folder / f"many{number}", folder / "many-state", name=f"many{number}", port=port)
+            app = App(folder / f"many{number}", folder / "crowd-state", name=f"many{number}", port=port)
             made.append(app)
             app.config["health"]["successes"] = 1
             app.config["proxy"]["host"] = [f"m{number}.test"]

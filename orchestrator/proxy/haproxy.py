@@ -12,16 +12,19 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.core.model import SLOTS, Backend, ProxyApp, Route, Slot
 from orchestrator.core.naming import backend
 from orchestrator.core.routing import split_listen
-from orchestrator.core.traffic import Sample
 from orchestrator.errors import ProxyError, UsageError
 from orchestrator.proxy import render
 from orchestrator.proxy.container import ProxyContainer, shipped
 from orchestrator.proxy.files import NEW, ProxyFiles
 from orchestrator.proxy.runtime import Runtime, Server
+
+if TYPE_CHECKING:
+    from orchestrator.core.traffic import Sample
 
 _NEW = f"haproxy.cfg{NEW}"
 _START_LIMIT = 15.0

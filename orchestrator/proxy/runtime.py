@@ -16,11 +16,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.core.model import Slot
 from orchestrator.core.naming import backend
-from orchestrator.core.traffic import Sample
 from orchestrator.errors import ProxyError
+
+if TYPE_CHECKING:
+    from orchestrator.core.traffic import Sample
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
@@ -196,6 +199,8 @@ class Runtime:
 
     def samples(self, app: str, slot: Slot) -> dict[str, Sample]:
         """Every worker's counters of a slot: requests, failed ones, and the mean response time."""
+        from orchestrator.core.traffic import Sample  # only here: most commands count nothing
+
         name = backend(app, slot)
         found = {}
         for worker in self.workers():
