@@ -215,7 +215,7 @@ def _bake(own: Frame, services: Services, config: Config, result: Result, *, det
     """Stays with the new version while it bakes; what came of it, or None when it does not bake."""
     if result.deployment is None or not config.rollout.bake:
         return None
-    live = next((slot for slot in services.ledger.slots(config.app.name).values() if slot.state == "live"), None)
+    live = services.live(config.app.name)
     if live is None or not live.baking:
         return None
     if detach:

@@ -57,7 +57,7 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
         Interrupted: somebody does not want to wait; the bake goes on without them.
     """
     app = config.app.name
-    live = _live(services, app)
+    live = services.live(app)
     if live is None or not live.baking:
         return None
     assert live.bake_until is not None
@@ -68,7 +68,7 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
         passed = Passed(app)
         try:
             with services.locks.app(app, looking=True):
-                now = _live(services, app)
+                now = services.live(app)
                 if now is None or now.deployment != live.deployment:
                     return _ended(services, app, live, services.clock() - started)
                 if not now.baking:
@@ -90,7 +90,7 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
                 hint=f"deployctl history shows the evidence; mend it and release it as a new version, or insist:"
                 f" deployctl release {live.version} --force",
             )
-        stable = _live(services, app)
+        stable = services.live(app)
         if stable is not None and stable.deployment == live.deployment and not stable.baking:
             return Baked("stable", services.clock() - started, passed.done[-1] if passed.done else "")
         if passed.problems and services.clock() - started > total:
@@ -110,10 +110,6 @@ def _look(services: Services, config: Config, live: SlotState, passed: Passed) -
     watchdog.step(services, config, observed, live, passed, through_proxy=False)
     if passed.memory != before:
         services.ledger.remember(live.app, passed.memory)
-
-
-def _live(services: Services, app: str) -> SlotState | None:
-    return next((slot for slot in services.ledger.slots(app).values() if slot.state == "live"), None)
 
 
 def _ended(services: Services, app: str, live: SlotState, seconds: float) -> Baked:

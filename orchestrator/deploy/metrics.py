@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator import __version__
 from orchestrator.core.metrics import Facts, Metric, Seen, metrics, text
-from orchestrator.core.model import Pass, SlotState
+from orchestrator.core.model import Pass
 from orchestrator.deploy.rollback import target
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.status import status, version_row
@@ -71,7 +71,7 @@ def write_textfile(services: Services, app: str, path: Path) -> None:
 
 def _facts(services: Services, app: str, seen: Seen | None, *, engine_up: bool) -> Facts:
     ledger = services.ledger
-    live = _live(services, app)
+    live = services.live(app)
     marks: Counter[str] = Counter()
     for version in ledger.versions(app).values():
         mark = version_row(version, live.version if live else None)["mark"]
@@ -91,10 +91,6 @@ def _facts(services: Services, app: str, seen: Seen | None, *, engine_up: bool) 
     )
 
 
-def _live(services: Services, app: str) -> SlotState | None:
-    return next((slot for slot in services.ledger.slots(app).values() if slot.state == "live"), None)
-
-
 def _good(services: Services, app: str, last: Pass | None) -> Pass | None:
     if last is None or last.outcome in _GOOD:
         return last
@@ -105,7 +101,7 @@ def _look(services: Services, app: str) -> Seen:
     found = status(services, app, "")
     containers = found["live"]["containers"] if found["live"] else []
     running = sum(container["state"] == "running" for container in containers)
-    live = _live(services, app)
+    live = services.live(app)
     state = str(found["state"])
     return Seen(
         state="baking" if state == "stable" and live is not None and live.baking else state,

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.core.model import Slot
+from orchestrator.core.model import Slot, SlotState
 from orchestrator.core.naming import Names, address, block_count
 from orchestrator.core.plan import Observed
 from orchestrator.deploy.interrupts import Interrupts
@@ -47,6 +47,10 @@ class Services:
     os_user: Callable[[], str]
     # Called before and after each journaled step: tests crash here.
     boundary: Callable[[str, str], None] = lambda when, step: None
+
+    def live(self, app: str) -> SlotState | None:
+        """The slot that the ledger calls live; None when nothing is. Asks the engine nothing."""
+        return next((slot for slot in self.ledger.slots(app).values() if slot.state == "live"), None)
 
     def observe(self, app: str) -> Observed:
         """What ledger and engine say of an app now."""

@@ -228,7 +228,8 @@ def lineage(services: Services, app: str, limit: int = 200) -> Json:
     known = services.ledger.versions(app)
     newest = sorted(known, key=version_number)[-limit:]
     versions = {name: known[name] for name in newest}
-    live = next((s.version for s in services.ledger.slots(app).values() if s.state == "live"), None)
+    slot = services.live(app)
+    live = slot.version if slot else None
 
     def grow(node: Node) -> Json:
         return {**version_row(node.version, live), "children": [grow(child) for child in node.children]}

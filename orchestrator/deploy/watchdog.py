@@ -131,7 +131,7 @@ def app_of(services: Services, file: Path) -> str:
     """
     where = file.absolute()
     for app in services.ledger.apps():
-        live = next((slot for slot in services.ledger.slots(app).values() if slot.state == "live"), None)
+        live = services.live(app)
         if live is not None:
             stored = services.ledger.settings(app, live.version)
             if Path(stored.get("base", "")) / Path(stored.get("source", "")).name == where:
@@ -157,7 +157,7 @@ def watched(services: Services, app: str, own: Config) -> Config:
 def _pass(services: Services, app: str, passed: Passed) -> None:
     remembered = services.ledger.memory(app)
     passed.memory = dict(remembered)
-    live = next((slot for slot in services.ledger.slots(app).values() if slot.state == "live"), None)
+    live = services.live(app)
     if live is not None:
         passed.version = live.version
         own = Config.from_snapshot(services.ledger.settings(app, live.version))
