@@ -20,8 +20,9 @@ def other(slot: Slot) -> Slot:
 
 @dataclass(frozen=True)
 class Version:
-    """One immutable build of an app. Times are UTC in ISO 8601; `context` is the digest of what was built.
+    """One immutable build of an app. Times are UTC in ISO 8601; `context` is its identity: its manifest's digest.
 
+    `pushed` names its image in a registry by digest, if one has it.
     `bad_at` is set on a version that went bad while it was live and was rolled back by itself.
     """
 
@@ -40,7 +41,20 @@ class Version:
     pruned_at: str | None = None
     bad_at: str | None = None
     bad_why: str = ""
+    pushed: str | None = None
     snapshot: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """What a version has done to one file of its parent's manifest. All but the path is None when it is gone."""
+
+    version: str
+    path: str
+    kind: str | None
+    mode: str | None
+    size: int | None
+    digest: str | None
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Callable
+from typing import Any
 
+from orchestrator.core import chain
+from orchestrator.core.chain import Switch
 from orchestrator.errors import UsageError
+from orchestrator.ledger import events
 
-MIGRATIONS: tuple[str, ...] = (
+
+def _chain_what_is_there(db: sqlite3.Connection) -> None:
+    """Links the events that there are, and seals the versions and deployments: from here on they are provable."""
+    previous = chain.BEGINNING
+    for number, at, app, kind, detail in db.execute(
+        "SELECT id, at, app, kind, detail FROM events ORDER BY id"
+    ).fetchall():
+        digest = chain.link(previous, number, at, app, kind, detail)
+        db.execute("UPDATE events SET previous = ?, digest = ? WHERE id = ?", (previous, digest, number))
+        previous = digest
+    now = db.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").fetchone()[0]
+    for app, name in db.execute("SELECT app, name FROM versions ORDER BY rowid").fetchall():
+        events.version_changed(db, now, app, name, "known")
+    for app, number in db.execute("SELECT app, id FROM deployments ORDER BY id").fetchall():
+        events.deployment_changed(db, now, app, number, "known")
+    for app, number, version, slot, since in _switches(db):
+        events.went_live(db, now, app, Switch(version, slot, number, since))
+
+
+def _switches(db: sqlite3.Connection) -> list[Any]:
+    """What the journals say of who was live, and the slots of what came from labels alone."""
+    found = []
+    for app, number, args, at in db.execute(
+        "SELECT d.app, d.id, s.args, s.finished_at FROM steps s JOIN deployments d ON d.id = s.deployment"
+        " WHERE s.name IN ('switch', 'unswitch') AND s.state = 'done' ORDER BY s.id"
+    ):
+        said = json.loads(args)
+        found.append((app, number, said["version"], said["slot"], at))
+    known = {app for app, *_ in found}
+    rows = db.execute("SELECT app, deployment, version, slot, since FROM slots WHERE state = 'live'").fetchall()
+    return [*(row for row in rows if row[0] not in known), *found]
+
+
+MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """
     CREATE TABLE apps (
         name TEXT PRIMARY KEY,
@@ -112,6 +151,32 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (app, name)
     );
     """,
+    """
+    -- Each event carries the digest of the one before it, and its own, over all that it says.
+    ALTER TABLE events ADD COLUMN previous TEXT NOT NULL DEFAULT '';
+    ALTER TABLE events ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+    CREATE INDEX events_by_kind ON events(app, kind, id);
+    -- Where a registry has the version's image, by digest; NULL: nowhere.
+    ALTER TABLE versions ADD COLUMN pushed TEXT;
+    CREATE TABLE changes (                      -- the delta of each version's manifest to its parent's
+        app TEXT NOT NULL REFERENCES apps(name),
+        path TEXT NOT NULL,
+        version TEXT NOT NULL,
+        kind TEXT,                              -- file or link; NULL, like what follows: it is gone
+        mode TEXT,
+        size INTEGER,
+        digest TEXT,
+        PRIMARY KEY (app, path, version)
+    ) WITHOUT ROWID;
+    CREATE INDEX changes_by_version ON changes(app, version);
+    CREATE TABLE images (                       -- of what a version's image consists
+        app TEXT NOT NULL REFERENCES apps(name),
+        version TEXT NOT NULL,
+        layers TEXT NOT NULL,                   -- JSON: digest and size of each layer, the lowest first
+        PRIMARY KEY (app, version)
+    );
+    """,
+    _chain_what_is_there,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -135,8 +200,12 @@ def migrate(db: sqlite3.Connection, file: str) -> None:
             # Another process may have migrated between the look and the lock.
             found = int(db.execute("PRAGMA user_version").fetchone()[0])
             if found < SCHEMA_VERSION:
-                for statement in _statements(MIGRATIONS[found]):
-                    db.execute(statement)
+                step = MIGRATIONS[found]
+                if callable(step):
+                    step(db)
+                else:
+                    for statement in _statements(step):
+                        db.execute(statement)
                 found += 1
                 db.execute(f"PRAGMA user_version = {found}")
             db.execute("COMMIT")

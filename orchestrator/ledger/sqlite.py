@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
+from orchestrator.core.chain import Switch
 from orchestrator.core.health import ProbeSpec
 from orchestrator.core.model import (
     Backend,
@@ -24,12 +24,12 @@ from orchestrator.core.model import (
     Slot,
     SlotState,
     StepRecord,
-    Version,
 )
 from orchestrator.core.plan import Plan, Step
 from orchestrator.core.record import Restored
 from orchestrator.errors import LedgerDamaged, UsageError
 from orchestrator.ledger import versions
+from orchestrator.ledger.events import deployment_changed, version_changed, went_live
 from orchestrator.ledger.watching import WatchLedger
 
 _DEPLOYMENT = (
@@ -69,7 +69,7 @@ class SqliteLedger(WatchLedger):
             Path(f"{new}{suffix}").unlink(missing_ok=True)
         fresh = SqliteLedger(new, now=self._now)
         with fresh._transaction() as db:
-            _insert(db, apps)
+            _insert(db, apps, self._now())
         fresh._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         fresh.close()
         for suffix in ("-wal", "-shm", "-journal", ""):
@@ -81,7 +81,7 @@ class SqliteLedger(WatchLedger):
     def adopt(self, apps: Sequence[Restored]) -> None:
         """Adds apps that the ledger knows nothing of."""
         with self._transaction() as db:
-            _insert(db, apps)
+            _insert(db, apps, self._now())
 
     # Apps and what the proxy knows of them
 
@@ -121,52 +121,6 @@ class SqliteLedger(WatchLedger):
         with self._transaction() as db:
             db.execute("UPDATE apps SET proxy = NULL WHERE name = ?", (app,))
 
-    # Versions
-
-    def versions(self, app: str) -> Mapping[str, Version]:
-        """The app's versions in the order they were made."""
-        # Sorted here: SQLite would carry whole rows through its sorter, for twice the time.
-        rows = self._read(f"SELECT {versions.NAMES}, rowid FROM versions WHERE app = ?", (app,))
-        return versions.Versions(sorted(rows, key=itemgetter(-1)))
-
-    def record_version(self, version: Version) -> None:
-        """Writes a version, or writes it anew when it was never live."""
-        with self._transaction() as db:
-            versions.insert(db, version)
-
-    def mark_live(self, app: str, version: str, *, stable: bool) -> None:
-        now = self._now()
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE versions SET live_at = COALESCE(live_at, ?), pruned_at = NULL, bad_at = NULL, bad_why = '',"
-                " stable_at = CASE WHEN ? THEN COALESCE(stable_at, ?) ELSE stable_at END"
-                " WHERE app = ? AND name = ?",
-                (now, stable, now, app, version),
-            )
-
-    def mark_pruned(self, app: str, version: str) -> None:
-        with self._transaction() as db:
-            db.execute("UPDATE versions SET pruned_at = ? WHERE app = ? AND name = ?", (self._now(), app, version))
-
-    def settings(self, app: str, version: str) -> dict[str, Any]:
-        """The configuration that a version ran with last.
-
-        Raises:
-            UsageError: the ledger does not know the version.
-        """
-        row = self._read("SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
-        if row is None:
-            raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
-        found: dict[str, Any] = json.loads(row[0])
-        return found
-
-    def record_settings(self, app: str, version: str, snapshot: dict[str, Any]) -> None:
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE versions SET snapshot = ? WHERE app = ? AND name = ?",
-                (json.dumps(snapshot), app, version),
-            )
-
     # Slots
 
     def slots(self, app: str) -> dict[Slot, SlotState]:
@@ -184,12 +138,21 @@ class SqliteLedger(WatchLedger):
         deployment: int,
         state: str,
         *,
+        since: str | None = None,
         warm_until: str | None = None,
         bake_until: str | None = None,
     ) -> None:
-        """Records what is in a slot. A version that becomes live takes that mark from the other slot."""
+        """Records what is in a slot, `since` when (now). A version that becomes live takes that mark from the other."""
         with self._transaction() as db:
+            now = self._now()
+            since = since or now
             if state == "live":
+                here = (slot, version, deployment)
+                before = db.execute(
+                    "SELECT slot, version, deployment FROM slots WHERE app = ? AND state = 'live'", (app,)
+                ).fetchone()
+                if before != here:
+                    went_live(db, now, app, Switch(version, slot, deployment, since))
                 db.execute(
                     "UPDATE slots SET state = 'warm' WHERE app = ? AND state = 'live' AND slot <> ?",
                     (app, slot),
@@ -201,7 +164,7 @@ class SqliteLedger(WatchLedger):
                 " AND slots.deployment = excluded.deployment THEN slots.since ELSE excluded.since END,"
                 " version = excluded.version, deployment = excluded.deployment, state = excluded.state,"
                 " warm_until = excluded.warm_until, bake_until = excluded.bake_until",
-                (app, slot, version, deployment, state, self._now(), warm_until, bake_until),
+                (app, slot, version, deployment, state, since, warm_until, bake_until),
             )
 
     def clear_slot(self, app: str, slot: Slot) -> None:
@@ -243,17 +206,23 @@ class SqliteLedger(WatchLedger):
                 ),
             )
             number = cursor.lastrowid
-        assert number is not None
+            assert number is not None
+            deployment_changed(db, self._now(), plan.app, number, "begun")
         found = self.deployment(plan.app, number)
         assert found is not None
         return found
 
     def finish(self, deployment: int, outcome: Outcome, reason: str) -> None:
+        """Ends a deployment, and seals its journal. One that has ended stays as it is."""
         with self._transaction() as db:
-            db.execute(
-                "UPDATE deployments SET outcome = ?, reason = ?, finished_at = ? WHERE id = ? AND outcome IS NULL",
-                (outcome, reason, self._now(), deployment),
-            )
+            now = self._now()
+            row = db.execute(
+                "UPDATE deployments SET outcome = ?, reason = ?, finished_at = ? WHERE id = ? AND outcome IS NULL"
+                " RETURNING app",
+                (outcome, reason, now, deployment),
+            ).fetchone()
+            if row is not None:
+                deployment_changed(db, now, row[0], deployment, outcome)
 
     def plan_of(self, deployment: int) -> Plan:
         row = self._read(
@@ -263,16 +232,6 @@ class SqliteLedger(WatchLedger):
         kind, app, from_version, to_version, from_slot, to_slot, mode, steps = row
         planned = tuple(Step(name, args) for name, args in json.loads(steps))
         return Plan(kind, app, from_version, to_version, from_slot, to_slot, mode, planned)
-
-    def promote(self, app: str) -> None:
-        """Ends the bake of the live version: it is stable now."""
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE versions SET stable_at = COALESCE(stable_at, ?) WHERE app = ? AND name ="
-                " (SELECT version FROM slots WHERE app = ? AND state = 'live')",
-                (self._now(), app, app),
-            )
-            db.execute("UPDATE slots SET bake_until = NULL WHERE app = ? AND state = 'live'", (app,))
 
     def open_deployment(self, app: str) -> Deployment | None:
         row = self._read(f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? AND outcome IS NULL", (app,)).fetchone()
@@ -330,15 +289,8 @@ class SqliteLedger(WatchLedger):
             for id_, owner, seq, name, args, undo, state, started, finished, detail, took in rows
         ]
 
-    def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
-        with self._transaction() as db:
-            db.execute(
-                "INSERT INTO events (at, app, kind, detail) VALUES (?,?,?,?)",
-                (self._now(), app, kind, json.dumps(detail)),
-            )
 
-
-def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
+def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
     known = int(db.execute("SELECT COALESCE(MAX(block), 0) FROM apps").fetchone()[0])
     taken = max([known, *(app.block for app in apps)])
     for app in apps:
@@ -351,16 +303,20 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored]) -> None:
         )
         for version in app.versions:
             versions.insert(db, version)
+            version_changed(db, now, app.app, version.name, "restored")
         for slot in app.slots:
             db.execute(
                 "INSERT INTO slots (app, slot, version, deployment, state, since, warm_until) VALUES (?,?,?,?,?,?,?)",
                 (slot.app, slot.slot, slot.version, slot.deployment, slot.state, slot.since, slot.warm_until),
             )
+            if slot.state == "live":
+                went_live(db, now, app.app, Switch(slot.version, slot.slot, slot.deployment, slot.since))
         for found in app.deployments:
             values = {name: getattr(found, name) for name in _columns(_DEPLOYMENT) if name != "config"}
             values |= {"config": "{}", "plan": "{}"}
             names, marks = ", ".join(values), ",".join("?" * len(values))
             db.execute(f"INSERT OR IGNORE INTO deployments ({names}) VALUES ({marks})", tuple(values.values()))
+            deployment_changed(db, now, app.app, found.id, "restored")
 
 
 def _proxy_text(app: ProxyApp) -> str:

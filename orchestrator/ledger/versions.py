@@ -1,13 +1,17 @@
-"""The ledger's versions: how one is written, and how they are read."""
+"""The ledger's versions: how they are written, how they are read, and what has changed from one to the next."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-from orchestrator.core.model import Version
+from orchestrator.core.manifest import Delta
+from orchestrator.core.model import FileChange, Version
+from orchestrator.errors import UsageError
+from orchestrator.ledger.events import EventLedger, version_changed
 
 COLUMNS = (
     "app",
@@ -25,6 +29,7 @@ COLUMNS = (
     "pruned_at",
     "bad_at",
     "bad_why",
+    "pushed",
     "snapshot",
 )
 NAMES = ", ".join(COLUMNS)
@@ -55,11 +60,127 @@ class Versions(Mapping[str, Version]):
         return name in self._rows
 
 
+class VersionLedger(EventLedger):
+    """What versions there are, and what has become of each."""
+
+    def versions(self, app: str) -> Mapping[str, Version]:
+        """The app's versions in the order they were made."""
+        # Sorted here: SQLite would carry whole rows through its sorter, for twice the time.
+        rows = self._read(f"SELECT {NAMES}, rowid FROM versions WHERE app = ?", (app,))
+        return Versions(sorted(rows, key=itemgetter(-1)))
+
+    def record_version(self, version: Version, change: Delta | None = None) -> None:
+        """Writes a version, or writes it anew; `change` is its manifest's delta to the parent's, if that is new."""
+        with self._transaction() as db:
+            insert(db, version)
+            if change is not None:
+                _write_changes(db, version, change)
+            version_changed(db, self._now(), version.app, version.name, "recorded")
+
+    def mark_live(self, app: str, version: str, *, stable: bool) -> None:
+        self._change(
+            app,
+            version,
+            "stable" if stable else "live",
+            "live_at = COALESCE(live_at, :now), pruned_at = NULL, bad_at = NULL, bad_why = '',"
+            " stable_at = CASE WHEN :stable THEN COALESCE(stable_at, :now) ELSE stable_at END",
+            stable=stable,
+        )
+
+    def mark_pruned(self, app: str, version: str) -> None:
+        self._change(app, version, "pruned", "pruned_at = :now")
+
+    def mark_bad(self, app: str, version: str, why: str) -> None:
+        """Records that a version went bad while it was live; it is stable no more."""
+        self._change(app, version, "bad", "bad_at = :now, bad_why = :why, stable_at = NULL", why=why)
+
+    def record_settings(self, app: str, version: str, snapshot: dict[str, Any]) -> None:
+        self._change(app, version, "configured", "snapshot = :snapshot", snapshot=json.dumps(snapshot))
+
+    def promote(self, app: str) -> None:
+        """Ends the bake of the live version: it is stable now."""
+        live = self._read("SELECT version FROM slots WHERE app = ? AND state = 'live'", (app,)).fetchone()
+        with self._transaction() as db:
+            if live is not None:
+                now = self._now()
+                db.execute(
+                    "UPDATE versions SET stable_at = COALESCE(stable_at, ?) WHERE app = ? AND name = ?",
+                    (now, app, live[0]),
+                )
+                version_changed(db, now, app, live[0], "stable")
+            db.execute("UPDATE slots SET bake_until = NULL WHERE app = ? AND state = 'live'", (app,))
+
+    def settings(self, app: str, version: str) -> dict[str, Any]:
+        """The configuration that a version ran with last.
+
+        Raises:
+            UsageError: the ledger does not know the version.
+        """
+        row = self._read("SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
+        if row is None:
+            raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
+        found: dict[str, Any] = json.loads(row[0])
+        return found
+
+    def record_layers(self, app: str, version: str, layers: Sequence[tuple[str, int]]) -> None:
+        """Writes of what a version's image consists: digest and size of each layer, the lowest first."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO images VALUES (?,?,?)", (app, version, json.dumps(layers)))
+
+    def layers(self, app: str, version: str) -> list[tuple[str, int]] | None:
+        """The layers of a version's image; None when they were never recorded."""
+        row = self._read("SELECT layers FROM images WHERE app = ? AND version = ?", (app, version)).fetchone()
+        return [(digest, size) for digest, size in json.loads(row[0])] if row else None
+
+    def changes(self, app: str, *, version: str | None = None, path: str | None = None) -> list[FileChange]:
+        """What changed in a version, or of one path: the deltas to the parents, in the order of the versions."""
+        column, value = ("version", version) if path is None else ("path", path)
+        rows = self._read(
+            "SELECT c.version, c.path, c.kind, c.mode, c.size, c.digest FROM changes c"
+            f" JOIN versions v ON v.app = c.app AND v.name = c.version WHERE c.app = ? AND c.{column} = ?"
+            " ORDER BY v.rowid, c.path",
+            (app, value),
+        )
+        return [FileChange(*row) for row in rows]
+
+    def change_counts(self, app: str) -> dict[str, tuple[int, int]]:
+        """How many files each version has added or changed, and how many it has taken away."""
+        rows = self._read(
+            "SELECT version, COUNT(digest), COUNT(*) - COUNT(digest) FROM changes WHERE app = ? GROUP BY version",
+            (app,),
+        )
+        return {version: (put, gone) for version, put, gone in rows}
+
+    def _change(self, app: str, version: str, what: str, assignments: str, **values: object) -> None:
+        with self._transaction() as db:
+            now = self._now()
+            db.execute(
+                f"UPDATE versions SET {assignments} WHERE app = :app AND name = :name",
+                {"now": now, "app": app, "name": version, **values},
+            )
+            version_changed(db, now, app, version, what)
+
+
 def insert(db: sqlite3.Connection, version: Version) -> None:
     """Writes a version, or writes it anew."""
     values = {**{name: getattr(version, name) for name in COLUMNS}, "snapshot": json.dumps(version.snapshot)}
-    marks = ",".join("?" * len(values))
-    db.execute(f"INSERT OR REPLACE INTO versions ({NAMES}) VALUES ({marks})", tuple(values.values()))
+    names, marks = ", ".join(values), ",".join("?" * len(values))
+    # Not INSERT OR REPLACE: that would make it the newest.
+    anew = ", ".join(f"{name} = excluded.{name}" for name in values)
+    db.execute(
+        f"INSERT INTO versions ({names}) VALUES ({marks}) ON CONFLICT (app, name) DO UPDATE SET {anew}",
+        tuple(values.values()),
+    )
+
+
+def _write_changes(db: sqlite3.Connection, version: Version, change: Delta) -> None:
+    db.execute("DELETE FROM changes WHERE app = ? AND version = ?", (version.app, version.name))
+    rows: list[tuple[object, ...]] = [(path, None, None, None, None) for path in change.gone]
+    rows += [(file.path, file.kind, file.mode, file.size, file.digest) for file in change.put]
+    db.executemany(
+        "INSERT INTO changes (app, version, path, kind, mode, size, digest) VALUES (?,?,?,?,?,?,?)",
+        [(version.app, version.name, *row) for row in rows],
+    )
 
 
 def _version(row: Sequence[Any]) -> Version:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.core.model import Pass
-from orchestrator.ledger.file import LedgerFile
+from orchestrator.ledger.versions import VersionLedger
 
 # A day of passes at one a minute would be 1440: what people look at is the last hours.
 _KEPT_PASSES = 500
@@ -16,16 +16,8 @@ _KEPT_PASSES = 500
 _GOOD = "outcome IN ('healthy', 'acted')"
 
 
-class WatchLedger(LedgerFile):
+class WatchLedger(VersionLedger):
     """What one pass leaves to the next, and to those who look at them."""
-
-    def mark_bad(self, app: str, version: str, why: str) -> None:
-        """Records that a version went bad while it was live; it is stable no more."""
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE versions SET bad_at = ?, bad_why = ?, stable_at = NULL WHERE app = ? AND name = ?",
-                (self._now(), why, app, version),
-            )
 
     def memory(self, app: str) -> dict[str, Any]:
         """What the last pass of the watchdog left to the next one; empty when there was none."""
