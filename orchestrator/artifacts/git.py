@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.core.model import GitState
+from orchestrator.core.model import Commit, GitState
 from orchestrator.errors import DeploymentFailed
 
 
@@ -33,6 +33,14 @@ def user(folder: Path) -> str | None:
     if name and mail:
         return f"{name} <{mail}>"
     return name or mail
+
+
+def commits(folder: Path, before: str, after: str) -> list[Commit] | None:
+    """The commits that lead to `after` and not to `before`, newest first; None when Git cannot tell."""
+    text = _git(folder, "log", "-z", "--format=%H%x1f%an <%ae>%x1f%cI%x1f%s", f"{before}..{after}", "--")
+    if text is None:
+        return None
+    return [Commit(*line.split("\x1f", 3)) for line in text.split("\0") if line]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.config import Config, printable
 from orchestrator.core import naming
+from orchestrator.core.manifest import Manifest
 from orchestrator.core.model import Deployment, Version
 from orchestrator.core.plan import Choice, Observed, Plan, choose_release, plan_release
 from orchestrator.core.routing import refuse_conflicts
@@ -27,6 +28,7 @@ class Prepared:
     choice: Choice
     plan: Plan
     draft: Version
+    manifest: Manifest
     settings: str
 
 
@@ -42,9 +44,15 @@ class Result:
 
 
 def prepare(
-    services: Services, config: Config, wanted: str | None, observed: Observed, *, force: bool = False
+    services: Services,
+    config: Config,
+    wanted: str | None,
+    observed: Observed,
+    *,
+    force: bool = False,
+    keep: bool = False,
 ) -> Prepared:
-    """Finds out what a release would do. Changes nothing.
+    """Finds out what a release would do. Changes nothing; `keep` takes the model's files into the store on the way.
 
     Raises:
         UsageError: the version cannot be released as it is asked.
@@ -61,13 +69,13 @@ def prepare(
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
     settings = settings_digest(config)
-    context = services.artifacts.digest(config)
+    manifest = services.artifacts.manifest(config, keep=keep)
     live = observed.live
     serving = observed.of(live.version, live.slot) if live else ()
     choice = choose_release(
         observed,
         wanted,
-        context=context,
+        context=manifest.digest,
         settings=settings,
         live_settings=services.engine.settings_of(serving[0]) if serving else None,
         force=force,
@@ -85,7 +93,7 @@ def prepare(
         name=choice.version,
         image=naming.image(app, choice.version),
         image_id="",
-        context=context,
+        context=manifest.digest,
         parent=live.version if live else None,
         author=git.user or services.os_user(),
         created_at=iso(services.wall()),
@@ -101,7 +109,7 @@ def prepare(
         keep_warm=config.rollout.keep_warm,
         bake=config.rollout.bake,
     )
-    return Prepared(config, choice, plan, draft, settings)
+    return Prepared(config, choice, plan, draft, manifest, settings)
 
 
 def release(services: Services, config: Config, wanted: str | None, *, force: bool = False) -> Result:
@@ -120,7 +128,7 @@ def release(services: Services, config: Config, wanted: str | None, *, force: bo
         # An engine that is not there is what the deployment will fail of, and be recorded as failed.
         with suppress(EngineUnreachable):
             services.refuse_strangers(observed)
-        prepared = prepare(services, config, wanted, observed, force=force)
+        prepared = prepare(services, config, wanted, observed, force=force, keep=True)
         for note in prepared.plan.notes:
             services.reporter.note(note)
         before = observed.live.version if observed.live else None
@@ -135,7 +143,15 @@ def release(services: Services, config: Config, wanted: str | None, *, force: bo
             commit=prepared.draft.git_commit,
             config=config.snapshot(),
         )
-        actions = Actions(services, deployment, prepared.plan, config, draft=prepared.draft, settings=prepared.settings)
+        actions = Actions(
+            services,
+            deployment,
+            prepared.plan,
+            config,
+            draft=prepared.draft,
+            manifest=prepared.manifest,
+            settings=prepared.settings,
+        )
         Executor(services, actions).forward(prepared.plan.steps)
         retain(services, app, config.retention.versions)
     return Result(prepared.choice.version, before, deployment, services.clock() - started, prepared.plan.notes)
