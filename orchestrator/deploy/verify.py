@@ -23,6 +23,8 @@ class Proof:
 
     checked: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    # The newest event: its number, and the digest that stands for all before it.
+    head: tuple[int, str] | None = None
 
 
 def verify(services: Services, config: Config) -> Proof:
@@ -51,6 +53,7 @@ def _chain(services: Services, found: Proof) -> None:
         found.problems.append(f"the ledger is damaged: {damage}")
     events = services.ledger.events()
     found.checked["events"] = len(events)
+    found.head = (events[-1].id, events[-1].digest) if events else None
     found.problems += chain.breaks(events)
     found.problems += services.ledger.unsealed()
 
