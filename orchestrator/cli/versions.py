@@ -126,7 +126,7 @@ def verify(context: typer.Context) -> None:
         from orchestrator.deploy.verify import verify as look
 
         config = own.config()
-        found = look(own.services(), config)
+        found = look(own.services(), config.app.name)
         if own.json:
             body: dict[str, Any] = {
                 "ok": not found.problems,

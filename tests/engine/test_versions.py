@@ -430,6 +430,19 @@ def test_every_tampering_is_found_and_named(weighty: App) -> None:
         assert weighty.json("verify")["problems"] == [], name
 
 
+def test_a_ledger_that_was_put_together_again_is_proven_again(weighty: App) -> None:
+    (weighty.folder / "weights" / "small.txt").write_text("two")
+    weighty.release("v2")
+    before = weighty.json("diff", "v1", "v2")
+    for path in weighty.state_dir.glob("ledger.db*"):
+        path.unlink()
+    weighty.run("recover", "--rebuild-ledger")
+    assert weighty.json("verify")["problems"] == []
+    assert weighty.json("diff", "v1", "v2") == before
+    assert [row["version"] for row in weighty.json("who-was-live")["live"]] == ["v2"]
+    assert [row["version"] for row in weighty.json("log", "weights/small.txt")["entries"]] == ["v2", "v1"]
+
+
 def test_a_lost_image_is_named(weighty: App) -> None:
     weighty.config["rollout"]["keep_warm"] = "0s"
     weighty.release("v2")
