@@ -51,10 +51,8 @@ class Did:
 def digits(make_app: Callable[..., App]) -> App:
     """The sample model in a repository of its own, its weights in a folder beside the image."""
     app = make_app("digits")
-    for name in ("server.py", ".dockerignore"):
+    for name in ("server.py", "Dockerfile", ".dockerignore"):
         shutil.copy(SAMPLE / name, app.folder / name)
-    text = (SAMPLE / "Dockerfile").read_text()
-    (app.folder / "Dockerfile").write_text(text[: text.index("# Which model")] + "COPY server.py /app/\n")
     for name in ("mode", "version"):
         (app.folder / name).unlink()
     app.config["model"] = {"path": "weights", "mount": "/app/model"}
