@@ -8,7 +8,7 @@ from pathlib import Path
 TEMPORARY = ".tmp"
 
 
-def write_atomic(path: Path, text: str, mode: int | None = None) -> None:
+def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> None:
     """Writes by temporary file, fsync, rename and fsync of the folder.
 
     The temporary name is fixed: what a crash leaves behind, the next write takes over. The file gets `mode`, whatever
@@ -23,7 +23,7 @@ def write_atomic(path: Path, text: str, mode: int | None = None) -> None:
         try:
             if mode is not None:
                 os.fchmod(descriptor, mode)
-            data = text.encode()
+            data = content.encode() if isinstance(content, str) else content
             while data:
                 data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)

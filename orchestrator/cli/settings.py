@@ -43,11 +43,23 @@ def check(context: typer.Context) -> None:
     """
     own = frame(context)
     with own.guarded() as console:
+        from orchestrator.config.secrets import wrong_secrets
+        from orchestrator.errors import ConfigError
+
         config = own.config()
+        wrong, unset = wrong_secrets(config)
+        if wrong:
+            # Only here: what is live needs no file to be looked at, brought back or watched.
+            raise ConfigError(config.source, wrong)
+        # A variable belongs to whoever releases: where a file is only checked, it may be missing.
+        notes = [str(found) for found in unset]
         if own.json:
-            console.data({"schema_version": 1, "file": str(own.file), "app": config.app.name, "findings": []})
+            body = {"file": str(own.file), "app": config.app.name, "findings": [], "notes": notes}
+            console.data({"schema_version": 1, **body})
         else:
             console.print(f"{own.file}: good (app {config.app.name})")
+            for note in notes:
+                console.note(note)
 
 
 def schema(context: typer.Context) -> None:

@@ -28,7 +28,7 @@ _EXPECTED = {
     "model_type": "a table",
 }
 # What others may read over a shoulder or in a log is told without its value.
-_SECRET = (("run", "env"), ("build", "args"), ("notify", "urls"), ("watchdog", "heartbeat"))
+_SECRET = (("run", "env"), ("run", "secrets"), ("build", "args"), ("notify", "urls"), ("watchdog", "heartbeat"))
 _LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
 _MISSING = {
     "app.name": 'write name = "mymodel" under [app]',

@@ -12,11 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import Loc, explain, printable
+from orchestrator.config.secrets import covers
 from orchestrator.config.sections import Config, keys, under
 from orchestrator.config.types import MODEL_PRESETS, Duration
 from orchestrator.errors import ConfigError, Finding, UsageError
 
 _LARGEST_FILE = 1024 * 1024
+_ELSEWHERE = "mount it somewhere else"
 
 
 def load(path: Path) -> Config:
@@ -165,10 +167,14 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
     targets: dict[str, str] = {}
     if config.model and known("model.mount"):
         targets[config.model.mount] = "model.mount"
+        if run.secrets and known("run.secrets") and covers(config.model.mount):
+            yield Finding("model.mount", f"{printable(config.model.mount)} is taken by run.secrets", _ELSEWHERE)
     for index, volume in enumerate(run.volumes if known("run.volumes") else ()):
         target, where = volume.split(":")[1], f"run.volumes[{index}]"
         if target in targets:
-            yield Finding(where, f"{printable(target)} is taken by {targets[target]}", "mount it somewhere else")
+            yield Finding(where, f"{printable(target)} is taken by {targets[target]}", _ELSEWHERE)
+        elif run.secrets and known("run.secrets") and covers(target):
+            yield Finding(where, f"{printable(target)} is taken by run.secrets", _ELSEWHERE)
         targets[target] = where
 
 

@@ -38,6 +38,8 @@ from orchestrator.config.types import (
     Memory,
     ModelName,
     PresetName,
+    SecretName,
+    SecretSource,
     Size,
     Stage,
     Text,
@@ -92,6 +94,9 @@ class Run(Section):
     replicas: int = Field(default=1, ge=1, le=32, description="Containers of one version.")
     env: dict[Variable, EnvValue] = Field(default={}, repr=False, description="Environment variables.")
     env_file: Text | None = Field(default=None, description="File of KEY=VALUE lines; run.env wins.")
+    secrets: dict[SecretName, SecretSource] = Field(
+        default={}, repr=False, description='Files in /run/secrets: name = "env:NAME" or "file:PATH".'
+    )
     command: Words | None = Field(default=None, description="Instead of what the image runs; no shell reads it.")
     memory: Memory | None = Field(default=None, description="Limit of each container's memory, at least 6m.")
     cpus: float | None = Field(

@@ -49,6 +49,15 @@ AppName = Annotated[
 Variable = Annotated[str, *_matching(read.VARIABLE, "a name has letters, digits and underscores, and no digit first")]
 ArgValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.plain_text), _SCALAR]
 EnvValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.env_text), _SCALAR]
+SecretName = Annotated[
+    str,
+    *_matching(read.SECRET_NAME, "a secret's name is a file name of letters, digits and ._-, no dot first"),
+]
+SecretSource = Annotated[
+    str,
+    AfterValidator(read.secret_source),
+    WithJsonSchema({"type": "string", "pattern": read.SECRET_SOURCE, "examples": ["env:HF_TOKEN", "file:db.txt"]}),
+]
 Stage = Annotated[str, *_matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "expected the name of a build stage")]
 User = Annotated[str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?", 'expected "user" or "user:group"')]
 Capability = Annotated[str, *_matching(r"[A-Z][A-Z0-9_]*", 'expected a capability such as "SYS_NICE"')]

@@ -20,6 +20,8 @@ from orchestrator.config.explain import Invalid, describe
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 SIZE = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT]([iI]?[bB])?)$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+SECRET_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
+SECRET_SOURCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$"
 
 _SECONDS = {
     "ms": Decimal("0.001"),
@@ -81,6 +83,24 @@ def env_text(value: str) -> str:
     """The value of an environment variable: it may have several lines, but no process can receive a NUL."""
     if "\0" in value:
         raise Invalid("must not hold NUL characters")
+    return value
+
+
+def secret_source(value: str) -> str:
+    """`env:NAME` or `file:PATH`. Never quotes the text: it may be the secret itself, written here by mistake."""
+    kind, colon, rest = value.partition(":")
+    if not colon or kind not in ("env", "file"):
+        raise Invalid(
+            'expected "env:NAME" or "file:PATH": where the value is, not the value',
+            "its text is not shown: it may be the value",
+        )
+    if kind == "env" and not re.fullmatch(VARIABLE, rest):
+        raise Invalid(
+            "a variable's name has letters, digits and underscores, and no digit first",
+            "its text is not shown: it may be the value",
+        )
+    if kind == "file":
+        some_text(rest)
     return value
 
 

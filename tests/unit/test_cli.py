@@ -235,6 +235,32 @@ def test_all_problems_at_once(run: Run, app: Path) -> None:
         assert f"{finding['path']}: {finding['message']}" in done.stderr
 
 
+def test_secrets_that_are_not_there(run: Run, app: Path, tmp_path: Path) -> None:
+    app.write_text(app.read_text() + '[run]\nsecrets = { token = "env:SECRET_TOKEN", db = "file:db" }\n')
+    done = run("config", "check", "--json")
+    expect(done, 2)
+    exposed, missing = document(done)["error"]["findings"]
+    assert {exposed["path"], missing["path"]} == {"run.secrets.db"}
+    assert missing["message"] == f"there is no file {tmp_path}/db"
+    assert "would get into the image" in exposed["message"]
+    # A file is there or not; a variable belongs to whoever releases.
+    (tmp_path / "db").write_text("hunter2hunter2")
+    (tmp_path / ".dockerignore").write_text("db\n")
+    assert document(run("config", "check", "--json"))["notes"] == [
+        "run.secrets.token: the variable SECRET_TOKEN is not set"
+    ]
+    done = run("config", "check")
+    expect(done, 0)
+    assert "note: run.secrets.token: the variable SECRET_TOKEN is not set" in done.stderr
+    assert document(run("config", "check", "--json", SECRET_TOKEN="hunter2hunter2"))["notes"] == []
+    (tmp_path / ".dockerignore").unlink()
+    done = run("config", "check", SECRET_TOKEN="hunter2hunter2")
+    expect(done, 2)
+    assert "run.secrets.db: " in done.stderr
+    assert "is in the build context, and would get into the image" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 # --- errors ------------------------------------------------------------------------------------------------------
 
 
@@ -366,7 +392,8 @@ def test_global_options_may_stand_anywhere(run: Run, app: Path, arguments: list[
     app.rename(app.with_name("other.toml"))
     done = run(*arguments)
     expect(done, 0)
-    assert document(done) == {"schema_version": 1, "file": "other.toml", "app": "mymodel", "findings": []}
+    found = {"schema_version": 1, "file": "other.toml", "app": "mymodel", "findings": [], "notes": []}
+    assert document(done) == found
 
 
 def test_the_environment_stands_behind_the_options(run: Run, app: Path) -> None:

@@ -219,7 +219,7 @@ def test_files_on_the_disk(folder: Path) -> None:
         {"build.context": st.sampled_from([".", "."]) | names},
         optional={
             "model.path": names,
-            "run.env_file": st.just("prod.env") | names,
+            "run.env_file": st.sampled_from(["prod.env", "prod.env", "/dev/zero"]) | names,
             "run.volumes": st.lists(names.map(lambda name: f"./{name}:/{name}"), max_size=3),
         },
     )
@@ -287,6 +287,7 @@ def test_a_release_of_any_good_file(world: World) -> None:
         document.pop("build", None)
         document["app"]["name"] = f"app-{tally.total}"
         document.setdefault("proxy", {})["listen"] = f"127.0.0.1:{10000 + tally.total}"
+        document.get("run", {}).pop("secrets", None)  # they would have to be there
         found = judge(toml(document), world.folder)
         tally.count(found)
         if not isinstance(found, Config):

@@ -1,0 +1,137 @@
+"""The values behind run.secrets, read where deploy.toml says. No message of this module holds one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.config.explain import printable
+from orchestrator.errors import Finding
+
+if TYPE_CHECKING:
+    from orchestrator.config.sections import Config
+
+MOUNT = "/run/secrets"
+"""Where containers find the files."""
+# On most systems the second is the first, by a link in the image.
+_TAKEN = (MOUNT, "/var/run/secrets")
+LARGEST = 1024 * 1024
+
+
+class _Missing(Exception):
+    """Why a value is not to be had."""
+
+
+def covers(target: str) -> bool:
+    """Whether something that is mounted there would be in the secrets' way."""
+    return any(target == taken or target.startswith(f"{taken}/") for taken in _TAKEN)
+
+
+def read_secrets(config: Config) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The values that are to be had now, byte for byte, and why the others are not."""
+    values: dict[str, bytes] = {}
+    lacking: dict[str, str] = {}
+    for name, source in sorted(config.run.secrets.items()):
+        try:
+            values[name] = _value(config.base, source)
+        except _Missing as error:
+            lacking[name] = str(error)
+    return values, lacking
+
+
+def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
+    """What is wrong with the files that run.secrets names, and which variables are not set here and now."""
+    wrong = exposed_secrets(config)
+    unset: list[Finding] = []
+    for name, why in read_secrets(config)[1].items():
+        is_file = config.run.secrets[name].startswith("file:")
+        (wrong if is_file else unset).append(Finding(f"run.secrets.{name}", why))
+    return wrong, unset
+
+
+def exposed_secrets(config: Config) -> list[Finding]:
+    """The files that would become part of the version: of its image, its manifest, or its copy of the model."""
+    return [
+        Finding(f"run.secrets.{name}", *found)
+        for name, source in sorted(config.run.secrets.items())
+        if source.startswith("file:") and (found := _exposed(config, _path(config.base, source)))
+    ]
+
+
+def _value(base: Path, source: str) -> bytes:
+    kind, _, rest = source.partition(":")
+    if kind == "env":
+        shown = f"the variable {rest}"
+        value = os.environb.get(os.fsencode(rest))
+        if value is None:
+            raise _Missing(f"{shown} is not set")
+    else:
+        path = _path(base, source)
+        shown = printable(path)
+        value = _read(path, shown)
+    # A file that is being written is empty at first, and so is a variable that a CI system does not know.
+    if not value:
+        raise _Missing(f"{shown} is empty")
+    if len(value) > LARGEST:
+        raise _Missing(f"{shown} is larger than 1 MiB")
+    return value
+
+
+def _read(path: Path, shown: str) -> bytes:
+    try:
+        # Not blocking: a pipe that nobody writes to would hold us for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise _Missing(f"{shown} is {'a folder' if stat.S_ISDIR(mode) else 'no file'}")
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                return stream.read(LARGEST + 1)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        raise _Missing(f"there is no file {shown}") from None
+    except (OSError, ValueError) as error:
+        raise _Missing(f"{shown} cannot be read: {getattr(error, 'strerror', '') or 'impossible path'}") from None
+
+
+def _path(base: Path, source: str) -> Path:
+    return Path(os.path.normpath(base / source.partition(":")[2]))
+
+
+def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
+    # Builders and copies follow no links: what counts is where the file itself is.
+    try:
+        real, context = path.resolve(), config.context_dir.resolve()
+        model = config.model_dir.resolve() if config.model_dir else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+    if model is not None and real.is_relative_to(model):
+        return f"{printable(path)} is in the model folder, which every version copies", "keep it somewhere else"
+    if real.is_relative_to(context) and not _ignored(config, context, real.relative_to(context)):
+        shown = printable(real.relative_to(context))
+        return (
+            f"{printable(path)} is in the build context, and would get into the image",
+            f"add {shown} to .dockerignore, or keep it somewhere else",
+        )
+    return None
+
+
+def _ignored(config: Config, context: Path, name: Path) -> bool:
+    # Only here, so that commands that release nothing start fast.
+    from docker.utils.build import PatternMatcher
+
+    # BuildKit prefers a file beside the Dockerfile to the context's own; other builders do not know it.
+    own = config.dockerfile_path.with_name(config.dockerfile_path.name + ".dockerignore")
+    files = [context / ".dockerignore", *([own] if own.is_file() else [])]
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return False
+        patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        if not PatternMatcher([*patterns, f"!{config.build.dockerfile}"]).matches(str(name)):  # type: ignore[arg-type]
+            return False
+    return True
