@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from orchestrator.artifacts.secrets import SecretStore
 from orchestrator.artifacts.store import ArtifactStore, os_user
 from orchestrator.core.naming import DEFAULT_STATE_DIR, Names
 from orchestrator.deploy.actions import iso
@@ -95,11 +96,12 @@ def build(
     services = Services(
         state_dir=folder,
         names=names,
-        engine=DockerEngine(client, names, folder / "models"),
+        engine=DockerEngine(client, names, folder / "models", folder / "secrets"),
         proxy=HAProxy(folder / "proxy", ProxyContainer(client, names, folder / "proxy")),
         prober=HttpProber(),
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
         artifacts=ArtifactStore(folder),
+        secrets=SecretStore(folder / "secrets"),
         locks=FileLocks(folder / "locks", command=command, now=now),
         notifier=cast("Notifier", Late(_notifier)),
         scheduler=cast("Scheduler", Late(_scheduler)),

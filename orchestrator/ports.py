@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:  # types alone: who looks at the ports needs none of them loaded
     from orchestrator.config import Config
@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # types alone: who looks at the ports needs none of them load
     from orchestrator.core.tensors import TensorChange
 
 Progress = Callable[[str], None]
+Order = tuple[Literal["source", "copy"], ...]
+"""Where a secret's value is looked for, first things first."""
 
 
 class Engine(Protocol):
@@ -222,6 +224,21 @@ class Artifacts(Protocol):
     def tensors(self, before: File, after: File) -> tuple[tuple[TensorChange, ...], str | None]: ...
     def commits(self, folder: Path, before: str, after: str) -> list[Commit] | None: ...
     def tidy(self, app: str) -> None: ...
+
+
+class Secrets(Protocol):
+    """The values behind run.secrets, and a copy of them for each deployment's containers.
+
+    What it raises holds no value.
+    """
+
+    def check(self, config: Config, version: str | None = ...) -> None: ...
+    def changed(self, config: Config, version: str, deployment: int) -> bool: ...
+    def store(self, config: Config, version: str, deployment: int, *, order: Order) -> None: ...
+    def kept(self, app: str) -> Mapping[str, tuple[int, ...]]: ...
+    def drop(self, app: str, version: str, deployment: int) -> None: ...
+    def tidy(self, app: str) -> None: ...
+    def mask(self, app: str, text: str) -> str: ...
 
 
 class Notifier(Protocol):

@@ -27,6 +27,7 @@ from orchestrator.core.plan import Plan, Step
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import Slots, note_cold, park, set_spare
 from orchestrator.errors import DeploymentFailed, ProbeFailed, ProxyError, UsageError
+from orchestrator.ports import Order
 
 Detail = dict[str, Any]
 SHOWN_LOG_LINES = 20
@@ -161,6 +162,9 @@ class Actions:
     def _create(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
         version = self._version(args["version"])
+        # A release says what the values are to be; a way back also goes by what the version had.
+        order: Order = ("source",) if self.plan.kind == "release" else ("source", "copy")
+        self.s.secrets.store(self.config, version.name, self.deployment.id, order=order)
         names = []
         self.s.artifacts.restore_snapshot(self.config, version)
         # The engine takes two networks of one name, and then finds neither; and one that nobody is in yet may be
@@ -372,6 +376,9 @@ class Actions:
             # Its build did not come to an end: no other command would know whose copy of the model folder this is.
             self.s.artifacts.drop_snapshot(self.app, self.plan.to_version)
             self.s.artifacts.collect()
+        if self.outcome != "succeeded":
+            # Its containers are gone; the copies of earlier deployments stay.
+            self.s.secrets.drop(self.app, self.plan.to_version, self.deployment.id)
         note_cold(self.s, self.app)
         self.s.ledger.finish(self.deployment.id, self.outcome, self.reason)
         return {}

@@ -8,6 +8,7 @@ from orchestrator.core.plan import Observed
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.settings import settings_digest
 from orchestrator.errors import DeploymentFailed, EngineUnreachable
+from orchestrator.ports import Order
 
 
 class Healer:
@@ -65,6 +66,7 @@ class Healer:
             self.s.engine.unpause(container)
             done.append(f"{container.name} woken up")
         elif container.state in ("exited", "created", "dead"):
+            self._secrets()
             self.s.engine.set_restart(container, "always")
             self.s.engine.start(container)
             done.append(f"{container.name} started again")
@@ -91,9 +93,18 @@ class Healer:
             subnet = self.s.engine.ensure_network()
         return self.s.addresses(self.observed.app, self.live.slot, index, subnet)[-1]
 
+    def _secrets(self) -> None:
+        """Has the secrets' files where the containers look for them.
+
+        All replicas have the same ones: what was rotated since counts only when none of them is there.
+        """
+        order: Order = ("copy", "source") if self.there else ("source", "copy")
+        self.s.secrets.store(self.config, self.live.version, self.live.deployment, order=order)
+
     def _replace(self, index: int) -> str:
         version = self.observed.versions[self.live.version]
         self.s.artifacts.restore_snapshot(self.config, version)
+        self._secrets()
         container = self.s.engine.create(
             self.config,
             version,

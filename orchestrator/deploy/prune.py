@@ -54,9 +54,33 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
                 services.ledger.clear_slot(app, slot)
     if not dry_run:
         done.freed = services.artifacts.collect()
+        forget_secrets(services, app)
     if not dry_run and (done.versions or done.containers):
         services.ledger.event(app, "pruned", {"versions": done.versions, "containers": done.containers})
     return done
+
+
+def forget_secrets(services: Services, app: str) -> None:
+    """Removes the copies of secrets that no container uses and no way back needs. The app is at rest.
+
+    A version that has been live keeps its newest copy until it is pruned.
+    """
+    services.secrets.tidy(app)
+    kept_copies = services.secrets.kept(app)
+    if not kept_copies:
+        return
+    versions = services.ledger.versions(app)
+    idle: list[tuple[str, int]] = []
+    for name, copies in kept_copies.items():
+        version = versions.get(name)
+        stays = version is not None and version.live_at is not None and version.pruned_at is None
+        idle += [(name, deployment) for deployment in (sorted(copies)[:-1] if stays else copies)]
+    if not idle:
+        return
+    used = {(container.version, container.deployment) for container in services.engine.containers(app)}
+    for name, deployment in idle:
+        if (name, deployment) not in used:
+            services.secrets.drop(app, name, deployment)
 
 
 def retain(services: Services, app: str, limit: int) -> None:

@@ -12,6 +12,7 @@ from orchestrator.core.plan import Observed
 from orchestrator.deploy.actions import Actions, iso
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.heal import heal
+from orchestrator.deploy.prune import forget_secrets
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import note_cold, park
 
@@ -48,6 +49,7 @@ def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
     _mend(services, app, found, healing=healing)
     _expire_warm(services, app, found)
     services.artifacts.tidy(app)
+    forget_secrets(services, app)
     for text in found.mended:
         services.ledger.event(app, "mended", {"what": text})
         services.reporter.note(text)

@@ -68,16 +68,20 @@ def prepare(
             f"build.dockerfile: {printable(config.dockerfile_path)} is not there",
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
+    services.secrets.check(config)
     settings = settings_digest(config)
     manifest = services.artifacts.manifest(config, keep=keep)
     live = observed.live
     serving = observed.of(live.version, live.slot) if live else ()
+    live_settings = services.engine.settings_of(serving[0]) if serving else None
+    if serving and services.secrets.changed(config, serving[0].version, serving[0].deployment):
+        live_settings = None  # the values are no part of it: a digest of a password can be guessed
     choice = choose_release(
         observed,
         wanted,
         context=manifest.digest,
         settings=settings,
-        live_settings=services.engine.settings_of(serving[0]) if serving else None,
+        live_settings=live_settings,
         force=force,
     )
     known = observed.versions.get(choice.version)

@@ -59,6 +59,8 @@ def carry_out(
     if not warm_ok:
         services.reporter.note(f"{back.version} is warm but does not answer: it is started anew")
     plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_ok=warm_ok)
+    if plan.mode == "create":
+        services.secrets.check(blended, back.version)
     services.interrupts.check()
     deployment = services.ledger.begin(
         plan,

@@ -13,7 +13,7 @@ from orchestrator.core.naming import Names, address, block_count
 from orchestrator.core.plan import Observed
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.errors import LedgerDamaged
-from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy, Scheduler
+from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy, Scheduler, Secrets
 
 
 class Reporter(Protocol):
@@ -35,6 +35,7 @@ class Services:
     prober: Prober
     ledger: Ledger
     artifacts: Artifacts
+    secrets: Secrets
     locks: Locks
     notifier: Notifier
     scheduler: Scheduler

@@ -52,7 +52,8 @@ class Slots:
             except DeploymentFailed as error:
                 lines = [f"(its log cannot be read: {error})"]
             parts += [f"last lines of {container.name}:", *(f"  {line}" for line in lines)] if lines else []
-        return "\n".join(parts)
+        # What the model says of itself goes to a terminal and into the ledger: its secrets do not.
+        return self.s.secrets.mask(self.app, "\n".join(parts))
 
 
 def note_cold(services: Services, app: str, observed: Observed | None = None) -> bool:

@@ -7,23 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import Config
+from orchestrator.config.secrets import MOUNT as SECRETS_MOUNT
 from orchestrator.core import naming
 from orchestrator.core.model import SLOTS, Container
 
 
 def wanted(
-    api: Any, config: Config, *, network: str, address: str, model: Path, labels: dict[str, str]
+    api: Any, config: Config, *, network: str, address: str, model: Path, secrets: Path, labels: dict[str, str]
 ) -> dict[str, Any]:
     """The arguments of the SDK's `create_container`: hardened unless the configuration says otherwise."""
-    from docker.types import LogConfig
+    from docker.types import LogConfig, Mount
 
     run = config.run
     binds = list(run.volumes)
     if config.model is not None:
         binds.append(f"{model}:{config.model.mount}:ro")
+    mounts = []
+    if run.secrets:
+        # No bind like the others: for these the engine makes an empty folder when there is none.
+        mounts.append(Mount(SECRETS_MOUNT, str(secrets), type="bind", read_only=True))
     host = api.create_host_config(
         network_mode=network,
         binds=binds,
+        mounts=mounts,
         init=run.init,
         cap_drop=["ALL"],
         cap_add=list(run.cap_add),

@@ -79,10 +79,11 @@ _VERSIONS: dict[str, str] = {}
 class DockerEngine:
     """What the use cases ask of Docker, for one state folder. `client` connects at first use."""
 
-    def __init__(self, client: Callable[[], DockerClient], names: Names, models: Path) -> None:
+    def __init__(self, client: Callable[[], DockerClient], names: Names, models: Path, secrets: Path) -> None:
         self._connect = client
         self._names = names
         self._models = models
+        self._secrets = secrets
 
     @property
     def _client(self) -> DockerClient:
@@ -244,9 +245,16 @@ class DockerEngine:
             naming.LABEL_RECORD: record.write(version, config.snapshot()),
         }
         model = self._models / version.app / version.name
+        secrets = self._secrets / version.app / version.name / str(deployment)
         with self._errors(f"create the container {name}"):
             described = wanted(
-                self._api, config, network=self._names.network, address=address, model=model, labels=labels
+                self._api,
+                config,
+                network=self._names.network,
+                address=address,
+                model=model,
+                secrets=secrets,
+                labels=labels,
             )
             created = self._api.create_container(image=version.image_id, name=name, **described)
             return observed(self._api.inspect_container(created["Id"]), self._names.network)
@@ -400,6 +408,8 @@ def _refusal(doing: str, error: Any) -> DeploymentFailed:
         hint = "another container holds the address: docker network inspect tells which"
     elif "could not select device driver" in text:
         hint = "run.gpus needs the NVIDIA container toolkit on this machine"
+    elif "bind source path does not exist" in text and "/secrets/" in text:
+        hint = "the copy of its secrets is gone: release the version again"
     elif "executable file not found" in text or "no such file or directory" in text:
         hint = "check run.command and the image's CMD"
     return EngineError(f"the engine could not {doing}", why=text, hint=hint)

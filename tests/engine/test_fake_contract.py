@@ -107,7 +107,11 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, make_app: Callable[..., 
         return connect()
 
     try:
-        yield Rig(DockerEngine(client, Names(state_id), mine.state_dir / "models"), config, state_id)
+        yield Rig(
+            DockerEngine(client, Names(state_id), mine.state_dir / "models", mine.state_dir / "secrets"),
+            config,
+            state_id,
+        )
     finally:
         client().close()  # type: ignore[no-untyped-call]
         # What the SDK leaves open of a stream is collected here, and not in the middle of another test.

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+from orchestrator.artifacts.secrets import SecretStore
 from orchestrator.config import Config, parse
 from orchestrator.core import record
 from orchestrator.core.health import ProbeSpec, Reply, Target
@@ -544,6 +545,7 @@ port = 8080
 [run]
 replicas = {replicas}
 env = {{ {env} }}
+secrets = {{ {secrets} }}
 [proxy]
 listen = "{listen}"
 drain = "2s"
@@ -605,7 +607,7 @@ class World:
         self.wall_offset = timedelta()  # somebody has set the wall clock
         self.boundaries: list[tuple[str, str]] = []
         self.boundary: Callable[[str, str], None] = lambda when, step: None
-        self.replicas, self.keep_warm, self.env, self.versions = 1, "10m", "", 5
+        self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
         self.listen, self.bake = "127.0.0.1:8000", "0s"
         self.more = ""  # lines at the end of deploy.toml
         self.live_before: dict[str, tuple[str | None, str | None]] = {}
@@ -619,7 +621,7 @@ class World:
         self.time += seconds
 
     def config(self) -> Config:
-        names = ("replicas", "env", "listen", "keep_warm", "bake", "versions")
+        names = ("replicas", "env", "secrets", "listen", "keep_warm", "bake", "versions")
         text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
         return parse(text + self.more, file="deploy.toml", base=self.folder)
 
@@ -641,6 +643,8 @@ class World:
             prober=Port("prober", self.prober, self.faults),  # type: ignore[arg-type]
             ledger=Port("ledger", ledger, self.faults),  # type: ignore[arg-type]
             artifacts=Port("artifacts", self.artifacts, self.faults),  # type: ignore[arg-type]
+            # The real one: what it does to the disk is part of what crashes here.
+            secrets=Port("secrets", SecretStore(self.folder / "secrets"), self.faults),  # type: ignore[arg-type]
             scheduler=self.scheduler,
             locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
             notifier=self.notifier,
@@ -700,6 +704,10 @@ class World:
         behind = {c.address: c for c in self.engine.containers(APP) if c.running}
         found = {behind[a].version for a in known.slots[slot].addresses if a in behind}
         return found.pop() if len(found) == 1 else None
+
+    def kept_secrets(self) -> Mapping[str, tuple[int, ...]]:
+        """The deployments of each version that have a copy of their secrets."""
+        return SecretStore(self.folder / "secrets").kept(APP)
 
     def facts(self) -> dict[str, Any]:
         """All that another command could tell apart, without times and ids."""

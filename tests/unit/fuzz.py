@@ -32,7 +32,7 @@ from tests.unit.builders import kept, nothing_live, v1_live, v2_live
 BASE = Path("/srv/mymodel")
 SUBNET = "10.213.0.0/18"
 SECRET = "hunter2"
-"""Every text in run.env and build.args begins with it, and no message may hold it."""
+"""Every text in run.env, run.secrets and build.args begins with it, and no message may hold it."""
 
 
 def fuzzing(files: int) -> settings:
@@ -122,6 +122,11 @@ GOOD: dict[str, list[Any]] = {
         {"B": 1.5, "C": True},
         {"D": SECRET + "\x1b[31m"},
         {"E": Raw("inf")},
+        {},
+    ],
+    "run.secrets": [
+        {"hf_token": "env:HF_TOKEN", "db.txt": "file:secrets/db.txt"},
+        {"-": "file:/x:y \u202e", "_.": "env:_"},
         {},
     ],
     "run.command": ["python -m x", ["a", "b c"], "'a b' \"c\"", ["${HOME}", "#", "%[x]"], ["\u202e"], [""]],
@@ -280,6 +285,7 @@ NEAR: dict[str, list[Any]] = {
     "build.args": [{"A": SECRET + "\n"}, {"A-B": SECRET}, {"A": Huge(2**600)}],
     "model.mount": ["/", "/..", "a", "/a:b", "//"],
     "run.env": [{"A": SECRET + "\x00"}, {"A=B": SECRET}, {"A\n": SECRET}, {"A": Huge(2**600)}],
+    "run.secrets": [{"A": SECRET}, {"A": f"env:{SECRET}-"}, {"A": f"ENV:{SECRET}"}, {".a": "env:A"}, {"a/b": "env:A"}],
     "run.command": ["'open", " ", [], "a\\", ["a\n"], "a\tb", '""'],
     "run.memory": ["5m", "6291455b", "99999999t", "0m", 6 * 2**20 - 1],
     "run.volumes": [["./a:/b:/c"], ["a:/b"], ["/a:/"], ["~/a:/b"], ["../a:/b:z"], ["/a:/b", "/c:/b/"]],
@@ -357,7 +363,7 @@ def hostile_values(draw: st.DrawFn, place: str) -> Any:
     near = WRONG_TIMES if place in GOOD and GOOD[place][0] == DURATIONS[0] else NEAR.get(place)
     if near and draw(st.integers(0, 2)) == 0:
         return draw(st.sampled_from(near))
-    secret = place in ("run.env", "build.args")
+    secret = place in ("run.env", "run.secrets", "build.args")
     if draw(st.integers(0, 3)) == 0:
         other = draw(st.sampled_from(OTHER))
         return draw(st.sampled_from([other, {"A": other}, {"A": 1, "B": other}])) if secret else other
@@ -596,8 +602,11 @@ def contained(config: Config) -> dict[str, Any]:
     """The engine's request for a container of this app, written by the real SDK."""
     labels = {naming.LABEL_APP: config.app.name, naming.LABEL_CONFIG: settings_digest(config)}
     model = Path("/var/lib/deployctl/models") / config.app.name / "v1"
+    secrets = Path("/var/lib/deployctl/secrets") / config.app.name / "v1" / "1"
     address = naming.address(SUBNET, 1, "blue", 1)
-    described = wanted(_engine(), config, network="deployctl", address=address, model=model, labels=labels)
+    described = wanted(
+        _engine(), config, network="deployctl", address=address, model=model, secrets=secrets, labels=labels
+    )
     request: dict[str, Any] = _engine().create_container_config("sha256:0", **described)
     read = json.loads(json.dumps(request))
     host = read["HostConfig"]
@@ -605,6 +614,8 @@ def contained(config: Config) -> dict[str, Any]:
     assert read["Labels"] == labels
     assert read["Cmd"] == (config.run.command or None)
     assert host["CapDrop"] == ["ALL"]
+    mounts = [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in host.get("Mounts", [])]
+    assert mounts == ([(str(secrets), "/run/secrets", True)] if config.run.secrets else [])
     assert len(host["Binds"]) == len(config.run.volumes) + (config.model is not None)
     for bind in host["Binds"]:
         source, target, mode = bind.split(":")

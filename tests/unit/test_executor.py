@@ -75,6 +75,22 @@ def v3_live_v2_warm_v1_shares_its_slot(world: World) -> None:
     world.release("v3")
 
 
+def v1_live_with_a_secret(world: World) -> None:
+    world.secrets = 'token = "file:token"'
+    (world.folder / ".dockerignore").write_text("token\n")
+    (world.folder / "token").write_text("the old one")
+    world.release("v1")
+
+
+def v1_gone_and_its_secret_too(world: World) -> None:
+    v1_live_with_a_secret(world)
+    world.release("v2")
+    for container in world.engine.containers(APP):
+        if container.version == "v1":
+            world.engine.remove(container)
+    (world.folder / "token").unlink()
+
+
 def release(version: str) -> Callable[[World], Any]:
     def run(world: World) -> Any:
         return world.release(version)
@@ -84,6 +100,11 @@ def release(version: str) -> Callable[[World], Any]:
 
 def release_v1_again(world: World) -> Any:
     world.env = 'LEVEL = "debug"'
+    return world.release("v1")
+
+
+def release_with_a_new_secret(world: World) -> Any:
+    (world.folder / "token").write_text("the new one")
     return world.release("v1")
 
 
@@ -111,11 +132,13 @@ SCENES: dict[str, Scene] = {
     "nothing kept warm": (v1_live, release_without_warm, "v1", "v2"),
     "a new listen address": (v1_live, release_elsewhere, "v1", "v2"),
     "the same version, configured anew": (v1_live, release_v1_again, "v1", "v1"),
+    "the same version, with a new secret": (v1_live_with_a_secret, release_with_a_new_secret, "v1", "v1"),
     "an old version again": (v2_live_v1_warm, release("v1"), "v2", "v1"),
     "warm rollback": (v2_live_v1_warm, roll_back, "v2", "v1"),
     "cold rollback": (v2_live_v1_cold, roll_back, "v2", "v1"),
     "rollback from the image": (v2_live_v1_gone, roll_back, "v2", "v1"),
     "rollback to an image that is gone": (v2_live_v1_lost, roll_back, "v2", "v1"),
+    "rollback with a copy of the secret": (v1_gone_and_its_secret_too, roll_back, "v2", "v1"),
     "rollback beside a third": (v3_live_v2_warm_v1_shares_its_slot, roll_back, "v3", "v2"),
 }
 scenes = pytest.mark.parametrize("scene", SCENES)
@@ -126,7 +149,7 @@ main_scenes = pytest.mark.parametrize(
         "first release",
         "second release",
         "third release",
-        "the same version, configured anew",
+        "the same version, with a new secret",
         "warm rollback",
         "cold rollback",
         "rollback beside a third",
@@ -191,6 +214,14 @@ def expect_rest(world: World, version: str | None) -> None:
     again = world.recover()
     assert not again.anything, again
     assert world.facts() == before
+    versions = world.ledger.versions(APP)
+    boxes = {(container.version, container.deployment) for container in world.engine.containers(APP)}
+    copies = {(name, deployment) for name, found in world.kept_secrets().items() for deployment in found}
+    if world.secrets:
+        assert boxes <= copies, "a container without its secrets"
+    for name, deployment in copies - boxes:
+        assert versions[name].live_at, "a copy of the secrets that no version accounts for"
+        assert deployment == max(world.kept_secrets()[name])
 
 
 def expect_undone(world: World, old: str | None) -> None:
