@@ -1,0 +1,255 @@
+"""run.secrets on a real engine: what containers read, where no value is to be found, what becomes of the copies."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.engine.harness import App, Load, until
+
+
+def token() -> str:
+    """A value that is nowhere by chance."""
+    return f"s3cret-{secrets.token_hex(12)}"
+
+
+def read(app: App, version: str, name: str, index: int = 1) -> bytes:
+    """What a container's own user finds in /run/secrets."""
+    done = app.container(version, index).exec_run(["base64", "-w0", f"/run/secrets/{name}"])
+    assert done.exit_code == 0, done.output
+    return base64.b64decode(done.output)
+
+
+def copies(app: App) -> dict[str, list[int]]:
+    """The deployments of each version that have a copy of their secrets."""
+    root = app.state_dir / "secrets" / app.name
+    found: dict[str, list[int]] = {}
+    for path in root.glob("*/*"):
+        found.setdefault(path.parent.name, []).append(int(path.name))
+    return {name: sorted(numbers) for name, numbers in found.items()}
+
+
+def everything_told(app: App) -> list[str | bytes]:
+    """All that the engine, the state folder and our commands say of an app, the copies themselves left out."""
+    client = app.place.client()
+    told: list[str | bytes] = []
+    for container in app.found():
+        told += [json.dumps(client.api.inspect_container(container.id)), container.logs()]
+    for image in {container.image.id for container in app.found()}:
+        told += [json.dumps(client.api.inspect_image(image)), json.dumps(client.api.history(image))]
+    for path in app.state_dir.rglob("*"):
+        told.append(str(path))
+        if path.is_file() and (app.state_dir / "secrets") not in path.parents:
+            told.append(path.read_bytes())
+    for command in (
+        ["status"],
+        ["status", "--json"],
+        ["history", "--json"],
+        ["tree", "--json"],
+        ["show", "v1", "--json"],
+        ["doctor", "--json"],
+        ["metrics"],
+        ["logs", "v1"],
+        ["watchdog", "run", "--json"],
+        ["prune", "--dry-run", "--json"],
+        ["recover", "--json"],
+    ):
+        done = app.run(*command, code=None)
+        told += [done.stdout, done.stderr]
+    return told
+
+
+def refuse(told: list[str | bytes], *values: str | bytes) -> None:
+    """None of the texts holds one of the values, as it is or in base64."""
+    for value in values:
+        raw = value.encode() if isinstance(value, str) else value
+        for form in (raw, base64.b64encode(raw)[:20]):
+            for text in told:
+                assert form not in (text.encode(errors="surrogateescape") if isinstance(text, str) else text)
+
+
+def test_a_container_reads_the_very_bytes_and_nothing_else_tells_them(app: App) -> None:
+    password = b"\x00\xff\r\n" + token().encode() + b"\n"
+    variable = {"MODEL_TOKEN": token()}
+    (app.folder / "keys").mkdir()
+    (app.folder / "keys" / "db").write_bytes(password)
+    with (app.folder / "Dockerfile").open("a") as file:
+        file.write("COPY . /all/\n")
+    app.config["run"] |= {"replicas": 2, "user": "1234:1234", "read_only": True}
+    app.config["run"]["secrets"] = {"hf_token": "env:MODEL_TOKEN", "db-password": "file:keys/db"}
+    app.write_config()
+    # Without the variable, or with the file in the image, nothing happens.
+    done = app.run("release", "v1", code=2)
+    assert "run.secrets.hf_token: the variable MODEL_TOKEN is not set" in done.stderr
+    done = app.run("release", "v1", code=2, env=variable)
+    assert "is in the build context, and would get into the image" in done.stderr
+    assert app.left_over() == []
+    (app.folder / ".dockerignore").write_text("keys\n")
+    done = app.run("release", "v1", env=variable)
+    told: list[str | bytes] = [done.stdout, done.stderr]
+
+    for index in (1, 2):
+        container = app.container("v1", index)
+        assert read(app, "v1", "hf_token", index) == variable["MODEL_TOKEN"].encode()
+        assert read(app, "v1", "db-password", index) == password
+        assert container.exec_run(["id", "-u"]).output == b"1234\n"
+        assert container.exec_run(["ls", "/run/secrets"]).output == b"db-password\nhf_token\n"
+        for path in ("/run/secrets/hf_token", "/run/secrets/new", "/elsewhere"):
+            assert b"Read-only file system" in container.exec_run(["sh", "-c", f"echo x > {path}"]).output
+        [mount] = container.attrs["Mounts"]
+        assert (mount["Destination"], mount["RW"]) == ("/run/secrets", False)
+        # Neither in the image nor in the processes' environment.
+        assert container.exec_run(["grep", "-rlaF", password[4:-1].decode(), "/all", "/app"]).output == b""
+        refuse([container.exec_run(["env"]).output], variable["MODEL_TOKEN"], password[4:-1])
+    for folder in (app.state_dir / "secrets", app.state_dir / "secrets" / app.name):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    # A release that fails, whose model even says what it knows.
+    app.write("v2")
+    app.config["run"]["command"] = ["sh", "-c", "cat /run/secrets/*; echo it fails; exit 3"]
+    app.write_config()
+    done = app.run("release", "v2", code=3, env=variable)
+    assert "it fails" in done.stderr
+    assert "***" in done.stderr
+    told += [done.stdout, done.stderr]
+    log = app.run("logs", "v2", code=None)
+    told += [log.stdout, log.stderr]
+    assert app.serving() == "v1"
+    assert copies(app) == {"v1": [1]}
+    del app.config["run"]["command"]
+    app.write_config()
+    told += everything_told(app)
+    assert sum(map(len, told)) > 100_000
+    refuse(told, variable["MODEL_TOKEN"], password, password[4:-1])
+
+
+# The server starts only when it is content with its token.
+PICKY = ["sh", "-c", "grep -q good /run/secrets/token && exec python3 -u /app/server.py"]
+
+
+@pytest.fixture
+def picky(app: App) -> App:
+    app.config["run"] |= {"command": PICKY, "secrets": {"token": "file:../token"}}
+    rotate(app, "good 1")
+    app.release("v1")
+    return app
+
+
+def rotate(app: App, value: str) -> Path:
+    path = app.folder.parent / "token"
+    path.write_text(value)
+    return path
+
+
+def killed(app: App, version: str) -> None:
+    """The engine starts a container again whose process was killed."""
+    before = app.container(version)
+    os.kill(before.attrs["State"]["Pid"], signal.SIGKILL)
+    until(lambda: app.container(version).attrs["RestartCount"] > before.attrs["RestartCount"], "it is started again")
+    until(lambda: app.container(version).status == "running", "it runs")
+
+
+def test_a_rotated_secret_is_a_changed_configuration(picky: App) -> None:
+    app = picky
+    assert app.json("plan", "release", "v1")["changes"] is False
+    rotate(app, "good 2")
+    assert app.json("plan", "release", "v1")["changes"] is True
+    with Load(app.port, clients=4) as load:
+        app.run("release", "v1")
+        assert read(app, "v1", "token") == b"good 2"
+        assert "nothing to do" in app.run("release", "v1").stderr
+        # One that the model does not start with changes nothing for what serves, not even when that starts anew.
+        rotate(app, "bad")
+        app.run("release", "v1", code=3)
+    assert load.failures() == []
+    assert list(app.containers()) == [app.container("v1").name]
+    assert copies(app) == {"v1": [2]}
+    killed(app, "v1")
+    assert read(app, "v1", "token") == b"good 2"
+    until(lambda: app.get("/healthz")[0] == 200, "it serves")
+    # What is gone is made again with the rotated value; this one is of no use, and that is said.
+    app.container("v1").remove(force=True)
+    app.run("recover", code=None)
+    rotate(app, "good 3")
+    app.container("v1").remove(force=True)
+    app.run("recover")
+    assert read(app, "v1", "token") == b"good 3"
+
+
+def test_a_rollback_has_the_values_that_it_needs(picky: App) -> None:
+    app = picky
+    app.release("v2")
+    source = rotate(app, "good 2")
+    source.unlink()
+    # Warm, and cold: the containers have what they had.
+    app.run("rollback")
+    assert app.serving() == "v1"
+    assert read(app, "v1", "token") == b"good 1"
+    rotate(app, "good 2")
+    app.config["rollout"]["keep_warm"] = "0s"
+    app.release("v3")
+    app.run("rollback")
+    assert read(app, "v1", "token") == b"good 1"
+    # New containers: what was rotated wins, and without a source the copy does.
+    for without in (False, True):
+        rotate(app, "good 2")
+        app.run("release", "v3")
+        app.container("v1").remove(force=True)
+        if without:
+            source.unlink()
+        app.run("rollback")
+        assert read(app, "v1", "token") == b"good 2"
+    # Neither the one nor the other: nothing changes.
+    app.container("v3").remove(force=True)
+    shutil.rmtree(app.state_dir / "secrets" / app.name / "v3")
+    done = app.run("rollback", "--to", "v3", code=2)
+    assert f"run.secrets.token: there is no file {source}, and no copy of it is kept with v3" in done.stderr
+    assert app.serving() == "v1"
+    # Somebody took away what a kept container needs: it is said, and what serves goes on.
+    rotate(app, "good 2")
+    app.release("v4")
+    shutil.rmtree(app.state_dir / "secrets" / app.name / "v1")
+    done = app.run("rollback", code=3)
+    assert "the copy of its secrets is gone" in done.stderr
+    assert app.serving() == "v4"
+    # Copies go with their version.
+    assert sorted(copies(app)) == ["v2", "v4"]
+    app.run("prune", "--keep", "2")
+    assert sorted(copies(app)) == ["v4"]
+
+
+CRASHES = ("before:engine.create", "acted:engine.create", "acted:create")
+
+
+def test_a_command_that_is_killed_leaves_no_copy_that_nothing_accounts_for(make_app: Callable[..., App]) -> None:
+    app = make_app()
+    app.config["run"]["secrets"] = {"token": "file:../token"}
+    rotate(app, token())
+    app.write_config()
+    app.run("release", "v1", code=-signal.SIGKILL, crash="acted:create")
+    assert copies(app) == {"v1": [1]}
+    app.run("recover")
+    assert app.left_over() == []
+    assert not (app.state_dir / "secrets").exists()
+    app.run("release", "v1")
+    before = copies(app)
+    app.write("v2")
+    for crash in CRASHES:
+        app.run("release", "v2", code=-signal.SIGKILL, crash=crash)
+        app.run("recover")
+        assert copies(app) == before, crash
+        assert not [name for name in app.left_over() if name.endswith((".tmp", ".new"))]
+        assert app.serving() == "v1"
+    app.run("release", "v2", code=-signal.SIGKILL, crash="acted:switch")
+    app.run("recover")
+    assert app.serving() == "v2"
+    assert sorted(copies(app)) == ["v1", "v2"]
