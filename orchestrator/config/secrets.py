@@ -102,13 +102,14 @@ def _path(base: Path, source: str) -> Path:
 
 
 def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
-    # Builders and copies follow no links: what counts is where the file itself is.
     try:
         real, context = path.resolve(), config.context_dir.resolve()
         model = config.model_dir.resolve() if config.model_dir else None
+        named = path.parent.resolve() / path.name
     except (OSError, RuntimeError, ValueError):
         return None
-    if model is not None and real.is_relative_to(model):
+    # A link in the model folder is followed when it leads out of it; one in the context is sent as a link.
+    if model is not None and (real.is_relative_to(model) or named.is_relative_to(model)):
         return f"{printable(path)} is in the model folder, which every version copies", "keep it somewhere else"
     if real.is_relative_to(context) and not _ignored(config, context, real.relative_to(context)):
         shown = printable(real.relative_to(context))

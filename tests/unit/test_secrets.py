@@ -229,6 +229,10 @@ def test_what_would_be_copied_with_the_model_is_refused(folder: Path) -> None:
     config = written(folder, '{ db = "file:weights/db" }', '[model]\npath = "weights"\n')
     [found] = exposed_secrets(config)
     assert "is in the model folder, which every version copies" in found.message
+    # A link that leads out of the folder is followed when the model is copied.
+    (folder / "weights" / "link").symlink_to(folder / "secrets" / "db")
+    (folder / "secrets" / "db").write_text("hunter2hunter2")
+    assert len(exposed_secrets(written(folder, '{ db = "file:weights/link" }', '[model]\npath = "weights"\n'))) == 1
 
 
 # --- the copies ----------------------------------------------------------------------------------------------------
