@@ -56,6 +56,8 @@ def everything_told(app: App) -> list[str | bytes]:
         ["history", "--json"],
         ["tree", "--json"],
         ["show", "v1", "--json"],
+        ["diff", "v1", "v2", "--json"],
+        ["verify", "--json"],
         ["doctor", "--json"],
         ["metrics"],
         ["logs", "v1"],
