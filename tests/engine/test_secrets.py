@@ -51,7 +51,6 @@ def everything_told(app: App) -> list[str | bytes]:
         if path.is_file() and (app.state_dir / "secrets") not in path.parents:
             told.append(path.read_bytes())
     for command in (
-        ["status"],
         ["status", "--json"],
         ["history", "--json"],
         ["tree", "--json"],
@@ -59,10 +58,8 @@ def everything_told(app: App) -> list[str | bytes]:
         ["diff", "v1", "v2", "--json"],
         ["verify", "--json"],
         ["doctor", "--json"],
-        ["metrics"],
         ["logs", "v1"],
         ["watchdog", "run", "--json"],
-        ["prune", "--dry-run", "--json"],
         ["recover", "--json"],
     ):
         done = app.run(*command, code=None)
