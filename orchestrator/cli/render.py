@@ -11,6 +11,7 @@ Json = dict[str, Any]
 _HOW = {
     "switch": "a switch, still warm",
     "start": "a start",
+    "pull": "its image is gone: pulled from its registry",
     "rebuild": "its image is gone: built again from its commit",
 }
 

@@ -22,7 +22,18 @@ _MARKS = {
     "rolled back": "yellow",
     "bad": "red",
 }
-_FACTS = ("parent", "image", "image_id", "manifest", "author", "created_at", "live_at", "stable_at", "pruned_at")
+_FACTS = (
+    "parent",
+    "image",
+    "image_id",
+    "pushed",
+    "manifest",
+    "author",
+    "created_at",
+    "live_at",
+    "stable_at",
+    "pruned_at",
+)
 
 
 def tree(found: Json) -> Tree:

@@ -38,6 +38,7 @@ from orchestrator.config.types import (
     Memory,
     ModelName,
     PresetName,
+    Repository,
     SecretName,
     SecretSource,
     Size,
@@ -86,6 +87,14 @@ class Model(Section):
 
     path: Text = Field(description="Folder with the weights.")
     mount: ContainerPath = Field(default="/model", description="Where the container sees it.")
+
+
+class Registry(Section):
+    """Where images are kept beside the engine. Who may, the engine learns from `docker login`, never from here."""
+
+    push: Repository | None = Field(
+        default=None, description='Repository that gets each version, such as "registry.example.com:5000/mymodel".'
+    )
 
 
 class Run(Section):
@@ -182,6 +191,7 @@ class Config(Section):
     app: App
     build: Build = Field(default_factory=Build)
     model: Model | None = None
+    registry: Registry = Field(default_factory=Registry)
     run: Run = Field(default_factory=Run)
     health: Health = Field(default_factory=Health)
     proxy: Proxy = Field(default_factory=Proxy)
@@ -297,7 +307,7 @@ class Config(Section):
 
 def keys() -> dict[str, list[str]]:
     """The sections, and the keys that each may hold."""
-    sections = (App, Build, Model, Run, Health, Proxy, Rollout, Retention, Watchdog, Notify)
+    sections = (App, Build, Model, Registry, Run, Health, Proxy, Rollout, Retention, Watchdog, Notify)
     return {section.__name__.lower(): list(section.model_fields) for section in sections}
 
 

@@ -71,6 +71,7 @@ Words = Annotated[list[Word], BeforeValidator(read.command), _ONE_OR_MANY]
 Hosts = Annotated[list[Annotated[str, AfterValidator(read.host_name)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY]
 ContainerPath = Annotated[str, AfterValidator(read.container_path)]
 Volume = Annotated[str, AfterValidator(read.volume)]
+Repository = Annotated[str, AfterValidator(read.repository)]
 
 
 SecretUrl = Annotated[str, AfterValidator(read.secret_url)]

@@ -38,6 +38,7 @@ _NAMED_VOLUME = r"[A-Za-z0-9][A-Za-z0-9_.-]+"
 _URL_PATH = r"/[A-Za-z0-9._~%/?=&:@+,;-]*"
 _PREFIX = r"/[A-Za-z0-9._~/-]*"
 _HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_REPOSITORY_PART = r"[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*"
 
 
 def plain_text(value: str) -> str:
@@ -252,6 +253,28 @@ def listen(value: str) -> str:
     except ValueError:
         raise Invalid(f"the host must be an IP address, got {describe(host)}", hint) from None
     return f"{host}:{int(port)}"
+
+
+def repository(value: str) -> str:
+    """A repository in a registry: `host:port/path`, as the engine understands it, without a tag or a digest."""
+    wrong = f"expected host/path or host:port/path in small letters, got {describe(value)}"
+    hint = 'write "registry.example.com:5000/mymodel"'
+    if "://" in value:
+        raise Invalid(wrong, "leave the https:// out: the engine speaks TLS to every registry that it does not trust")
+    host, _, path = value.partition("/")
+    if "@" in value or ":" in path:
+        raise Invalid(wrong, "leave tag and digest out: the tag is the version's name")
+    # Without a dot or a port in its first part the engine would take all of it for a path at Docker Hub.
+    name, colon, port = host.partition(":")
+    if not path or not ("." in name or colon or name == "localhost"):
+        raise Invalid(wrong, hint)
+    if not re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name) or len(value) > 255:
+        raise Invalid(wrong, hint)
+    if colon and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+        raise Invalid(wrong, "the port is a number from 1 to 65535")
+    if not all(re.fullmatch(_REPOSITORY_PART, part) for part in path.split("/")):
+        raise Invalid(wrong, hint)
+    return value
 
 
 def path_prefix(value: str) -> str:

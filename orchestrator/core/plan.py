@@ -20,6 +20,8 @@ from orchestrator.errors import UsageError
 WORDS: Mapping[str, str] = {
     "build": "build the image {image}",
     "rebuild": "build the image {image} again, from commit {commit}",
+    "push": "push {image} as {reference}",
+    "pull": "pull the image {image} from {registry}, by its digest",
     "vacate": "clear the {slot} slot",
     "create": "create {replicas} container(s) of {version} in {slot}",
     "start": "start {version} in {slot}",
@@ -35,6 +37,7 @@ WORDS: Mapping[str, str] = {
     "withdraw": "take the app out of the proxy",
     "remove": "remove the containers of {version} in {slot}",
     "stop": "stop {version} in {slot}",
+    "untag": "take the name {reference} off the image",
     "settle": "record the outcome",
 }
 # Steps that take something away from a slot; none may touch the slot that serves.
@@ -143,11 +146,20 @@ def choose_release(
 
 
 def plan_release(
-    observed: Observed, choice: Choice, *, image: str, replicas: int, keep_warm: float, bake: float = 0.0
+    observed: Observed,
+    choice: Choice,
+    *,
+    image: str,
+    replicas: int,
+    keep_warm: float,
+    bake: float = 0.0,
+    registry: str | None = None,
+    gone: bool = False,
 ) -> Plan:
     """The steps that make `choice.version` live beside what is live now. Times in seconds.
 
     A version that bakes has its predecessor warm beside it. The same version, configured anew, does not bake.
+    `registry` is the repository that versions are pushed to; `gone` says that the engine has lost the image.
     """
     live = observed.live
     slot: Slot = other(live.slot) if live else "blue"
@@ -156,6 +168,11 @@ def plan_release(
     steps: list[Step] = []
     if choice.action == "build":
         steps.append(Step("build", {"version": choice.version, "image": image}))
+    if choice.action == "reuse" and gone:
+        steps.append(_pull(observed.versions[choice.version]))
+    elif registry and choice.action != "nothing" and not _is_in(registry, observed, choice):
+        pushed = {"version": choice.version, "image": image, "reference": f"{registry}:{choice.version}"}
+        steps.append(Step("push", pushed))
     steps += [
         Step("vacate", {"slot": slot, "version": choice.version}),
         Step("create", {**where, "replicas": replicas}),
@@ -188,12 +205,26 @@ def plan_release(
     return plan
 
 
+def _is_in(registry: str, observed: Observed, choice: Choice) -> bool:
+    known = observed.versions.get(choice.version)
+    return choice.action == "reuse" and known is not None and (known.pushed or "").split("@")[0] == registry
+
+
+def _pull(version: Version) -> Step:
+    assert version.pushed is not None, "only what was pushed is pulled"
+    registry = version.pushed.split("@")[0]
+    return Step(
+        "pull",
+        {"version": version.name, "image": version.image, "registry": registry, "reference": version.pushed},
+    )
+
+
 @dataclass(frozen=True)
 class WayBack:
     """How a rollback would go.
 
-    `mode`: `switch` (warm), `start` (kept containers, or new ones from its image) or `rebuild` (the image is gone
-    too: it is built again from the version's commit).
+    `mode`: `switch` (warm), `start` (kept containers, or new ones from its image), or the image is gone too:
+    `pull` (from where it was pushed) or `rebuild` (it is built again from the version's commit).
     """
 
     version: str
@@ -233,7 +264,7 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
             warm = observed.slots.get(slot)
             is_warm = running and warm is not None and warm.version == target.name and warm.state == "warm"
             return WayBack(target.name, slot, "switch" if is_warm else "start", True)
-    mode = "start" if observed.image_there(target.image_id) else "rebuild"
+    mode = "start" if observed.image_there(target.image_id) else "pull" if target.pushed else "rebuild"
     return WayBack(target.name, other(live.slot), mode, False)
 
 
@@ -259,6 +290,8 @@ def plan_rollback(
         opening = [Step("join", where), Step("probe", {**where, "warm": True})]
     else:
         opening = []
+        if back.mode == "pull":
+            opening.append(_pull(observed.versions[back.version]))
         if back.mode == "rebuild":
             lost = observed.versions[back.version]
             opening.append(Step("rebuild", {"version": lost.name, "image": lost.image, "commit": lost.git_commit}))
@@ -309,6 +342,9 @@ def undo(plan: Plan, journal: Iterable[StepRecord]) -> tuple[Step, ...]:
         steps.append(Step("remove", where))
     elif plan.mode == "start" and begun & {"vacate", "start"}:
         steps.append(Step("stop", where))
+    # A push or a pull that was killed leaves the image with a name that only it had a use for.
+    named = [step for step in plan.steps if step.name in ("push", "pull") and step.name in begun]
+    steps += [Step("untag", {"reference": step.args["reference"]}) for step in named]
     steps.append(Step("settle"))
     return tuple(steps)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from orchestrator.core.model import Container, Deployment, ProxyApp, Slot, SlotState, Version
 
-_FACTS = ("image", "context", "parent", "author", "created_at", "git_commit", "git_dirty")
+_FACTS = ("image", "context", "parent", "author", "created_at", "git_commit", "git_dirty", "pushed")
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,7 @@ def _version(item: Evidence, now: str) -> Version:
         created_at=facts.get("created_at") or item.created,
         git_commit=facts.get("git_commit"),
         git_dirty=facts.get("git_dirty"),
+        pushed=facts.get("pushed"),
         snapshot=settings,
     )
     return replace(found, live_at=item.created, stable_at=item.created)

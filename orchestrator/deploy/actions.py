@@ -26,7 +26,7 @@ from orchestrator.core.model import (
 from orchestrator.core.plan import Plan, Step
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import Slots, note_cold, park, set_spare
-from orchestrator.errors import DeploymentFailed, ProbeFailed, ProxyError, UsageError
+from orchestrator.errors import DeploymentFailed, EngineUnreachable, ProbeFailed, ProxyError, UsageError
 from orchestrator.ports import Order
 
 Detail = dict[str, Any]
@@ -143,6 +143,63 @@ class Actions:
                 progress=self.s.reporter.detail,
                 cancelled=self.s.interrupts.check,
             )
+
+    def _push(self, args: dict[str, Any]) -> Detail:
+        version = self._version(args["version"])
+        with self.s.interrupts.interruptible():
+            pushed = self.s.engine.push(
+                version.image_id,
+                args["reference"],
+                progress=self.s.reporter.detail,
+                cancelled=self.s.interrupts.check,
+            )
+        self.s.ledger.record_version(replace(version, pushed=pushed))
+        return {"pushed": pushed}
+
+    def _pull(self, args: dict[str, Any]) -> Detail:
+        lost = self._version(args["version"])
+        started = self.s.clock()
+        try:
+            image_id = self._from_registry(lost)
+        except EngineUnreachable:
+            raise
+        except DeploymentFailed as error:
+            return {"image_id": self._instead_of_pull(lost, args, error), "rebuilt": True}
+        if image_id != lost.image_id:
+            self.s.ledger.record_version(replace(lost, image_id=image_id))
+        seconds = self.s.clock() - started
+        self.s.reporter.note(f"{lost.name} was pulled from {args['registry']} in {seconds:.1f} s")
+        return {"image_id": image_id, "rebuilt": False}
+
+    def _from_registry(self, lost: Version) -> str:
+        self.s.artifacts.restore_snapshot(self.config, lost)  # first, for no registry has the weights
+        with self.s.interrupts.interruptible():
+            return self.s.engine.pull(lost, progress=self.s.reporter.detail, cancelled=self.s.interrupts.check)
+
+    def _instead_of_pull(self, lost: Version, args: dict[str, Any], error: DeploymentFailed) -> str:
+        """Builds again what cannot be pulled, where its commit is whole; returns the image's id."""
+        if lost.git_commit is None or lost.git_dirty:
+            built = "changes that were never committed" if lost.git_commit else "files outside of Git"
+            raise DeploymentFailed(
+                f"{lost.name} cannot be brought back: {error.message}",
+                why=f"{error.why}; and it cannot be built again: it was built from {built}",
+                hint=error.hint,
+            ) from error
+        self.s.reporter.note(str(error))
+        try:
+            found = self._rebuild({**args, "commit": lost.git_commit})
+        except (DeploymentFailed, UsageError) as second:
+            raise DeploymentFailed(
+                f"{lost.name} can be neither pulled nor built again",
+                why=f"{error}; and {second}",
+                hint=error.hint,
+                details=second.details,
+            ) from second
+        return str(found["image_id"])
+
+    def _untag(self, args: dict[str, Any]) -> Detail:
+        self.s.engine.untag(args["reference"])
+        return {}
 
     def _vacate(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]

@@ -35,6 +35,8 @@ def doctor(services: Services, config: Config) -> list[Check]:
     checks.append(_guard("listen", lambda: _listen(services, config)))
     if checks[0].ok:
         checks.append(_guard("proxy", lambda: _proxy(services)))
+        if config.registry.push:
+            checks.append(_guard("registry", lambda: _registry(services, config.registry.push or "")))
         checks.append(_guard("app", lambda: _app(services, config)))
     return checks
 
@@ -87,6 +89,11 @@ def _proxy(services: Services) -> Check:
         return Check("proxy", False, found, "deployctl recover restores the files")
     ok = state == "running" or not wanted
     return Check("proxy", ok, state if wanted else f"{state} (no app needs it yet)", "" if ok else "deployctl recover")
+
+
+def _registry(services: Services, repository: str) -> Check:
+    services.engine.check_registry(repository)
+    return Check("registry", True, f"{repository} answers")
 
 
 def _app(services: Services, config: Config) -> Check:

@@ -85,7 +85,8 @@ def prepare(
         force=force,
     )
     known = observed.versions.get(choice.version)
-    if choice.action == "reuse" and known and not observed.image_there(known.image_id):
+    gone = choice.action == "reuse" and known is not None and not observed.image_there(known.image_id)
+    if gone and known and not known.pushed:
         raise UsageError(
             f"the image of {choice.version} is gone from the engine",
             why="a version that has been live is never built again under the same name",
@@ -112,6 +113,8 @@ def prepare(
         replicas=config.run.replicas,
         keep_warm=config.rollout.keep_warm,
         bake=config.rollout.bake,
+        registry=config.registry.push,
+        gone=gone,
     )
     return Prepared(config, choice, plan, draft, manifest, settings)
 

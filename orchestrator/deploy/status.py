@@ -143,7 +143,7 @@ def estimate(services: Services, app: str, back: WayBack) -> float | None:
     """How long a rollback should take, in seconds, from what the same thing took the last time."""
     wanted = ["join", "probe", "switch"]
     wanted += [] if back.mode == "switch" else ["start"]
-    wanted += ["build", "rebuild"] if back.mode == "rebuild" else []
+    wanted += {"rebuild": ["build", "rebuild"], "pull": ["push", "pull"]}.get(back.mode, [])
     for deployment in services.ledger.deployments(app, 50):
         if deployment.outcome != "succeeded" or deployment.to_version != back.version:
             continue

@@ -46,6 +46,7 @@ def version_row(version: Version, live: str | None, left: set[str]) -> Json:
         "parent": version.parent,
         "image": version.image,
         "image_id": version.image_id,
+        "pushed": version.pushed,
         "manifest": version.context,
         "author": version.author,
         "created_at": version.created_at,

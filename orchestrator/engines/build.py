@@ -59,14 +59,14 @@ def image(
             'build.builder: "buildkit" needs the docker CLI with buildx',
             hint='install docker-buildx-plugin, or set builder = "auto"',
         )
-    with _pulse(client):
+    with pulse(client):
         if buildx:
             return _with_buildx(config, tag, labels, progress, cancelled)
         return _classic(client, config, tag, labels, progress, cancelled)
 
 
 @contextmanager
-def _pulse(client: DockerClient) -> Iterator[None]:
+def pulse(client: DockerClient, what: str = "the build") -> Iterator[None]:
     """Ends a build whose engine hangs. A build may be silent for hours, so its stream has no time limit.
 
     A thread asks the engine now and then whether it is there. When it is not, the thread sends this process
@@ -90,7 +90,7 @@ def _pulse(client: DockerClient) -> Iterator[None]:
 
     def gone(number: int, frame: object) -> None:
         raise EngineUnreachable(
-            "the Docker engine stopped answering during the build",
+            f"the Docker engine stopped answering during {what}",
             hint="is it hung? 'docker ps' tells; then release again",
         )
 

@@ -14,7 +14,7 @@ from orchestrator.core import naming, record
 from orchestrator.core.model import Container, Slot, Version
 from orchestrator.core.naming import Names
 from orchestrator.core.record import Evidence
-from orchestrator.engines import build, network, seen
+from orchestrator.engines import build, network, registry, seen
 from orchestrator.engines.containers import observed, wanted
 from orchestrator.errors import DeploymentFailed, EngineError, UsageError, engine_unreachable
 
@@ -188,6 +188,56 @@ class DockerEngine:
                     return False
                 raise
         return True
+
+    # The registry
+
+    def push(
+        self, image_id: str, reference: str, *, progress: Callable[[str], None], cancelled: Callable[[], None]
+    ) -> str:
+        """Pushes an image as `host/path:tag`; returns what names it there for good: `host/path@sha256:…`.
+
+        Raises:
+            EngineError: the registry does not take it.
+        """
+        with self._errors("push the image"):
+            return registry.push(self._client, image_id, reference, progress=progress, cancelled=cancelled)
+
+    def pull(self, version: Version, *, progress: Callable[[str], None], cancelled: Callable[[], None]) -> str:
+        """Brings a version's image back from where it was pushed, with its tag; returns its id.
+
+        Raises:
+            EngineError: the registry does not give it, or gives something else.
+        """
+        assert version.pushed is not None, "only what was pushed is pulled"
+        labels = {
+            naming.LABEL_APP: version.app,
+            naming.LABEL_VERSION: version.name,
+            naming.LABEL_MANIFEST: version.context,
+        }
+        with self._errors("pull the image"):
+            return registry.pull(
+                self._client,
+                version.pushed,
+                version.image,
+                image_id=version.image_id,
+                labels=labels,
+                progress=progress,
+                cancelled=cancelled,
+            )
+
+    def untag(self, reference: str) -> bool:
+        """Takes a name away from an image that has another one."""
+        with self._errors("take a name off an image"):
+            return registry.untag(self._client, reference)
+
+    def check_registry(self, repository: str) -> None:
+        """Asks the registry for something small.
+
+        Raises:
+            EngineError: it does not answer, or does not take the login.
+        """
+        with self._errors("ask the registry"):
+            registry.check(self._client, repository)
 
     # Containers
 

@@ -23,6 +23,7 @@ from orchestrator.engines.docker import DockerEngine, connect
 from orchestrator.errors import EngineError
 from orchestrator.ports import Engine
 from tests.engine.harness import App
+from tests.engine.registries import registry
 from tests.unit.fakes import FakeEngine
 
 pytestmark = pytest.mark.engine
@@ -45,10 +46,10 @@ class Rig:
     def app(self) -> str:
         return self.config.app.name
 
-    def build(self, name: str = "v1", *, ends: bool = False) -> Version:
+    def build(self, name: str = "v1", *, ends: bool = False, text: str = "") -> Version:
         """Builds a version whose containers stay, or end at once. Each build makes a new image."""
         self.built += 1
-        text = f"FROM deployctl-base:bookworm\nENV BUILD={self.built}\n{ENDS if ends else STAYS}\n"
+        text = text or f"FROM deployctl-base:bookworm\nENV BUILD={self.built}\n{ENDS if ends else STAYS}\n"
         self.config.dockerfile_path.write_text(text)
         if ends and isinstance(self.engine, FakeEngine):
             self.engine.exits.add(name)
@@ -304,3 +305,34 @@ def test_a_program_runs_only_in_a_running_container(rig: Rig) -> None:
     rig.engine.start(made)
     assert rig.engine.execute(made, ["echo", "hello"], out, err) == 0
     assert b"hello" in out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("registry")
+    with registry(folder, folder / "images") as found:
+        yield found
+
+
+def test_an_image_goes_to_a_registry_and_comes_back(rig: Rig, host: str) -> None:
+    quietly: dict[str, Any] = {"progress": lambda text: None, "cancelled": lambda: None}
+    version = rig.build(text="FROM scratch\nCOPY version /\n")
+    reference = f"{host}/{rig.app}:v1"
+    pushed = rig.engine.push(version.image_id, reference, **quietly)
+    assert pushed.startswith(f"{host}/{rig.app}@sha256:")
+    assert rig.engine.push(version.image_id, reference, **quietly) == pushed, "done twice it is the same"
+    assert rig.engine.untag(reference) is False, "the name is gone already"
+    assert rig.engine.remove_image(version.image, version.image_id) is True
+    assert rig.engine.image_id(version.image_id) is None
+    version = replace(version, pushed=pushed)
+    for _ in range(2):
+        assert rig.engine.pull(version, **quietly) == version.image_id
+        assert rig.engine.image_id(version.image) == version.image_id
+    assert rig.engine.untag(pushed) is False
+    assert rig.engine.remove_image(version.image, version.image_id) is True
+    assert rig.engine.image_id(version.image_id) is None
+    rig.engine.check_registry(f"{host}/{rig.app}")
+    with pytest.raises(EngineError, match="could not be pulled"):
+        rig.engine.pull(replace(version, pushed=f"{host}/{rig.app}@sha256:" + "0" * 64), **quietly)
+    with pytest.raises(EngineError):
+        rig.engine.push(version.image_id, reference, **quietly)

@@ -12,6 +12,7 @@ from orchestrator.core.model import Backend, Container, ProxyApp, Route, Slot, S
 from orchestrator.core.plan import Choice, Observed, Plan, Step, plan_release, plan_rollback, way_back
 
 APP = "mymodel"
+REGISTRY = "registry.example.com:5000/mymodel"
 
 
 def kept(config: Config) -> Config:
@@ -90,8 +91,14 @@ def v2_live(previous: str) -> Observed:
     return observed(chain(2), slots, containers)
 
 
-def release_plan(seen: Observed, choice: Choice, keep_warm: float = 600) -> Plan:
-    return plan_release(seen, choice, image=f"{APP}:{choice.version}", replicas=1, keep_warm=keep_warm)
+def v1_lost() -> Observed:
+    """v2 live in green; of v1 only the registry has something."""
+    versions = {"v1": version("v1", pushed=f"{REGISTRY}@sha256:1"), "v2": version("v2", "v1")}
+    return observed(versions, [slot_state("v2", "green", "live")], [container("v2", "green")], images=False)
+
+
+def release_plan(seen: Observed, choice: Choice, keep_warm: float = 600, **more: Any) -> Plan:
+    return plan_release(seen, choice, image=f"{APP}:{choice.version}", replicas=1, keep_warm=keep_warm, **more)
 
 
 def rollback_plan(seen: Observed, *, warm_ok: bool = True) -> Plan:
@@ -112,6 +119,10 @@ def plans() -> dict[str, Plan]:
         "warm rollback, no answer": rollback_plan(v2_live("warm"), warm_ok=False),
         "cold rollback": rollback_plan(v2_live("cold")),
         "rollback from the image": rollback_plan(v2_live("gone")),
+        "release with a registry": release_plan(v1_live(), Choice("v2", "build"), registry=REGISTRY),
+        "old version, never pushed": release_plan(v2_live("cold"), Choice("v1", "reuse"), registry=REGISTRY),
+        "old version from the registry": release_plan(v1_lost(), Choice("v1", "reuse"), gone=True),
+        "rollback from the registry": rollback_plan(v1_lost()),
     }
 
 

@@ -54,6 +54,10 @@ class FakeEngine:
         # Images whose tag went to a newer one: found by their ids until somebody removes them.
         self.untagged: set[str] = set()
         self.network = False
+        # What the registry has, by its pinned names; what it refuses with; names that a push or a pull left behind.
+        self.registry: dict[str, str] = {}
+        self.refusal = ""
+        self.names: dict[str, str] = {}
         self.settings: dict[str, str] = {}
         self.records: dict[str, tuple[str, dict[str, str]]] = {}
         self.exits: set[str] = set()
@@ -113,6 +117,40 @@ class FakeEngine:
             return False
         del self.images[reference]
         return True
+
+    def push(
+        self, image_id: str, reference: str, *, progress: Callable[[str], None], cancelled: Callable[[], None]
+    ) -> str:
+        cancelled()
+        if self.image_id(image_id) is None:
+            raise EngineError("the engine could not push the image", why=f"No such image: {image_id}")
+        if self.refusal:
+            raise EngineError(f"{reference} could not be pushed", why=self.refusal, hint="docker login")
+        progress(f"pushing {reference}")
+        pinned = f"{reference.rpartition(':')[0]}@sha256:{image_id[7:][::-1]}"
+        self.registry[pinned] = image_id
+        return pinned
+
+    def pull(self, version: Version, *, progress: Callable[[str], None], cancelled: Callable[[], None]) -> str:
+        cancelled()
+        assert version.pushed is not None
+        if self.refusal or version.pushed not in self.registry:
+            why = self.refusal or "manifest unknown"
+            raise EngineError(f"{version.pushed} could not be pulled", why=why, hint="docker login")
+        progress(f"pulling {version.pushed}")
+        found = self.registry[version.pushed]
+        if self.images.get(version.image, found) != found:
+            self.untagged.add(self.images[version.image])
+        self.images[version.image] = found
+        self.untagged.discard(found)
+        return found
+
+    def untag(self, reference: str) -> bool:
+        return self.names.pop(reference, None) is not None
+
+    def check_registry(self, repository: str) -> None:
+        if self.refusal:
+            raise EngineError(f"{repository} cannot be asked", why=self.refusal, hint="docker login")
 
     def containers(self, app: str | None = None) -> tuple[Container, ...]:
         found = [container for container in self._containers.values() if app in (None, container.app)]

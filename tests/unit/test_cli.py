@@ -196,6 +196,7 @@ def test_init_check_schema(run: Run, tmp_path: Path) -> None:
         "app",
         "build",
         "model",
+        "registry",
         "run",
         "health",
         "proxy",

@@ -272,6 +272,66 @@ def test_prefix_of_everything_is_no_prefix() -> None:
     assert ok('[proxy]\nhost = "a.example"').proxy.host == ["a.example"]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "registry.example.com/mymodel",
+        "registry.example.com:5000/mymodel",
+        "registry:5000/mymodel",
+        "localhost/mymodel",
+        "192.0.2.7:5000/team/mymodel",
+        "registry.example.com/a.b/c_d/e__f/g--h/0",
+        "docker.io/somebody/mymodel",
+    ],
+)
+def test_repositories(written: str) -> None:
+    config = ok(f'[registry]\npush = "{written}"')
+    assert config.registry.push == written
+    assert Config.from_snapshot(json.loads(json.dumps(config.snapshot()))).registry.push == written
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("", "write "),
+        ("mymodel", "write "),
+        ("somebody/mymodel", "write "),
+        ("registry.example.com", "write "),
+        ("registry.example.com/", "write "),
+        ("/mymodel", "write "),
+        ("https://registry.example.com/mymodel", "leave the https:// out"),
+        ("registry.example.com/mymodel:v1", "leave tag and digest out"),
+        ("registry.example.com:5000/mymodel:latest", "leave tag and digest out"),
+        ("registry.example.com/mymodel@sha256:" + "0" * 64, "leave tag and digest out"),
+        ("registry.example.com:/mymodel", "the port is"),
+        ("registry.example.com:0/mymodel", "the port is"),
+        ("registry.example.com:65536/mymodel", "the port is"),
+        ("registry.example.com:٥/mymodel", "the port is"),
+        ("Registry.example.com/mymodel", "write "),
+        ("registry.example.com/MyModel", "write "),
+        ("registry.example.com/a//b", "write "),
+        ("registry.example.com/a/", "write "),
+        ("registry.example.com/-a", "write "),
+        ("registry.example.com/a___b", "write "),
+        ("registry.example.com/a b", "write "),
+        ("registry.example.com/a\\n", "write "),
+        ("-r.example.com/a", "write "),
+        ("somebody:password@registry.example.com/a", "leave tag and digest out"),
+        ("registry.example.com/" + "a" * 240, "write "),
+    ],
+)
+def test_not_repositories(written: str, hint: str) -> None:
+    found = finding(f'[registry]\npush = "{written}"')
+    assert found.path == "registry.push"
+    assert found.message.startswith("expected host/path or host:port/path in small letters, got ")
+    assert found.hint.startswith(hint)
+
+
+def test_without_a_registry_nothing_is_pushed() -> None:
+    assert ok().registry.push is None
+    assert ok("[registry]").registry.push is None
+
+
 @pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a" * 41, "deployctl", "a\\n", "ä"])
 def test_names(name: str) -> None:
     assert finding("", f'[app]\nname = "{name}"\nport = 1').path == "app.name"
@@ -845,6 +905,7 @@ def good_values(key: str) -> st.SearchStrategy[Any]:
         "builder": ["auto"],
         "strategy": ["blue-green"],
         "path_prefix": ["/", "/a/"],
+        "push": ["registry.example.com:5000/mymodel"],
     }
     alike: list[tuple[str, list[Any]]] = [
         ("interval timeout drain keep_warm stop_timeout deadline", ["1s", "2m", "1.5h"]),

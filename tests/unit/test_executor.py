@@ -21,6 +21,7 @@ from orchestrator.errors import (
     ProbeFailed,
     UsageError,
 )
+from tests.unit.builders import REGISTRY
 from tests.unit.fakes import APP, Crash, World
 
 
@@ -68,6 +69,17 @@ def v2_live_v1_lost(world: World) -> None:
     v2_live_v1_gone(world)
     del world.engine.images[f"{APP}:v1"]
     world.artifacts.context = "sha256:v1"  # what a checkout of the commit gives
+
+
+def v1_live_with_a_registry(world: World) -> None:
+    world.release("v1")
+    world.more = f'[registry]\npush = "{REGISTRY}"\n'
+
+
+def v2_live_v1_pushed_and_gone(world: World) -> None:
+    world.more = f'[registry]\npush = "{REGISTRY}"\n'
+    v2_live_v1_gone(world)
+    del world.engine.images[f"{APP}:v1"]
 
 
 def v3_live_v2_warm_v1_shares_its_slot(world: World) -> None:
@@ -139,6 +151,9 @@ SCENES: dict[str, Scene] = {
     "rollback from the image": (v2_live_v1_gone, roll_back, "v2", "v1"),
     "rollback to an image that is gone": (v2_live_v1_lost, roll_back, "v2", "v1"),
     "rollback with a copy of the secret": (v1_gone_and_its_secret_too, roll_back, "v2", "v1"),
+    "release with a registry": (v1_live_with_a_registry, release("v2"), "v1", "v2"),
+    "rollback from the registry": (v2_live_v1_pushed_and_gone, roll_back, "v2", "v1"),
+    "an old version from the registry": (v2_live_v1_pushed_and_gone, release("v1"), "v2", "v1"),
     "rollback beside a third": (v3_live_v2_warm_v1_shares_its_slot, roll_back, "v3", "v2"),
 }
 scenes = pytest.mark.parametrize("scene", SCENES)
@@ -152,6 +167,8 @@ main_scenes = pytest.mark.parametrize(
         "the same version, with a new secret",
         "warm rollback",
         "cold rollback",
+        "release with a registry",
+        "rollback from the registry",
         "rollback beside a third",
     ],
 )

@@ -23,6 +23,7 @@ from orchestrator.core.plan import (
 )
 from orchestrator.errors import UsageError
 from tests.unit.builders import (
+    REGISTRY,
     chain,
     container,
     journal,
@@ -34,6 +35,7 @@ from tests.unit.builders import (
     rollback_plan,
     slot_state,
     v1_live,
+    v1_lost,
     v2_live,
     version,
 )
@@ -194,6 +196,73 @@ def test_rollback_from_the_image() -> None:
     ]
 
 
+PUSH = {"version": "v2", "image": "mymodel:v2", "reference": f"{REGISTRY}:v2"}
+PULL = {"version": "v1", "image": "mymodel:v1", "registry": REGISTRY, "reference": f"{REGISTRY}@sha256:1"}
+
+
+def test_with_a_registry_what_is_built_is_pushed_before_anything_is_started() -> None:
+    plan = plans()["release with a registry"]
+    assert steps(plan)[:3] == [
+        ("build", {"version": "v2", "image": "mymodel:v2"}),
+        ("push", PUSH),
+        ("vacate", where("v2", "green")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pushed", "expected"),
+    [
+        (None, ["push", "vacate"]),
+        ("registry.example.com:5000/another@sha256:1", ["push", "vacate"]),
+        (f"{REGISTRY}@sha256:1", ["vacate", "create"]),
+    ],
+)
+def test_what_is_used_again_is_pushed_where_it_is_not_yet(pushed: str | None, expected: list[str]) -> None:
+    seen = v2_live("cold")
+    seen = replace(seen, versions={**seen.versions, "v1": version("v1", pushed=pushed)})
+    plan = release_plan(seen, Choice("v1", "reuse"), registry=REGISTRY)
+    assert [name for name, _ in steps(plan)][:2] == expected
+
+
+def test_what_is_live_already_is_not_pushed() -> None:
+    plan = release_plan(v1_live(), Choice("v1", "nothing"), registry=REGISTRY)
+    assert "push" not in dict(steps(plan))
+
+
+def test_an_old_version_whose_image_is_gone_is_pulled() -> None:
+    plan = plans()["old version from the registry"]
+    assert steps(plan)[:3] == [
+        ("pull", PULL),
+        ("vacate", where("v1", "blue")),
+        ("create", {**where("v1", "blue"), "replicas": 1}),
+    ]
+
+
+def test_a_rollback_from_the_registry() -> None:
+    back = way_back(v1_lost())
+    assert back == WayBack("v1", "blue", "pull", False)
+    plan = plan_rollback(v1_lost(), back, replicas=2)
+    assert plan.mode == "create"
+    assert steps(plan)[:3] == [
+        ("pull", PULL),
+        ("vacate", {**where("v1", "blue"), "spare": False}),
+        ("create", {**where("v1", "blue"), "replicas": 2}),
+    ]
+
+
+def test_a_pruned_version_that_was_pushed_can_be_gone_back_to_by_name() -> None:
+    seen = v1_lost()
+    pruned = replace(seen.versions["v1"], pruned_at="2031-01-03T00:00:00.000Z")
+    seen = replace(seen, versions={**seen.versions, "v1": pruned})
+    assert way_back(seen) is None
+    assert way_back(seen, "v1") == WayBack("v1", "blue", "pull", False)
+
+
+def test_an_image_that_is_there_is_not_pulled() -> None:
+    seen = replace(v1_lost(), image_there=lambda image_id: True)
+    assert way_back(seen) == WayBack("v1", "blue", "start", False)
+
+
 @pytest.mark.parametrize("name", plans())
 def test_every_plan_says_its_steps_in_words(name: str) -> None:
     for step in plans()[name].steps:
@@ -206,6 +275,8 @@ def test_a_step_in_words() -> None:
     args = {**where("v1", "blue"), "how": "keep warm", "keep_warm": 600}
     assert Step("retire", args).words() == "keep warm v1 (blue)"
     assert Step("create", {**where("v2", "green"), "replicas": 3}).words() == "create 3 container(s) of v2 in green"
+    assert Step("push", PUSH).words() == f"push mymodel:v2 as {REGISTRY}:v2"
+    assert Step("pull", PULL).words() == f"pull the image mymodel:v1 from {REGISTRY}, by its digest"
 
 
 # --- the way back ------------------------------------------------------------------------------------------------
@@ -304,6 +375,9 @@ def test_every_step_that_takes_something_away_is_known_as_such() -> None:
     assert set(WORDS) - DESTRUCTIVE == {
         "build",
         "rebuild",
+        "push",
+        "pull",
+        "untag",
         "create",
         "start",
         "join",
@@ -325,6 +399,8 @@ LEAVE, REMOVE, STOP = ("leave", NEW), ("remove", NEW), ("stop", where("v1", "blu
 UNSWITCH_RELEASE = ("unswitch", {"slot": "blue", "version": "v1"})
 UNSWITCH_ROLLBACK = ("unswitch", {"slot": "green", "version": "v2"})
 OLD = where("v1", "blue")
+UNTAG_PUSH = ("untag", {"reference": f"{REGISTRY}:v2"})
+UNTAG_PULL = ("untag", {"reference": f"{REGISTRY}@sha256:1"})
 
 UNDOS = [
     # plan, the step it was interrupted at (None: before the first), what undoes it
@@ -360,6 +436,14 @@ UNDOS = [
     ("rollback from the image", "vacate", [("remove", OLD)]),
     ("rollback from the image", "create", [("remove", OLD)]),
     ("rollback from the image", "switch", [UNSWITCH_ROLLBACK, ("leave", OLD), ("remove", OLD)]),
+    ("release with a registry", "build", []),
+    ("release with a registry", "push", [UNTAG_PUSH]),
+    ("release with a registry", "vacate", [REMOVE, UNTAG_PUSH]),
+    ("release with a registry", "switch", [UNSWITCH_RELEASE, LEAVE, REMOVE, UNTAG_PUSH]),
+    ("old version, never pushed", "push", [("untag", {"reference": f"{REGISTRY}:v1"})]),
+    ("old version from the registry", "pull", [UNTAG_PULL]),
+    ("rollback from the registry", "pull", [UNTAG_PULL]),
+    ("rollback from the registry", "create", [("remove", OLD), UNTAG_PULL]),
 ]
 
 

@@ -32,6 +32,7 @@ from orchestrator.errors import (
     ProxyError,
     UsageError,
 )
+from tests.unit.builders import REGISTRY
 from tests.unit.fakes import APP, Crash, Faults, World
 
 # Two machines of 500 lives each, which pytest-xdist runs side by side.
@@ -169,10 +170,14 @@ class Life(RuleBasedStateMachine):
         bake=st.sampled_from(["0s", "2m"]),
         level=st.sampled_from(["info", "debug"]),
         port=st.sampled_from([8000, 8000, 8999]),
+        registry=st.booleans(),
     )
-    def configure(self, replicas: int, keep_warm: str, versions: int, bake: str, level: str, port: int) -> None:
+    def configure(
+        self, replicas: int, keep_warm: str, versions: int, bake: str, level: str, port: int, registry: bool
+    ) -> None:
         self.world.replicas, self.world.keep_warm, self.world.versions = replicas, keep_warm, versions
         self.world.bake = bake
+        self.world.more = f'[registry]\npush = "{REGISTRY}"\n' if registry else ""
         self.world.env, self.world.listen = f'LEVEL = "{level}"', f"127.0.0.1:{port}"
 
     @precondition(lambda self: self.world.engine.containers())
