@@ -39,7 +39,7 @@ def digest(config: Config) -> str:
             _add(total, "context", name, *_facts(config.context_dir / name))
         if config.model_dir is not None:
             for path in sorted(config.model_dir.rglob("*")):
-                if not path.is_dir():
+                if not path.is_dir() and ".git" not in path.relative_to(config.model_dir).parts:
                     _add(total, "model", str(path.relative_to(config.model_dir)), *_facts(path))
     except OSError as error:
         raise UsageError(
@@ -60,8 +60,8 @@ def _context_files(config: Config) -> Iterator[str]:
         patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     names: Iterable[str] = exclude_paths(str(config.context_dir), patterns, dockerfile=config.build.dockerfile)
     for name in sorted(names):
-        # Every look by Git changes files in there, and a worktree has a file in its place.
-        if Path(name).parts[:1] == (".git",):
+        # Every look by Git changes files in there, and a worktree has a file in its place, as submodules do.
+        if ".git" in Path(name).parts:
             continue
         if (config.context_dir / name).is_symlink() or not (config.context_dir / name).is_dir():
             yield name

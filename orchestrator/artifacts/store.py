@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.artifacts import context, git
+from orchestrator.artifacts import checkouts, context, git
 from orchestrator.config import Config
 from orchestrator.core.model import GitState, Version
-from orchestrator.errors import UsageError
+from orchestrator.errors import DeploymentFailed, UsageError
 from orchestrator.files import TEMPORARY
 
 
@@ -25,8 +25,8 @@ class ArtifactStore:
     def digest(self, config: Config) -> str:
         return context.digest(config)
 
-    def git(self, folder: Path) -> GitState:
-        return git.look(folder)
+    def git(self, config: Config) -> GitState:
+        return checkouts.look(config)
 
     def user(self, folder: Path) -> str | None:
         return git.user(folder)
@@ -55,6 +55,21 @@ class ArtifactStore:
                 hint="is the disk full?",
             ) from error
 
+    def resolve(self, config: Config, ref: str) -> str:
+        return checkouts.commit(config, ref)
+
+    @contextmanager
+    def at(self, config: Config, commit: str) -> Iterator[tuple[Config | None, Config]]:
+        """A commit's own configuration, if it has one, and the one that builds from a checkout of it.
+
+        Raises:
+            DeploymentFailed: Git cannot give it.
+            UsageError: the commit does not have what is to be built.
+        """
+        with checkouts.checkout(config, commit, self._checkouts) as found:
+            own = found.configuration(config)
+            yield own, found.building(own or config)
+
     @contextmanager
     def checkout(self, config: Config, version: Version) -> Iterator[Config]:
         """The version's source as its commit has it, as a configuration that builds from there.
@@ -65,12 +80,16 @@ class ArtifactStore:
             DeploymentFailed: there is no such commit any more.
         """
         assert version.git_commit is not None, "only what has a commit is built from it"
-        place = self._checkouts / f"{version.app}-{version.name}"
-        with git.checkout(config.base, version.git_commit, place) as folder:
-            settings = {**config.snapshot(), "base": str(folder)}
-            if config.model is not None and self.has_snapshot(version.app, version.name):
-                settings["model"] = {**settings["model"], "path": str(self._models / version.app / version.name)}
-            yield Config.from_snapshot(settings)
+        kept = self._models / version.app / version.name
+        with checkouts.checkout(config, version.git_commit, self._checkouts) as found:
+            try:
+                building = found.building(config, kept if self.has_snapshot(version.app, version.name) else None)
+            except UsageError as error:
+                raise DeploymentFailed(error.message, why=error.why, hint=error.hint) from error
+            yield building
+
+    def tag(self, config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
+        return checkouts.tag(config, name, commit, message, author)
 
     def drop_snapshot(self, app: str, version: str) -> None:
         """Removes a version's snapshot, if it has one: at once by name, so that no half of one is ever taken for it."""
@@ -89,8 +108,7 @@ class ArtifactStore:
         """Removes what a crash left of copies that were being made or removed: it may be as large as the model."""
         for path in (self._models / app).glob(f".*{TEMPORARY}"):
             shutil.rmtree(path, ignore_errors=True)
-        for path in self._checkouts.glob(f"{app}-v*"):
-            shutil.rmtree(path, ignore_errors=True)
+        checkouts.tidy(self._checkouts, app)
 
     def has_snapshot(self, app: str, version: str) -> bool:
         return (self._models / app / version).is_dir()

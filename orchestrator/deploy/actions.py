@@ -25,6 +25,8 @@ from orchestrator.core.model import (
 from orchestrator.core.plan import Plan, Step
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import Slots, note_cold, park, set_spare
+from orchestrator.deploy.source import Source, interruptible
+from orchestrator.deploy.tagging import tag
 from orchestrator.errors import DeploymentFailed, ProbeFailed, ProxyError, UsageError
 
 Detail = dict[str, Any]
@@ -41,7 +43,7 @@ def iso(moment: datetime) -> str:
 
 
 class Actions:
-    """The steps of one deployment. `draft` is the version that a release may have to build."""
+    """The steps of one deployment. `draft` is the version that a release may have to build, from `source`."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class Actions:
         config: Config,
         *,
         draft: Version | None = None,
+        source: Source | None = None,
         settings: str = "",
     ) -> None:
         self.s = services
@@ -59,6 +62,7 @@ class Actions:
         self.config = config
         self.app = plan.app
         self.draft = draft
+        self.source = source or Source(config, config)
         self.slots = Slots(services, plan.app)
         self.settings = settings
         self.outcome: Outcome = "succeeded"
@@ -75,8 +79,9 @@ class Actions:
         draft = self.draft
         if draft is None:
             raise DeploymentFailed("an interrupted build cannot be carried on", hint="release again")
-        image_id = self._image(self.config, draft)
-        self.s.artifacts.snapshot(self.config, self.app, draft.name)
+        image_id = self._image(self.source.building, draft)
+        self.s.artifacts.snapshot(self.source.building, self.app, draft.name)
+        self.source.done()
         before = self.s.ledger.versions(self.app).get(draft.name)
         self.s.ledger.record_version(replace(draft, image_id=image_id))
         if before is not None and before.image_id != image_id:
@@ -87,7 +92,7 @@ class Actions:
     def _rebuild(self, args: dict[str, Any]) -> Detail:
         lost = self._version(args["version"])
         self.s.reporter.note(f"the image of {lost.name} is gone: it is built again from commit {args['commit'][:10]}")
-        with self.s.artifacts.checkout(self.config, lost) as source:
+        with interruptible(self.s, self.s.artifacts.checkout(self.config, lost)) as source:
             found = self.s.artifacts.digest(source)
             if found != lost.context:
                 raise DeploymentFailed(
@@ -332,6 +337,9 @@ class Actions:
             self.reason = self.deployment.reason
         if self.outcome == "succeeded" and self.plan.kind == "release":
             self.s.ledger.record_settings(self.app, self.plan.to_version, self.config.snapshot())
+            version = self._version(self.plan.to_version)
+            if version.stable_at is not None:  # else it bakes
+                tag(self.s, self.config, version.name, version.stable_at)
         if self.plan.to_version not in self.s.ledger.versions(self.app):
             # Its build did not come to an end: no other command would know whose copy of the model folder this is.
             self.s.artifacts.drop_snapshot(self.app, self.plan.to_version)

@@ -201,6 +201,7 @@ def test_init_check_schema(run: Run, tmp_path: Path) -> None:
         "proxy",
         "rollout",
         "retention",
+        "git",
         "watchdog",
         "notify",
     }
