@@ -99,7 +99,7 @@ def build(
         proxy=HAProxy(folder / "proxy", ProxyContainer(client, names, folder / "proxy")),
         prober=HttpProber(),
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
-        artifacts=ArtifactStore(folder / "models", folder / "checkouts"),
+        artifacts=ArtifactStore(folder),
         locks=FileLocks(folder / "locks", command=command, now=now),
         notifier=cast("Notifier", Late(_notifier)),
         scheduler=cast("Scheduler", Late(_scheduler)),

@@ -1,56 +1,75 @@
-"""What a version is built from, as one digest: the build context as Docker sees it, and the model's files."""
+"""Which files a version is made of: the build context as Docker sees it, and the model's folder.
+
+deploy.toml itself and `.git` do not count: a longer keep_warm makes no version, and every look by Git changes files in
+there. Folders are made where files are: an empty one is no part of a version.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.config import Config
+from orchestrator.config import Config, printable
+from orchestrator.core.manifest import CONTEXT, MODEL
 from orchestrator.errors import UsageError
 
 
-def digest(config: Config) -> str:
-    """`sha256:…` over every file's path, kind, executable bit and content, and the build's arguments.
+@dataclass(frozen=True)
+class Source:
+    """A file or a link (`target` is not None) that is to be read: its path in the manifest, and where it is."""
 
-    `.dockerignore` applies; deploy.toml itself and `.git` do not count. Times and owners do not count either: a
-    fresh checkout of the same commit is the same.
+    path: str
+    place: Path
+    status: os.stat_result
+    target: str | None = None
+
+    @property
+    def mode(self) -> str:
+        """As Git would record it."""
+        return "0755" if self.status.st_mode & stat.S_IXUSR else "0644"
+
+
+def facts(config: Config) -> dict[str, str]:
+    """What an image is built with, beside the files. Of the arguments only the digest: others may read manifests."""
+    build = config.build
+    arguments = hashlib.sha256(json.dumps(sorted(build.args.items())).encode()).hexdigest()
+    return {"dockerfile": build.dockerfile, "target": build.target or "", "args": arguments}
+
+
+def sources(config: Config) -> list[Source]:
+    """All files and links of the context and of the model's folder.
 
     Raises:
-        UsageError: a file cannot be read.
+        UsageError: one cannot be read, or cannot be part of a version.
     """
-    total = hashlib.sha256()
-    build = config.build
-    _add(
-        total,
-        "build",
-        build.dockerfile,
-        build.target or "",
-        *(f"{k}={v}" for k, v in sorted(build.args.items())),
-    )
     try:
-        own = config.base / Path(config.source).name
-        for name in _context_files(config):
-            # What is configured here and matters to the image is counted above; a longer keep_warm makes no version.
-            if config.context_dir / name == own:
-                continue
-            _add(total, "context", name, *_facts(config.context_dir / name))
+        found = list(_context(config))
         if config.model_dir is not None:
-            for path in sorted(config.model_dir.rglob("*")):
-                if not path.is_dir() and ".git" not in path.relative_to(config.model_dir).parts:
-                    _add(total, "model", str(path.relative_to(config.model_dir)), *_facts(path))
+            found += _model(config.model_dir)
     except OSError as error:
-        raise UsageError(
-            f"{error.filename} cannot be read",
-            why=str(error.strerror),
-            hint="mend its permissions, or ignore it",
-        ) from error
-    return f"sha256:{total.hexdigest()}"
+        raise unreadable(error) from error
+    for source in found:
+        try:
+            source.path.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"the name of {printable(source.place)} is not UTF-8", hint="rename the file, or ignore it"
+            ) from error
+    return found
 
 
-def _context_files(config: Config) -> Iterator[str]:
+def unreadable(error: OSError) -> UsageError:
+    """What is said of a file that cannot be read."""
+    why = str(error.strerror)
+    return UsageError(f"{error.filename} cannot be read", why=why, hint="mend its permissions, or ignore it")
+
+
+def _context(config: Config) -> Iterator[Source]:
     from docker.utils.build import exclude_paths
 
     ignore = config.context_dir / ".dockerignore"
@@ -58,29 +77,50 @@ def _context_files(config: Config) -> Iterator[str]:
     if ignore.is_file():
         lines = ignore.read_text(encoding="utf-8", errors="replace").splitlines()
         patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    own = config.base / Path(config.source).name
     names: Iterable[str] = exclude_paths(str(config.context_dir), patterns, dockerfile=config.build.dockerfile)
-    for name in sorted(names):
-        # Every look by Git changes files in there, and a worktree has a file in its place, as submodules do.
-        if ".git" in Path(name).parts:
+    for name in names:
+        place = config.context_dir / name
+        if ".git" in Path(name).parts or place == own:
             continue
-        if (config.context_dir / name).is_symlink() or not (config.context_dir / name).is_dir():
-            yield name
+        status = place.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            yield Source(CONTEXT + name, place, status, str(place.readlink()))
+        elif stat.S_ISREG(status.st_mode):
+            yield Source(CONTEXT + name, place, status)
 
 
-def _facts(path: Path) -> tuple[str, ...]:
-    if path.is_symlink():
-        return ("link", str(path.readlink()))
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        return ("special", str(stat.S_IFMT(status.st_mode)))
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    return ("file", "x" if status.st_mode & stat.S_IXUSR else "-", content)
+def _model(folder: Path) -> Iterator[Source]:
+    if not folder.is_dir():
+        raise UsageError(f"model.path: {printable(folder)} is no folder", hint="set it to the folder with the weights")
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=stop):
+        for own in (folders, names):
+            if ".git" in own:  # a clone, or a submodule: no part of the model
+                own.remove(".git")
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        for name in (*names, *links):
+            place = Path(parent, name)
+            path = MODEL + place.relative_to(folder).as_posix()
+            status = place.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                if _leads_inside(folder, place):
+                    yield Source(path, place, status, str(place.readlink()))
+                    continue
+                # A downloaded model is often a folder of links into a cache: the container would find nothing there.
+                status = place.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError(
+                    f"model.path: {printable(place)} is no file that can be kept",
+                    why="it is a link to a folder elsewhere, or a device, a pipe or a socket",
+                    hint="take it out of the folder, or put a copy of what it leads to in its place",
+                )
+            yield Source(path, place, status)
 
 
-def _add(total: hashlib._Hash, *fields: str) -> None:
-    # Every field with its length: no two lists of fields give the same bytes.
-    for field in fields:
-        data = os.fsencode(field)
-        total.update(len(data).to_bytes(8, "big") + data)
-    total.update(b"\n")
+def _leads_inside(folder: Path, link: Path) -> bool:
+    """Whether a link is as good in a copy of the folder."""
+    return not Path(link.readlink()).is_absolute() and link.resolve().is_relative_to(folder.resolve())

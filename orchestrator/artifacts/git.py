@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.model import Commit
 from orchestrator.errors import DeploymentFailed, UsageError
 
 _QUICK = 30.0
@@ -99,6 +100,15 @@ def user(folder: Path) -> str | None:
     if name and mail:
         return f"{name} <{mail}>"
     return name or mail
+
+
+def commits(folder: Path, before: str, after: str) -> list[Commit] | None:
+    """The commits that lead to `after` and not to `before`, newest first; None when Git cannot tell."""
+    done = _run(folder, "log", "-z", "--format=%H%x1f%an <%ae>%x1f%cI%x1f%s", f"{before}..{after}", "--")
+    if done is None or done.code != 0:
+        return None
+    text = done.out.decode("utf-8", "replace")
+    return [Commit(*line.split("\x1f", 3)) for line in text.split("\0") if line]
 
 
 def resolve(repository: Repository, ref: str) -> str:

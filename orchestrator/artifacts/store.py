@@ -1,29 +1,138 @@
-"""The artifacts of versions: digests of what they are built from, Git's facts, snapshots of model folders."""
+"""The artifacts of versions: manifests of what they are made of, Git's facts, snapshots of model folders."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.artifacts import checkouts, context, git
+from orchestrator.artifacts.context import Source
+from orchestrator.artifacts.objects import Objects, digest
+from orchestrator.artifacts.seen import Seen, marks
 from orchestrator.config import Config
-from orchestrator.core.model import GitState, Version
+from orchestrator.core.manifest import CONTEXT, MODEL, File, Manifest
+from orchestrator.core.model import Commit, GitState, Version
 from orchestrator.errors import DeploymentFailed, UsageError
-from orchestrator.files import TEMPORARY
+
+if TYPE_CHECKING:
+    from orchestrator.core.tensors import TensorChange
+
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer is smaller than 1024 bytes and begins so.
+_POINTER, _POINTER_SIZE = b"version https://git-lfs.github.com/spec/", 1024
+_SHOWN = 5
 
 
 class ArtifactStore:
-    """Keeps each version's model folder as it was at its release, below `models` in the state folder."""
+    """What versions are made of: below `store` and `models` in the state folder."""
 
-    def __init__(self, models: Path, checkouts: Path) -> None:
-        self._models = models
-        self._checkouts = checkouts
+    def __init__(self, state_dir: Path) -> None:
+        self.objects = Objects(state_dir / "store", state_dir / "models")
+        self._seen = state_dir / "store" / "seen"
+        self._checkouts = state_dir / "checkouts"
+        # How each file was when `manifest` read it.
+        self._marks: dict[str, tuple[int, ...]] = {}
 
-    def digest(self, config: Config) -> str:
-        return context.digest(config)
+    def manifest(self, config: Config, *, keep: bool) -> Manifest:
+        """What would be released now. `keep` takes the model's files into the store on the way, until `snapshot`.
+
+        All processors read; what has not changed since it was read last is not read again.
+
+        Raises:
+            UsageError: a file cannot be read, changes while it is read, is a pointer of Git LFS, or does not fit
+                on the disk.
+        """
+        found = context.sources(config)
+        seen = Seen(self._seen / f"{config.app.name}.json")
+        if keep:
+            self.objects.hold()
+        known: dict[str, tuple[str, int]] = {}
+        unread: list[Source] = []
+        for source in found:
+            if source.target is not None:
+                continue
+            cached = seen.digest(source.place, source.status)
+            taken = keep and source.path.startswith(MODEL)
+            if cached is None or (taken and not self.objects.has(cached, source.mode)):
+                unread.append(source)
+            else:
+                known[source.path] = (cached, source.status.st_size)
+                self._marks[str(source.place)] = marks(source.status)
+        try:
+            _refuse_pointers(unread)
+            for source, value, status, read_at in self._read(config.app.name, unread, keep=keep):
+                known[source.path] = (value, status.st_size)
+                self._marks[str(source.place)] = marks(status)
+                seen.note(source.place, status, value, read_at)
+        except OSError as error:
+            self.objects.collect()
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _full(self.objects.tree(config.app.name, "").parent, str(error.strerror)) from error
+            raise context.unreadable(error) from error
+        except UsageError:
+            self.objects.collect()
+            raise
+        if not config.context_dir.is_relative_to(self._checkouts):  # that one is there once only
+            seen.save()
+        return Manifest.of((_file(source, known) for source in found), context.facts(config))
+
+    def _read(
+        self, app: str, sources: list[Source], *, keep: bool
+    ) -> Iterable[tuple[Source, str, os.stat_result, int]]:
+        def read(item: tuple[int, Source]) -> tuple[Source, str, os.stat_result, int]:
+            number, source = item
+            if keep and source.path.startswith(MODEL):
+                return source, *self.objects.add(source.place, source.mode, f"{app}.{number}")
+            return source, *digest(source.place)
+
+        if keep:
+            self._refuse_too_large([source for source in sources if source.path.startswith(MODEL)])
+        # The largest first: nobody waits at the end for one that began late.
+        order = sorted(sources, key=lambda source: -source.status.st_size)
+        if sum(source.status.st_size for source in order) < 1 << 20:
+            return [read(item) for item in enumerate(order)]
+        from concurrent.futures import ThreadPoolExecutor
+
+        # Threads: digesting, reading and writing leave the interpreter to others.
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            jobs = [pool.submit(read, item) for item in enumerate(order)]
+            try:
+                return [job.result() for job in jobs]
+            finally:
+                for job in jobs:
+                    job.cancel()
+
+    def _refuse_too_large(self, sources: list[Source]) -> None:
+        needed = sum(source.status.st_size for source in sources)
+        free = shutil.disk_usage(self._seen.parent).free
+        if needed > free:
+            raise _full(self._seen.parent, f"{needed} bytes are new, {free} are free")
+
+    def changed(self, config: Config, manifest: Manifest) -> str | None:
+        """A file of the context that is not what it was when its manifest was made, by its path; None: all are.
+
+        It is asked after the build: what the builder read may be newer than what was digested.
+        """
+        found = {source.path: source for source in context.sources(config) if source.path.startswith(CONTEXT)}
+        before = {path: file for path, file in manifest.files.items() if path.startswith(CONTEXT)}
+        strange = sorted(found.keys() ^ before.keys())
+        for path, source in found.items():
+            same = before.get(path) == File.link(path, source.target) if source.target is not None else False
+            if not same and self._marks.get(str(source.place)) != marks(source.status):
+                strange.append(path)
+        return strange[0].removeprefix(CONTEXT) if strange else None
+
+    def known(self, digest: str) -> Manifest | None:
+        """The manifest of a version; None when it was never kept.
+
+        Raises:
+            DeploymentFailed: it was changed.
+        """
+        return self.objects.load(digest)
 
     def git(self, config: Config) -> GitState:
         return checkouts.look(config)
@@ -31,29 +140,21 @@ class ArtifactStore:
     def user(self, folder: Path) -> str | None:
         return git.user(folder)
 
-    def snapshot(self, config: Config, app: str, version: str) -> None:
-        """Copies the model folder; a version that was never live is copied anew.
+    def snapshot(self, app: str, version: str, manifest: Manifest) -> None:
+        """Keeps a version's manifest, and its model's files as a tree of links to the store.
 
         Raises:
-            UsageError: the folder cannot be copied whole.
+            UsageError: the disk is full, or a file is gone from the store.
         """
-        source, target = config.model_dir, self._models / app / version
-        if source is None or source == target:
-            return
-        temporary = target.with_name(f".{version}{TEMPORARY}")
         try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, temporary, symlinks=True)
-            self.drop_snapshot(app, version)
-            temporary.rename(target)
-        except (OSError, shutil.Error) as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise UsageError(
-                f"model.path: {source} could not be copied",
-                why=str(error),
-                hint="is the disk full?",
-            ) from error
+            self.objects.save(manifest)
+            files = manifest.below(MODEL)
+            if files:
+                self.objects.plant(app, version, files)
+            else:
+                self.objects.uproot(app, version)
+        except OSError as error:
+            raise _full(self.objects.tree(app, version), str(error)) from error
 
     def resolve(self, config: Config, ref: str) -> str:
         return checkouts.commit(config, ref)
@@ -74,44 +175,147 @@ class ArtifactStore:
     def checkout(self, config: Config, version: Version) -> Iterator[Config]:
         """The version's source as its commit has it, as a configuration that builds from there.
 
-        Weights come from the version's snapshot, if that is kept, else from the commit too.
+        Weights come from the version's snapshot, from the store, or else from the commit too.
 
         Raises:
-            DeploymentFailed: there is no such commit any more.
+            DeploymentFailed: there is no such commit any more, or the weights are nowhere.
         """
         assert version.git_commit is not None, "only what has a commit is built from it"
-        kept = self._models / version.app / version.name
+        kept = config.model is not None and (self.has_snapshot(version.app, version.name) or self._replant(version))
+        weights = self.objects.tree(version.app, version.name) if kept else None
         with checkouts.checkout(config, version.git_commit, self._checkouts) as found:
             try:
-                building = found.building(config, kept if self.has_snapshot(version.app, version.name) else None)
+                source = found.building(config, weights)
             except UsageError as error:
                 raise DeploymentFailed(error.message, why=error.why, hint=error.hint) from error
-            yield building
+            if source.model_dir is not None and not source.model_dir.is_dir():
+                raise DeploymentFailed(
+                    f"the weights of {version.name} are gone",
+                    why=f"they are neither in the store nor in commit {version.git_commit[:10]}",
+                    hint=f"release {version.name}'s source as a new version, with the weights in their place",
+                )
+            yield source
 
     def tag(self, config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
         return checkouts.tag(config, name, commit, message, author)
 
-    def drop_snapshot(self, app: str, version: str) -> None:
-        """Removes a version's snapshot, if it has one: at once by name, so that no half of one is ever taken for it."""
-        target = self._models / app / version
-        doomed = target.with_name(f".{version}.old{TEMPORARY}")
-        shutil.rmtree(doomed, ignore_errors=True)
-        try:
-            target.rename(doomed)
-        except FileNotFoundError:
+    def restore_snapshot(self, config: Config, version: Version) -> None:
+        """Makes a version's tree again, from what the store has, or from its commit. Nothing to do when it is there.
+
+        Raises:
+            DeploymentFailed: the files are nowhere any more.
+        """
+        if config.model is None or self.has_snapshot(version.app, version.name) or self._replant(version):
             return
-        except OSError:
-            doomed = target  # nothing can be renamed where nothing can be written; then it stays whole as well
-        shutil.rmtree(doomed, ignore_errors=True)
+        recorded = self.known(version.context)
+        if recorded is not None and version.git_commit is not None:
+            with self.checkout(config, version) as source:
+                if self.manifest(source, keep=True).below(MODEL) == recorded.below(MODEL):
+                    self.snapshot(version.app, version.name, recorded)
+                    return
+        raise DeploymentFailed(
+            f"the weights of {version.name} are gone",
+            why="its tree was removed, and its files are neither in the store nor in a commit",
+            hint=f"release {version.name}'s source as a new version, with the weights in their place",
+        )
+
+    def _replant(self, version: Version) -> bool:
+        """Makes a version's tree again when the store has all its files, as other versions may need them too."""
+        recorded = self.known(version.context)
+        if recorded is None:
+            return False
+        self.objects.hold()
+        files = recorded.below(MODEL)
+        if not all(file.kind == "link" or self.objects.has(file.digest, file.mode) for file in files.values()):
+            return False
+        self.snapshot(version.app, version.name, recorded)
+        return True
+
+    def drop_snapshot(self, app: str, version: str) -> None:
+        """Removes a version's tree, if it has one."""
+        self.objects.uproot(app, version)
+
+    def collect(self) -> int:
+        """Removes what no version needs from the store; returns how many bytes that were."""
+        return self.objects.collect()
+
+    def check_objects(self, progress: Callable[[str], None]) -> Iterator[tuple[str, str | None]]:
+        """Reads every stored file on all processors: the digest that its name says, and what is wrong with it."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        def look(item: tuple[str, Path]) -> tuple[str, str | None]:
+            name, place = item
+            try:
+                found = digest(place)[0]
+            except (OSError, UsageError) as error:
+                return name, str(error)
+            return name, None if found == name else f"it is {found[:16]}… now: {place} was changed"
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for count, result in enumerate(pool.map(look, self.objects.all()), 1):
+                progress(f"{count} stored file(s) read")
+                yield result
+
+    def tree_faults(self, app: str, version: str, manifest: Manifest) -> list[str]:
+        """Where a version's tree is not what its manifest says, in words."""
+        return self.objects.faults(app, version, manifest)
+
+    def tensors(self, before: File, after: File) -> tuple[tuple[TensorChange, ...], str | None]:
+        """Which tensors differ from one file to the other, and why they could not be compared."""
+        from orchestrator.artifacts import tensors
+
+        if not tensors.readable(after.path):
+            return (), None
+        places = [self.objects.place(file.digest, file.mode) for file in (before, after)]
+        if not all(place.exists() for place in places):
+            return (), "only what is in the [model] folder, and in a kept version, can be compared tensor by tensor"
+        try:
+            return tensors.compare(*places, after.path), None
+        except tensors.TensorsUnreadable as error:
+            return (), str(error)
+
+    def commits(self, folder: Path, before: str, after: str) -> list[Commit] | None:
+        """The commits that are in one and not in the other, newest first; None when Git cannot tell."""
+        return git.commits(folder, before, after)
 
     def tidy(self, app: str) -> None:
         """Removes what a crash left of copies that were being made or removed: it may be as large as the model."""
-        for path in (self._models / app).glob(f".*{TEMPORARY}"):
-            shutil.rmtree(path, ignore_errors=True)
+        self.objects.tidy(app)
         checkouts.tidy(self._checkouts, app)
 
     def has_snapshot(self, app: str, version: str) -> bool:
-        return (self._models / app / version).is_dir()
+        return self.objects.tree(app, version).is_dir()
+
+
+def _file(source: Source, known: dict[str, tuple[str, int]]) -> File:
+    if source.target is not None:
+        return File.link(source.path, source.target)
+    digest, size = known[source.path]
+    return File(source.path, "file", source.mode, size, digest)
+
+
+def _refuse_pointers(sources: list[Source]) -> None:
+    found = []
+    for source in sources:
+        if source.status.st_size < _POINTER_SIZE:
+            with source.place.open("rb") as file:
+                if file.read(len(_POINTER)) == _POINTER:
+                    found.append(str(source.place))
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise UsageError(
+            f"{', '.join(found[:_SHOWN])}{more}: only a pointer of Git LFS, not the file itself",
+            why="the file was not fetched: a model would be served without its weights",
+            hint="git lfs pull; or leave it out with .dockerignore",
+        )
+
+
+def _full(place: Path, why: str) -> UsageError:
+    return UsageError(
+        f"model.path: its files cannot be kept in {place}",
+        why=why,
+        hint="free some disk: deployctl prune removes what no kept version needs; or use another --state-dir",
+    )
 
 
 def os_user() -> str:

@@ -214,7 +214,8 @@ def prune(
                 bring_to_rest(services, config.app.name)
             done = run(services, config.app.name, keep or config.retention.versions, dry_run=dry_run)
         if own.json:
-            body = {"versions": done.versions, "containers": done.containers, "images": done.images}
+            body: dict[str, Any] = {"versions": done.versions, "containers": done.containers, "images": done.images}
+            body["freed_bytes"] = done.freed
             console.data({"schema_version": 1, "app": config.app.name, "dry_run": dry_run, **body})
         else:
             names = [*done.containers, *done.images]

@@ -61,40 +61,6 @@ def history(
         console.data(found) if own.json else console.rich(render.history(found))
 
 
-def tree(
-    context: typer.Context,
-    # A tree is drawn level by level: thousands of levels are nothing to look at.
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many versions, the newest.")] = 200,
-) -> None:
-    """Draw the versions as a tree of parents.
-
-    Examples: deployctl tree; deployctl tree -n 10
-    """
-    own = frame(context)
-    with own.guarded() as console:
-        from orchestrator.cli import render
-        from orchestrator.deploy.status import lineage
-
-        config = own.config()
-        found = lineage(own.services(), config.app.name, limit)
-        console.data(found) if own.json else console.rich(render.tree(found))
-
-
-def show(context: typer.Context, version: Annotated[str, typer.Argument(help="v1, v2 …")]) -> None:
-    """Show everything about one version.
-
-    Example: deployctl show v2
-    """
-    own = frame(context)
-    with own.guarded() as console:
-        from orchestrator.cli import render
-        from orchestrator.deploy.status import show as look
-
-        config = own.config()
-        found = look(own.services(), config.app.name, version)
-        console.data(found) if own.json else console.print(render.show(found))
-
-
 def doctor(context: typer.Context) -> None:
     """Look at everything that a deployment needs; say what is wrong and how to mend it.
 
@@ -192,6 +158,6 @@ def execute(
 
 def register(app: typer.Typer) -> None:
     """Adds this room's commands."""
-    for command in (status, history, tree, show, doctor, logs):
+    for command in (status, history, doctor, logs):
         app.command()(command)
     app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(execute)

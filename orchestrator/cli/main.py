@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator import __version__
-from orchestrator.cli import deploying, looking, measuring, proxying, settings, telling, watching
+from orchestrator.cli import deploying, looking, measuring, proxying, settings, telling, versions, watching
 from orchestrator.cli.arguments import hoist
 from orchestrator.cli.frame import Frame
 
@@ -51,7 +51,7 @@ def _globals(
     context.obj = Frame(file=file, json=json, quiet=quiet, no_color=no_color, state_dir=state_dir)
 
 
-for room in (settings, deploying, looking, measuring, proxying, watching, telling):
+for room in (settings, deploying, looking, versions, measuring, proxying, watching, telling):
     room.register(app)
 
 

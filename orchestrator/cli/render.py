@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.tree import Tree
 
 Json = dict[str, Any]
 _HOW = {
@@ -21,14 +20,14 @@ def status(found: Json) -> str:
     rows = [("app", f"{found['app']}: {found['state']}")]
     live = found["live"]
     if live:
-        rows.append(("live", f"{live['version']} in {live['slot']} since {_time(live['since'])} ({live['image']})"))
+        rows.append(("live", f"{live['version']} in {live['slot']} since {when(live['since'])} ({live['image']})"))
         for container in live["containers"]:
             health = "healthy" if container["healthy"] else "NOT healthy"
             rows.append(("", f"{container['name']} {container['state']}, {health}, {container['restarts']} restarts"))
     else:
         rows.append(("live", "nothing yet: deployctl release"))
     if found["bake"]:
-        rows.append(("bake", f"until {_time(found['bake']['until'])}: {_traffic(found['bake']['traffic'])}"))
+        rows.append(("bake", f"until {when(found['bake']['until'])}: {_traffic(found['bake']['traffic'])}"))
         if found["bake"]["before"]:
             rows.append(("", f"before the switch: {_traffic(found['bake']['before'])}"))
     previous = found["previous"]
@@ -64,10 +63,10 @@ def watchdog(found: Json) -> str:
     if not any(entry["ours"] for entry in found["schedules"]):
         rows.append(("schedule", "none: deployctl watchdog install"))
     if found["next"]:
-        rows.append(("next", _time(found["next"])))
+        rows.append(("next", when(found["next"])))
     for each in found["passes"][:5]:
         said = f": {'; '.join(each['said'])}" if each["said"] else ""
-        rows.append(("pass", f"{_time(each['at'])} {each['outcome']}, {each['seconds']:.1f} s{said}"))
+        rows.append(("pass", f"{when(each['at'])} {each['outcome']}, {each['seconds']:.1f} s{said}"))
     if not found["passes"]:
         rows.append(("pass", "none yet"))
     counted = ", ".join(f"{name.removeprefix('pass:')} {value}" for name, value in found["counts"].items() if value)
@@ -87,7 +86,7 @@ def history(found: Json) -> Table:
         outcome = row["outcome"] or "in progress"
         table.add_row(
             str(row["id"]),
-            _time(row["started_at"]),
+            when(row["started_at"]),
             row["kind"],
             row["from"] or "-",
             row["to"],
@@ -99,67 +98,6 @@ def history(found: Json) -> Table:
     return table
 
 
-def tree(found: Json) -> Tree:
-    """The lineage, each version with its mark."""
-    from rich.text import Text
-    from rich.tree import Tree
-
-    colours = {
-        "live": "bold green",
-        "stable": "",
-        "pruned": "dim",
-        "never live": "yellow",
-        "not stable": "yellow",
-        "bad": "red",
-    }
-
-    def label(row: Json) -> Text:
-        commit = f" {row['git_commit'][:10]}{'+dirty' if row['git_dirty'] else ''}" if row["git_commit"] else ""
-        text = f"{row['version']} {row['mark']}  {_time(row['created_at'])} by {row['author']}{commit}"
-        return Text(text, style=colours[row["mark"]])
-
-    def grow(branch: Tree, row: Json) -> None:
-        inner = branch.add(label(row))
-        for child in row["children"]:
-            grow(inner, child)
-
-    root = Tree(found["app"] if found["versions"] else f"{found['app']}: no versions yet")
-    for row in found["versions"]:
-        grow(root, row)
-    if found["older"]:
-        root.add(Text(f"and {found['older']} older version(s)", style="dim"))
-    return root
-
-
-def show(found: Json) -> str:
-    """A version's facts, a line each."""
-    lines = [f"{found['app']} {found['version']}: {found['mark']}"]
-    for key in (
-        "parent",
-        "image",
-        "image_id",
-        "manifest",
-        "author",
-        "created_at",
-        "live_at",
-        "stable_at",
-        "git_commit",
-    ):
-        if found[key] is not None:
-            lines.append(f"{key.replace('_', ' '):11} {found[key]}")
-    if found["bad_at"]:
-        lines.append(f"{'went bad':11} {_time(found['bad_at'])}: {found['bad_why']}")
-    if found["git_dirty"]:
-        lines.append("            built from a tree with changes that were not committed")
-    lines += [f"{'container':11} {row['name']} in {row['slot']}: {row['state']}" for row in found["containers"]]
-    for row in found["deployments"]:
-        lines.append(
-            f"{'deployment':11} {row['id']}: {row['kind']} {row['from'] or 'nothing'} → {row['to']}"
-            f" {row['outcome'] or 'in progress'}, {_time(row['started_at'])} by {row['actor']}"
-        )
-    return "\n".join(lines)
-
-
 def _traffic(figures: Json) -> str:
     if not figures["requests"]:
         return "no requests"
@@ -167,7 +105,8 @@ def _traffic(figures: Json) -> str:
     return text if figures["seconds"] is None else f"{text}, {figures['seconds'] * 1000:.0f} ms on average"
 
 
-def _time(text: str) -> str:
+def when(text: str) -> str:
+    """A time as it is shown."""
     return text[:19].replace("T", " ") + " UTC"
 
 

@@ -15,7 +15,7 @@ from orchestrator.core.model import DeploymentCount, Kind, Outcome, Pass, SlotSt
 
 Type = Literal["gauge", "counter"]
 STATES = ("empty", "deploying", "baking", "stable", "degraded")
-MARKS = ("live", "stable", "bad", "pruned", "never live")
+MARKS = ("live", "stable", "not stable", "rolled back", "bad", "pruned", "never live")
 _PASS = "pass:"
 # Those that are told as 0 before they happen: an increase is seen only where there was a number before.
 _OUTCOMES = ("healthy", "acted", "degraded", "failed", "skipped")

@@ -207,6 +207,16 @@ class DeploymentCount:
 
 
 @dataclass(frozen=True)
+class Commit:
+    """One commit, as a person looks at it."""
+
+    commit: str
+    author: str
+    at: str
+    subject: str
+
+
+@dataclass(frozen=True)
 class GitState:
     """What Git says of the app's files: the commit, whether they differ from it and which, and the user's name.
 

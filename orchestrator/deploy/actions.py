@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.config import Config
 from orchestrator.core.health import Target
+from orchestrator.core.manifest import EMPTY, Manifest, delta
 from orchestrator.core.model import (
     SLOTS,
     Backend,
@@ -43,7 +44,10 @@ def iso(moment: datetime) -> str:
 
 
 class Actions:
-    """The steps of one deployment. `draft` is the version that a release may have to build, from `source`."""
+    """The steps of one deployment. `draft` is the version that a release may have to build.
+
+    It is built from `source`, of what `manifest` says.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Actions:
         *,
         draft: Version | None = None,
         source: Source | None = None,
+        manifest: Manifest = EMPTY,
         settings: str = "",
     ) -> None:
         self.s = services
@@ -63,6 +68,7 @@ class Actions:
         self.app = plan.app
         self.draft = draft
         self.source = source or Source(config, config)
+        self.manifest = manifest
         self.slots = Slots(services, plan.app)
         self.settings = settings
         self.outcome: Outcome = "succeeded"
@@ -79,21 +85,42 @@ class Actions:
         draft = self.draft
         if draft is None:
             raise DeploymentFailed("an interrupted build cannot be carried on", hint="release again")
-        image_id = self._image(self.source.building, draft)
-        self.s.artifacts.snapshot(self.source.building, self.app, draft.name)
-        self.source.done()
+        building = self.source.building
+        image_id = self._image(building, draft)
         before = self.s.ledger.versions(self.app).get(draft.name)
-        self.s.ledger.record_version(replace(draft, image_id=image_id))
+        if changed := self.s.artifacts.changed(building, self.manifest):
+            if before is None or before.image_id != image_id:
+                self.s.engine.remove_image(draft.image, image_id)
+            raise DeploymentFailed(
+                f"{changed} changed while {draft.image} was built",
+                why="nobody can say what is in the image",
+                hint="let the program that writes it finish, then release again",
+            )
+        self.s.artifacts.snapshot(self.app, draft.name, self.manifest)
+        self.source.done()
+        self.s.ledger.record_version(replace(draft, image_id=image_id), delta(self._parent_of(draft), self.manifest))
+        self.s.ledger.record_layers(self.app, draft.name, self.s.engine.layers(image_id))
         if before is not None and before.image_id != image_id:
             # The image of an earlier try has lost its tag: nobody would ever find it again.
             self.s.engine.remove_image(before.image, before.image_id)
-        return {"image_id": image_id}
+        return {"image_id": image_id, "manifest": draft.context}
+
+    def _parent_of(self, version: Version) -> Manifest:
+        parent = self.s.ledger.versions(self.app).get(version.parent or "")
+        try:
+            return (self.s.artifacts.known(parent.context) if parent else None) or EMPTY
+        except DeploymentFailed as error:
+            # A record of the past that was damaged must not stop what is to come.
+            self.s.reporter.note(f"{version.name} is recorded whole, not as a change of {version.parent}: {error}")
+            return EMPTY
 
     def _rebuild(self, args: dict[str, Any]) -> Detail:
         lost = self._version(args["version"])
         self.s.reporter.note(f"the image of {lost.name} is gone: it is built again from commit {args['commit'][:10]}")
+        started = self.s.clock()
         with interruptible(self.s, self.s.artifacts.checkout(self.config, lost)) as source:
-            found = self.s.artifacts.digest(source)
+            manifest = self.s.artifacts.manifest(source, keep=True)
+            found = manifest.digest
             if found != lost.context:
                 raise DeploymentFailed(
                     f"{lost.name} cannot be built again",
@@ -101,10 +128,13 @@ class Actions:
                     f" recorded is {lost.context[:19]}…)",
                     hint="were files in the build that Git ignores? release its source as a new version",
                 )
-            self.s.artifacts.snapshot(source, self.app, lost.name)
             image_id = self._image(source, lost)
+            self.s.artifacts.snapshot(self.app, lost.name, manifest)
         self.s.ledger.record_version(replace(lost, image_id=image_id))
-        return {"image_id": image_id}
+        self.s.ledger.record_layers(self.app, lost.name, self.s.engine.layers(image_id))
+        took = self.s.clock() - started
+        self.s.reporter.note(f"{lost.name} was built again in {took:.1f} s; its manifest is the recorded one")
+        return {"image_id": image_id, "manifest": found}
 
     def _image(self, config: Config, version: Version) -> str:
         labels = {
@@ -141,6 +171,7 @@ class Actions:
         slot: Slot = args["slot"]
         version = self._version(args["version"])
         names = []
+        self.s.artifacts.restore_snapshot(self.config, version)
         # The engine takes two networks of one name, and then finds neither; and one that nobody is in yet may be
         # removed by another app's undo. The proxy's lock is what all apps of the folder share.
         with self.s.locks.proxy():
@@ -248,17 +279,25 @@ class Actions:
             if bake:
                 set_spare(self.s, self.app, self.plan.from_slot)
             before = self._counters()
+            switched = self.s.proxy.route(self.app) == slot
             self.s.proxy.switch(self.app, slot)
             if not bake:
                 # Only now: until the switch it may be the spare slot that answers.
                 set_spare(self.s, self.app, None)
         until = iso(self.s.wall() + timedelta(seconds=bake)) if bake else None
-        self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "live", bake_until=until)
+        since = self._begun("switch") if switched else None  # a crash came between the switch and its record
+        self.s.ledger.set_slot(
+            self.app, slot, args["version"], self.deployment.id, "live", since=since, bake_until=until
+        )
         self.s.ledger.mark_live(self.app, args["version"], stable=not bake)
         if self.plan.kind == "auto-rollback" and self.plan.from_version is not None:
             self.s.ledger.mark_bad(self.app, self.plan.from_version, self.deployment.reason)
         self.s.interrupts.disarm()
         return {"counters": before, **({"bake_until": until} if until else {})}
+
+    def _begun(self, name: str) -> str | None:
+        """When this deployment began a step for the first time."""
+        return next((step.started_at for step in self.s.ledger.steps(self.deployment.id) if step.name == name), None)
 
     def _counters(self) -> dict[str, dict[str, list[float]]]:
         """What the proxy has counted for both slots until now: what comes later is the new version's own."""
@@ -343,6 +382,7 @@ class Actions:
         if self.plan.to_version not in self.s.ledger.versions(self.app):
             # Its build did not come to an end: no other command would know whose copy of the model folder this is.
             self.s.artifacts.drop_snapshot(self.app, self.plan.to_version)
+            self.s.artifacts.collect()
         note_cold(self.s, self.app)
         self.s.ledger.finish(self.deployment.id, self.outcome, self.reason)
         return {}

@@ -11,7 +11,8 @@ from orchestrator.core.metrics import Facts, Metric, Seen, metrics, text
 from orchestrator.core.model import Pass
 from orchestrator.deploy.rollback import target
 from orchestrator.deploy.services import Services
-from orchestrator.deploy.status import status, version_row
+from orchestrator.deploy.status import status
+from orchestrator.deploy.versions import version_row
 from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, UsageError
 from orchestrator.files import write_atomic
 
@@ -72,10 +73,10 @@ def write_textfile(services: Services, app: str, path: Path) -> None:
 def _facts(services: Services, app: str, seen: Seen | None, *, engine_up: bool) -> Facts:
     ledger = services.ledger
     live = services.live(app)
-    marks: Counter[str] = Counter()
-    for version in ledger.versions(app).values():
-        mark = version_row(version, live.version if live else None)["mark"]
-        marks["bad" if version.bad_at and mark not in ("live", "pruned") else mark] += 1
+    left = ledger.left_by_rollback(app)
+    marks = Counter(
+        version_row(version, live.version if live else None, left)["mark"] for version in ledger.versions(app).values()
+    )
     last = next(iter(ledger.passes(app, 1)), None)
     return Facts(
         app=app,

@@ -18,6 +18,8 @@ class Pruned:
     versions: list[str] = field(default_factory=list)
     containers: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
+    # Bytes of weights that no kept version needs; None when nothing was really removed.
+    freed: int | None = None
 
 
 def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) -> Pruned:
@@ -50,6 +52,8 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
             if state.version == version.name and state.state == "cold":
                 park(services, app, slot)
                 services.ledger.clear_slot(app, slot)
+    if not dry_run:
+        done.freed = services.artifacts.collect()
     if not dry_run and (done.versions or done.containers):
         services.ledger.event(app, "pruned", {"versions": done.versions, "containers": done.containers})
     return done

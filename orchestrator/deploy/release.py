@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.config import Config, printable
 from orchestrator.core import naming
+from orchestrator.core.manifest import Manifest
 from orchestrator.core.model import Deployment, Version
 from orchestrator.core.plan import Choice, Observed, Plan, choose_release, plan_release
 from orchestrator.core.routing import refuse_conflicts
@@ -28,6 +29,7 @@ class Prepared:
     choice: Choice
     plan: Plan
     draft: Version
+    manifest: Manifest
     settings: str
 
 
@@ -50,9 +52,10 @@ def prepare(
     observed: Observed,
     *,
     force: bool = False,
+    keep: bool = False,
     source: Source | None = None,
 ) -> Prepared:
-    """Finds out what a release would do. Changes nothing.
+    """Finds out what a release would do. Changes nothing; `keep` takes the model's files into the store on the way.
 
     Raises:
         UsageError: the version cannot be released as it is asked.
@@ -73,13 +76,13 @@ def prepare(
         )
     git = git_state(services, source)
     settings = settings_digest(config)
-    context = services.artifacts.digest(source.building)
+    manifest = services.artifacts.manifest(source.building, keep=keep)
     live = observed.live
     serving = observed.of(live.version, live.slot) if live else ()
     choice = choose_release(
         observed,
         wanted,
-        context=context,
+        context=manifest.digest,
         settings=settings,
         live_settings=services.engine.settings_of(serving[0]) if serving else None,
         force=force,
@@ -96,7 +99,7 @@ def prepare(
         name=choice.version,
         image=naming.image(app, choice.version),
         image_id="",
-        context=context,
+        context=manifest.digest,
         parent=live.version if live else None,
         author=git.user or services.os_user(),
         created_at=iso(services.wall()),
@@ -114,7 +117,7 @@ def prepare(
     )
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
     plan = replace(plan, notes=(*source.notes, *plan.notes, *refused))
-    return Prepared(config, choice, plan, draft, settings)
+    return Prepared(config, choice, plan, draft, manifest, settings)
 
 
 def release(
@@ -139,7 +142,7 @@ def release(
             services.refuse_strangers(observed)
         with opened(services, config, ref) as source:
             config = source.config
-            prepared = prepare(services, config, wanted, observed, force=force, source=source)
+            prepared = prepare(services, config, wanted, observed, force=force, keep=True, source=source)
             for note in prepared.plan.notes:
                 services.reporter.note(note)
             before = observed.live.version if observed.live else None
@@ -161,6 +164,7 @@ def release(
                 config,
                 draft=prepared.draft,
                 source=source,
+                manifest=prepared.manifest,
                 settings=prepared.settings,
             )
             Executor(services, actions).forward(prepared.plan.steps)

@@ -1,16 +1,14 @@
-"""What is: for `status`, `history`, `tree` and `show`. Reads only; each answer is ready for JSON."""
+"""What is: for `status` and `history`. Reads only; each answer is ready for JSON."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from orchestrator.core.lineage import Node, tree
-from orchestrator.core.model import Container, Deployment, Slot, SlotState, StepRecord, Version
-from orchestrator.core.naming import version_number
+from orchestrator.core.model import Container, Deployment, Slot, SlotState, StepRecord
 from orchestrator.core.plan import Observed, WayBack, way_back
 from orchestrator.deploy.services import Services
-from orchestrator.errors import DeployctlError, UsageError
+from orchestrator.errors import DeployctlError
 
 SCHEMA = {"schema_version": 1}
 # A rollback that was never measured: a switch takes well under a tenth of a second beyond the start of Python.
@@ -178,11 +176,11 @@ def _in_progress(services: Services, app: str, problems: list[str]) -> Json | No
 
 def history(services: Services, app: str, limit: int) -> Json:
     """Deployments, newest first."""
-    rows = [_deployment(services, found) for found in services.ledger.deployments(app, limit)]
+    rows = [deployment_row(services, found) for found in services.ledger.deployments(app, limit)]
     return {**SCHEMA, "app": app, "deployments": rows}
 
 
-def _deployment(services: Services, found: Deployment) -> Json:
+def deployment_row(services: Services, found: Deployment) -> Json:
     steps = [_step(step) for step in services.ledger.steps(found.id)]
     return {
         "id": found.id,
@@ -221,78 +219,6 @@ def _seconds(step: StepRecord) -> float:
     # Journaled by a deployctl that kept no durations: the wall clock may have been set meanwhile.
     took = datetime.fromisoformat(step.finished_at) - datetime.fromisoformat(step.started_at)
     return max(0.0, round(took.total_seconds(), 3))
-
-
-def lineage(services: Services, app: str, limit: int = 200) -> Json:
-    """The newest `limit` versions as a tree, each with its mark; what is older than all of them is only counted."""
-    known = services.ledger.versions(app)
-    newest = sorted(known, key=version_number)[-limit:]
-    versions = {name: known[name] for name in newest}
-    slot = services.live(app)
-    live = slot.version if slot else None
-
-    def grow(node: Node) -> Json:
-        return {**version_row(node.version, live), "children": [grow(child) for child in node.children]}
-
-    rows = [grow(node) for node in tree(versions)]
-    return {**SCHEMA, "app": app, "live": live, "older": len(known) - len(versions), "versions": rows}
-
-
-def version_row(version: Version, live: str | None) -> Json:
-    """One version with its mark: live, bad, pruned, stable, or never live."""
-    if version.name == live:
-        mark = "live"
-    elif version.bad_at:
-        mark = "bad"
-    elif version.pruned_at:
-        mark = "pruned"
-    else:
-        mark = "stable" if version.stable_at else "not stable" if version.live_at else "never live"
-    return {
-        "version": version.name,
-        "mark": mark,
-        "parent": version.parent,
-        "image": version.image,
-        "image_id": version.image_id,
-        "manifest": version.context,
-        "author": version.author,
-        "created_at": version.created_at,
-        "live_at": version.live_at,
-        "stable_at": version.stable_at,
-        "bad_at": version.bad_at,
-        "bad_why": version.bad_why,
-        "git_commit": version.git_commit,
-        "git_dirty": version.git_dirty,
-    }
-
-
-def show(services: Services, app: str, name: str) -> Json:
-    """Everything about one version: its row, its containers, the deployments that it took part in.
-
-    Raises:
-        UsageError: there is no such version.
-    """
-    versions = services.ledger.versions(app)
-    if name not in versions:
-        known = ", ".join(versions) or "none yet"
-        raise UsageError(f"there is no version {name} of {app}", why=f"the versions are: {known}")
-    observed = services.observe(app)
-    live = observed.live.version if observed.live else None
-    rows = [
-        {key: value for key, value in _deployment(services, found).items() if key != "steps"}
-        for found in services.ledger.deployments(app, -1)
-        if name in (found.from_version, found.to_version)
-    ]
-    containers = [
-        {"id": c.id, "name": c.name, "slot": c.slot, "state": c.state, "address": c.address} for c in observed.of(name)
-    ]
-    return {
-        **SCHEMA,
-        "app": app,
-        **version_row(versions[name], live),
-        "containers": containers,
-        "deployments": rows,
-    }
 
 
 def kept_log(services: Services, app: str, version: str) -> str | None:

@@ -14,7 +14,7 @@ from orchestrator.core import naming, record
 from orchestrator.core.model import Container, Slot, Version
 from orchestrator.core.naming import Names
 from orchestrator.core.record import Evidence
-from orchestrator.engines import build, network
+from orchestrator.engines import build, network, seen
 from orchestrator.engines.containers import observed, wanted
 from orchestrator.errors import DeploymentFailed, EngineError, UsageError, engine_unreachable
 
@@ -139,6 +139,31 @@ class DockerEngine:
         with self._errors("look at an image"):
             try:
                 return str(self._client.images.get(reference).id)
+            except docker.errors.ImageNotFound:
+                return None
+
+    def layers(self, image_id: str) -> list[tuple[str, int]]:
+        """The layers of an image: digest and size in bytes of each, the lowest first; empty when it is not there."""
+        import docker.errors
+
+        with self._errors("look at an image"):
+            try:
+                digests = self._api.inspect_image(image_id)["RootFS"].get("Layers") or []
+                # One entry for each instruction, the newest first; those that changed no file made no layer.
+                sizes = [int(row["Size"]) for row in reversed(self._api.history(image_id)) if row["Size"]]
+            except docker.errors.ImageNotFound:
+                return []
+        if len(sizes) != len(digests):
+            sizes = [0] * len(digests)  # layers of no bytes: nobody can tell which
+        return list(zip(digests, sizes, strict=True))
+
+    def image_labels(self, image_id: str) -> dict[str, str] | None:
+        """The labels of an image; None when the engine does not have it."""
+        import docker.errors
+
+        with self._errors("look at an image"):
+            try:
+                return dict(self._api.inspect_image(image_id)["Config"].get("Labels") or {})
             except docker.errors.ImageNotFound:
                 return None
 
@@ -314,6 +339,15 @@ class DockerEngine:
         with self._errors("look at a container"):
             info = self._api.inspect_container(container.id)
         return str((info["Config"].get("Labels") or {}).get(naming.LABEL_CONFIG, ""))
+
+    def container_labels(self, container: Container) -> dict[str, str]:
+        with self._errors("look at a container"):
+            return dict(self._api.inspect_container(container.id)["Config"].get("Labels") or {})
+
+    def files_in(self, container: Container, folder: str) -> dict[str, str]:
+        """The digests of all files that a running container sees in a folder, by their path in there."""
+        with self._errors(f"read {folder} in {container.name}"):
+            return seen.files_in(self._api, container.id, folder)
 
     def evidence(self) -> tuple[Evidence, ...]:
         """What the containers of this state folder say about themselves, all apps'."""

@@ -258,6 +258,16 @@ class SqliteLedger(WatchLedger):
         )
         return [DeploymentCount(kind, outcome, count, last) for kind, outcome, count, last, _ in rows]
 
+    def left_by_rollback(self, app: str) -> set[str]:
+        """The versions that traffic was taken from by a rollback, the last time that it was taken from them."""
+        # As above: the kind comes from the row with the highest id.
+        rows = self._read(
+            "SELECT from_version, kind, MAX(id) FROM deployments WHERE app = ? AND outcome = 'succeeded'"
+            " AND from_version IS NOT NULL AND from_version <> to_version GROUP BY from_version",
+            (app,),
+        )
+        return {version for version, kind, _ in rows if kind != "release"}
+
     def step_started(self, deployment: int, name: str, args: dict[str, Any], *, undo: bool) -> int:
         with self._transaction() as db:
             cursor = db.execute(

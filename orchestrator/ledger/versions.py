@@ -143,6 +143,14 @@ class VersionLedger(EventLedger):
         )
         return [FileChange(*row) for row in rows]
 
+    def parents(self, app: str) -> dict[str, str | None]:
+        """The versions in the order they were made, each with its parent."""
+        return dict(self._read("SELECT name, parent FROM versions WHERE app = ? ORDER BY rowid", (app,)))
+
+    def paths(self, app: str) -> list[str]:
+        """Every path that was ever in a manifest."""
+        return [row[0] for row in self._read("SELECT DISTINCT path FROM changes WHERE app = ? ORDER BY path", (app,))]
+
     def change_counts(self, app: str) -> dict[str, tuple[int, int]]:
         """How many files each version has added or changed, and how many it has taken away."""
         rows = self._read(

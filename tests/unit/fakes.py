@@ -18,6 +18,7 @@ from typing import IO, Any
 from orchestrator.config import Config, parse
 from orchestrator.core import record
 from orchestrator.core.health import ProbeSpec, Reply, Target
+from orchestrator.core.manifest import Manifest
 from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
 from orchestrator.core.naming import Names, image
 from orchestrator.core.record import Evidence
@@ -97,6 +98,9 @@ class FakeEngine:
     def image_id(self, reference: str) -> str | None:
         ids = {*self.images.values(), *self.untagged}
         return self.images.get(reference) or (reference if reference in ids else None)
+
+    def layers(self, image_id: str) -> list[tuple[str, int]]:
+        return [(image_id, 1)] if self.image_id(image_id) else []
 
     def remove_image(self, reference: str, image_id: str) -> bool:
         if any(container.image_id == image_id for container in self._containers.values()):
@@ -406,13 +410,22 @@ class FakeArtifacts:
 
     context: str = "sha256:1"
     commit: str | None = None
+    written: str | None = None
     snapshots: set[str] = field(default_factory=set)
     commit_of: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     tidied: int = 0
 
-    def digest(self, config: Config) -> str:
-        return self.context
+    def manifest(self, config: Config, *, keep: bool) -> Manifest:
+        made = Manifest()
+        made.__dict__["digest"] = self.context  # where it keeps what it has computed
+        return made
+
+    def changed(self, config: Config, manifest: Manifest) -> str | None:
+        return self.written
+
+    def known(self, digest: str) -> Manifest | None:
+        return None
 
     def git(self, config: Config) -> GitState:
         return GitState(commit=self.commit, dirty=False if self.commit else None, user="Somebody <some@body>")
@@ -420,7 +433,7 @@ class FakeArtifacts:
     def user(self, folder: Path) -> str | None:
         return "Somebody <some@body>"
 
-    def snapshot(self, config: Config, app: str, version: str) -> None:
+    def snapshot(self, app: str, version: str, manifest: Manifest) -> None:
         self.snapshots.add(f"{app}/{version}")
 
     def resolve(self, config: Config, ref: str) -> str:
@@ -442,6 +455,12 @@ class FakeArtifacts:
 
     def drop_snapshot(self, app: str, version: str) -> None:
         self.snapshots.discard(f"{app}/{version}")
+
+    def restore_snapshot(self, config: Config, version: Version) -> None:
+        return
+
+    def collect(self) -> int:
+        return 0
 
     def tidy(self, app: str) -> None:
         self.tidied += 1

@@ -1,0 +1,96 @@
+"""The files that a container really sees, digested: through its processes' own root where the host shows it, else
+through the engine's archive of the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+
+def files_in(api: Any, container_id: str, folder: str) -> dict[str, str]:
+    """SHA-256 of every file (of every link's target) below a folder of a running container, by path in there."""
+    info = api.inspect_container(container_id)
+    root = Path(f"/proc/{info['State']['Pid']}/root")
+    place = root / folder.lstrip("/")
+    if _is_of(info["State"]["Pid"], container_id) and not _through_links(root, place):
+        try:
+            return _walk(place)
+        except PermissionError:
+            pass  # not root: the engine may still look
+    return archived(api, container_id, folder)
+
+
+def archived(api: Any, container_id: str, folder: str) -> dict[str, str]:
+    """The same as the engine sees it: for a folder that was moved meanwhile it may be another one."""
+    chunks, _ = api.get_archive(container_id, folder, chunk_size=1 << 20)
+    found = {}
+    with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as archive:
+        for member in archive:
+            path = "/".join(PurePosixPath(member.name).parts[1:])
+            if member.issym():
+                found[path] = hashlib.sha256(member.linkname.encode()).hexdigest()
+            elif member.isfile() and (file := archive.extractfile(member)) is not None:
+                total = hashlib.sha256()
+                while chunk := file.read(1 << 20):
+                    total.update(chunk)
+                found[path] = total.hexdigest()
+            elif member.islnk():
+                found[path] = found["/".join(PurePosixPath(member.linkname).parts[1:])]
+    return found
+
+
+def _is_of(pid: int, container_id: str) -> bool:
+    """Whether the process is the container's also where we are: we may be in a container ourselves."""
+    try:
+        return container_id in Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
+
+
+def _through_links(root: Path, place: Path) -> bool:
+    # A link of the container's leads somewhere else when it is followed from outside.
+    return any(part.is_symlink() for part in (place, *place.parents) if part.is_relative_to(root) and part != root)
+
+
+def _walk(folder: Path) -> dict[str, str]:
+    def stop(error: OSError) -> None:
+        raise error
+
+    found = {}
+    for parent, folders, names in os.walk(folder, onerror=stop):
+        for name in (*names, *folders):
+            place = Path(parent, name)
+            status = place.lstat()
+            path = place.relative_to(folder).as_posix()
+            if stat.S_ISLNK(status.st_mode):
+                found[path] = hashlib.sha256(os.fsencode(place.readlink())).hexdigest()
+            elif stat.S_ISREG(status.st_mode):
+                with place.open("rb") as file:
+                    found[path] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+class _Stream(io.RawIOBase):
+    """The engine's chunks as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = iter(chunks), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
