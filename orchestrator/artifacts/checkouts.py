@@ -1,6 +1,6 @@
 """Clean checkouts: the sources of an app as a commit has them, in a worktree that lives as long as it is used.
 
-    checkouts/mymodel.k2x9/source        the worktree
+    checkouts/mymodel.k2x9/mymodel.k2x9  the worktree, by a name that no other one has
     checkouts/mymodel.k2x9/repository    whose it is, so that it can be taken off that repository's list
 
 Whoever uses one holds the kernel's lock on its folder, so what a killed command has left can be told from it.
@@ -98,8 +98,8 @@ def checkout(config: Config, commit: str, place: Path) -> Iterator[Checkout]:
         ) from None
     with _claimed(place, config.app.name) as own:
         (own / "repository").write_bytes(os.fsencode(found.top))
-        git.add_worktree(found, commit, own / "source")
-        yield Checkout(found, own / "source", commit)
+        git.add_worktree(found, commit, own / own.name)
+        yield Checkout(found, own / own.name, commit)
 
 
 def tidy(place: Path, app: str) -> None:
@@ -165,8 +165,7 @@ class Checkout:
             model = weights or self._moved(config.model_dir, config.base)
             if model is not None and model != weights:
                 self._there(model, "model.path", config.model_dir, _WEIGHTS)
-            if model is not None:
-                settings["model"] = {**settings["model"], "path": str(model)}
+            settings["model"] = {**settings["model"], "path": str(model or config.model_dir)}
         base = self._moved(config.base, config.base)
         return Config.from_snapshot({**settings, "base": str(base or config.base)})
 
@@ -243,12 +242,12 @@ def _claimed(place: Path, app: str) -> Iterator[Path]:
 
 
 def _remove(own: Path) -> None:
-    source = own / "source"
-    shutil.rmtree(source, ignore_errors=True)
+    tree = own / own.name
+    shutil.rmtree(tree, ignore_errors=True)
     try:
         top = (own / "repository").read_bytes()
     except OSError:
         top = b""
     if top:
-        git.forget_worktree(Path(os.fsdecode(top)), source)
+        git.forget_worktree(Path(os.fsdecode(top)), tree)
     shutil.rmtree(own, ignore_errors=True)

@@ -6,12 +6,14 @@ locks, or runs its hooks. What is added is a worktree for as long as it is neede
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from orchestrator.errors import DeploymentFailed, UsageError
 _QUICK = 30.0
 # A checkout may be large, and submodules come from elsewhere.
 _LONG = 600.0
+_TRIES = 3
 # What a hook has in its environment names the hook's repository, which is not the folder's.
 _HOOK = (
     "GIT_DIR",
@@ -69,11 +72,19 @@ class _Done:
 
     code: int
     out: bytes
-    words: str
+    err: str
 
     @property
     def text(self) -> str:
         return os.fsdecode(self.out).removesuffix("\n")
+
+    @property
+    def words(self) -> str:
+        """What Git says is wrong, in one line that can be shown."""
+        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
+        lines = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
+        text = "; ".join(dict.fromkeys(lines[-6:]))
+        return "".join(c if c.isprintable() else " " for c in text)
 
 
 def find(folder: Path) -> Repository:
@@ -87,8 +98,8 @@ def find(folder: Path) -> Repository:
         raise NoRepository("Git is not installed, or does not answer")
     if done.code == 0 and done.text:
         return Repository(Path(done.text))
-    if "dubious ownership" in done.words:
-        command = re.search(r"git config --global --add safe\.directory \S.*", done.words)
+    if "dubious ownership" in done.err:
+        command = re.search(r"git config --global --add safe\.directory \S.*", done.err)
         owner = "Git does not look into it, because it belongs to somebody else"
         raise NoRepository(f"{folder}: {owner}", command.group() if command else "", refused=True)
     raise NoRepository(f"{folder} is in no Git repository")
@@ -99,7 +110,7 @@ def user(folder: Path) -> str | None:
     name, mail = _identity(folder)
     if name and mail:
         return f"{name} <{mail}>"
-    return name or mail
+    return name or mail or None
 
 
 def commits(folder: Path, before: str, after: str) -> list[Commit] | None:
@@ -166,17 +177,9 @@ def add_worktree(repository: Repository, commit: str, place: Path) -> None:
     Raises:
         DeploymentFailed: Git cannot give it.
     """
-    done: _Done | None = None
-    for _ in range(3):
-        done = _run(
-            repository.top,
-            *_OURS,
-            *("worktree", "add", "--quiet", "--detach", "--force", str(place), commit),
-            timeout=_LONG,
-        )
-        # Another worktree that goes takes the folder along that ours was about to be noted in.
-        if done is None or "could not create directory" not in done.words:
-            break
+    made = _listed(repository.top, "add", "--quiet", "--detach", "--force", "--no-checkout", str(place), commit)
+    # The files come without the lock: there may be many.
+    done = _run(place, *_OURS, "reset", "--quiet", "--hard", timeout=_LONG) if made and made.code == 0 else made
     if done is None or done.code != 0:
         raise DeploymentFailed(
             f"commit {commit[:10]} cannot be fetched",
@@ -195,7 +198,7 @@ def _add_submodules(repository: Repository, commit: str, place: Path) -> None:
     if done is not None and done.code == 0:
         return
     words = done.words.replace(f"{place}/", "") if done else f"git did not end within {_LONG / 60:.0f} minutes"
-    named = re.search(r"submodule (?:path )?'([^']*)'", words)
+    named = re.search(r"submodule path '([^']*)'", words)
     which = f"submodule {named.group(1)}" if named else "submodules"
     raise DeploymentFailed(
         f"the {which} of commit {commit[:10]} cannot be fetched",
@@ -206,7 +209,41 @@ def _add_submodules(repository: Repository, commit: str, place: Path) -> None:
 
 def forget_worktree(top: Path, place: Path) -> None:
     """Takes a worktree off the repository's list, whose folder is gone; no other one's."""
-    _run(top, *_OURS, "worktree", "remove", "--force", "--force", str(place))
+    _listed(top, "remove", "--force", "--force", str(place))
+
+
+def _listed(top: Path, *arguments: str) -> _Done | None:
+    """Changes the list of worktrees. Git trips over another one that is just being noted: one at a time."""
+    done = None
+    with _alone(top):
+        for _ in range(_TRIES):  # the user's own commands know nothing of our lock
+            done = _run(top, *_OURS, "worktree", *arguments, timeout=_LONG)
+            if done is None or done.code == 0 or "worktrees/" not in done.words:
+                break
+    return done
+
+
+@contextmanager
+def _alone(top: Path) -> Iterator[None]:
+    """Holds the kernel's lock on a repository's folder, whatever state folder a command works with."""
+    found = _run(top, "rev-parse", "--git-common-dir")
+    try:
+        place = top / found.text if found is not None and found.code == 0 else top
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield  # there is nothing to change
+        return
+    try:
+        end = time.monotonic() + _QUICK
+        while time.monotonic() < end:  # whoever holds it for longer is stopped or hangs
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def tag(repository: Repository, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
@@ -241,7 +278,7 @@ def _tagger(folder: Path, author: str) -> dict[str, str]:
     """Who tags: whoever Git has configured; else the version's author."""
     if all(_identity(folder)):
         return {}
-    name, _, mail = author.partition("<")
+    name, _, mail = " ".join(author.split()).partition("<")
     words = {
         "GIT_COMMITTER_NAME": name.strip() or "deployctl",
         "GIT_COMMITTER_EMAIL": mail.rstrip(">").strip() or "deployctl@localhost",
@@ -281,11 +318,4 @@ def _run(
             if isinstance(error, subprocess.TimeoutExpired):
                 return None
             raise
-    return _Done(process.returncode, out, _last(words))
-
-
-def _last(words: bytes) -> str:
-    """What Git said at the end, in one line that can be shown."""
-    lines = words.decode("utf-8", "replace").splitlines()
-    text = "; ".join(line.strip() for line in lines[-6:] if line.strip())
-    return "".join(c if c.isprintable() else " " for c in text)
+    return _Done(process.returncode, out, words.decode("utf-8", "replace"))
