@@ -31,9 +31,9 @@ if TYPE_CHECKING:  # types alone: who looks at the ports needs none of them load
     )
     from orchestrator.core.plan import Plan
     from orchestrator.core.record import Evidence, Restored
+    from orchestrator.core.sample import Sample
     from orchestrator.core.schedule import Entry, Job, Kind
     from orchestrator.core.tensors import TensorChange
-    from orchestrator.core.traffic import Sample
 
 Progress = Callable[[str], None]
 

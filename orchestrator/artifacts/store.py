@@ -266,13 +266,13 @@ class ArtifactStore:
 
         if not tensors.readable(after.path):
             return (), None
-        places = [self.objects.place(file.digest, file.mode) for file in (before, after)]
-        if not all(place.exists() for place in places):
+        one, two = (self.objects.place(file.digest, file.mode) for file in (before, after))
+        if not (one.exists() and two.exists()):
             return (), "only what is in the [model] folder, and in a kept version, can be compared tensor by tensor"
         try:
-            return tensors.compare(*places, after.path), None
+            return tensors.compare(one, two, after.path), None
         except tensors.TensorsUnreadable as error:
-            return (), str(error)
+            return (), f"{error.why}: {error.hint}" if error.hint else error.why
 
     def commits(self, folder: Path, before: str, after: str) -> list[Commit] | None:
         """The commits that are in one and not in the other, newest first; None when Git cannot tell."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.render import when
+from orchestrator.config.explain import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -174,7 +175,9 @@ def _tensor(change: Json) -> str:
     ]
     shapes = sides[0] if len(set(sides)) == 1 else " → ".join(sides)
     largest = "" if change["largest"] is None else f", largest change {change['largest']:g}"
-    return f"{change['name']}  {shapes}{largest}"
+    odd = f", {change['nonfinite']} became or were NaN or infinite" if change["nonfinite"] else ""
+    # The name is out of a file that anybody may have made.
+    return f"{printable(change['name'])}  {shapes}{largest}{odd}"
 
 
 def _commits(found: Json) -> list[str]:

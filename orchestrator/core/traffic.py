@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.core.sample import Sample
+
 # HAProxy's mean response time is a sliding one over so many requests (TIME_STATS_SAMPLES; measured on 2.6).
 WINDOW = 512
 # Its times are whole milliseconds: a mean is known no better than this.
@@ -22,15 +24,6 @@ _ALPHA = 1e-5
 _Z = 2.0
 # A model that answers in a millisecond is not bad because it takes five now. Seconds.
 _NOTICEABLE = 0.010
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One worker's counters of a slot: requests and failed ones since it started, sliding mean in seconds."""
-
-    requests: int
-    errors: int
-    mean: float
 
 
 @dataclass(frozen=True)

@@ -274,6 +274,7 @@ class Actions:
     def _switch(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
         bake: float = args.get("bake", 0)
+        self.slots.seen = None
         with self.s.locks.proxy():
             self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
             if bake:

@@ -13,7 +13,8 @@ from orchestrator.core.health import ProbeSpec, Reply, judge
 from orchestrator.core.model import Container, Deployment, ProxyApp, Slot, SlotState, other
 from orchestrator.core.plan import Observed, WayBack, way_back
 from orchestrator.core.routing import split_listen
-from orchestrator.core.traffic import Limits, Sample, Traffic, between
+from orchestrator.core.sample import Sample
+from orchestrator.core.traffic import Limits, Traffic, between
 from orchestrator.core.traffic import judge as judge_traffic
 from orchestrator.core.watch import Look, Rules, Seen
 from orchestrator.deploy.heal import Healer

@@ -69,6 +69,8 @@ def carry_out(
         reason=reason,
     )
     actions = Actions(services, deployment, plan, blended, settings=settings_digest(blended))
+    if plan.mode == "switch":
+        actions.slots.seen = observed.containers  # nothing is done to them before the switch
     Executor(services, actions).forward(plan.steps)
     retain(services, observed.app, config.retention.versions)
     return deployment

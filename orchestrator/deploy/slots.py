@@ -16,10 +16,13 @@ class Slots:
 
     def __init__(self, services: Services, app: str) -> None:
         self.s, self.app = services, app
+        # Seen a moment ago, and changed by nothing since: each question costs three round trips to the engine.
+        self.seen: tuple[Container, ...] | None = None
 
     def within(self, slot: Slot) -> list[Container]:
         """All containers in a slot, whatever their version."""
-        return [container for container in self.s.engine.containers(self.app) if container.slot == slot]
+        found = self.s.engine.containers(self.app) if self.seen is None else self.seen
+        return [container for container in found if container.slot == slot]
 
     def of(self, args: dict[str, Any]) -> list[Container]:
         """The containers of a step's version and slot, in order; DeploymentFailed when there are none."""

@@ -280,10 +280,16 @@ class SqliteLedger(WatchLedger):
 
     def step_finished(self, step: int, state: str, detail: dict[str, Any], seconds: float) -> None:
         with self._transaction() as db:
-            db.execute(
-                "UPDATE steps SET state = ?, finished_at = ?, detail = ?, seconds = ? WHERE id = ?",
-                (state, self._now(), json.dumps(detail), round(seconds, 3), step),
-            )
+            now = self._now()
+            number = db.execute(
+                "UPDATE steps SET state = ?, finished_at = ?, detail = ?, seconds = ? WHERE id = ?"
+                " RETURNING deployment",
+                (state, now, json.dumps(detail), round(seconds, 3), step),
+            ).fetchone()[0]
+            ended = db.execute("SELECT app FROM deployments WHERE id = ? AND outcome IS NOT NULL", (number,)).fetchone()
+            if ended is not None:
+                # The last step is the one that ended the deployment, and sealed the journal without its own end.
+                deployment_changed(db, now, ended[0], number, "sealed")
 
     def steps(self, deployment: int) -> list[StepRecord]:
         rows = self._read(

@@ -24,7 +24,7 @@ from orchestrator.proxy.files import NEW, ProxyFiles
 from orchestrator.proxy.runtime import Runtime, Server
 
 if TYPE_CHECKING:
-    from orchestrator.core.traffic import Sample
+    from orchestrator.core.sample import Sample
 
 _NEW = f"haproxy.cfg{NEW}"
 _START_LIMIT = 15.0

@@ -23,7 +23,7 @@ from orchestrator.core.naming import backend
 from orchestrator.errors import ProxyError
 
 if TYPE_CHECKING:
-    from orchestrator.core.traffic import Sample
+    from orchestrator.core.sample import Sample
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
@@ -199,7 +199,7 @@ class Runtime:
 
     def samples(self, app: str, slot: Slot) -> dict[str, Sample]:
         """Every worker's counters of a slot: requests, failed ones, and the mean response time."""
-        from orchestrator.core.traffic import Sample  # only here: most commands count nothing
+        from orchestrator.core.sample import Sample  # only here: most commands count nothing
 
         name = backend(app, slot)
         found = {}

@@ -22,8 +22,8 @@ from orchestrator.core.manifest import Manifest
 from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
 from orchestrator.core.naming import Names, image
 from orchestrator.core.record import Evidence
+from orchestrator.core.sample import Sample
 from orchestrator.core.schedule import Entry, Job, Kind
-from orchestrator.core.traffic import Sample
 from orchestrator.deploy import watchdog
 from orchestrator.deploy.actions import iso
 from orchestrator.deploy.interrupts import Interrupts

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from orchestrator.core.lineage import rollback_target
 from orchestrator.core.model import Slot, Version
 from orchestrator.core.naming import next_version
-from orchestrator.core.traffic import Sample
+from orchestrator.core.sample import Sample
 from orchestrator.deploy.prune import prune
 from orchestrator.deploy.recover import recover
 from orchestrator.errors import (

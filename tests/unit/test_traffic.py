@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from orchestrator.core.traffic import WINDOW, Limits, Sample, Traffic, between, judge, tail
+from orchestrator.core.sample import Sample
+from orchestrator.core.traffic import WINDOW, Limits, Traffic, between, judge, tail
 
 LIMITS = Limits()
 OLD = Traffic(20_000, 200, 0.020, 0.001)

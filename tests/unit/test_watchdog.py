@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.traffic import Sample
+from orchestrator.core.sample import Sample
 from orchestrator.deploy.status import lineage, status
 from orchestrator.errors import EngineUnreachable, UsageError
 from tests.unit.fakes import APP, Crash, World
