@@ -155,8 +155,6 @@ GOOD: dict[str, list[Any]] = {
     "rollout.strategy": ["blue-green"],
     "rollout.keep_warm": [*DURATIONS, "0s"],
     "retention.versions": [2, 5, 10000],
-    "git.tag": [True, False],
-    "git.require_clean": [True, False],
 }
 METRICS = ["127.0.0.1:8405", "[::1]:8405", ":9", "*:9", "localhost:8405", "[::ffff:127.0.0.1]:8405"]
 PLACES = sorted(GOOD)
