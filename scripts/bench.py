@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from scripts import bench_state as state  # noqa: E402
 from scripts import bench_traffic as traffic  # noqa: E402
+from scripts import bench_versions as versions  # noqa: E402
 from scripts.bench_traffic import Row, median, run, until  # noqa: E402
 from scripts.bench_watch import watching  # noqa: E402
 from tests.engine.harness import App, close_engine, engine  # noqa: E402
@@ -160,6 +161,8 @@ def main() -> None:
             app.clean()
             rows += state.growth(Path(folder), 3 if short else 25, 10 if short else 100, 100 if short else 10_000)
             rows += watching(Path(folder), 3 if short else 15, 5 if short else 50, imports)
+            rows += versions.weights(Path(folder), 2**25 if short else 2**31, 1 if short else 5, imports)
+            rows += versions.looking_back(Path(folder), 20 if short else 1000, 100, 3 if short else 15, imports)
             fast.release("v1")
             fast.release("v2")
             rows += traffic.switching(fast, 4 if short else 40)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -230,7 +231,25 @@ def perform(stage: Stage, clients: Clients, digits: Digits, ready: Callable[[], 
     say(f"  {len(last):,} requests in all, over {clients.connections} connections, nothing retried")
     broken = [f"act {number}: {text}" for number, seen in enumerate(found, 1) for text in seen.broken]
     broken += [f"a client broke down: {name}" for name in clients.broken]
-    return broken + judge_accuracy(asked)
+    return broken + judge_accuracy(asked) + look_back(stage)
+
+
+def look_back(stage: Stage) -> list[str]:
+    """What is known afterwards, and whether it is true."""
+    for command in (("diff", "v1", "v2"), ("who-was-live",), ("verify",)):
+        say(f"\n    $ deployctl {' '.join(command)}")
+        done = subprocess.run(
+            [DEPLOYCTL, "-q", *command],
+            cwd=stage.model,
+            env=stage.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        say("".join(f"    {line}\n" for line in (done.stdout + done.stderr).splitlines()).rstrip())
+        if done.returncode != 0:
+            return [f"deployctl {' '.join(command)} ended with {done.returncode}"]
+    return []
 
 
 # From beginning to end

@@ -71,7 +71,7 @@ class Stage:
         text = (SAMPLE / "deploy.toml").read_text()
         edits = [
             (r'(?m)^(name\s*=\s*)"[^"]*"', self.app),
-            (r'(?m)^(args\s*=.*\bMODEL\s*=\s*)"[^"]*"', version),
+            (r'(?m)^(path\s*=\s*)"v[^"]*"', version),
             (r'(?m)^(listen\s*=\s*)"[^"]*"', f"127.0.0.1:{self.port}"),
         ]
         if version == BROKEN:

@@ -170,6 +170,11 @@ class Objects:
                     place.symlink_to(file.target)
                 else:
                     _link(self.place(file.digest, file.mode), place)
+            for folder in (
+                temporary,
+                *(path for path in temporary.rglob("*") if path.is_dir() and not path.is_symlink()),
+            ):
+                folder.chmod(0o755)  # whoever the container runs as must get through, whatever the umask is here
             self.uproot(app, version)
             temporary.rename(target)
             _sync(target.parent)

@@ -208,14 +208,18 @@ class ArtifactStore:
         if config.model is None or self.has_snapshot(version.app, version.name) or self._replant(version):
             return
         recorded = self.known(version.context)
+        why = "its tree was removed, and its files are neither in the store nor in a commit"
         if recorded is not None and version.git_commit is not None:
-            with self.checkout(config, version) as source:
-                if self.manifest(source, keep=True).below(MODEL) == recorded.below(MODEL):
-                    self.snapshot(version.app, version.name, recorded)
-                    return
+            try:
+                with self.checkout(config, version) as source:
+                    if self.manifest(source, keep=True).below(MODEL) == recorded.below(MODEL):
+                        self.snapshot(version.app, version.name, recorded)
+                        return
+            except UsageError as error:
+                why = str(error)
         raise DeploymentFailed(
             f"the weights of {version.name} are gone",
-            why="its tree was removed, and its files are neither in the store nor in a commit",
+            why=why,
             hint=f"release {version.name}'s source as a new version, with the weights in their place",
         )
 
@@ -227,6 +231,7 @@ class ArtifactStore:
         self.objects.hold()
         files = recorded.below(MODEL)
         if not all(file.kind == "link" or self.objects.has(file.digest, file.mode) for file in files.values()):
+            self.objects.release()
             return False
         self.snapshot(version.app, version.name, recorded)
         return True
@@ -253,7 +258,8 @@ class ArtifactStore:
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for count, result in enumerate(pool.map(look, self.objects.all()), 1):
-                progress(f"{count} stored file(s) read")
+                if count % 100 == 0:
+                    progress(f"{count} stored files read")
                 yield result
 
     def tree_faults(self, app: str, version: str, manifest: Manifest) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -126,9 +126,14 @@ def verify(context: typer.Context) -> None:
         from orchestrator.deploy.verify import verify as look
 
         config = own.config()
-        found = look(own.services(), config)
+        found = look(own.services(), config.app.name)
         if own.json:
-            body = {"ok": not found.problems, "checked": dict(found.checked), "problems": found.problems}
+            body: dict[str, Any] = {
+                "ok": not found.problems,
+                "checked": dict(found.checked),
+                "problems": found.problems,
+            }
+            body["head"] = {"event": found.head[0], "digest": found.head[1]} if found.head else None
             console.data({"schema_version": 1, "app": config.app.name, **body})
         else:
             counted = ", ".join(f"{count} {what}" for what, count in found.checked.items())
@@ -136,7 +141,8 @@ def verify(context: typer.Context) -> None:
             for problem in found.problems:
                 console.print(f"BAD  {problem}")
             if not found.problems:
-                console.print("all is as it was recorded")
+                head = f"; the chain ends with event {found.head[0]}, {found.head[1]}" if found.head else ""
+                console.print(f"all is as it was recorded{head}")
         if found.problems:
             raise typer.Exit(Degraded.exit_code)
 

@@ -92,9 +92,11 @@ class Healer:
         return self.s.addresses(self.observed.app, self.live.slot, index, subnet)[-1]
 
     def _replace(self, index: int) -> str:
+        version = self.observed.versions[self.live.version]
+        self.s.artifacts.restore_snapshot(self.config, version)
         container = self.s.engine.create(
             self.config,
-            self.observed.versions[self.live.version],
+            version,
             self.live.slot,
             index,
             deployment=self.live.deployment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,10 @@ def who_was_live(services: Services, app: str, start: datetime, end: datetime) -
 
     Until when one was live is None for the one that still is.
     """
-    switches = services.ledger.switches(app)
-    until: list[str | None] = [*(switch.since for switch in switches[1:]), None]
     first, last = iso(start), iso(end)
     versions = services.ledger.versions(app)
     rows = []
-    for switch, ended in zip(switches, until, strict=True):
+    for switch, ended in _spans(services, app):
         if switch.since <= last and (ended is None or ended > first):
             rows.append(_lived(services, app, switch, ended, versions))
     return {**SCHEMA, "app": app, "from": first, "to": last, "live": rows}
@@ -38,13 +37,17 @@ def who_was_live(services: Services, app: str, start: datetime, end: datetime) -
 
 def lived(services: Services, app: str, version: str) -> list[Json]:
     """When one version was live."""
-    switches = services.ledger.switches(app)
-    until: list[str | None] = [*(switch.since for switch in switches[1:]), None]
     return [
         {"slot": switch.slot, "deployment": switch.deployment, "since": switch.since, "until": ended}
-        for switch, ended in zip(switches, until, strict=True)
+        for switch, ended in _spans(services, app)
         if switch.version == version
     ]
+
+
+def _spans(services: Services, app: str) -> list[tuple[Switch, str | None]]:
+    """Each switch, and when the next one ended what it began."""
+    after = pairwise([*services.ledger.switches(app), None])
+    return [(switch, following.since if following else None) for switch, following in after if switch is not None]
 
 
 def _lived(services: Services, app: str, switch: Switch, until: str | None, versions: Any) -> Json:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from orchestrator.config import Config
 from orchestrator.core import record
+from orchestrator.core.manifest import EMPTY, delta
 from orchestrator.core.model import Backend, Container, ProxyApp, Slot, SlotState, other
 from orchestrator.core.naming import address, block_of
 from orchestrator.core.record import Evidence, Restored
@@ -55,11 +56,22 @@ def rebuild_ledger(services: Services) -> list[str]:
             else:
                 services.ledger.adopt(found)
         for restored in found:
+            _record_again(services, restored)
             for container in restored.unproven:
                 services.engine.remove(container)
             why = damage or "it knew nothing of the app"
             services.ledger.event(restored.app, "rebuilt", {"why": why, "damaged ledger": kept_as})
     return apps
+
+
+def _record_again(services: Services, found: Restored) -> None:
+    """What the store and the engine still know of the versions: their deltas, and their images' layers."""
+    known = {version.name: services.artifacts.known(version.context) for version in found.versions}
+    for version in found.versions:
+        manifest = known[version.name]
+        if manifest is not None:
+            services.ledger.record_version(version, delta(known.get(version.parent or "") or EMPTY, manifest))
+        services.ledger.record_layers(found.app, version.name, services.engine.layers(version.image_id))
 
 
 def _restore(services: Services, evidence: Sequence[Evidence], app: str, route: Slot | None, subnet: str) -> Restored:

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from orchestrator.config import Config
 from orchestrator.core import chain
 from orchestrator.core.manifest import EMPTY, MODEL, Manifest, delta
 from orchestrator.core.model import Container, FileChange, Version
 from orchestrator.deploy.services import Services
-from orchestrator.errors import DeployctlError
+from orchestrator.errors import DeployctlError, EngineError
 
 _RECORDED = "what was recorded"
 
@@ -23,16 +22,16 @@ class Proof:
 
     checked: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    # The newest event: its number, and the digest that stands for all before it.
+    head: tuple[int, str] | None = None
 
 
-def verify(services: Services, config: Config) -> Proof:
+def verify(services: Services, app: str) -> Proof:
     """Checks an app, and what it shares with the state folder's other apps: the chain and the store.
 
     Raises:
         LedgerDamaged: the ledger cannot be read at all.
-        EngineUnreachable: the engine cannot be asked.
     """
-    app = config.app.name
     found = Proof()
     services.reporter.step("check the chain of events")
     _chain(services, found)
@@ -41,8 +40,11 @@ def verify(services: Services, config: Config) -> Proof:
     services.reporter.step("check the stored files")
     _objects(services, app, manifests, found)
     services.reporter.step("check images and containers")
-    _images(services, app, found)
-    _containers(services, config, manifests, found)
+    try:
+        _images(services, app, found)
+        _containers(services, app, manifests, found)
+    except EngineError as error:
+        found.problems.append(f"images and containers could not be checked: {error}")
     return found
 
 
@@ -51,6 +53,7 @@ def _chain(services: Services, found: Proof) -> None:
         found.problems.append(f"the ledger is damaged: {damage}")
     events = services.ledger.events()
     found.checked["events"] = len(events)
+    found.head = (events[-1].id, events[-1].digest) if events else None
     found.problems += chain.breaks(events)
     found.problems += services.ledger.unsealed()
 
@@ -117,8 +120,7 @@ def _images(services: Services, app: str, found: Proof) -> None:
             found.problems.append(f"{name}: the tag {version.image} {has}, recorded is {version.image_id[:19]}…")
 
 
-def _containers(services: Services, config: Config, manifests: dict[str, Manifest], found: Proof) -> None:
-    app = config.app.name
+def _containers(services: Services, app: str, manifests: dict[str, Manifest], found: Proof) -> None:
     versions = services.ledger.versions(app)
     for container in services.engine.containers(app):
         found.checked["containers"] += 1

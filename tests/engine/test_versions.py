@@ -51,10 +51,8 @@ class Did:
 def digits(make_app: Callable[..., App]) -> App:
     """The sample model in a repository of its own, its weights in a folder beside the image."""
     app = make_app("digits")
-    for name in ("server.py", ".dockerignore"):
+    for name in ("server.py", "Dockerfile", ".dockerignore"):
         shutil.copy(SAMPLE / name, app.folder / name)
-    text = (SAMPLE / "Dockerfile").read_text()
-    (app.folder / "Dockerfile").write_text(text[: text.index("# Which model")] + "COPY server.py /app/\n")
     for name in ("mode", "version"):
         (app.folder / name).unlink()
     app.config["model"] = {"path": "weights", "mount": "/app/model"}
@@ -428,6 +426,19 @@ def test_every_tampering_is_found_and_named(weighty: App) -> None:
             for text in named:
                 assert text in problems, (name, problems)
         assert weighty.json("verify")["problems"] == [], name
+
+
+def test_a_ledger_that_was_put_together_again_is_proven_again(weighty: App) -> None:
+    (weighty.folder / "weights" / "small.txt").write_text("two")
+    weighty.release("v2")
+    before = weighty.json("diff", "v1", "v2")
+    for path in weighty.state_dir.glob("ledger.db*"):
+        path.unlink()
+    weighty.run("recover", "--rebuild-ledger")
+    assert weighty.json("verify")["problems"] == []
+    assert weighty.json("diff", "v1", "v2") == before
+    assert [row["version"] for row in weighty.json("who-was-live")["live"]] == ["v2"]
+    assert [row["version"] for row in weighty.json("log", "weights/small.txt")["entries"]] == ["v2", "v1"]
 
 
 def test_a_lost_image_is_named(weighty: App) -> None:
