@@ -144,10 +144,10 @@ class Checkout:
                 details=error.details,
             ) from None
 
-    def building(self, config: Config, weights: Path | None = None) -> Config:
+    def building(self, config: Config, *, weights: Path | None = None, complete: bool = True) -> Config:
         """The configuration that builds from here. What lies outside of the repository stays where it is.
 
-        `weights` is a folder to use instead of the commit's own.
+        `weights` is a folder to use instead of the commit's own, which must be there if it shall be `complete`.
 
         Raises:
             UsageError: the commit does not have what is to be built.
@@ -163,7 +163,7 @@ class Checkout:
         settings["build"] = {**settings["build"], "context": str(context)}
         if config.model_dir is not None:
             model = weights or self._moved(config.model_dir, config.base)
-            if model is not None and model != weights:
+            if complete and model is not None and model != weights:
                 self._there(model, "model.path", config.model_dir, _WEIGHTS)
             settings["model"] = {**settings["model"], "path": str(model or config.model_dir)}
         base = self._moved(config.base, config.base)
@@ -213,15 +213,13 @@ def _tracked(repository: Repository, path: Path) -> Path | None:
         # It may be a symlink that is tracked itself.
         real = path.parent.resolve() / path.name
         return real if real.is_relative_to(repository.top) else None
-    folder = real if real.is_dir() else real.parent
-    while True:
-        try:
-            inner = git.find(folder).top
-        except NoRepository:
-            return real
-        if inner == repository.top or not inner.is_relative_to(repository.top):
-            return real
-        real, folder = inner, inner.parent
+    found = real
+    for folder in (real, *real.parents):
+        if folder == repository.top:
+            break
+        if (folder / ".git").exists():
+            found = folder
+    return found
 
 
 @contextmanager

@@ -304,6 +304,8 @@ def _run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environ | (environment or {}),
+            # Ours may have been removed, and then Git refuses to work anywhere.
+            cwd="/",
             # Ctrl-C is ours to handle, what Git starts must end with it, and ssh has no terminal to ask at.
             start_new_session=True,
         )

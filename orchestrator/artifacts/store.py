@@ -185,7 +185,7 @@ class ArtifactStore:
         weights = self.objects.tree(version.app, version.name) if kept else None
         with checkouts.checkout(config, version.git_commit, self._checkouts) as found:
             try:
-                source = found.building(config, weights)
+                source = found.building(config, weights=weights, complete=False)
             except UsageError as error:
                 raise DeploymentFailed(error.message, why=error.why, hint=error.hint) from error
             if source.model_dir is not None and not source.model_dir.is_dir():

@@ -74,9 +74,12 @@ def prepare(
             f"build.dockerfile: {printable(config.dockerfile_path)} is not {where}",
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
-    git = git_state(services, source)
+    if config.git.require_clean:
+        git_state(services, source)  # at once, not after all files were read
     settings = settings_digest(config)
     manifest = services.artifacts.manifest(source.building, keep=keep)
+    # Only now: what changes while it is read makes it dirty.
+    git = git_state(services, source)
     live = observed.live
     serving = observed.of(live.version, live.slot) if live else ()
     choice = choose_release(
@@ -148,6 +151,8 @@ def release(
             before = observed.live.version if observed.live else None
             if prepared.choice.action == "nothing":
                 return Result(prepared.choice.version, None, None, 0.0, prepared.plan.notes, config)
+            if prepared.choice.action != "build":
+                source.done()
             services.interrupts.check()
             _register(services, app)
             deployment = services.ledger.begin(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.config import Config, printable
@@ -46,7 +47,7 @@ def opened(services: Services, config: Config, ref: str | None) -> Iterator[Sour
     with ExitStack() as stack:
         own, building = stack.enter_context(interruptible(services, services.artifacts.at(config, commit)))
         if own is None:
-            note = f"commit {commit[:10]} has no {config.source}: the present one is used"
+            note = f"commit {commit[:10]} has no {Path(config.source).name}: the present one is used"
             yield Source(config, building, commit, (note,), stack.close)
             return
         if own.app.name != config.app.name:

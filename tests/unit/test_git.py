@@ -17,6 +17,7 @@ import pytest
 
 from orchestrator.artifacts.store import ArtifactStore
 from orchestrator.config import Config, load
+from orchestrator.core.manifest import Manifest
 from orchestrator.deploy.release import Result, prepare, release
 from orchestrator.deploy.source import opened
 from orchestrator.errors import BuildFailed, DeploymentFailed, Interrupted, UsageError
@@ -25,6 +26,7 @@ from tests.unit.builders import version
 from tests.unit.fakes import Crash, World
 
 TOML = '[app]\nname = "mymodel"\nport = 8080\n'
+CLEAN = "[git]\nrequire_clean = true\n"
 
 
 @pytest.fixture(autouse=True)
@@ -429,6 +431,20 @@ def test_weights_of_the_commit(app: Path, store: ArtifactStore) -> None:
         assert own is not None and own.model_dir == app / "model"
         assert building.model_dir is not None
         assert (building.model_dir / "w.bin").read_text() == "old"
+
+
+@pytest.mark.parametrize("place", ["model/w.bin", "answer.txt"])
+def test_pointers_of_git_lfs_are_no_weights(project: Project, tmp_path: Path, place: str) -> None:
+    write(project.app, "three", '[model]\npath = "model"\n')
+    weights(project.app / "model", "weights")
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 7\n"
+    (project.app / place).write_text(pointer)
+    third = commit(project.app, "third")
+    (project.app / place).write_text("fetched")
+    with pytest.raises(UsageError, match="only a pointer of Git LFS"):
+        project.make("v1", third)
+    assert project.live() is None
+    assert left(tmp_path, project.app) == []
 
 
 def test_weights_that_the_commit_does_not_have(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
@@ -908,6 +924,28 @@ def test_the_checkout_is_gone_when_the_image_is_built(project: Project, tmp_path
     project.make("v1", "one")
     assert [count > 0 for when, step, count in seen if (when, step) == ("before", "build")] == [True]
     assert {count for when, step, count in seen if step != "build"} == {0}
+    seen.clear()
+    project.make("v2")
+    project.make("v1", "one")  # its image is used again
+    assert {count for *_, count in seen} == {0}
+
+
+def test_what_changes_while_it_is_read_is_dirty(project: Project) -> None:
+    real = project.artifacts.manifest
+
+    def manifest(config: Config, *, keep: bool) -> Manifest:
+        found: Manifest = real(config, keep=keep)  # type: ignore[call-arg]
+        (project.app / "late.txt").write_text("late")
+        return found
+
+    project.artifacts.manifest = manifest  # type: ignore[method-assign]
+    with pytest.raises(DeploymentFailed, match=r"late.txt changed while"):
+        project.make("v1")
+    write(project.app, "three", CLEAN)
+    commit(project.app, "third")
+    (project.app / "late.txt").unlink()
+    with pytest.raises(UsageError, match="1 path differs"):
+        project.make("v1")
 
 
 @pytest.mark.parametrize("how", ["the build fails", "another app", "not a commit", "cut short"])
@@ -967,7 +1005,7 @@ def test_a_commit_without_configuration_is_noted(project: Project) -> None:
     git(project.app, "rm", "-q", "--cached", "deploy.toml")
     git(project.app, "commit", "-q", "-m", "no deploy.toml")
     result = project.make("v1", "HEAD")
-    assert "deploy.toml: the present one is used" in result.notes[0]
+    assert result.notes[0].endswith("has no deploy.toml: the present one is used")
     assert project.reports.notes == list(result.notes)
 
 
@@ -983,9 +1021,6 @@ def test_a_lost_image_is_built_again_from_a_commit_that_was_released_by_its_name
     project.rollback()
     assert project.served() == "v1"
     assert project.built.answers == {"v1": "one"}
-
-
-CLEAN = "[git]\nrequire_clean = true\n"
 
 
 def test_only_what_is_committed(project: Project) -> None:
