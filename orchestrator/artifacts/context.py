@@ -98,6 +98,9 @@ def _model(folder: Path) -> Iterator[Source]:
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=stop):
+        for own in (folders, names):
+            if ".git" in own:  # a clone, or a submodule: no part of the model
+                own.remove(".git")
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
             place = Path(parent, name)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.artifacts import context, git
+from orchestrator.artifacts import checkouts, context, git
 from orchestrator.artifacts.context import Source
 from orchestrator.artifacts.objects import Objects, digest
 from orchestrator.artifacts.seen import Seen, marks
@@ -134,8 +134,8 @@ class ArtifactStore:
         """
         return self.objects.load(digest)
 
-    def git(self, folder: Path) -> GitState:
-        return git.look(folder)
+    def git(self, config: Config) -> GitState:
+        return checkouts.look(config)
 
     def user(self, folder: Path) -> str | None:
         return git.user(folder)
@@ -156,6 +156,21 @@ class ArtifactStore:
         except OSError as error:
             raise _full(self.objects.tree(app, version), str(error)) from error
 
+    def resolve(self, config: Config, ref: str) -> str:
+        return checkouts.commit(config, ref)
+
+    @contextmanager
+    def at(self, config: Config, commit: str) -> Iterator[tuple[Config | None, Config]]:
+        """A commit's own configuration, if it has one, and the one that builds from a checkout of it.
+
+        Raises:
+            DeploymentFailed: Git cannot give it.
+            UsageError: the commit does not have what is to be built.
+        """
+        with checkouts.checkout(config, commit, self._checkouts) as found:
+            own = found.configuration(config)
+            yield own, found.building(own or config)
+
     @contextmanager
     def checkout(self, config: Config, version: Version) -> Iterator[Config]:
         """The version's source as its commit has it, as a configuration that builds from there.
@@ -166,13 +181,13 @@ class ArtifactStore:
             DeploymentFailed: there is no such commit any more, or the weights are nowhere.
         """
         assert version.git_commit is not None, "only what has a commit is built from it"
-        place = self._checkouts / f"{version.app}-{version.name}"
-        with git.checkout(config.base, version.git_commit, place) as folder:
-            settings = {**config.snapshot(), "base": str(folder)}
-            if config.model is not None and (self.has_snapshot(version.app, version.name) or self._replant(version)):
-                tree = self.objects.tree(version.app, version.name)
-                settings["model"] = {**settings["model"], "path": str(tree)}
-            source = Config.from_snapshot(settings)
+        kept = config.model is not None and (self.has_snapshot(version.app, version.name) or self._replant(version))
+        weights = self.objects.tree(version.app, version.name) if kept else None
+        with checkouts.checkout(config, version.git_commit, self._checkouts) as found:
+            try:
+                source = found.building(config, weights=weights, complete=False)
+            except UsageError as error:
+                raise DeploymentFailed(error.message, why=error.why, hint=error.hint) from error
             if source.model_dir is not None and not source.model_dir.is_dir():
                 raise DeploymentFailed(
                     f"the weights of {version.name} are gone",
@@ -180,6 +195,9 @@ class ArtifactStore:
                     hint=f"release {version.name}'s source as a new version, with the weights in their place",
                 )
             yield source
+
+    def tag(self, config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
+        return checkouts.tag(config, name, commit, message, author)
 
     def restore_snapshot(self, config: Config, version: Version) -> None:
         """Makes a version's tree again, from what the store has, or from its commit. Nothing to do when it is there.
@@ -269,8 +287,7 @@ class ArtifactStore:
     def tidy(self, app: str) -> None:
         """Removes what a crash left of copies that were being made or removed: it may be as large as the model."""
         self.objects.tidy(app)
-        for path in self._checkouts.glob(f"{app}-v*"):
-            shutil.rmtree(path, ignore_errors=True)
+        checkouts.tidy(self._checkouts, app)
 
     def has_snapshot(self, app: str, version: str) -> bool:
         return self.objects.tree(app, version).is_dir()

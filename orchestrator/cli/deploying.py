@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from orchestrator.deploy.services import Services
 
 _CHANGES = 10
+_Ref = Annotated[
+    str | None,
+    typer.Option("--ref", help="Build from a clean checkout of this tag, branch or commit, not from the folder."),
+]
 
 
 def plan(
@@ -25,6 +29,7 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="End with 10 when something would change.")
     ] = False,
+    ref: _Ref = None,
 ) -> None:
     """Say what a release or a rollback would do; change nothing.
 
@@ -35,16 +40,20 @@ def plan(
         from orchestrator.core.plan import plan_rollback
         from orchestrator.deploy.release import prepare
         from orchestrator.deploy.rollback import target
+        from orchestrator.deploy.source import opened
         from orchestrator.deploy.status import estimate
 
         if action not in ("release", "rollback"):
             raise UsageError(f"{action!r} cannot be planned", hint="deployctl plan release v2, or plan rollback")
+        if action == "rollback" and ref is not None:
+            raise UsageError("a rollback takes no --ref", hint="deployctl plan rollback v1")
         config = own.config()
         services = own.services()
         observed = services.observe(config.app.name)
         seconds = None
         if action == "release":
-            prepared = prepare(services, config, version, observed)
+            with opened(services, config, ref) as source:
+                prepared = prepare(services, config, version, observed, source=source)
             made, nothing = prepared.plan, prepared.choice.action == "nothing"
         else:
             back = target(observed, version)
@@ -90,13 +99,14 @@ def release(
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the bake to the watchdog.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also a version that went bad before.")] = False,
+    ref: _Ref = None,
 ) -> None:
     """Build a version and make it live, without losing a request.
 
     When it fails, the old version still serves and the exit code is 3. With rollout.bake it stays and watches the
     new version; when that goes bad, traffic goes back at once, and the exit code is 3 as well.
 
-    Examples: deployctl release v2; deployctl release --detach; deployctl release --json
+    Examples: deployctl release v2; deployctl release v2 --ref v1.4.0; deployctl release --detach --json
     """
     own = frame(context)
     with own.guarded():
@@ -104,7 +114,8 @@ def release(
 
         config = own.config()
         services = own.services(changing=True)
-        result = run(services, config, version, force=force)
+        result = run(services, config, version, force=force, ref=ref)
+        config = result.config or config
         bake = _bake(own, services, config, result, detach=detach)
         _report(own, config.app.name, result, bake)
         _tell(services, config, result)

@@ -26,10 +26,22 @@ def load(path: Path) -> Config:
 
     ConfigError carries everything that is wrong with it; UsageError says that it cannot be read at all.
     """
+    text = _text(path)
+    return _check(text, str(path), path.parent.absolute(), on_disk=True)
+
+
+def load_elsewhere(path: Path, base: Path, source: str) -> Config:
+    """Reads and checks a file that lies elsewhere for the moment, as the file `source` in the folder `base`.
+
+    The build context and the model folder are not looked for: they lie elsewhere as well.
+    """
+    return _check(_text(path), source, base, on_disk=True, built_here=False)
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             data = stream.read(_LARGEST_FILE + 1)
-        base = path.parent.absolute()
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", hint="run 'deployctl init' to write one") from None
     except IsADirectoryError:
@@ -40,11 +52,10 @@ def load(path: Path) -> Config:
         raise UsageError(f"{path} is larger than 1 MiB", hint="this is no deploy.toml")
     try:
         # Some editors begin a file with a byte order mark.
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{path} is not UTF-8 (line {line})", hint="save the file as UTF-8") from None
-    return _check(text, str(path), base, on_disk=True)
 
 
 def parse(text: str, *, file: str, base: Path) -> Config:
@@ -93,7 +104,7 @@ def _read_toml(text: str, file: str) -> dict[str, Any]:
     raise ConfigError(file, [finding])
 
 
-def _check(text: str, file: str, base: Path, *, on_disk: bool) -> Config:
+def _check(text: str, file: str, base: Path, *, on_disk: bool, built_here: bool = True) -> Config:
     raw = _read_toml(text, file)
     raw.setdefault("app", {})
     findings: list[Finding] = []
@@ -112,7 +123,7 @@ def _check(text: str, file: str, base: Path, *, on_disk: bool) -> Config:
         config._environment = dict(config.run.env)
     findings += _contradictions(config, bad)
     if on_disk:
-        findings += _missing_on_disk(config, raw, bad)
+        findings += _missing_on_disk(config, raw, bad if built_here else {*bad, ("build",), ("model",)})
     if findings:
         raise ConfigError(file, findings)
     if config.app.port is None:

@@ -185,6 +185,13 @@ class Retention(Section):
     versions: int = Field(default=5, ge=2, le=10000, description="Versions whose images are kept for a rollback.")
 
 
+class Git(Section):
+    """What is asked of Git, and written to it."""
+
+    tag: bool = Field(default=False, description="Write an annotated tag NAME/vN when a version has become stable.")
+    require_clean: bool = Field(default=False, description="Release only what is committed.")
+
+
 class Config(Section):
     """All of deploy.toml. Made by `load`, `parse` or `from_snapshot`, which resolve and check it."""
 
@@ -197,6 +204,7 @@ class Config(Section):
     proxy: Proxy = Field(default_factory=Proxy)
     rollout: Rollout = Field(default_factory=Rollout)
     retention: Retention = Field(default_factory=Retention)
+    git: Git = Field(default_factory=Git)
     watchdog: Watchdog = Field(default_factory=Watchdog)
     notify: Notify = Field(default_factory=Notify)
 
@@ -307,7 +315,7 @@ class Config(Section):
 
 def keys() -> dict[str, list[str]]:
     """The sections, and the keys that each may hold."""
-    sections = (App, Build, Model, Registry, Run, Health, Proxy, Rollout, Retention, Watchdog, Notify)
+    sections = (App, Build, Model, Registry, Run, Health, Proxy, Rollout, Retention, Git, Watchdog, Notify)
     return {section.__name__.lower(): list(section.model_fields) for section in sections}
 
 

@@ -218,8 +218,15 @@ class Commit:
 
 @dataclass(frozen=True)
 class GitState:
-    """What Git says of the folder: the commit, whether the tree differs from it, and the user's name."""
+    """What Git says of the app's files: the commit, whether they differ from it and which, and the user's name.
+
+    Without a commit `missing` says why, and `refused` that there is one which Git will not show.
+    """
 
     commit: str | None = None
     dirty: bool | None = None
     user: str | None = None
+    changed: tuple[str, ...] = ()
+    missing: str = ""
+    hint: str = ""
+    refused: bool = False

@@ -26,6 +26,8 @@ from orchestrator.core.model import (
 from orchestrator.core.plan import Plan, Step
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import Slots, note_cold, park, set_spare
+from orchestrator.deploy.source import Source, interruptible
+from orchestrator.deploy.tagging import tag
 from orchestrator.errors import DeploymentFailed, EngineUnreachable, ProbeFailed, ProxyError, UsageError
 from orchestrator.ports import Order
 
@@ -43,7 +45,10 @@ def iso(moment: datetime) -> str:
 
 
 class Actions:
-    """The steps of one deployment. `draft` is the version that a release may have to build, of what `manifest` says."""
+    """The steps of one deployment. `draft` is the version that a release may have to build.
+
+    It is built from `source`, of what `manifest` says.
+    """
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Actions:
         config: Config,
         *,
         draft: Version | None = None,
+        source: Source | None = None,
         manifest: Manifest = EMPTY,
         settings: str = "",
     ) -> None:
@@ -62,6 +68,7 @@ class Actions:
         self.config = config
         self.app = plan.app
         self.draft = draft
+        self.source = source or Source(config, config)
         self.manifest = manifest
         self.slots = Slots(services, plan.app)
         self.settings = settings
@@ -79,9 +86,10 @@ class Actions:
         draft = self.draft
         if draft is None:
             raise DeploymentFailed("an interrupted build cannot be carried on", hint="release again")
-        image_id = self._image(self.config, draft)
+        building = self.source.building
+        image_id = self._image(building, draft)
         before = self.s.ledger.versions(self.app).get(draft.name)
-        if changed := self.s.artifacts.changed(self.config, self.manifest):
+        if changed := self.s.artifacts.changed(building, self.manifest):
             if before is None or before.image_id != image_id:
                 self.s.engine.remove_image(draft.image, image_id)
             raise DeploymentFailed(
@@ -90,6 +98,7 @@ class Actions:
                 hint="let the program that writes it finish, then release again",
             )
         self.s.artifacts.snapshot(self.app, draft.name, self.manifest)
+        self.source.done()
         self.s.ledger.record_version(replace(draft, image_id=image_id), delta(self._parent_of(draft), self.manifest))
         self.s.ledger.record_layers(self.app, draft.name, self.s.engine.layers(image_id))
         if before is not None and before.image_id != image_id:
@@ -110,7 +119,7 @@ class Actions:
         lost = self._version(args["version"])
         self.s.reporter.note(f"the image of {lost.name} is gone: it is built again from commit {args['commit'][:10]}")
         started = self.s.clock()
-        with self.s.artifacts.checkout(self.config, lost) as source:
+        with interruptible(self.s, self.s.artifacts.checkout(self.config, lost)) as source:
             manifest = self.s.artifacts.manifest(source, keep=True)
             found = manifest.digest
             if found != lost.context:
@@ -429,6 +438,9 @@ class Actions:
             self.reason = self.deployment.reason
         if self.outcome == "succeeded" and self.plan.kind == "release":
             self.s.ledger.record_settings(self.app, self.plan.to_version, self.config.snapshot())
+            version = self._version(self.plan.to_version)
+            if version.stable_at is not None:  # else it bakes
+                tag(self.s, self.config, version.name, version.stable_at)
         if self.plan.to_version not in self.s.ledger.versions(self.app):
             # Its build did not come to an end: no other command would know whose copy of the model folder this is.
             self.s.artifacts.drop_snapshot(self.app, self.plan.to_version)

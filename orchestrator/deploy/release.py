@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.config import Config, printable
 from orchestrator.core import naming
@@ -17,6 +17,7 @@ from orchestrator.deploy.prune import retain
 from orchestrator.deploy.recover import at_rest
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.settings import settings_digest
+from orchestrator.deploy.source import Source, git_state, opened
 from orchestrator.errors import EngineUnreachable, UsageError
 
 
@@ -34,13 +35,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Result:
-    """How a deployment ended. `deployment` is None when there was nothing to do."""
+    """How a deployment ended. `deployment` is None when there was nothing to do; `config` is what was released."""
 
     version: str
     previous: str | None
     deployment: Deployment | None
     seconds: float
     notes: tuple[str, ...] = ()
+    config: Config | None = None
 
 
 def prepare(
@@ -51,26 +53,34 @@ def prepare(
     *,
     force: bool = False,
     keep: bool = False,
+    source: Source | None = None,
 ) -> Prepared:
     """Finds out what a release would do. Changes nothing; `keep` takes the model's files into the store on the way.
 
     Raises:
         UsageError: the version cannot be released as it is asked.
     """
+    source = source or Source(config, config)
+    config = source.config
     app = config.app.name
     if wanted is not None and not naming.is_version(wanted):
         raise UsageError(f"{wanted!r} is no version", why="versions are v1, v2, v3 …", hint="deployctl release v2")
     route = config.route()
     refuse_conflicts(app, route, services.ledger.proxy_apps())
     services.proxy.check_listen(route)
-    if not config.dockerfile_path.is_file():
+    if not source.building.dockerfile_path.is_file():
+        where = f"in commit {source.commit[:10]}" if source.commit else "there"
         raise UsageError(
-            f"build.dockerfile: {printable(config.dockerfile_path)} is not there",
+            f"build.dockerfile: {printable(config.dockerfile_path)} is not {where}",
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
     services.secrets.check(config)
+    if config.git.require_clean:
+        git_state(services, source)  # at once, not after all files were read
     settings = settings_digest(config)
-    manifest = services.artifacts.manifest(config, keep=keep)
+    manifest = services.artifacts.manifest(source.building, keep=keep)
+    # Only now: what changes while it is read makes it dirty.
+    git = git_state(services, source)
     live = observed.live
     serving = observed.of(live.version, live.slot) if live else ()
     live_settings = services.engine.settings_of(serving[0]) if serving else None
@@ -92,7 +102,6 @@ def prepare(
             why="a version that has been live is never built again under the same name",
             hint=f"deployctl release {naming.next_version(list(observed.versions))}",
         )
-    git = services.artifacts.git(config.context_dir)
     draft = Version(
         app=app,
         name=choice.version,
@@ -116,11 +125,17 @@ def prepare(
         registry=config.registry.push,
         gone=gone,
     )
+    refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
+    plan = replace(plan, notes=(*source.notes, *plan.notes, *refused))
     return Prepared(config, choice, plan, draft, manifest, settings)
 
 
-def release(services: Services, config: Config, wanted: str | None, *, force: bool = False) -> Result:
-    """Makes a version live. Holds the app's lock from before the first look to the end.
+def release(
+    services: Services, config: Config, wanted: str | None, *, force: bool = False, ref: str | None = None
+) -> Result:
+    """Makes a version live, built from the folder as it is, or with `ref` from a commit.
+
+    Holds the app's lock from before the first look to the end.
 
     `force` releases a version that went bad before. A bake only begins here.
 
@@ -135,33 +150,38 @@ def release(services: Services, config: Config, wanted: str | None, *, force: bo
         # An engine that is not there is what the deployment will fail of, and be recorded as failed.
         with suppress(EngineUnreachable):
             services.refuse_strangers(observed)
-        prepared = prepare(services, config, wanted, observed, force=force, keep=True)
-        for note in prepared.plan.notes:
-            services.reporter.note(note)
-        before = observed.live.version if observed.live else None
-        if prepared.choice.action == "nothing":
-            return Result(prepared.choice.version, None, None, 0.0, prepared.plan.notes)
-        services.interrupts.check()
-        _register(services, app)
-        deployment = services.ledger.begin(
-            prepared.plan,
-            actor=prepared.draft.author,
-            command=services.command,
-            commit=prepared.draft.git_commit,
-            config=config.snapshot(),
-        )
-        actions = Actions(
-            services,
-            deployment,
-            prepared.plan,
-            config,
-            draft=prepared.draft,
-            manifest=prepared.manifest,
-            settings=prepared.settings,
-        )
-        Executor(services, actions).forward(prepared.plan.steps)
+        with opened(services, config, ref) as source:
+            config = source.config
+            prepared = prepare(services, config, wanted, observed, force=force, keep=True, source=source)
+            for note in prepared.plan.notes:
+                services.reporter.note(note)
+            before = observed.live.version if observed.live else None
+            if prepared.choice.action == "nothing":
+                return Result(prepared.choice.version, None, None, 0.0, prepared.plan.notes, config)
+            if prepared.choice.action != "build":
+                source.done()
+            services.interrupts.check()
+            _register(services, app)
+            deployment = services.ledger.begin(
+                prepared.plan,
+                actor=prepared.draft.author,
+                command=services.command,
+                commit=prepared.draft.git_commit,
+                config=config.snapshot(),
+            )
+            actions = Actions(
+                services,
+                deployment,
+                prepared.plan,
+                config,
+                draft=prepared.draft,
+                source=source,
+                manifest=prepared.manifest,
+                settings=prepared.settings,
+            )
+            Executor(services, actions).forward(prepared.plan.steps)
         retain(services, app, config.retention.versions)
-    return Result(prepared.choice.version, before, deployment, services.clock() - started, prepared.plan.notes)
+    return Result(prepared.choice.version, before, deployment, services.clock() - started, prepared.plan.notes, config)
 
 
 def _register(services: Services, app: str) -> None:

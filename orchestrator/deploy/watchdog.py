@@ -24,6 +24,7 @@ from orchestrator.deploy.recover import recover
 from orchestrator.deploy.rollback import carry_out
 from orchestrator.deploy.services import Services
 from orchestrator.deploy.slots import set_spare
+from orchestrator.deploy.tagging import tag
 from orchestrator.errors import (
     DeployctlError,
     DeploymentFailed,
@@ -216,7 +217,7 @@ def step(
         if act.kind == "mend":
             _mend(services, view, act.index, act.why, passed)
         elif act.kind == "promote":
-            promote(services, observed.app)
+            promote(services, config)
             passed.done.append(f"{live.version} is stable: its bake is over ({act.why})")
         else:
             _roll_back(services, config, observed, view, act.why, passed)
@@ -230,10 +231,15 @@ def _next(view: look.View, problem: str) -> str:
     return f"deployctl rollback, or {mend}" if view.back else mend
 
 
-def promote(services: Services, app: str) -> None:
+def promote(services: Services, config: Config) -> None:
     """Ends the bake: the version is stable, and the proxy needs no spare slot any more."""
+    app = config.app.name
     with services.locks.proxy():
         set_spare(services, app, None)
+    live = services.live(app)
+    if live is not None:
+        # First the tag: whoever is killed between them promotes again, and finds it written.
+        tag(services, config, live.version, iso(services.wall()))
     services.ledger.promote(app)
 
 

@@ -451,6 +451,8 @@ class FakeArtifacts:
     commit: str | None = None
     written: str | None = None
     snapshots: set[str] = field(default_factory=set)
+    commit_of: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     tidied: int = 0
 
     def manifest(self, config: Config, *, keep: bool) -> Manifest:
@@ -464,7 +466,7 @@ class FakeArtifacts:
     def known(self, digest: str) -> Manifest | None:
         return None
 
-    def git(self, folder: Path) -> GitState:
+    def git(self, config: Config) -> GitState:
         return GitState(commit=self.commit, dirty=False if self.commit else None, user="Somebody <some@body>")
 
     def user(self, folder: Path) -> str | None:
@@ -473,9 +475,22 @@ class FakeArtifacts:
     def snapshot(self, app: str, version: str, manifest: Manifest) -> None:
         self.snapshots.add(f"{app}/{version}")
 
+    def resolve(self, config: Config, ref: str) -> str:
+        return self.commit_of[ref]
+
+    @contextmanager
+    def at(self, config: Config, commit: str) -> Iterator[tuple[Config | None, Config]]:
+        yield None, config
+
     @contextmanager
     def checkout(self, config: Config, version: Version) -> Iterator[Config]:
         yield config
+
+    def tag(self, config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
+        if self.tags.get(name) == commit:
+            return False, ""
+        self.tags[name] = commit
+        return True, ""
 
     def drop_snapshot(self, app: str, version: str) -> None:
         self.snapshots.discard(f"{app}/{version}")

@@ -83,17 +83,6 @@ def test_git_itself_is_no_part_of_a_version(folder: Path, store: ArtifactStore) 
     assert identity(store, settings) != before
 
 
-def test_what_a_killed_command_left_is_in_nobodys_way(folder: Path, store: ArtifactStore) -> None:
-    settings = config(folder)
-    first = recorded(folder, store, settings)
-    unfinished = store.checkout(settings, first)
-    left = unfinished.__enter__().base
-    (left / "half").write_text("written")
-    with store.checkout(settings, first) as source:
-        assert identity(store, source) == first.context
-    assert not left.exists()
-
-
 def test_weights_come_from_the_snapshot(folder: Path, store: ArtifactStore) -> None:
     git(folder, "rm", "-q", "-r", "--cached", "weights")
     (folder / ".gitignore").write_text("weights/\n")

@@ -202,6 +202,7 @@ def test_init_check_schema(run: Run, tmp_path: Path) -> None:
         "proxy",
         "rollout",
         "retention",
+        "git",
         "watchdog",
         "notify",
     }
@@ -271,6 +272,16 @@ def test_what_is_no_version(run: Run, app: Path, text: str) -> None:
     expect(done, 2)
     assert f"error: '{text}' is no version" in done.stderr
     assert "next: deployctl release v2" in done.stderr
+
+
+def test_a_ref_where_there_is_none(run: Run, app: Path) -> None:
+    for action in (("release", "v2"), ("plan", "release", "v2")):
+        done = run(*action, "--ref", "v1.0")
+        expect(done, 2)
+        assert "error: --ref needs a Git repository" in done.stderr
+    done = run("plan", "rollback", "--ref", "v1.0")
+    expect(done, 2)
+    assert "error: a rollback takes no --ref" in done.stderr
 
 
 def test_an_error_as_json(run: Run) -> None:
