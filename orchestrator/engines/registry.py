@@ -23,6 +23,7 @@ Progress = Callable[[str], None]
 _Found = TypeVar("_Found")
 _ATTEMPTS, _SECONDS = 4, 120.0  # the engine itself tries each layer six times
 _TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_REGISTRY_TIMEOUT", 300
+_CHECK_TIMEOUT = 20
 _SAY_EVERY = 1.0
 _GONE = re.compile(r"manifest unknown|name unknown|not found|does not exist", re.IGNORECASE)
 # What will be no better at the next try, and what to do about it.
@@ -160,12 +161,21 @@ def check(client: DockerClient, repository: str) -> None:
     Raises:
         EngineError: it does not answer, or does not take the login.
     """
+    import requests.exceptions
+
+    what = f"{repository} cannot be asked"
     api: Any = client.api
     url = f"{api.base_url}/v{api.api_version}/distribution/{repository}:v1/json"
-    with closing(api.get(url, headers=_login(repository), timeout=patience())) as answer:
-        text = "" if answer.ok else _text(answer)
+    try:
+        with closing(api.get(url, headers=_login(repository), timeout=_CHECK_TIMEOUT)) as answer:
+            text = "" if answer.ok else _text(answer)
+    except requests.exceptions.RequestException as error:
+        if "timed out" not in str(error):
+            raise
+        client.ping()  # an engine that hangs is another matter
+        raise EngineError(what, why=f"it gave no answer within {_CHECK_TIMEOUT} s") from error
     if not answer.ok and not _GONE.search(text):
-        raise _refused(f"{repository} cannot be asked", repository, text)
+        raise _refused(what, repository, text)
 
 
 def _again(attempt: Callable[[], _Found], progress: Progress) -> _Found:

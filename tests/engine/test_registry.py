@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos import FULL
 from tests.chaos.oracle import at_rest
 from tests.engine.harness import App, Load, Place, engine, until
 from tests.engine.registries import (
@@ -28,7 +29,9 @@ from tests.engine.registries import (
 )
 from tests.engine.test_crashes import planned
 
-WHEN = ("before", "acted", "after")
+# A short run leaves one out at each of the two: the plans in memory (tests/unit/test_executor.py) have all.
+AT_A_PUSH = ("before", "acted", "after") if FULL else ("acted", "after")
+AT_A_PULL = ("before", "acted", "after") if FULL else ("before", "acted")
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +183,7 @@ def test_who_may_not_push_is_told_what_to_do(
         text = release(app, version, code=3)
         assert app.serving() == "v1"
         assert app.json("status")["state"] == "stable"
-        assert set(app.containers()) == {next(iter(app.containers()))}
+        assert len(app.containers()) == 1
         assert foreign(app, secured) == []
         assert f"{secured}/mymodel:{version} could not be pushed" in text
         return text
@@ -337,7 +340,7 @@ def test_killed_at_a_push(make: Callable[[str], App], way: Way) -> None:
     release(app, "v1")
     write(app, "v2")
     assert planned(app, "release", "v2")[:2] == ("build", "push")
-    for when in WHEN:
+    for when in AT_A_PUSH:
         killed(app, f"{when}:push", ["release", "v2"], "v1")
         assert foreign(app, way.host) == []
     app.run("release", "v2")
@@ -348,7 +351,7 @@ def test_killed_at_a_pull(make: Callable[[str], App], way: Way) -> None:
     app = make(way.host)
     release(app, "v1")
     release(app, "v2")
-    for when in WHEN:
+    for when in AT_A_PULL:
         lose(app, "v1")
         killed(app, f"{when}:pull", ["rollback"], "v2")
         assert foreign(app, way.host) == []

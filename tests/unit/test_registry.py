@@ -298,6 +298,17 @@ def test_the_check(answer: Answer, good: bool) -> None:
     assert client.asked == [f"http+docker://localhost/v1.41/distribution/{REGISTRY}:v1/json"]
 
 
+def test_a_check_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*asked: Any, **more: Any) -> Any:
+        raise requests.exceptions.ReadTimeout("Read timed out.")
+
+    client = Client()
+    monkeypatch.setattr(client, "get", late)
+    with pytest.raises(EngineError, match="it gave no answer within 20 s"):
+        registry.check(client, REGISTRY)  # type: ignore[arg-type]
+    assert client.did == ["ping"]
+
+
 # --- in a world in memory -------------------------------------------------------------------------------------------
 
 
