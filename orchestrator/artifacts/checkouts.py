@@ -227,11 +227,14 @@ def _claimed(place: Path, app: str) -> Iterator[Path]:
     place.mkdir(parents=True, exist_ok=True)
     while True:
         own = Path(tempfile.mkdtemp(prefix=f"{app}.", dir=place))
-        descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # another command took it for a left-over, before the lock was held
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if own.exists():
             break
-        os.close(descriptor)  # another command took it for a left-over before the lock was held
+        os.close(descriptor)
     try:
         yield own
     finally:

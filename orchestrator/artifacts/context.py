@@ -77,11 +77,12 @@ def _context(config: Config) -> Iterator[Source]:
     if ignore.is_file():
         lines = ignore.read_text(encoding="utf-8", errors="replace").splitlines()
         patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    own = config.base / Path(config.source).name
+    # However both are reached: a checkout of the same commit must find the same files.
+    own = os.path.relpath(config.base.resolve() / Path(config.source).name, config.context_dir.resolve())
     names: Iterable[str] = exclude_paths(str(config.context_dir), patterns, dockerfile=config.build.dockerfile)
     for name in names:
         place = config.context_dir / name
-        if ".git" in Path(name).parts or place == own:
+        if ".git" in Path(name).parts or name == own:
             continue
         status = place.lstat()
         if stat.S_ISLNK(status.st_mode):

@@ -257,7 +257,7 @@ def tag(repository: Repository, name: str, commit: str, message: str, author: st
         return False, f"there is such a tag already, {where}; it is not moved"
     done = _run(
         repository.top,
-        *(*_OURS, "-c", "tag.gpgSign=false", "-c", "tag.forceSignAnnotated=false"),
+        *_OURS,
         *("tag", "--annotate", "--no-sign", "--cleanup=whitespace", "--file=-", name, commit),
         given=message,
         environment=_tagger(repository.top, author),

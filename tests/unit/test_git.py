@@ -278,9 +278,9 @@ def with_the_context_beside_it(place: Path) -> tuple[Path, Path]:
     return top / "deploy", top
 
 
-def with_an_absolute_context(place: Path) -> tuple[Path, Path]:
+def with_an_absolute_context(place: Path, way: str = "repository") -> tuple[Path, Path]:
     top = place / "repository"
-    more = f'[build]\ncontext = "{top}/app"\n'
+    more = f'[build]\ncontext = "{place / way}/app"\n'
     write(top / "app", "one", more)
     git(top, "init", "-q")
     commit(top, "first")
@@ -288,6 +288,12 @@ def with_an_absolute_context(place: Path) -> tuple[Path, Path]:
     write(top / "app", "two", more)
     commit(top, "second")
     return top / "app", top
+
+
+def with_an_absolute_context_by_a_symlink(place: Path) -> tuple[Path, Path]:
+    place.mkdir()
+    (place / "link").symlink_to(place / "repository")
+    return with_an_absolute_context(place, "link")
 
 
 def with_deploy_toml_elsewhere(place: Path) -> tuple[Path, Path]:
@@ -311,6 +317,7 @@ def top_of(top: Path) -> Path:
         by_a_symlink_to_the_top,
         with_the_context_beside_it,
         with_an_absolute_context,
+        with_an_absolute_context_by_a_symlink,
         with_deploy_toml_elsewhere,
     ],
 )
