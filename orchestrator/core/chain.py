@@ -51,7 +51,12 @@ def seal(row: Mapping[str, Any]) -> str:
 
 def seal_all(rows: Iterable[Mapping[str, Any]]) -> str:
     """The digest of several rows, in their order."""
-    return _digest([seal(row) for row in rows])
+    return gather(seal(row) for row in rows)
+
+
+def gather(seals: Iterable[str]) -> str:
+    """The digest of several rows that were sealed one by one, in their order."""
+    return _digest(list(seals))
 
 
 def breaks(events: Iterable[Event]) -> list[str]:
@@ -60,12 +65,47 @@ def breaks(events: Iterable[Event]) -> list[str]:
     before = BEGINNING
     for event in events:
         if event.previous != before:
-            found.append(f"event {event.id} ({event.kind}): the one before it is not the one that it followed")
+            kind = plain(event.kind)
+            found.append(f"event {event.id} ({kind}): the one before it is not the one that it followed")
         if event.digest != link(event.previous, event.id, event.at, event.app, event.kind, event.detail):
-            found.append(f"event {event.id} ({event.kind}) is not what was recorded")
+            found.append(f"event {event.id} ({plain(event.kind)}) is not what was recorded")
         before = event.digest
     return found
 
 
+def said(detail: object) -> dict[str, Any]:
+    """What an event says; nothing when its text is none of ours any more: the chain names it."""
+    try:
+        found = json.loads(detail)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def without_manifest(events: Iterable[Event], app: str) -> set[str]:
+    """The app's versions that are older than manifests, as their events say."""
+    found: set[str] = set()
+    for event in events:
+        if event.app == app and event.kind == "version":
+            detail = said(event.detail)
+            if "manifest" in detail and detail["manifest"] is None:
+                found.add(str(detail.get("version")))
+            elif detail.get("what") == "recorded":
+                found.discard(str(detail.get("version")))
+    return found
+
+
+def plain(value: object) -> str:
+    """What was read as text, or was text once, as it can be shown: what is no UTF-8 is written out."""
+    return str(value).encode(errors="backslashreplace").decode()
+
+
 def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, separators=(",", ":"), default=_blob).encode()).hexdigest()
+
+
+def _blob(value: object) -> dict[str, str]:
+    # We write no BLOBs: one that is there was text before a bit of its type changed.
+    if not isinstance(value, bytes):
+        raise TypeError(f"{type(value).__name__} cannot be sealed")
+    return {"blob": value.hex()}

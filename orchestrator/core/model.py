@@ -55,6 +55,7 @@ class FileChange:
     mode: str | None
     size: int | None
     digest: str | None
+    target: str | None = None
 
 
 @dataclass(frozen=True)

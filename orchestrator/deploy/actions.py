@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.config import Config
@@ -41,7 +41,8 @@ _WARM_DEADLINE = 5.0
 
 def iso(moment: datetime) -> str:
     """UTC in ISO 8601 with milliseconds and a Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    # Not strftime: its years before 1000 are shorter, and times are compared as text.
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 class Actions:
@@ -341,13 +342,14 @@ class Actions:
             if bake:
                 set_spare(self.s, self.app, self.plan.from_slot)
             before = self._counters()
-            switched = self.s.proxy.route(self.app) == slot
+            # If the route is there already, a crash came between the switch and its record.
+            since = self._switched_before() if self.s.proxy.route(self.app) == slot else None
             self.s.proxy.switch(self.app, slot)
+            since = since or iso(self.s.wall())
             if not bake:
                 # Only now: until the switch it may be the spare slot that answers.
                 set_spare(self.s, self.app, None)
         until = iso(self.s.wall() + timedelta(seconds=bake)) if bake else None
-        since = self._begun("switch") if switched else None  # a crash came between the switch and its record
         self.s.ledger.set_slot(
             self.app, slot, args["version"], self.deployment.id, "live", since=since, bake_until=until
         )
@@ -357,9 +359,14 @@ class Actions:
         self.s.interrupts.disarm()
         return {"counters": before, **({"bake_until": until} if until else {})}
 
-    def _begun(self, name: str) -> str | None:
-        """When this deployment began a step for the first time."""
-        return next((step.started_at for step in self.s.ledger.steps(self.deployment.id) if step.name == name), None)
+    def _switched_before(self) -> str | None:
+        """When an earlier try of this deployment's switch moved the route: as its file says, not before the step."""
+        steps = self.s.ledger.steps(self.deployment.id)
+        begun = next((step.started_at for step in steps if step.name == "switch"), None)
+        written = self.s.proxy.switched_at(self.app)
+        if begun is None or written is None:
+            return begun
+        return max(begun, iso(datetime.fromtimestamp(written, UTC)))
 
     def _counters(self) -> dict[str, dict[str, list[float]]]:
         """What the proxy has counted for both slots until now: what comes later is the new version's own."""
@@ -458,11 +465,14 @@ class Actions:
         with self.s.locks.proxy():
             self.s.proxy.up(self.s.ledger.proxy_apps(), self.s.reporter.detail)
             self.s.proxy.switch(self.app, args["slot"])
+            since = iso(self.s.wall())
             set_spare(self.s, self.app, None)
         slot = self.s.ledger.slots(self.app).get(args["slot"])
         if slot is not None and slot.state != "live":
             bake = slot.bake_until  # it was baking itself
-            self.s.ledger.set_slot(self.app, args["slot"], args["version"], slot.deployment, "live", bake_until=bake)
+            self.s.ledger.set_slot(
+                self.app, args["slot"], args["version"], slot.deployment, "live", since=since, bake_until=bake
+            )
         return {}
 
     def _leave(self, args: dict[str, Any]) -> Detail:

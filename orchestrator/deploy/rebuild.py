@@ -9,13 +9,13 @@ from datetime import timedelta
 
 from orchestrator.config import Config
 from orchestrator.core import record
-from orchestrator.core.manifest import EMPTY, delta
+from orchestrator.core.manifest import EMPTY, Manifest, delta
 from orchestrator.core.model import Backend, Container, ProxyApp, Slot, SlotState, other
 from orchestrator.core.naming import address, block_of
 from orchestrator.core.record import Evidence, Restored
 from orchestrator.deploy.actions import iso
 from orchestrator.deploy.services import Services
-from orchestrator.errors import ConfigError, UsageError
+from orchestrator.errors import ConfigError, DeploymentFailed, UsageError
 
 
 def rebuild_ledger(services: Services) -> list[str]:
@@ -66,12 +66,22 @@ def rebuild_ledger(services: Services) -> list[str]:
 
 def _record_again(services: Services, found: Restored) -> None:
     """What the store and the engine still know of the versions: their deltas, and their images' layers."""
-    known = {version.name: services.artifacts.known(version.context) for version in found.versions}
+    known: dict[str, Manifest | None] = {}
     for version in found.versions:
-        manifest = known[version.name]
+        try:
+            known[version.name] = services.artifacts.known(version.context)
+        except DeploymentFailed as error:
+            services.reporter.note(f"{version.name} is recorded without its files: {error}")
+    for version in found.versions:
+        manifest = known.get(version.name)
         if manifest is not None:
             services.ledger.record_version(version, delta(known.get(version.parent or "") or EMPTY, manifest))
-        services.ledger.record_layers(found.app, version.name, services.engine.layers(version.image_id))
+        try:
+            layers = services.engine.layers(version.image_id)
+        except DeploymentFailed as error:
+            services.reporter.note(f"{version.name} is recorded without the layers of its image: {error}")
+        else:
+            services.ledger.record_layers(found.app, version.name, layers)
 
 
 def _restore(services: Services, evidence: Sequence[Evidence], app: str, route: Slot | None, subnet: str) -> Restored:

@@ -78,8 +78,8 @@ def observed(info: dict[str, Any], network_name: str) -> Container:
         app=labels.get(naming.LABEL_APP, ""),
         version=labels.get(naming.LABEL_VERSION, ""),
         slot="green" if slot == SLOTS[1] else "blue",
-        deployment=int(labels.get(naming.LABEL_DEPLOYMENT, 0)),
-        index=int(labels.get(naming.LABEL_INDEX, 1)),
+        deployment=_number(labels.get(naming.LABEL_DEPLOYMENT), 0),
+        index=_number(labels.get(naming.LABEL_INDEX), 1),
         image_id=info["Image"],
         state=state["Status"],
         exit_code=int(state.get("ExitCode", 0)),
@@ -88,6 +88,14 @@ def observed(info: dict[str, Any], network_name: str) -> Container:
         address=endpoint.get("IPAddress") or fixed,
         started_at=_epoch(state.get("StartedAt", "")),
     )
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """A label may be anybody's."""
+    try:
+        return int(text or otherwise)
+    except ValueError:
+        return otherwise
 
 
 def _epoch(text: str) -> float:

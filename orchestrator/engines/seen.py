@@ -12,23 +12,32 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from orchestrator.errors import EngineError
+
 
 def files_in(api: Any, container_id: str, folder: str) -> dict[str, str]:
     """SHA-256 of every file (of every link's target) below a folder of a running container, by path in there."""
     info = api.inspect_container(container_id)
     root = Path(f"/proc/{info['State']['Pid']}/root")
     place = root / folder.lstrip("/")
-    if _is_of(info["State"]["Pid"], container_id) and not _through_links(root, place):
-        try:
+    try:
+        if _is_of(info["State"]["Pid"], container_id) and not _through_links(root, place):
             return _walk(place)
-        except PermissionError:
-            pass  # not root: the engine may still look
+    except OSError:
+        pass  # not root, or the process has ended meanwhile: the engine may still look
     return archived(api, container_id, folder)
 
 
 def archived(api: Any, container_id: str, folder: str) -> dict[str, str]:
     """The same as the engine sees it: for a folder that was moved meanwhile it may be another one."""
     chunks, _ = api.get_archive(container_id, folder, chunk_size=1 << 20)
+    try:
+        return _digested(chunks)
+    except tarfile.TarError as error:
+        raise EngineError(f"the engine's archive of {folder} cannot be read", why=str(error)) from error
+
+
+def _digested(chunks: Iterator[bytes]) -> dict[str, str]:
     found = {}
     with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as archive:
         for member in archive:

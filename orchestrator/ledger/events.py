@@ -1,21 +1,22 @@
 """The ledger's events, as a chain; every change of its history is one of them, in the same transaction.
 
-A version or a deployment that changes is sealed: its event carries the digest of its row as it is from then on.
+A version, a deployment or an image that changes is sealed: its event carries the digest of its row as it is from then
+on. What is read to be proven is read as the file has it, at one moment: damage is named, whatever it is.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.core import chain
-from orchestrator.core.chain import Event, Switch
+from orchestrator.core.chain import Event, Switch, plain
+from orchestrator.errors import Degraded
 from orchestrator.ledger.file import LedgerFile
+from orchestrator.ledger.sealing import DEPLOYMENT, EVENT, IMAGE, LIVE, VERSION, append, named
 
-VERSION, DEPLOYMENT, LIVE = "version", "deployment", "live"
-_EVENT = "id, at, app, kind, detail, previous, digest"
+_Key = tuple[str, str, object]
 
 
 class EventLedger(LedgerFile):
@@ -27,92 +28,98 @@ class EventLedger(LedgerFile):
 
     def events(self) -> list[Event]:
         """All events of all apps, oldest first."""
-        return [Event(*row) for row in self._read(f"SELECT {_EVENT} FROM events ORDER BY id")]
+        with self._snapshot() as db:
+            return _events(db)
+
+    def head(self) -> int:
+        """The number of the newest event; 0 when there is none."""
+        return int(self._read("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
 
     def switches(self, app: str) -> list[Switch]:
-        """Which versions were live from when on, in the order in which that was recorded."""
-        rows = self._read("SELECT detail FROM events WHERE app = ? AND kind = ? ORDER BY id", (app, LIVE))
-        found = [json.loads(row[0]) for row in rows]
-        return [Switch(each["version"], each["slot"], each["deployment"], each["since"]) for each in found]
+        """Which versions were live from when on, in the order in which that was recorded.
+
+        Raises:
+            Degraded: one of the events that say it is damaged.
+        """
+        found = []
+        rows = self._read("SELECT id, detail FROM events WHERE app = ? AND kind = ? ORDER BY id", (app, LIVE))
+        for number, detail in rows:
+            said = chain.said(detail)
+            try:
+                found.append(Switch(said["version"], said["slot"], said["deployment"], said["since"]))
+            except KeyError:
+                raise Degraded(
+                    f"nobody can say when {app} was served by what",
+                    why=f"event {number} of the ledger is damaged",
+                    hint="deployctl verify says what else is not as it was recorded; restore the ledger from a backup",
+                ) from None
+        return found
+
+    def audit(self) -> tuple[list[Event], list[str]]:
+        """All events, and what is not as they say, in words; both from one moment."""
+        with self._snapshot() as db:
+            events = _events(db)
+            return events, [*chain.breaks(events), *_unsealed(db, events)]
 
     def unsealed(self) -> list[str]:
-        """Which versions and deployments are not what their last event says, in words; empty when all are."""
-        found = []
-        known = {}
-        for app, kind, detail in self._read(
-            "SELECT app, kind, detail FROM events WHERE kind IN (?, ?) ORDER BY id", (VERSION, DEPLOYMENT)
-        ):
-            said = _read(detail)
-            known[app, kind, said.get(kind)] = said
-        there = set()
-        for app, name in self._read("SELECT app, name FROM versions ORDER BY rowid"):
-            there.add((app, VERSION, name))
-            said = known.get((app, VERSION, name), {})
-            if said.get("row") != seal_version(self._db, app, name):
-                found.append(f"the record of {app} {name} is not what was recorded")
-        for app, number, outcome in self._read("SELECT app, id, outcome FROM deployments ORDER BY id"):
-            there.add((app, DEPLOYMENT, number))
-            said = known.get((app, DEPLOYMENT, number), {})
-            row, journal = seal_deployment(self._db, number)
-            if said.get("row") != row:
-                found.append(f"the record of deployment {number} of {app} is not what was recorded")
-            if outcome is not None and said.get("journal") != journal:
-                found.append(f"the journal of deployment {number} of {app} is not what was recorded")
-        gone = [key for key in known if key not in there]
-        return found + [f"{kind} {name} of {app} was recorded, and is gone" for app, kind, name in gone]
+        """What is not as its last event says, in words; empty when all is."""
+        with self._snapshot() as db:
+            return list(_unsealed(db, _events(db)))
 
 
-def append(db: sqlite3.Connection, at: str, app: str, kind: str, detail: dict[str, Any]) -> None:
-    """Adds an event to the end of the chain."""
-    last = db.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
-    number, previous = (last[0] + 1, last[1]) if last else (1, chain.BEGINNING)
-    text = json.dumps(detail)
-    digest = chain.link(previous, number, at, app, kind, text)
-    db.execute(f"INSERT INTO events ({_EVENT}) VALUES (?,?,?,?,?,?,?)", (number, at, app, kind, text, previous, digest))
+def _events(db: sqlite3.Connection) -> list[Event]:
+    return [Event(*row) for row in db.execute(f"SELECT {EVENT} FROM events ORDER BY id")]
 
 
-def version_changed(db: sqlite3.Connection, at: str, app: str, version: str, what: str) -> None:
-    """Records that a version's row was written: `what` has become of it."""
-    row = seal_version(db, app, version)
-    if row is not None:
-        append(db, at, app, VERSION, {VERSION: version, "what": what, "row": row})
+def _unsealed(db: sqlite3.Connection, events: list[Event]) -> Iterator[str]:
+    known: dict[_Key, dict[str, Any]] = {}
+    live: dict[str, dict[str, Any]] = {}
+    for event in events:
+        said = chain.said(event.detail)
+        if event.kind == LIVE:
+            live[event.app] = said
+        elif event.kind in (VERSION, DEPLOYMENT, IMAGE) and isinstance(said.get(event.kind), str | int):
+            known[event.app, event.kind, said[event.kind]] = said
+    there: set[_Key] = set()
+    for row in _all(db, "SELECT * FROM versions ORDER BY rowid"):
+        app, name = row["app"], row["name"]
+        there.add((app, VERSION, name))
+        if known.get((app, VERSION, name), {}).get("row") != chain.seal(row):
+            yield f"the record of {plain(app)} {plain(name)} is not what was recorded"
+    for row in _all(db, "SELECT * FROM images"):
+        app, name = row["app"], row["version"]
+        there.add((app, IMAGE, name))
+        if known.get((app, IMAGE, name), {}).get("row") != chain.seal(row):
+            yield f"the layers of the image of {plain(app)} {plain(name)} are not what was recorded"
+    yield from _deployments(db, known, there)
+    for app, slot, version, number in db.execute("SELECT app, slot, version, deployment FROM slots WHERE state='live'"):
+        said = live.get(app, {})
+        if (said.get("slot"), said.get("version"), said.get("deployment")) != (slot, version, number):
+            went = f"{said['version']} went live last" if "version" in said else "none went live"
+            yield (
+                f"the slots say that {plain(version)} of {plain(app)} is live in {plain(slot)}"
+                f" by deployment {plain(number)}, which is not what was recorded: {went}"
+            )
+    for app, kind, name in known:
+        if (app, kind, name) not in there:
+            yield f"{kind} {plain(name)} of {plain(app)} was recorded, and is gone"
 
 
-def deployment_changed(db: sqlite3.Connection, at: str, app: str, deployment: int, what: str) -> None:
-    """Records that a deployment's row was written, and seals the journal as it is."""
-    row, journal = seal_deployment(db, deployment)
-    append(db, at, app, DEPLOYMENT, {DEPLOYMENT: deployment, "what": what, "row": row, "journal": journal})
+def _deployments(db: sqlite3.Connection, known: dict[_Key, dict[str, Any]], there: set[_Key]) -> Iterator[str]:
+    journals: dict[object, list[str]] = {}
+    for row in _all(db, "SELECT * FROM steps ORDER BY id"):
+        journals.setdefault(row["deployment"], []).append(chain.seal(row))
+    for row in _all(db, "SELECT * FROM deployments ORDER BY id"):
+        app, number = row["app"], row["id"]
+        there.add((app, DEPLOYMENT, number))
+        said = known.get((app, DEPLOYMENT, number), {})
+        if said.get("row") != chain.seal(row):
+            yield f"the record of deployment {number} of {plain(app)} is not what was recorded"
+        if row["outcome"] is not None and said.get("journal") != chain.gather(journals.get(number, [])):
+            yield f"the journal of deployment {number} of {plain(app)} is not what was recorded"
 
 
-def went_live(db: sqlite3.Connection, at: str, app: str, switch: Switch) -> None:
-    """Records from when on a version was live."""
-    detail = {"version": switch.version, "slot": switch.slot, "deployment": switch.deployment, "since": switch.since}
-    append(db, at, app, LIVE, detail)
-
-
-def seal_version(db: sqlite3.Connection, app: str, version: str) -> str | None:
-    """The digest of a version's row as it is; None when there is none."""
-    rows = _rows(db, "SELECT * FROM versions WHERE app = ? AND name = ?", (app, version))
-    return chain.seal(rows[0]) if rows else None
-
-
-def seal_deployment(db: sqlite3.Connection, deployment: int) -> tuple[str, str]:
-    """The digests of a deployment's row and of its journal as they are."""
-    rows = _rows(db, "SELECT * FROM deployments WHERE id = ?", (deployment,))
-    steps = _rows(db, "SELECT * FROM steps WHERE deployment = ? ORDER BY id", (deployment,))
-    return chain.seal(rows[0]), chain.seal_all(steps)
-
-
-def _rows(db: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[dict[str, Any]]:
-    cursor = db.execute(statement, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _read(detail: str) -> dict[str, Any]:
-    # What is no JSON any more was tampered with: the chain says so, and it seals nothing.
-    try:
-        found = json.loads(detail)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _all(db: sqlite3.Connection, statement: str) -> Iterator[dict[str, Any]]:
+    cursor = db.execute(statement)
+    for row in cursor:
+        yield named(cursor, [row])[0]

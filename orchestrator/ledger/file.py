@@ -14,6 +14,10 @@ from typing import Any
 
 from orchestrator.errors import DeployctlError, DeploymentFailed, LedgerDamaged
 from orchestrator.ledger.schema import migrate
+from orchestrator.ledger.sealing import lossless
+
+# What SQLite says without a code of its own.
+_DAMAGED = ("no such table", "no such column", "Could not decode to UTF-8")
 
 
 class _Rows(list[Any]):
@@ -60,7 +64,7 @@ class LedgerFile:
 
     def _unusable(self, error: Exception, what: str) -> DeployctlError:
         damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-        if damaged or "no such table" in str(error) or "no such column" in str(error):
+        if damaged or any(sign in str(error) for sign in _DAMAGED):
             return LedgerDamaged(str(self.path), str(error))
         return DeploymentFailed(
             f"the ledger {self.path} {what}",
@@ -92,5 +96,20 @@ class LedgerFile:
     def _read(self, statement: str, values: tuple[object, ...] = ()) -> _Rows:
         try:
             return _Rows(self._db.execute(statement, values).fetchall())
+        except sqlite3.Error as error:
+            raise self._unusable(error, "cannot be read") from error
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The file at one moment, whatever is written meanwhile. Text is read as it is there (`lossless`)."""
+        assert self._db, "opened, and of this program's schema"
+        try:
+            db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            db.text_factory = lossless
+            try:
+                db.execute("BEGIN")
+                yield db
+            finally:
+                db.close()
         except sqlite3.Error as error:
             raise self._unusable(error, "cannot be read") from error

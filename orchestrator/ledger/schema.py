@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.core import chain
 from orchestrator.core.chain import Switch
 from orchestrator.errors import UsageError
-from orchestrator.ledger import events
+from orchestrator.ledger import sealing
 
 
 def _chain_what_is_there(db: sqlite3.Connection) -> None:
@@ -24,25 +24,28 @@ def _chain_what_is_there(db: sqlite3.Connection) -> None:
         previous = digest
     now = db.execute("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").fetchone()[0]
     for app, name in db.execute("SELECT app, name FROM versions ORDER BY rowid").fetchall():
-        events.version_changed(db, now, app, name, "known")
+        # What it was built from was digested as a whole: there is no manifest of it, and there never will be.
+        sealing.version_changed(db, now, app, name, "known", manifest=None)
     for app, number in db.execute("SELECT app, id FROM deployments ORDER BY id").fetchall():
-        events.deployment_changed(db, now, app, number, "known")
+        sealing.deployment_changed(db, now, app, number, "known")
     for app, number, version, slot, since in _switches(db):
-        events.went_live(db, now, app, Switch(version, slot, number, since))
+        sealing.went_live(db, now, app, Switch(version, slot, number, since))
 
 
 def _switches(db: sqlite3.Connection) -> list[Any]:
-    """What the journals say of who was live, and the slots of what came from labels alone."""
-    found = []
+    """What the journals say of who was live, and what the slots say beyond that, as after a step that was undone."""
+    found: list[Any] = []
     for app, number, args, at in db.execute(
         "SELECT d.app, d.id, s.args, s.finished_at FROM steps s JOIN deployments d ON d.id = s.deployment"
         " WHERE s.name IN ('switch', 'unswitch') AND s.state = 'done' ORDER BY s.id"
     ):
         said = json.loads(args)
         found.append((app, number, said["version"], said["slot"], at))
-    known = {app for app, *_ in found}
-    rows = db.execute("SELECT app, deployment, version, slot, since FROM slots WHERE state = 'live'").fetchall()
-    return [*(row for row in rows if row[0] not in known), *found]
+    last = {row[0]: row for row in found}
+    for row in db.execute("SELECT app, deployment, version, slot, since FROM slots WHERE state = 'live'").fetchall():
+        if last.get(row[0], ())[:4] != row[:4]:
+            found.append(row)
+    return found
 
 
 MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
@@ -166,9 +169,16 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         mode TEXT,
         size INTEGER,
         digest TEXT,
+        target TEXT,                            -- where a link leads to
         PRIMARY KEY (app, path, version)
     ) WITHOUT ROWID;
     CREATE INDEX changes_by_version ON changes(app, version);
+    CREATE TABLE builds (                       -- the other part of the delta, where it changed
+        app TEXT NOT NULL REFERENCES apps(name),
+        version TEXT NOT NULL,
+        facts TEXT NOT NULL,                    -- JSON: the Dockerfile's name, the stage, the arguments' digest
+        PRIMARY KEY (app, version)
+    );
     CREATE TABLE images (                       -- of what a version's image consists
         app TEXT NOT NULL REFERENCES apps(name),
         version TEXT NOT NULL,

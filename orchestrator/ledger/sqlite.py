@@ -29,7 +29,7 @@ from orchestrator.core.plan import Plan, Step
 from orchestrator.core.record import Restored
 from orchestrator.errors import LedgerDamaged, UsageError
 from orchestrator.ledger import versions
-from orchestrator.ledger.events import deployment_changed, version_changed, went_live
+from orchestrator.ledger.sealing import deployment_changed, version_changed, went_live
 from orchestrator.ledger.watching import WatchLedger
 
 _DEPLOYMENT = (
@@ -43,19 +43,22 @@ class SqliteLedger(WatchLedger):
 
     # The file as a whole
 
-    def damage(self) -> str | None:
+    def damage(self, *, thorough: bool = False) -> str | None:
         """What is wrong with the ledger: it is gone, or broken; None when it is in order.
+
+        `thorough` also holds every index against its table, and takes its time.
 
         Raises:
             UsageError: a newer deployctl has written it.
             DeploymentFailed: it cannot be looked at.
         """
         try:
-            rows = self._read("PRAGMA quick_check(1)")
+            rows = self._read("PRAGMA integrity_check(5)" if thorough else "PRAGMA quick_check(1)")
             self._read(f"SELECT {versions.NAMES} FROM versions LIMIT 1")
         except LedgerDamaged as error:
             return error.why
-        return None if rows.fetchone()[0] == "ok" else str(rows.fetchone()[0])
+        found = "; ".join(str(row[0]) for row in rows)
+        return None if found == "ok" else found
 
     def restore(self, apps: Sequence[Restored]) -> str:
         """Puts a new ledger in the damaged one's place; returns the name that the damaged one has now.
@@ -331,8 +334,11 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
             values = {name: getattr(found, name) for name in _columns(_DEPLOYMENT) if name != "config"}
             values |= {"config": "{}", "plan": "{}"}
             names, marks = ", ".join(values), ",".join("?" * len(values))
-            db.execute(f"INSERT OR IGNORE INTO deployments ({names}) VALUES ({marks})", tuple(values.values()))
-            deployment_changed(db, now, app.app, found.id, "restored")
+            written = db.execute(
+                f"INSERT OR IGNORE INTO deployments ({names}) VALUES ({marks})", tuple(values.values())
+            )
+            if written.rowcount:  # else another app has the number: that one's record stays as it is
+                deployment_changed(db, now, app.app, found.id, "restored")
 
 
 def _proxy_text(app: ProxyApp) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from orchestrator.core.manifest import Delta
+from orchestrator.core.manifest import Delta, File
 from orchestrator.core.model import FileChange, Version
 from orchestrator.errors import UsageError
-from orchestrator.ledger.events import EventLedger, version_changed
+from orchestrator.ledger.events import EventLedger
+from orchestrator.ledger.sealing import image_changed, version_changed
 
 COLUMNS = (
     "app",
@@ -75,7 +76,8 @@ class VersionLedger(EventLedger):
             insert(db, version)
             if change is not None:
                 _write_changes(db, version, change)
-            version_changed(db, self._now(), version.app, version.name, "recorded")
+            what = "changed" if change is None else "recorded"
+            version_changed(db, self._now(), version.app, version.name, what)
 
     def mark_live(self, app: str, version: str, *, stable: bool) -> None:
         self._change(
@@ -126,6 +128,7 @@ class VersionLedger(EventLedger):
         """Writes of what a version's image consists: digest and size of each layer, the lowest first."""
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO images VALUES (?,?,?)", (app, version, json.dumps(layers)))
+            image_changed(db, self._now(), app, version)
 
     def layers(self, app: str, version: str) -> list[tuple[str, int]] | None:
         """The layers of a version's image; None when they were never recorded."""
@@ -136,12 +139,43 @@ class VersionLedger(EventLedger):
         """What changed in a version, or of one path: the deltas to the parents, in the order of the versions."""
         column, value = ("version", version) if path is None else ("path", path)
         rows = self._read(
-            "SELECT c.version, c.path, c.kind, c.mode, c.size, c.digest FROM changes c"
+            "SELECT c.version, c.path, c.kind, c.mode, c.size, c.digest, c.target FROM changes c"
             f" JOIN versions v ON v.app = c.app AND v.name = c.version WHERE c.app = ? AND c.{column} = ?"
             " ORDER BY v.rowid, c.path",
             (app, value),
         )
         return [FileChange(*row) for row in rows]
+
+    def readable_versions(self, app: str) -> dict[str, Version]:
+        """The app's versions in the order they were made, but for those whose record is damaged."""
+        found = {}
+        with self._snapshot() as db:
+            for row in db.execute(f"SELECT {NAMES} FROM versions WHERE app = ? ORDER BY rowid", (app,)):
+                if all(_whole(value) for value in row):
+                    try:
+                        found[row[1]] = _version(row)
+                    except ValueError:
+                        continue  # no JSON any more
+        return found
+
+    def delta(self, app: str, version: str) -> Delta:
+        """What was recorded as the change of a version's manifest from its parent's.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        with self._snapshot() as db:
+            rows = db.execute(
+                "SELECT path, kind, mode, size, digest, target FROM changes WHERE app = ? AND version = ?",
+                (app, version),
+            ).fetchall()
+            facts = db.execute("SELECT facts FROM builds WHERE app = ? AND version = ?", (app, version)).fetchone()
+        try:
+            files = sorted((File(*row) for row in rows if row[1] is not None), key=lambda file: file.path)
+            gone = sorted(row[0] for row in rows if row[1] is None)
+            return Delta(tuple(gone), tuple(files), json.loads(facts[0]) if facts else None)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
 
     def parents(self, app: str) -> dict[str, str | None]:
         """The versions in the order they were made, each with its parent."""
@@ -183,11 +217,22 @@ def insert(db: sqlite3.Connection, version: Version) -> None:
 
 def _write_changes(db: sqlite3.Connection, version: Version, change: Delta) -> None:
     db.execute("DELETE FROM changes WHERE app = ? AND version = ?", (version.app, version.name))
-    rows: list[tuple[object, ...]] = [(path, None, None, None, None) for path in change.gone]
-    rows += [(file.path, file.kind, file.mode, file.size, file.digest) for file in change.put]
+    db.execute("DELETE FROM builds WHERE app = ? AND version = ?", (version.app, version.name))
+    rows: list[tuple[object, ...]] = [(path, None, None, None, None, None) for path in change.gone]
+    rows += [(file.path, file.kind, file.mode, file.size, file.digest, file.target) for file in change.put]
     db.executemany(
-        "INSERT INTO changes (app, version, path, kind, mode, size, digest) VALUES (?,?,?,?,?,?,?)",
+        "INSERT INTO changes (app, version, path, kind, mode, size, digest, target) VALUES (?,?,?,?,?,?,?,?)",
         [(version.app, version.name, *row) for row in rows],
+    )
+    if change.build is not None:
+        facts = json.dumps(dict(change.build), sort_keys=True)
+        db.execute("INSERT INTO builds VALUES (?,?,?)", (version.app, version.name, facts))
+
+
+def _whole(value: object) -> bool:
+    """Whether a value can have been written by us: no BLOB, and no text that is no UTF-8 any more."""
+    return not isinstance(value, bytes) and not (
+        isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value)
     )
 
 

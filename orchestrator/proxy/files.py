@@ -48,6 +48,13 @@ class ProxyFiles:
         except FileNotFoundError:
             return ""
 
+    def written_at(self, name: str) -> float | None:
+        """When a file was written, in seconds since the epoch; None when there is none."""
+        try:
+            return (self.folder / name).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def config(self) -> str:
         """The text of haproxy.cfg; empty when there is none."""
         return self.read("haproxy.cfg")

@@ -172,6 +172,10 @@ class HAProxy:
                 self._runtime.set_entry(render.ROUTES, app, before[app])
             raise
 
+    def switched_at(self, app: str) -> float | None:
+        """When the app's route was written last, at the latest, in seconds since the epoch; all apps share the file."""
+        return self._files.written_at("routes.map") if self.route_known(app) else None
+
     def forget(self, app: str) -> None:
         """Sends the app's requests nowhere."""
         routes = self._files.routes_or_none()

@@ -60,6 +60,8 @@ class FakeEngine:
         self.names: dict[str, str] = {}
         self.settings: dict[str, str] = {}
         self.records: dict[str, tuple[str, dict[str, str]]] = {}
+        self.labels: dict[str, dict[str, str]] = {}
+        self.image_label: dict[str, dict[str, str]] = {}
         self.exits: set[str] = set()
         self.broken_builds: set[str] = set()
         self.built: list[str] = []
@@ -98,7 +100,19 @@ class FakeEngine:
         if tag in self.images:
             self.untagged.add(self.images[tag])
         self.images[tag] = found
+        self.image_label[found] = labels
         return found
+
+    def image_labels(self, image_id: str) -> dict[str, str] | None:
+        return self.image_label.get(image_id) if self.image_id(image_id) else None
+
+    def container_labels(self, container: Container) -> dict[str, str]:
+        self._known(container)
+        return self.labels[container.id]
+
+    def files_in(self, container: Container, folder: str) -> dict[str, str]:
+        self._known(container)
+        return {}
 
     def image_id(self, reference: str) -> str | None:
         ids = {*self.images.values(), *self.untagged}
@@ -187,6 +201,15 @@ class FakeEngine:
         self._containers[made.id] = made
         self.settings[made.id] = settings
         self.records[made.id] = (record.write(version, config.snapshot()), config.environment())
+        self.labels[made.id] = {
+            "deployctl.state": "default",
+            "deployctl.app": version.app,
+            "deployctl.version": version.name,
+            "deployctl.manifest": version.context,
+            "deployctl.slot": slot,
+            "deployctl.index": str(index),
+            "deployctl.deployment": str(deployment),
+        }
         return made
 
     def start(self, container: Container) -> None:
@@ -275,6 +298,8 @@ class FakeProxy:
         self.reloads = 0
         self.counted: dict[tuple[str, Slot], Sample] = {}
         self.spares: dict[str, Slot] = {}
+        self.now: Callable[[], float] = lambda: 0.0
+        self.written: float | None = None
 
     def state(self) -> str:
         return "missing" if self.running is None else "running"
@@ -322,7 +347,11 @@ class FakeProxy:
 
     def switch(self, app: str, slot: Slot) -> None:
         self.disk[app] = slot
+        self.written = self.now()
         self._workers()[app] = slot
+
+    def switched_at(self, app: str) -> float | None:
+        return self.written if app in self.disk else None
 
     def forget(self, app: str) -> None:
         self.disk.pop(app, None)
@@ -504,6 +533,12 @@ class FakeArtifacts:
     def tidy(self, app: str) -> None:
         self.tidied += 1
 
+    def check_objects(self, progress: Callable[[str], None]) -> Iterator[tuple[str, str | None]]:
+        yield from ()
+
+    def tree_faults(self, app: str, version: str, manifest: Manifest) -> list[str]:
+        return []
+
 
 @dataclass
 class FakeNotifier:
@@ -650,6 +685,7 @@ class World:
         (folder / "Dockerfile").write_text("FROM scratch\n")
         self.engine = FakeEngine()
         self.proxy = FakeProxy(self.engine)
+        self.proxy.now = lambda: self.now().timestamp()
         self.prober = FakeProber(self.engine)
         self.prober.through = lambda: 200 if self.served() else 503
         self.artifacts = FakeArtifacts()

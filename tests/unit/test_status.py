@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import render
-from orchestrator.deploy.status import lineage
+from orchestrator.deploy.versions import lineage
 from tests.unit.fakes import APP, World
 
 
