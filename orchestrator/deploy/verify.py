@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core import naming
-from orchestrator.core.chain import without_manifest
+from orchestrator.core.chain import plain, without_manifest
 from orchestrator.core.manifest import EMPTY, MODEL, Manifest, apply, delta
 from orchestrator.core.model import Container, Version
 from orchestrator.deploy.services import Services
-from orchestrator.errors import DeployctlError, EngineError, Locked, ProxyError
+from orchestrator.errors import DeployctlError, EngineError, LedgerDamaged, Locked, ProxyError
 
 _RECORDED = "what was recorded"
 _TRIES = 3
@@ -196,8 +196,14 @@ def _objects(services: Services, needed: dict[str, list[str]], found: Proof) -> 
 
 def _slots(services: Services, app: str, found: Proof) -> None:
     """What is live by the ledger, by the route on disk, and on the engine."""
-    found.checked["slots"] += len(services.ledger.slots(app))
-    live = services.live(app)
+    try:
+        slots = services.ledger.slots(app)
+        known = services.ledger.proxy_app(app)
+    except (LedgerDamaged, ValueError, KeyError, TypeError) as error:
+        found.problems.append(f"the record of the slots, or of what the proxy knows of them, is damaged: {error}")
+        return
+    found.checked["slots"] += len(slots)
+    live = next((slot for slot in slots.values() if slot.state == "live"), None)
     try:
         route = services.proxy.route(app)
     except ProxyError as error:
@@ -208,7 +214,6 @@ def _slots(services: Services, app: str, found: Proof) -> None:
             found.problems.append(f"the route on disk leads to {route or 'nothing'}, the ledger {says}")
     if live is None:
         return
-    known = services.ledger.proxy_app(app)
     count = max(1, len(known.slots[live.slot].addresses) if known and live.slot in known.slots else 1)
     boxes = [box for box in services.engine.containers(app) if (box.version, box.slot) == (live.version, live.slot)]
     if len(boxes) < count:
@@ -233,6 +238,7 @@ def _images(services: Services, manifests: _Manifests, found: Proof) -> None:
 
 
 def _containers(services: Services, app: str, manifests: _Manifests, found: Proof, *, rebuilt: bool) -> None:
+    placed = services.ledger.placements(app)
     for container in services.engine.containers(app):
         found.checked["containers"] += 1
         version = manifests.versions.get(container.version)
@@ -245,7 +251,7 @@ def _containers(services: Services, app: str, manifests: _Manifests, found: Proo
             labels = services.engine.container_labels(container)
             faults = [
                 *_mislabelled(version, labels, manifest=container.version not in manifests.without),
-                *_misplaced(services, container, labels, rebuilt=rebuilt),
+                *_misplaced(services, container, labels, placed, rebuilt=rebuilt),
                 *_seen(services, container, version, manifests, found),
             ]
         except EngineError as error:
@@ -269,7 +275,14 @@ def _differing(labels: dict[str, str], wanted: dict[str, str]) -> Iterator[str]:
             yield f"has the label {key} {labels.get(key)!r}, recorded is {value!r}"
 
 
-def _misplaced(services: Services, container: Container, labels: dict[str, str], *, rebuilt: bool) -> Iterator[str]:
+def _misplaced(
+    services: Services,
+    container: Container,
+    labels: dict[str, str],
+    placed: Mapping[int, tuple[str, str]],
+    *,
+    rebuilt: bool,
+) -> Iterator[str]:
     """What is wrong with the labels that say which replica of which slot it is, and who made it."""
     wanted = {
         naming.LABEL_STATE: services.names.state_id,
@@ -280,14 +293,14 @@ def _misplaced(services: Services, container: Container, labels: dict[str, str],
     name = services.names.container(container.app, container.version, container.slot, container.index)
     if container.name != name:
         yield f"has the labels of {name}"
-    made_by = services.ledger.deployment(container.app, container.deployment)
+    made_by = placed.get(container.deployment)
     if made_by is None:
         if not rebuilt:
             yield f"has the label {naming.LABEL_DEPLOYMENT} {container.deployment}, which no record knows"
-    elif (made_by.to_version, made_by.to_slot) != (container.version, container.slot):
+    elif made_by != (container.version, container.slot):
         yield (
             f"has the label {naming.LABEL_DEPLOYMENT} {container.deployment}, which by the record put"
-            f" {made_by.to_version} into {made_by.to_slot}"
+            f" {plain(made_by[0])} into {plain(made_by[1])}"
         )
 
 

@@ -251,6 +251,12 @@ class SqliteLedger(WatchLedger):
         rows = self._read(f"SELECT {_DEPLOYMENT} FROM deployments WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit))
         return [_deployment(row) for row in rows]
 
+    def placements(self, app: str) -> dict[int, tuple[str, str]]:
+        """What each deployment has put where: a version, and a slot. Damage to other columns does not matter."""
+        with self._snapshot() as db:
+            rows = db.execute("SELECT id, to_version, to_slot FROM deployments WHERE app = ?", (app,))
+            return {number: (version, slot) for number, version, slot in rows}
+
     def deployment_counts(self, app: str) -> list[DeploymentCount]:
         """All deployments that have ended, counted by kind and outcome."""
         # SQLite takes the columns beside MAX from the row that holds it: the last one, whatever the clock said.

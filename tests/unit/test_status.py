@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import render
+from orchestrator.cli import render_versions as render
 from orchestrator.deploy.versions import lineage
 from tests.unit.fakes import APP, World
 
