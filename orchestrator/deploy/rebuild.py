@@ -15,7 +15,7 @@ from orchestrator.core.naming import address, block_of
 from orchestrator.core.record import Evidence, Restored
 from orchestrator.deploy.actions import iso
 from orchestrator.deploy.services import Services
-from orchestrator.errors import ConfigError, DeploymentFailed, UsageError
+from orchestrator.errors import ConfigError, DeploymentFailed, EngineError, UsageError
 
 
 def rebuild_ledger(services: Services) -> list[str]:
@@ -56,11 +56,15 @@ def rebuild_ledger(services: Services) -> list[str]:
             else:
                 services.ledger.adopt(found)
         for restored in found:
-            _record_again(services, restored)
-            for container in restored.unproven:
-                services.engine.remove(container)
+            # The event first: whatever fails from here on, nobody rebuilds a ledger twice.
             why = damage or "it knew nothing of the app"
             services.ledger.event(restored.app, "rebuilt", {"why": why, "damaged ledger": kept_as})
+            _record_again(services, restored)
+            for container in restored.unproven:
+                try:
+                    services.engine.remove(container)
+                except EngineError as error:
+                    services.reporter.note(f"{container.name} stays, and was never proven: {error}")
     return apps
 
 

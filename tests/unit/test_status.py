@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import render_versions as render
-from orchestrator.deploy.versions import lineage
+from orchestrator.cli import render
+from orchestrator.deploy.status import lineage
 from tests.unit.fakes import APP, World
 
 
