@@ -284,6 +284,13 @@ def test_a_ref_where_there_is_none(run: Run, app: Path) -> None:
     assert "error: a rollback takes no --ref" in done.stderr
 
 
+def test_an_error_steers_no_terminal(run: Run) -> None:
+    done = run("status", "--file", "\033[2J\nnext.toml", "--json")
+    expect(done, 2)
+    assert done.stderr.startswith("error: \\x1b[2J\\nnext.toml does not exist\n  next: ")
+    assert document(done)["error"]["message"] == "\033[2J\nnext.toml does not exist"
+
+
 def test_an_error_as_json(run: Run) -> None:
     done = run("status", "--json")
     expect(done, 2)
