@@ -227,7 +227,7 @@ def test_a_damaged_object_is_not_taken_again(tmp_path: Path, store: ArtifactStor
     damaged.write_text("XXX")
     for name in ("weights", "words/a", "words/b"):
         (tmp_path / "app" / "model" / name).touch()
-    take(store, config, "v2")
+    take(ArtifactStore(tmp_path), config, "v2")
     assert content(tmp_path)["v2"] == whole("old")
 
 
