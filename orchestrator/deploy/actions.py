@@ -97,7 +97,12 @@ class Actions:
                 why="nobody can say what is in the image",
                 hint="let the program that writes it finish, then release again",
             )
-        self.s.artifacts.snapshot(self.app, draft.name, self.manifest)
+        try:
+            self.s.artifacts.snapshot(self.app, draft.name, self.manifest)
+        except UsageError:
+            if before is None or before.image_id != image_id:
+                self.s.engine.remove_image(draft.image, image_id)
+            raise
         self.source.done()
         self.s.ledger.record_version(replace(draft, image_id=image_id), delta(self._parent_of(draft), self.manifest))
         self.s.ledger.record_layers(self.app, draft.name, self.s.engine.layers(image_id))
@@ -255,6 +260,7 @@ class Actions:
     def _start(self, args: dict[str, Any]) -> Detail:
         slot: Slot = args["slot"]
         containers = self.slots.of(args)
+        self.s.artifacts.restore_snapshot(self.config, self._version(args["version"]))
         self.s.ledger.set_slot(self.app, slot, args["version"], self.deployment.id, "starting")
         for container in containers:
             self.s.engine.start(container)
