@@ -84,6 +84,7 @@ def run(tmp_path: Path) -> Run:
 def app(tmp_path: Path) -> Path:
     """A deploy.toml with everything that it names."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / ".dockerignore").write_text("state\n")
     # A loopback address that nothing else uses: nobody ever listens there, but it must be free.
     (tmp_path / "deploy.toml").write_text(
         '[app]\nname = "mymodel"\nport = 8080\n[proxy]\nlisten = "127.77.77.77:38471"\n'
