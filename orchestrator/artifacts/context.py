@@ -49,16 +49,16 @@ def sources(config: Config) -> list[Source]:
     """
     try:
         found = list(_context(config))
-        if config.model_dir is not None:
-            found += _model(config.model_dir)
+        found += model(config)
     except OSError as error:
         raise unreadable(error) from error
     for source in found:
         try:
-            source.path.encode()
+            f"{source.path}{source.target}".encode()
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"the name of {printable(source.place)} is not UTF-8", hint="rename the file, or ignore it"
+                f"the name of {printable(source.place)}, or where it leads, is not UTF-8",
+                hint="rename the file, or ignore it",
             ) from error
     return found
 
@@ -89,6 +89,21 @@ def _context(config: Config) -> Iterator[Source]:
             yield Source(CONTEXT + name, place, status, str(place.readlink()))
         elif stat.S_ISREG(status.st_mode):
             yield Source(CONTEXT + name, place, status)
+
+
+def model(config: Config) -> list[Source]:
+    """All files and links of the model's folder; none without one.
+
+    Raises:
+        OSError: one cannot be looked at.
+        UsageError: one cannot be part of a version.
+    """
+    if config.model_dir is None:
+        return []
+    found = list(_model(config.model_dir))
+    if not found:
+        raise UsageError(f"model.path: {printable(config.model_dir)} is empty", hint="put the weights there")
+    return found
 
 
 def _model(folder: Path) -> Iterator[Source]:
@@ -123,5 +138,14 @@ def _model(folder: Path) -> Iterator[Source]:
 
 
 def _leads_inside(folder: Path, link: Path) -> bool:
-    """Whether a link is as good in a copy of the folder."""
-    return not Path(link.readlink()).is_absolute() and link.resolve().is_relative_to(folder.resolve())
+    """Whether a link is as good in a copy of the folder: its path never leaves it, not even to come back by its name.
+
+    What it leads to may be a link as well, and is judged for itself.
+    """
+    target = link.readlink()
+    depth = len(link.relative_to(folder).parts) - 1
+    for part in target.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return False
+    return not target.is_absolute()

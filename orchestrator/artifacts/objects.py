@@ -14,9 +14,10 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,9 @@ from orchestrator.errors import DeploymentFailed, UsageError
 from orchestrator.files import TEMPORARY, write_atomic
 
 _CHUNK = 1 << 20
+_DIGEST = re.compile("[0-9a-f]{64}")
+# Behind the name of a tree whose successor is being put in its place.
+_REPLACED = f".replaced{TEMPORARY}"
 _TRIES = 3
 # Seconds; two changes within one tick of the kernel's clock (at most 10 ms) leave the same times on a file.
 _TICK = 0.02
@@ -41,6 +45,7 @@ class Objects:
         self._lock = store / "lock"
         self._trees = trees
         self._held: int | None = None
+        self._sound: set[Path] = set()  # objects that were written, or read, by this very process
 
     # Objects
 
@@ -48,8 +53,12 @@ class Objects:
         """Where an object is, or would be."""
         return self._objects / digest[:2] / (digest[2:] + (".x" if mode == "0755" else ""))
 
-    def has(self, digest: str, mode: str) -> bool:
-        return self.place(digest, mode).exists()
+    def has(self, file: File) -> bool:
+        """Whether the content of a file is there, as far as its size tells."""
+        try:
+            return self.place(file.digest, file.mode).stat().st_size == file.size
+        except FileNotFoundError:
+            return False
 
     def hold(self) -> None:
         """Nothing is taken out of the store from here on, until `release`, or the end of the process."""
@@ -64,10 +73,13 @@ class Objects:
             os.close(self._held)
             self._held = None
 
-    def add(self, source: Path, mode: str, name: str) -> tuple[str, os.stat_result, int]:
+    def add(
+        self, source: Path, mode: str, name: str, stopped: Callable[[], bool] = lambda: False
+    ) -> tuple[str, os.stat_result, int]:
         """Copies a file in and digests it on the way. `name` is a temporary one that nobody else uses now.
 
-        Returns the digest, the file's status, and when it was read (nanoseconds since the epoch).
+        Returns the digest, the file's status, and when it was read (nanoseconds since the epoch). It is on the disk
+        after `flush`.
 
         Raises:
             OSError: it cannot be read, or the disk is full.
@@ -77,24 +89,38 @@ class Objects:
         temporary = self._incoming / f"{name}{TEMPORARY}"
         try:
             with temporary.open("wb", buffering=0) as copy:
-                found = digest(source, copy)
+                found = digest(source, copy, stopped)
                 os.fchmod(copy.fileno(), 0o555 if mode == "0755" else 0o444)
-                os.fsync(copy.fileno())
             target = self.place(found[0], mode)
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # What is there stays: the trees that need it have links to that very file.
-            with suppress(FileExistsError):
+            try:
                 os.link(temporary, target)
-                _sync(target.parent)
+            except FileExistsError:
+                # What is there stays, for the trees that need it have links to that very file; unless it is damaged.
+                if target not in self._sound and digest(target)[0] != found[0]:
+                    temporary.replace(target)
+            self._sound.add(target)
         finally:
             temporary.unlink(missing_ok=True)
         return found
 
+    def flush(self) -> None:
+        """Brings what was added onto the disk: one call for all of it, where fsync for each would take a while."""
+        import ctypes
+
+        descriptor = os.open(self._objects, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(self._objects))
+        finally:
+            os.close(descriptor)
+
     def all(self) -> Iterator[tuple[str, Path]]:
         """Every object: the digest that its name says, and where it is."""
-        for folder in sorted(self._objects.glob("*")):
-            for path in sorted(folder.iterdir()):
-                yield folder.name + path.name.removesuffix(".x"), path
+        for path in sorted(self._objects.glob("*/*")):
+            name = path.parent.name + path.name.removesuffix(".x")
+            if _DIGEST.fullmatch(name):  # what else lies there is nobody's
+                yield name, path
 
     def collect(self) -> int:
         """Removes the objects that no tree needs; returns how many bytes they were. Does nothing while some come in."""
@@ -116,14 +142,19 @@ class Objects:
 
     # Manifests
 
-    def save(self, manifest: Manifest) -> None:
+    def save(self, app: str, manifest: Manifest) -> None:
         """Keeps a manifest under its digest.
 
         Raises:
             OSError: the disk is full, say.
         """
-        self._manifests.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomic(self.manifest_place(manifest.digest), manifest.text, mode=0o600)
+        for folder in (self._manifests, self._incoming):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Written where nobody else writes: another app may keep the same manifest now.
+        own = self._incoming / f"{app}.manifest{TEMPORARY}"
+        write_atomic(own, manifest.text, mode=0o600)
+        own.replace(self.manifest_place(manifest.digest))
+        _sync(self._manifests)
 
     def load(self, digest: str) -> Manifest | None:
         """The manifest with this digest; None when it was never kept.
@@ -175,9 +206,14 @@ class Objects:
                 *(path for path in temporary.rglob("*") if path.is_dir() and not path.is_symlink()),
             ):
                 folder.chmod(0o755)  # whoever the container runs as must get through, whatever the umask is here
-            self.uproot(app, version)
+            # The old one is whole until the new one is in its place: see `tidy`.
+            replaced = target.with_name(f".{version}{_REPLACED}")
+            shutil.rmtree(replaced, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                target.rename(replaced)
             temporary.rename(target)
             _sync(target.parent)
+            shutil.rmtree(replaced, ignore_errors=True)
         except FileNotFoundError as error:
             raise UsageError(
                 f"{error.filename} was removed from the store meanwhile", hint="release again: it is put in anew"
@@ -201,12 +237,23 @@ class Objects:
 
     def tidy(self, app: str) -> None:
         """Removes what a crash left of copies and trees that were being made or removed. The caller holds the app."""
-        for path in self._incoming.glob(f"{app}.*{TEMPORARY}"):
+        for path in self._incoming.glob(f"{app}.*{TEMPORARY}"):  # names of apps have no dots
             path.unlink(missing_ok=True)
-        for path in self._manifests.glob(f"*{TEMPORARY}"):
-            path.unlink(missing_ok=True)
-        for path in (self._trees / app).glob(f".*{TEMPORARY}"):
+        folder = self._trees / app
+        for path in folder.glob(f".*{_REPLACED}"):
+            target = folder / path.name[1:].removesuffix(_REPLACED)
+            if not target.exists():
+                path.rename(target)
+        for path in folder.glob(f".*{TEMPORARY}"):
             shutil.rmtree(path, ignore_errors=True)
+
+    def whole(self, app: str, version: str, files: dict[str, File]) -> bool:
+        """Whether a version's tree has all its files, as far as their sizes tell."""
+        root = self.tree(app, version)
+        try:
+            return root.is_dir() and all((root / path).lstat().st_size == file.size for path, file in files.items())
+        except FileNotFoundError:
+            return False
 
     def faults(self, app: str, version: str, manifest: Manifest) -> list[str]:
         """Where a version's tree is not what its manifest says, in words. What is in the objects is not looked at."""
@@ -237,8 +284,12 @@ class Objects:
         return digest(place)[0] == file.digest
 
 
-def digest(source: Path, copy: IO[bytes] | None = None) -> tuple[str, os.stat_result, int]:
+def digest(
+    source: Path, copy: IO[bytes] | None = None, stopped: Callable[[], bool] = lambda: False
+) -> tuple[str, os.stat_result, int]:
     """Reads a file once: its SHA-256, its status, and when that was. `copy` gets its content. Memory: one chunk.
+
+    `stopped` is asked now and then: nobody wants the result any more.
 
     Raises:
         OSError: it cannot be read, or the copy cannot be written.
@@ -257,6 +308,8 @@ def digest(source: Path, copy: IO[bytes] | None = None) -> tuple[str, os.stat_re
             total = hashlib.sha256()
             count = 0
             while size := file.readinto(buffer):
+                if stopped():
+                    raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR), str(source))
                 total.update(view[:size])
                 count += size
                 if copy is not None:

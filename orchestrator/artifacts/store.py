@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from orchestrator.artifacts import checkouts, context, git
 from orchestrator.artifacts.context import Source
 from orchestrator.artifacts.objects import Objects, digest
 from orchestrator.artifacts.seen import Seen, marks
-from orchestrator.config import Config
+from orchestrator.config import Config, printable
 from orchestrator.core.manifest import CONTEXT, MODEL, File, Manifest
 from orchestrator.core.model import Commit, GitState, Version
 from orchestrator.errors import DeploymentFailed, UsageError
@@ -32,10 +33,11 @@ class ArtifactStore:
 
     def __init__(self, state_dir: Path) -> None:
         self.objects = Objects(state_dir / "store", state_dir / "models")
+        self._state_dir = state_dir
         self._seen = state_dir / "store" / "seen"
         self._checkouts = state_dir / "checkouts"
         # How each file was when `manifest` read it.
-        self._marks: dict[str, tuple[int, ...]] = {}
+        self._marks: dict[Path, tuple[int, ...]] = {}
 
     def manifest(self, config: Config, *, keep: bool) -> Manifest:
         """What would be released now. `keep` takes the model's files into the store on the way, until `snapshot`.
@@ -47,52 +49,62 @@ class ArtifactStore:
                 on the disk.
         """
         found = context.sources(config)
+        self._refuse_own(config, found)
         seen = Seen(self._seen / f"{config.app.name}.json")
-        if keep:
-            self.objects.hold()
-        known: dict[str, tuple[str, int]] = {}
-        unread: list[Source] = []
-        for source in found:
-            if source.target is not None:
-                continue
-            cached = seen.digest(source.place, source.status)
-            taken = keep and source.path.startswith(MODEL)
-            if cached is None or (taken and not self.objects.has(cached, source.mode)):
-                unread.append(source)
-            else:
-                known[source.path] = (cached, source.status.st_size)
-                self._marks[str(source.place)] = marks(source.status)
+        known: dict[Path, tuple[str, int]] = {}
+        unread: dict[Path, Source] = {}
         try:
-            _refuse_pointers(unread)
-            for source, value, status, read_at in self._read(config.app.name, unread, keep=keep):
-                known[source.path] = (value, status.st_size)
-                self._marks[str(source.place)] = marks(status)
+            if keep:
+                self.objects.hold()
+            for source in found:
+                if source.target is not None:
+                    continue
+                cached = seen.digest(source.place, source.status)
+                taken = keep and source.path.startswith(MODEL)
+                if cached is None or (taken and not self.objects.has(_file(source, (cached, source.status.st_size)))):
+                    # Both in the context and in the model's folder: read once, and kept.
+                    if taken or source.place not in unread:
+                        unread[source.place] = source
+                else:
+                    known.setdefault(source.place, (cached, source.status.st_size))
+                    self._marks[source.place] = marks(source.status)
+            _refuse_pointers(list(unread.values()))
+            for source, value, status, read_at in self._read(config.app.name, list(unread.values()), keep=keep):
+                known[source.place] = (value, status.st_size)
+                self._marks[source.place] = marks(status)
                 seen.note(source.place, status, value, read_at)
+            if keep and any(source.path.startswith(MODEL) for source in unread.values()):
+                self.objects.flush()
+                self._refuse_moving(config, found)
         except OSError as error:
             self.objects.collect()
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise _full(self.objects.tree(config.app.name, "").parent, str(error.strerror)) from error
-            raise context.unreadable(error) from error
+            raise self._unusable(error) from error
         except UsageError:
             self.objects.collect()
             raise
         if not config.context_dir.is_relative_to(self._checkouts):  # that one is there once only
             seen.save()
-        return Manifest.of((_file(source, known) for source in found), context.facts(config))
+        return Manifest.of((_file(source, known.get(source.place)) for source in found), context.facts(config))
 
     def _read(
         self, app: str, sources: list[Source], *, keep: bool
     ) -> Iterable[tuple[Source, str, os.stat_result, int]]:
-        def read(item: tuple[int, Source]) -> tuple[Source, str, os.stat_result, int]:
-            number, source = item
-            if keep and source.path.startswith(MODEL):
-                return source, *self.objects.add(source.place, source.mode, f"{app}.{number}")
-            return source, *digest(source.place)
-
-        if keep:
-            self._refuse_too_large([source for source in sources if source.path.startswith(MODEL)])
         # The largest first: nobody waits at the end for one that began late.
         order = sorted(sources, key=lambda source: -source.status.st_size)
+        taken = {source.place for source in order if keep and source.path.startswith(MODEL)}
+        if taken:
+            self._seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            free = shutil.disk_usage(self._seen.parent).free
+            if sum(source.status.st_size for source in order if source.place in taken) > free:
+                taken = self._new(order, taken, free)
+        stop = threading.Event()
+
+        def read(item: tuple[int, Source]) -> tuple[Source, str, os.stat_result, int]:
+            number, source = item
+            if source.place in taken:
+                return source, *self.objects.add(source.place, source.mode, f"{app}.{number}", stop.is_set)
+            return source, *digest(source.place, stopped=stop.is_set)
+
         if sum(source.status.st_size for source in order) < 1 << 20:
             return [read(item) for item in enumerate(order)]
         from concurrent.futures import ThreadPoolExecutor
@@ -103,14 +115,62 @@ class ArtifactStore:
             try:
                 return [job.result() for job in jobs]
             finally:
+                stop.set()  # after an error, or Ctrl-C: the others need not go on
                 for job in jobs:
                     job.cancel()
 
-    def _refuse_too_large(self, sources: list[Source]) -> None:
-        needed = sum(source.status.st_size for source in sources)
-        free = shutil.disk_usage(self._seen.parent).free
-        if needed > free:
-            raise _full(self._seen.parent, f"{needed} bytes are new, {free} are free")
+    def _new(self, sources: list[Source], taken: set[Path], free: int) -> set[Path]:
+        """Those whose content the store does not have: when the disk is small, only they are copied.
+
+        Raises:
+            UsageError: they do not fit on the disk.
+        """
+        new: dict[str, int] = {}
+        places = set()
+        for source in sources:
+            if source.place in taken:
+                value, status, _ = digest(source.place)
+                if not self.objects.has(_file(source, (value, status.st_size))):
+                    new[value] = status.st_size
+                    places.add(source.place)
+        if (needed := sum(new.values())) > free:
+            raise _not_kept(self._seen.parent, f"{needed} bytes are new, {free} are free")
+        return places
+
+    def _refuse_own(self, config: Config, found: list[Source]) -> None:
+        """A store that takes itself in would grow with every release."""
+        for key, root in (("build.context", config.context_dir), ("model.path", config.model_dir)):
+            if root is None or not self._state_dir.is_relative_to(root):
+                continue
+            if any(source.place.is_relative_to(self._state_dir) for source in found):
+                raise UsageError(
+                    f"{key}: the state folder {printable(self._state_dir)} is in there",
+                    why="every release would hold all releases before it",
+                    hint="use another --state-dir, or name it in .dockerignore",
+                )
+
+    def _refuse_moving(self, config: Config, found: list[Source]) -> None:
+        """What was taken one file after the other must have been one state of the whole folder."""
+        before = {source.path for source in found if source.path.startswith(MODEL)}
+        now = {source.path: source for source in context.model(config)}
+        strange = sorted(before ^ now.keys())
+        strange += [
+            path
+            for path, source in now.items()
+            if source.target is None and self._marks.get(source.place, marks(source.status)) != marks(source.status)
+        ]
+        if strange:
+            raise UsageError(
+                f"model.path: {printable(strange[0].removeprefix(MODEL))} changed while the folder was taken",
+                why="the version would hold some files of before and some of after",
+                hint="let the program that writes it finish, then release again",
+            )
+
+    def _unusable(self, error: OSError) -> UsageError:
+        place = Path(os.fsdecode(error.filename)) if error.filename is not None else self._state_dir
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or place.is_relative_to(self._state_dir):
+            return _not_kept(self._seen.parent, f"{error.strerror} ({place.name})")
+        return context.unreadable(error)
 
     def changed(self, config: Config, manifest: Manifest) -> str | None:
         """A file of the context that is not what it was when its manifest was made, by its path; None: all are.
@@ -122,7 +182,7 @@ class ArtifactStore:
         strange = sorted(found.keys() ^ before.keys())
         for path, source in found.items():
             same = before.get(path) == File.link(path, source.target) if source.target is not None else False
-            if not same and self._marks.get(str(source.place)) != marks(source.status):
+            if not same and self._marks.get(source.place) != marks(source.status):
                 strange.append(path)
         return strange[0].removeprefix(CONTEXT) if strange else None
 
@@ -147,14 +207,14 @@ class ArtifactStore:
             UsageError: the disk is full, or a file is gone from the store.
         """
         try:
-            self.objects.save(manifest)
+            self.objects.save(app, manifest)
             files = manifest.below(MODEL)
             if files:
                 self.objects.plant(app, version, files)
             else:
                 self.objects.uproot(app, version)
         except OSError as error:
-            raise _full(self.objects.tree(app, version), str(error)) from error
+            raise _not_kept(self.objects.tree(app, version), str(error)) from error
 
     def resolve(self, config: Config, ref: str) -> str:
         return checkouts.commit(config, ref)
@@ -181,7 +241,7 @@ class ArtifactStore:
             DeploymentFailed: there is no such commit any more, or the weights are nowhere.
         """
         assert version.git_commit is not None, "only what has a commit is built from it"
-        kept = config.model is not None and (self.has_snapshot(version.app, version.name) or self._replant(version))
+        kept = config.model is not None and self._planted(version)
         weights = self.objects.tree(version.app, version.name) if kept else None
         with checkouts.checkout(config, version.git_commit, self._checkouts) as found:
             try:
@@ -205,7 +265,9 @@ class ArtifactStore:
         Raises:
             DeploymentFailed: the files are nowhere any more.
         """
-        if config.model is None or self.has_snapshot(version.app, version.name) or self._replant(version):
+        if config.model is None:
+            return
+        if self._planted(version):
             return
         recorded = self.known(version.context)
         why = "its tree was removed, and its files are neither in the store nor in a commit"
@@ -223,18 +285,29 @@ class ArtifactStore:
             hint=f"release {version.name}'s source as a new version, with the weights in their place",
         )
 
-    def _replant(self, version: Version) -> bool:
-        """Makes a version's tree again when the store has all its files, as other versions may need them too."""
+    def _planted(self, version: Version) -> bool:
+        """Whether a version's tree is there; it is made again when the store has all its files."""
         recorded = self.known(version.context)
         if recorded is None:
-            return False
-        self.objects.hold()
+            return self.has_snapshot(version.app, version.name)  # of a deployctl that kept no manifests
         files = recorded.below(MODEL)
-        if not all(file.kind == "link" or self.objects.has(file.digest, file.mode) for file in files.values()):
+        if self.objects.whole(version.app, version.name, files):
+            return True
+        self.objects.hold()
+        if not all(file.kind == "link" or self.objects.has(file) for file in files.values()):
             self.objects.release()
             return False
         self.snapshot(version.app, version.name, recorded)
         return True
+
+    def keep(self, version: Version) -> None:
+        """Makes a tree that is gone again, as far as the store can: what no tree needs is about to be collected.
+
+        Raises:
+            DeploymentFailed: the version's manifest was changed.
+        """
+        if not self.has_snapshot(version.app, version.name):
+            self._planted(version)
 
     def drop_snapshot(self, app: str, version: str) -> None:
         """Removes a version's tree, if it has one."""
@@ -293,10 +366,10 @@ class ArtifactStore:
         return self.objects.tree(app, version).is_dir()
 
 
-def _file(source: Source, known: dict[str, tuple[str, int]]) -> File:
-    if source.target is not None:
-        return File.link(source.path, source.target)
-    digest, size = known[source.path]
+def _file(source: Source, known: tuple[str, int] | None) -> File:
+    if source.target is not None or known is None:
+        return File.link(source.path, source.target or "")
+    digest, size = known
     return File(source.path, "file", source.mode, size, digest)
 
 
@@ -316,11 +389,11 @@ def _refuse_pointers(sources: list[Source]) -> None:
         )
 
 
-def _full(place: Path, why: str) -> UsageError:
+def _not_kept(place: Path, why: str) -> UsageError:
     return UsageError(
-        f"model.path: its files cannot be kept in {place}",
+        f"model.path: its files cannot be kept in {printable(place)}",
         why=why,
-        hint="free some disk: deployctl prune removes what no kept version needs; or use another --state-dir",
+        hint="if the disk is full: deployctl prune removes what no kept version needs; or use another --state-dir",
     )
 
 

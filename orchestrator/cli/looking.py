@@ -32,11 +32,11 @@ def status(
         while True:
             found = look(services, config.app.name, config.proxy.listen)
             if watch and sys.stdout.isatty() and not own.json:
-                console.print("\033[H\033[2J")
+                console.raw("\033[H\033[2J")
             if own.json:
                 console.data(found)
             else:
-                console.print(render.status(found))
+                console.lines(render.status(found))
             if not watch:
                 return
             sys.stdout.flush()
@@ -114,7 +114,7 @@ def logs(
             if own.json:
                 console.data({"schema_version": 1, "version": wanted, "kept": True, "lines": lines})
             else:
-                console.print(kept)
+                console.raw(kept)
             return
         if follow and len(containers) > 1:
             console.note(f"following {containers[0].name}, the first of {len(containers)}")
@@ -125,7 +125,7 @@ def logs(
                 if own.json and not follow:
                     collected.setdefault(container.name, []).append(line)
                 else:
-                    console.print(f"{container.name} | {line}" if len(containers) > 1 else line)
+                    console.raw(f"{container.name} | {line}" if len(containers) > 1 else line)
                     sys.stdout.flush()
         if own.json and not follow:
             console.data({"schema_version": 1, "version": wanted, "kept": False, "logs": collected})

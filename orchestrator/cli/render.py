@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from orchestrator.config.explain import printable
+from orchestrator.plain import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 Json = dict[str, Any]
 _HOW = {
@@ -49,7 +54,7 @@ def status(found: Json) -> str:
     proxy = found["proxy"]
     rows.append(("proxy", f"{proxy['state']}, {proxy['listen']} → {proxy['route'] or 'nowhere'}"))
     rows += [("problem", text) for text in found["problems"]]
-    return "\n".join(f"{name:11}{text}" for name, text in rows)
+    return joined(f"{name:11}{text}" for name, text in rows)
 
 
 def watchdog(found: Json) -> str:
@@ -73,28 +78,27 @@ def watchdog(found: Json) -> str:
     counted = ", ".join(f"{name.removeprefix('pass:')} {value}" for name, value in found["counts"].items() if value)
     rows.append(("counted", counted or "nothing yet"))
     rows += [("problem", text) for text in found["problems"]]
-    return "\n".join(f"{name:11}{text}" for name, text in rows)
+    return joined(f"{name:11}{text}" for name, text in rows)
 
 
 def history(found: Json) -> Table:
     """A table, newest first."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("id", "when", "kind", "from", "to", "outcome", "took", "who", "why", box=None, pad_edge=False)
     colours = {"succeeded": "green", "failed": "red", "undone": "yellow"}
     for row in found["deployments"]:
         outcome = row["outcome"] or "in progress"
         table.add_row(
-            str(row["id"]),
-            when(row["started_at"]),
-            row["kind"],
-            row["from"] or "-",
-            row["to"],
-            Text(outcome, style=colours.get(outcome, "")),
-            _took(row),
-            Text(row["actor"]),
-            Text(row["reason"]),
+            cell(row["id"]),
+            cell(when(row["started_at"])),
+            cell(row["kind"]),
+            cell(row["from"] or "-"),
+            cell(row["to"]),
+            cell(outcome, colours.get(outcome, "")),
+            cell(_took(row)),
+            cell(row["actor"]),
+            cell(row["reason"]),
         )
     return table
 
@@ -104,6 +108,18 @@ def _traffic(figures: Json) -> str:
         return "no requests"
     text = f"{figures['requests']} requests, {figures['errors'] / figures['requests']:.1%} failed"
     return text if figures["seconds"] is None else f"{text}, {figures['seconds'] * 1000:.0f} ms on average"
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines of ours as one text: a line break in one of them is out of a value, and is escaped."""
+    return "\n".join(plain(line) for line in lines)
+
+
+def cell(value: object, style: str = "") -> Text:
+    """A value in a table: never read as markup."""
+    from rich.text import Text
+
+    return Text(printable(value), style=style)
 
 
 def when(text: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.render import when
+from orchestrator.cli.render import cell, joined, when
 from orchestrator.config.explain import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.tree import Tree
+    from rich.text import Text
 
 Json = dict[str, Any]
 _SHORT = 12
+# What stands before the first version of a branch, and before the others; and so for the last one.
+_BRANCH = ("├─ ", "│  ")
+_LAST = ("└─ ", "   ")
 _MARKS = {
     "live": "bold green",
     "stable": "",
@@ -36,42 +40,68 @@ _FACTS = (
 )
 
 
-def tree(found: Json) -> Tree:
-    """The lineage, each version with its mark."""
+def tree(found: Json) -> Text:
+    """The lineage, each version with its mark: an only child stands below its parent, only branches are indented.
+
+    Where there are several children, the line goes on with the one that leads to the live version, else with the one
+    that most grew out of. So the live version is never indented, and no other more than a few levels.
+    """
     from rich.text import Text
-    from rich.tree import Tree
 
-    def label(row: Json) -> Text:
-        delta = f"  +{row['delta']['put']} -{row['delta']['gone']}" if any(row["delta"].values()) else ""
-        text = f"{row['version']} {row['mark']}  {when(row['created_at'])} by {row['author']}{_commit(row)}{delta}"
-        return Text(text, style=_MARKS[row["mark"]])
-
-    def grow(branch: Tree, row: Json) -> None:
-        inner = branch.add(label(row))
-        for child in row["children"]:
-            grow(inner, child)
-
-    root = Tree(found["app"] if found["versions"] else f"{found['app']}: no versions yet")
-    for row in found["versions"]:
-        grow(root, row)
+    lines = [Text(printable(found["app"]) + ("" if found["versions"] else ": no versions yet"))]
+    roots = found["versions"]
+    for number, root in enumerate(roots, 1):
+        last = number == len(roots) and not found["older"]
+        for lead, row in _drawn(root, *(_LAST if last else _BRANCH)):
+            lines.append(Text(lead).append(_label(row), style=_MARKS[row["mark"]]))
     if found["older"]:
-        root.add(Text(f"and {found['older']} older version(s)", style="dim"))
-    return root
+        lines.append(Text(_LAST[0]).append(f"and {found['older']} older version(s)", style="dim"))
+    return Text("\n").join(lines)
+
+
+def _drawn(row: Json, first: str, rest: str) -> Iterator[tuple[str, Json]]:
+    """`row` and all that grew out of it, oldest first, with what stands before each on its line."""
+    lead = first
+    while True:
+        yield lead, row
+        if not row["children"]:
+            return
+        *_, goes_on = sorted(row["children"], key=_weight)
+        for child in row["children"]:
+            if child is not goes_on:
+                yield from _drawn(child, rest + _BRANCH[0], rest + _BRANCH[1])
+        lead, row = rest, goes_on
+
+
+def _weight(row: Json) -> tuple[bool, int]:
+    """Whether the live version is `row` or grew out of it, and of how many versions that is true."""
+    live, count, todo = False, 0, [row]
+    while todo:
+        each = todo.pop()
+        live, count = live or each["mark"] == "live", count + 1
+        todo += each["children"]
+    return live, count
+
+
+def _label(row: Json) -> str:
+    delta = f"  +{row['delta']['put']} -{row['delta']['gone']}" if any(row["delta"].values()) else ""
+    who = printable(row["author"])
+    return f"{printable(row['version'])} {row['mark']}  {when(row['created_at'])} by {who}{_commit(row)}{delta}"
 
 
 def show(found: Json) -> str:
     """A version's facts, a line each."""
     lines = [f"{found['app']} {found['version']}: {found['mark']}"]
-    lines += [_fact(key.replace("_", " "), found[key]) for key in _FACTS if found[key] is not None]
+    lines += [_fact(key.replace("_", " "), printable(found[key])) for key in _FACTS if found[key] is not None]
     if found["git_commit"]:
         lines.append(_fact("commit", _commit(found).strip()))
     if found["bad_at"]:
-        lines.append(_fact("went bad", f"{when(found['bad_at'])}: {found['bad_why']}"))
+        lines.append(_fact("went bad", f"{when(found['bad_at'])}: {printable(found['bad_why'])}"))
     files = found["files"]
     if files:
         what = f"{files['count']}, {size(files['bytes'])}; to its parent +{files['put']} -{files['gone']}"
         lines.append(_fact("files", f"{what}, {size(files['new_bytes'])} new"))
-        lines += [_fact("", path) for path in files["paths"][:20]]
+        lines += [_fact("", printable(path)) for path in files["paths"][:20]]
         if files["count"] > 20:
             lines.append(_fact("", f"and {files['count'] - 20} more: deployctl show {found['version']} --json"))
     layers = found["image_layers"]
@@ -85,9 +115,9 @@ def show(found: Json) -> str:
     for row in found["deployments"]:
         ended = row["outcome"] or "in progress"
         what = f"{row['id']}: {row['kind']} {row['from'] or 'nothing'} → {row['to']} {ended}"
-        lines.append(_fact("deployment", f"{what}, {when(row['started_at'])} by {row['actor']}"))
-    lines += [_fact("setting", f"{key} = {value}") for key, value in found["settings"].items()]
-    return "\n".join(lines)
+        lines.append(_fact("deployment", f"{what}, {when(row['started_at'])} by {printable(row['actor'])}"))
+    lines += [_fact("setting", f"{printable(key)} = {printable(value)}") for key, value in found["settings"].items()]
+    return joined(lines)
 
 
 def diff(found: Json) -> str:
@@ -100,40 +130,39 @@ def diff(found: Json) -> str:
     ]
     for row in found["files"]:
         sizes = [size(row[key]) for key in ("size_before", "size_after") if row[key] is not None]
-        lines.append(f"  {marks[row['change']]} {row['path']}  {' → '.join(sizes)}")
+        lines.append(f"  {marks[row['change']]} {printable(row['path'])}  {' → '.join(sizes)}")
     for row in found["tensors"]:
-        lines.append(f"tensors of {row['path']}:")
+        lines.append(f"tensors of {printable(row['path'])}:")
         lines += [f"  {marks[change['change']]} {_tensor(change)}" for change in row["tensors"]]
         if row["note"]:
-            lines.append(f"  not compared: {row['note']}")
+            lines.append(f"  not compared: {printable(row['note'])}")
     for title, rows in (("build", found["build"]), ("settings", found["settings"])):
         if rows:
             lines.append(f"{title}:")
-            lines += [f"  ~ {row['key']}: {_value(row['before'])} → {_value(row['after'])}" for row in rows]
+            lines += [f"  ~ {printable(row['key'])}: {_value(row['before'])} → {_value(row['after'])}" for row in rows]
     image = found["image"]
     if image:
         new = f"{len(image['new_layers'])} new ({size(image['new_bytes'])})"
         lines.append(f"image: {image['shared_layers']} layers shared ({size(image['shared_bytes'])}), {new}")
     lines += _commits(found["commits"])
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def log(found: Json) -> Table:
     """A table, newest first."""
     from rich.table import Table
-    from rich.text import Text
 
     titles = ("version", "when", "change", "size", "digest", "who", "commit")
-    table = Table(*titles, title=found["file"], title_justify="left", box=None, pad_edge=False)
+    table = Table(*titles, title=cell(found["file"]), title_justify="left", box=None, pad_edge=False)
     for row in found["entries"]:
         table.add_row(
-            row["version"],
-            when(row["at"]),
-            row["change"],
-            "-" if row["size"] is None else size(row["size"]),
-            (row["digest"] or "-")[:_SHORT],
-            Text(row["author"]),
-            _commit(row).strip() or "-",
+            cell(row["version"]),
+            cell(when(row["at"])),
+            cell(row["change"]),
+            cell("-" if row["size"] is None else size(row["size"])),
+            cell((row["digest"] or "-")[:_SHORT]),
+            cell(row["author"]),
+            cell(_commit(row).strip() or "-"),
         )
     if found["older"]:
         table.caption = f"and {found['older']} older change(s)"
@@ -149,10 +178,10 @@ def lived(found: Json) -> str:
     for row in found["live"]:
         until = when(row["until"]) if row["until"] else "now"
         lines.append(f"{row['version']}  live from {when(row['since'])} to {until}, in {row['slot']}")
-        why = f": {row['reason']}" if row["reason"] else ""
-        lines.append(f"    deployment {row['deployment']}: {row['kind']} by {row['actor']}{why}")
-        lines.append(f"    manifest {row['manifest']}{_commit(row)}, made by {row['author']}")
-    return "\n".join(lines)
+        why = f": {printable(row['reason'])}" if row["reason"] else ""
+        lines.append(f"    deployment {row['deployment']}: {row['kind']} by {printable(row['actor'])}{why}")
+        lines.append(f"    manifest {row['manifest']}{_commit(row)}, made by {printable(row['author'])}")
+    return joined(lines)
 
 
 def size(count: int) -> str:
@@ -175,7 +204,7 @@ def _commit(row: Json) -> str:
 
 
 def _value(value: object) -> str:
-    return "nothing" if value is None else str(value)
+    return "nothing" if value is None else printable(value)
 
 
 def _tensor(change: Json) -> str:
@@ -199,5 +228,5 @@ def _commits(found: Json) -> list[str]:
         return [f"commits: {ends[0]} → {ends[1]} (the repository cannot tell what is between)"]
     lines = [f"commits: {ends[0]} → {ends[1]}{' and changes to it' if found['dirty'] else ''}"]
     for row in found["between"]:
-        lines.append(f"  {row['commit'][:10]} {row['at'][:10]} {row['author']}: {row['subject']}")
+        lines.append(f"  {row['commit'][:10]} {row['at'][:10]} {printable(row['author'])}: {printable(row['subject'])}")
     return lines

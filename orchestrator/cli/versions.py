@@ -41,7 +41,7 @@ def show(context: typer.Context, version: Annotated[str, typer.Argument(help="v1
 
         config = own.config()
         found = look(own.services(), config.app.name, version)
-        console.data(found) if own.json else console.print(render.show(found))
+        console.data(found) if own.json else console.lines(render.show(found))
 
 
 def diff(
@@ -61,7 +61,7 @@ def diff(
         from orchestrator.deploy.compare import compare
 
         found = compare(own.services(), own.config(), before, after)
-        console.data(found) if own.json else console.print(render.diff(found))
+        console.data(found) if own.json else console.lines(render.diff(found))
 
 
 def log(
@@ -113,7 +113,7 @@ def who_was_live(
         if last < first:
             raise UsageError("--to is before --from")
         found = look(services, config.app.name, first, last)
-        console.data(found) if own.json else console.print(render.lived(found))
+        console.data(found) if own.json else console.lines(render.lived(found))
 
 
 def verify(context: typer.Context) -> None:

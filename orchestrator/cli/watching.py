@@ -98,7 +98,7 @@ def status(context: typer.Context) -> None:
 
         config = own.config()
         found = look(own.services(), config, str(own.file))
-        console.data(found) if own.json else console.print(render.watchdog(found))
+        console.data(found) if own.json else console.lines(render.watchdog(found))
 
 
 def register(app: typer.Typer) -> None:

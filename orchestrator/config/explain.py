@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Finding
+from orchestrator.plain import plain
 
 Loc = tuple[int | str, ...]
 
@@ -68,9 +69,8 @@ def shorten(text: str) -> str:
 
 
 def printable(text: object) -> str:
-    """A path for a message: the user's own characters, without those that would steer a terminal."""
-    short = str(text) if len(str(text)) <= 400 else str(text)[:399] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+    """A value for a message: the user's own characters, at most 400, without those that would steer a terminal."""
+    return plain(str(text) if len(str(text)) <= 400 else str(text)[:399] + "…")
 
 
 def show(loc: Loc) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "(hidden)"
-# Values that may be passwords, and what only repeats others or says where the file was.
-_SECRET = ("environment.", "run.env.", "build.args.")
+# Values that may be passwords, and what only repeats others or says where the file was. `args` is a manifest's digest
+# of the build arguments: whoever has it can try out short ones.
+_SECRET = ("environment.", "run.env.", "build.args.", "args")
 _LEFT_OUT = ("run.env.", "base", "source", "port")
 
 

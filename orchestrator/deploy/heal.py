@@ -67,6 +67,7 @@ class Healer:
             done.append(f"{container.name} woken up")
         elif container.state in ("exited", "created", "dead"):
             self._secrets()
+            self.s.artifacts.restore_snapshot(self.config, self.observed.versions[self.live.version])
             self.s.engine.set_restart(container, "always")
             self.s.engine.start(container)
             done.append(f"{container.name} started again")

@@ -53,6 +53,9 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
                 park(services, app, slot)
                 services.ledger.clear_slot(app, slot)
     if not dry_run:
+        for name in keep & observed.versions.keys():
+            if observed.versions[name].snapshot.get("model"):
+                services.artifacts.keep(observed.versions[name])
         done.freed = services.artifacts.collect()
         forget_secrets(services, app)
     if not dry_run and (done.versions or done.containers):

@@ -78,7 +78,8 @@ def prepare(
     if config.git.require_clean:
         git_state(services, source)  # at once, not after all files were read
     settings = settings_digest(config)
-    manifest = services.artifacts.manifest(source.building, keep=keep)
+    with services.interrupts.interruptible():
+        manifest = services.artifacts.manifest(source.building, keep=keep)
     # Only now: what changes while it is read makes it dirty.
     git = git_state(services, source)
     live = observed.live

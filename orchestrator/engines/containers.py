@@ -20,11 +20,11 @@ def wanted(
 
     run = config.run
     binds = list(run.volumes)
-    if config.model is not None:
-        binds.append(f"{model}:{config.model.mount}:ro")
+    # No binds like the others: for these the engine makes an empty folder when there is none.
     mounts = []
+    if config.model is not None:
+        mounts.append(Mount(config.model.mount, str(model), type="bind", read_only=True))
     if run.secrets:
-        # No bind like the others: for these the engine makes an empty folder when there is none.
         mounts.append(Mount(SECRETS_MOUNT, str(secrets), type="bind", read_only=True))
     host = api.create_host_config(
         network_mode=network,

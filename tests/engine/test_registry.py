@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -35,9 +36,11 @@ AT_A_PULL = ("before", "acted", "after") if FULL else ("before", "acted")
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the registries of this file share."""
-    return tmp_path_factory.mktemp("registry")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the registries of this file share. It is large, so it goes at once."""
+    folder = tmp_path_factory.mktemp("registry")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

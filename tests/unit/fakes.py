@@ -527,6 +527,9 @@ class FakeArtifacts:
     def restore_snapshot(self, config: Config, version: Version) -> None:
         return
 
+    def keep(self, version: Version) -> None:
+        return
+
     def collect(self) -> int:
         return 0
 

@@ -84,6 +84,7 @@ def run(tmp_path: Path) -> Run:
 def app(tmp_path: Path) -> Path:
     """A deploy.toml with everything that it names."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / ".dockerignore").write_text("state\n")
     # A loopback address that nothing else uses: nobody ever listens there, but it must be free.
     (tmp_path / "deploy.toml").write_text(
         '[app]\nname = "mymodel"\nport = 8080\n[proxy]\nlisten = "127.77.77.77:38471"\n'
@@ -282,6 +283,13 @@ def test_a_ref_where_there_is_none(run: Run, app: Path) -> None:
     done = run("plan", "rollback", "--ref", "v1.0")
     expect(done, 2)
     assert "error: a rollback takes no --ref" in done.stderr
+
+
+def test_an_error_steers_no_terminal(run: Run) -> None:
+    done = run("status", "--file", "\033[2J\nnext.toml", "--json")
+    expect(done, 2)
+    assert done.stderr.startswith("error: \\x1b[2J\\nnext.toml does not exist\n  next: ")
+    assert document(done)["error"]["message"] == "\033[2J\nnext.toml does not exist"
 
 
 def test_an_error_as_json(run: Run) -> None:

@@ -69,6 +69,8 @@ deployctl_app_rollback_possible{app="mymodel"} 1
 # TYPE deployctl_versions gauge
 deployctl_versions{app="mymodel",mark="live"} 1
 deployctl_versions{app="mymodel",mark="stable"} 2
+deployctl_versions{app="mymodel",mark="not stable"} 0
+deployctl_versions{app="mymodel",mark="rolled back"} 0
 deployctl_versions{app="mymodel",mark="bad"} 0
 deployctl_versions{app="mymodel",mark="pruned"} 0
 deployctl_versions{app="mymodel",mark="never live"} 0

@@ -83,6 +83,15 @@ def test_only_names_of_what_may_be_secret_are_shown() -> None:
     assert settings.changes(one, one) == []
 
 
+def test_of_the_digest_of_the_build_arguments_it_is_only_told_that_it_differs() -> None:
+    one, two = ({"dockerfile": name, "args": file("", name).digest} for name in ("a", "b"))
+    assert settings.changes(one, two) == [
+        {"key": "args", "before": "(hidden)", "after": "(hidden)"},
+        {"key": "dockerfile", "before": "a", "after": "b"},
+    ]
+    assert settings.changes(one, one) == []
+
+
 # --- a history in a ledger ---------------------------------------------------------------------------------------
 
 

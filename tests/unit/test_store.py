@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from orchestrator.artifacts import seen
-from orchestrator.artifacts.objects import digest
+from orchestrator.artifacts.objects import Objects, digest
 from orchestrator.artifacts.store import ArtifactStore
 from orchestrator.config import Config, load
 from orchestrator.core.manifest import Manifest
@@ -221,6 +221,58 @@ def test_a_store_with_all_its_files_makes_a_tree_again(tmp_path: Path, store: Ar
         store.restore_snapshot(config, first)
 
 
+def test_a_damaged_object_is_not_taken_again(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
+    take(store, config)
+    damaged = next(path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file())
+    damaged.write_text("XXX")
+    for name in ("weights", "words/a", "words/b"):
+        (tmp_path / "app" / "model" / name).touch()
+    take(ArtifactStore(tmp_path), config, "v2")
+    assert content(tmp_path)["v2"] == whole("old")
+
+
+def test_a_kept_version_without_its_tree_keeps_its_files(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
+    first = version("v1", app="m", context=take(store, config).digest)
+    shutil.rmtree(tmp_path / "models" / "m" / "v1")
+    store.keep(first)
+    assert store.collect() == 0
+    assert content(tmp_path) == {"v1": whole("old")}
+
+
+def test_a_tree_with_a_missing_file_is_made_again(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
+    first = version("v1", app="m", context=take(store, config).digest)
+    (tmp_path / "models" / "m" / "v1" / "weights").unlink()
+    store.restore_snapshot(config, first)
+    assert content(tmp_path) == {"v1": whole("old")}
+
+
+def test_apps_keep_the_same_manifest_side_by_side(tmp_path: Path, config: Config) -> None:
+    made = ArtifactStore(tmp_path).manifest(config, keep=True)
+    stop = threading.Event()
+
+    def tidy() -> None:
+        while not stop.is_set():
+            ArtifactStore(tmp_path).tidy("other")
+
+    other = threading.Thread(target=tidy)
+    other.start()
+    try:
+        for _ in range(50):
+            ArtifactStore(tmp_path).snapshot("m", "v1", made)
+    finally:
+        stop.set()
+        other.join()
+
+
+@pytest.mark.parametrize("inside", ["app", "app/model"])
+def test_a_state_folder_among_the_sources_is_refused(tmp_path: Path, config: Config, inside: str) -> None:
+    store = ArtifactStore(tmp_path / inside / "state")
+    (tmp_path / inside / "state").mkdir()
+    (tmp_path / inside / "state" / "ledger.db").write_text("")
+    with pytest.raises(UsageError, match=r"(build\.context|model\.path): the state folder .* is in there"):
+        store.manifest(config, keep=True)
+
+
 # --- what counts as unchanged ------------------------------------------------------------------------------------
 
 
@@ -229,9 +281,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were really read."""
     found: list[str] = []
 
-    def reading(source: Path, *rest: Any) -> Any:
+    def reading(source: Path, *rest: Any, **more: Any) -> Any:
         found.append(source.name)
-        return digest(source, *rest)
+        return digest(source, *rest, **more)
 
     monkeypatch.setattr("orchestrator.artifacts.store.digest", reading)
     monkeypatch.setattr("orchestrator.artifacts.objects.digest", reading)
@@ -249,7 +301,7 @@ def test_what_has_not_changed_is_not_read_again(
 ) -> None:
     age(monkeypatch)
     first = store.manifest(config, keep=True)
-    assert sorted(reads) == ["Dockerfile", "a", "a", "b", "b", "weights", "weights"], "the model is in the context too"
+    assert sorted(reads) == ["Dockerfile", "a", "b", "weights"], "once, though the model is in the context too"
     store.snapshot("m", "v1", first)
     reads.clear()
     assert store.manifest(config, keep=True) == first
@@ -394,14 +446,33 @@ def test_a_link_into_a_cache_becomes_what_it_leads_to(tmp_path: Path, store: Art
     }
 
 
-@pytest.mark.parametrize("what", ["pipe", "broken", "folder"])
+def test_a_link_that_leaves_and_comes_back_becomes_a_file(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
+    (tmp_path / "app" / "model" / "back").symlink_to("../model/weights")
+    take(store, config)
+    assert not (tmp_path / "models" / "m" / "v1" / "back").is_symlink()
+
+
+def test_a_folder_that_changes_while_it_is_taken_is_no_version(
+    tmp_path: Path, store: ArtifactStore, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flush(self: Objects) -> None:
+        (tmp_path / "app" / "model" / "words" / "a").write_text("new")
+
+    monkeypatch.setattr(Objects, "flush", flush)
+    with pytest.raises(UsageError, match="words/a changed while the folder was taken"):
+        store.manifest(config, keep=True)
+    assert objects(tmp_path) == {}
+
+
+@pytest.mark.parametrize("what", ["pipe", "broken", "folder", "loop"])
 def test_what_is_no_file_is_refused(tmp_path: Path, store: ArtifactStore, config: Config, what: str) -> None:
     place = tmp_path / "app" / "model" / "odd"
     (tmp_path / "app" / ".dockerignore").write_text("model\n")
     if what == "pipe":
         os.mkfifo(place)
     else:
-        place.symlink_to(tmp_path if what == "folder" else tmp_path / "nowhere")
+        place.symlink_to({"folder": tmp_path, "broken": tmp_path / "nowhere", "loop": tmp_path / "loop"}[what])
+        (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(UsageError, match="odd"):
         store.manifest(config, keep=True)
 
@@ -428,9 +499,30 @@ def test_a_model_without_a_folder_is_named(tmp_path: Path, store: ArtifactStore,
         store.manifest(config, keep=True)
 
 
+def test_an_empty_folder_is_no_model(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
+    shutil.rmtree(tmp_path / "app" / "model")
+    (tmp_path / "app" / "model").mkdir()
+    with pytest.raises(UsageError, match=r"model\.path: .*model is empty"):
+        store.manifest(config, keep=True)
+
+
+def test_what_is_not_new_needs_no_room(
+    tmp_path: Path, store: ArtifactStore, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(store, config)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=3))
+    (tmp_path / "app" / "model" / "weights").write_text("new")
+    (tmp_path / "app" / "model" / "words" / "a").touch()
+    take(store, config, "v2")
+    assert content(tmp_path)["v2"] == {"weights": "new", "words/a": "old", "words/b": "old"}
+
+
 def test_what_does_not_fit_is_refused_before_it_is_copied(
     tmp_path: Path, store: ArtifactStore, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for number, name in enumerate(("weights", "words/a", "words/b")):
+        (tmp_path / "app" / "model" / name).write_text(f"ne{number}")
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=8))
     with pytest.raises(UsageError, match=r"model\.path: its files cannot be kept") as caught:

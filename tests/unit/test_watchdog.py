@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator.core.sample import Sample
-from orchestrator.deploy.status import lineage, status
+from orchestrator.deploy.status import status
+from orchestrator.deploy.versions import lineage
 from orchestrator.errors import EngineUnreachable, UsageError
 from tests.unit.fakes import APP, Crash, World
 
