@@ -293,6 +293,23 @@ def test_a_damaged_manifest_does_not_stop_a_rebuild(world: World, monkeypatch: p
     assert problems(world) == ["v2: the manifest was changed"]
 
 
+def test_a_container_that_cannot_be_removed_does_not_stop_a_rebuild(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = world.ledger.versions(APP)["v1"]
+    world.engine.remove(next(box for box in world.engine.containers(APP) if box.version == "v1"))
+    left = world.engine.create(world.config(), one, "blue", 1, deployment=9, address="10.213.0.9", settings="")
+    damaged(world)
+
+    def refuse(container: object) -> None:
+        raise EngineError("it is busy")
+
+    monkeypatch.setattr(world.engine, "remove", refuse)
+    assert rebuild_ledger(world.process()) == [APP]
+    assert f"{left.name} stays, and was never proven: it is busy" in world.reports.notes
+    assert [event.kind for event in world.ledger.events()].count("rebuilt") == 1
+
+
 def test_a_number_that_another_app_has_is_not_sealed_anew(world: World, tmp_path: Path) -> None:
     ledger = SqliteLedger(world.folder / "ledger.db", now=lambda: "2031-01-01T00:00:00.000Z")
     taken = ledger.deployment(APP, 1)
