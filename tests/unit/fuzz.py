@@ -615,8 +615,10 @@ def contained(config: Config) -> dict[str, Any]:
     assert read["Cmd"] == (config.run.command or None)
     assert host["CapDrop"] == ["ALL"]
     mounts = [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in host.get("Mounts", [])]
-    assert mounts == ([(str(secrets), "/run/secrets", True)] if config.run.secrets else [])
-    assert len(host["Binds"]) == len(config.run.volumes) + (config.model is not None)
+    wanted_mounts = [(str(model), config.model.mount, True)] if config.model else []
+    wanted_mounts += [(str(secrets), "/run/secrets", True)] if config.run.secrets else []
+    assert mounts == wanted_mounts
+    assert len(host["Binds"]) == len(config.run.volumes)
     for bind in host["Binds"]:
         source, target, mode = bind.split(":")
         assert source.startswith("/") or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", source)
