@@ -34,8 +34,10 @@ class SecretStore:
     def __init__(self, folder: Path) -> None:
         self._root = folder
 
-    def check(self, config: Config, version: str | None = None) -> None:
+    def check(self, config: Config, version: str | None = None, *, building: Config | None = None) -> None:
         """Looks whether every secret is to be had: from its source, or from a copy that `version` has.
+
+        `building` is what is built from, when that is not the folder itself: there no secret may be among the files.
 
         Raises:
             UsageError: one is not, or would get into the image.
@@ -44,7 +46,7 @@ class SecretStore:
         lacking = self._resolve(config, version or "", 0, order)[1]
         if lacking:
             raise UsageError(_words(lacking), why="; ".join(lacking), hint=_HINT)
-        if version is None and (exposed := exposed_secrets(config)):
+        if version is None and (exposed := exposed_secrets(building or config)):
             why = "; ".join(f"{found.path}: {found.message}" for found in exposed)
             raise UsageError("a secret is part of the build", why=why, hint=exposed[0].hint)
 

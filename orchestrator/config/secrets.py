@@ -56,8 +56,17 @@ def exposed_secrets(config: Config) -> list[Finding]:
     return [
         Finding(f"run.secrets.{name}", *found)
         for name, source in sorted(config.run.secrets.items())
-        if source.startswith("file:") and (found := _exposed(config, _path(config.base, source)))
+        if source.startswith("file:")
+        and _is_there(path := _path(config.base, source))
+        and (found := _exposed(config, path))
     ]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False  # a path that no file can have
 
 
 def _value(base: Path, source: str) -> bytes:
