@@ -281,7 +281,7 @@ def test_a_rollback_by_hand(served: App) -> None:
     assert process.returncode == 0, said
     assert "v1 is live by another command" in said
     assert "v2 is live" not in said
-    assert served.mark("v2") == "not stable", "nobody said that it was bad"
+    assert served.mark("v2") == "rolled back", "nobody said that it was bad"
     at_rest(served, "v1")
 
 

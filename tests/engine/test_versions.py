@@ -50,7 +50,7 @@ class Did:
 @pytest.fixture
 def digits(make_app: Callable[..., App]) -> App:
     """The sample model in a repository of its own, its weights in a folder beside the image."""
-    app = make_app("digits")
+    app = make_app(f"digits-{os.getpid()}")
     for name in ("server.py", "Dockerfile", ".dockerignore"):
         shutil.copy(SAMPLE / name, app.folder / name)
     for name in ("mode", "version"):
@@ -178,8 +178,9 @@ def flat(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def weighty(app: App) -> App:
-    """A model with weights of 8 MiB and a small file."""
+def weighty(make_app: Callable[..., App]) -> App:
+    """A model with weights of 8 MiB and a small file. Its name is its own: tests run side by side, and tags move."""
+    app = make_app(f"weighty-{os.getpid()}")
     app.config["model"] = {"path": "weights", "mount": "/model"}
     app.config["rollout"]["keep_warm"] = "10m"
     (app.folder / "weights").mkdir()
@@ -304,7 +305,7 @@ def test_a_context_that_changes_during_the_build_stops_the_release(weighty: App)
     (weighty.folder / "version").write_text("v3")
     _, error = release.communicate(timeout=60)
     assert release.returncode == 3, error
-    assert "version changed while mymodel:v2 was built" in error
+    assert f"version changed while {weighty.name}:v2 was built" in error
     assert weighty.serving() == "v1"
     assert list(flat(weighty.json("tree")["versions"])) == ["v1"]
     assert weighty.json("verify")["problems"] == []
@@ -357,12 +358,12 @@ def a_stranger(app: App) -> Iterator[None]:
 @contextmanager
 def another_image(app: App) -> Iterator[None]:
     """The tag of v1 names another image."""
-    image = engine().images.get("mymodel:v1")
-    engine().images.get("deployctl-base:bookworm").tag("mymodel", "v1")
+    image = engine().images.get(f"{app.name}:v1")
+    engine().images.get("deployctl-base:bookworm").tag(app.name, "v1")
     try:
         yield
     finally:
-        image.tag("mymodel", "v1")
+        image.tag(app.name, "v1")
 
 
 @contextmanager
@@ -393,7 +394,7 @@ def replaced(path: Path) -> Iterator[None]:
 def test_every_tampering_is_found_and_named(weighty: App) -> None:
     manifest = weighty.json("show", "v1")["manifest"].removeprefix("sha256:")
     small = next(path for path in objects(weighty) if path.stat().st_size == 3)
-    tree = weighty.state_dir / "models" / "mymodel" / "v1"
+    tree = weighty.state_dir / "models" / weighty.name / "v1"
     assert weighty.json("verify")["problems"] == []
     kept = weighty.rows("SELECT author FROM versions")[0][0]
     cases = {
@@ -412,10 +413,10 @@ def test_every_tampering_is_found_and_named(weighty: App) -> None:
         ),
         "version": (
             said(weighty, "UPDATE versions SET author = 'x'", f"UPDATE versions SET author = '{kept}'"),
-            ["the record of mymodel v1 is not what was recorded"],
+            [f"the record of {weighty.name} v1 is not what was recorded"],
         ),
         "label": (a_stranger(weighty), ["-twin has the label deployctl.manifest 'sha256:0'"]),
-        "image": (another_image(weighty), ["v1: the tag mymodel:v1 is sha256:"]),
+        "image": (another_image(weighty), [f"v1: the tag {weighty.name}:v1 is sha256:"]),
         "mounted file": (hidden(weighty), ["sees another /model/small.txt", "does not see /model/large.bin"]),
         "tree": (replaced(tree / "small.txt"), [f"v1: {tree / 'small.txt'} is not what was released"]),
     }
@@ -445,7 +446,7 @@ def test_a_lost_image_is_named(weighty: App) -> None:
     weighty.config["rollout"]["keep_warm"] = "0s"
     weighty.release("v2")
     weighty.container("v1").remove(force=True)
-    engine().images.remove("mymodel:v1", force=True)
+    engine().images.remove(f"{weighty.name}:v1", force=True)
     found = weighty.json("verify", code=4)["problems"]
     assert any(problem.startswith("v1: its image") and "is gone from the engine" in problem for problem in found)
 
