@@ -39,7 +39,7 @@ class ArtifactStore:
         # How each file was when `manifest` read it.
         self._marks: dict[Path, tuple[int, ...]] = {}
 
-    def manifest(self, config: Config, *, keep: bool) -> Manifest:
+    def manifest(self, config: Config, *, keep: bool, progress: Callable[[str], None] = lambda text: None) -> Manifest:
         """What would be released now. `keep` takes the model's files into the store on the way, until `snapshot`.
 
         All processors read; what has not changed since it was read last is not read again.
@@ -69,7 +69,9 @@ class ArtifactStore:
                     known.setdefault(source.place, (cached, source.status.st_size))
                     self._marks[source.place] = marks(source.status)
             _refuse_pointers(list(unread.values()))
-            for source, value, status, read_at in self._read(config.app.name, list(unread.values()), keep=keep):
+            for source, value, status, read_at in self._read(
+                config.app.name, list(unread.values()), keep=keep, progress=progress
+            ):
                 known[source.place] = (value, status.st_size)
                 self._marks[source.place] = marks(status)
                 seen.note(source.place, status, value, read_at)
@@ -87,7 +89,7 @@ class ArtifactStore:
         return Manifest.of((_file(source, known.get(source.place)) for source in found), context.facts(config))
 
     def _read(
-        self, app: str, sources: list[Source], *, keep: bool
+        self, app: str, sources: list[Source], *, keep: bool, progress: Callable[[str], None]
     ) -> Iterable[tuple[Source, str, os.stat_result, int]]:
         # The largest first: nobody waits at the end for one that began late.
         order = sorted(sources, key=lambda source: -source.status.st_size)
@@ -112,8 +114,13 @@ class ArtifactStore:
         # Threads: digesting, reading and writing leave the interpreter to others.
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             jobs = [pool.submit(read, item) for item in enumerate(order)]
+            found = []
             try:
-                return [job.result() for job in jobs]
+                for job in jobs:
+                    found.append(job.result())
+                    if len(found) % (len(jobs) // 20 + 1) == 0:
+                        progress(f"{len(found)} of {len(jobs)} files read")
+                return found
             finally:
                 stop.set()  # after an error, or Ctrl-C: the others need not go on
                 for job in jobs:

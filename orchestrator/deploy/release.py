@@ -79,7 +79,7 @@ def prepare(
         git_state(services, source)  # at once, not after all files were read
     settings = settings_digest(config)
     with services.interrupts.interruptible():
-        manifest = services.artifacts.manifest(source.building, keep=keep)
+        manifest = services.artifacts.manifest(source.building, keep=keep, progress=services.reporter.detail)
     # Only now: what changes while it is read makes it dirty.
     git = git_state(services, source)
     live = observed.live

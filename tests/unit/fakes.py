@@ -484,7 +484,7 @@ class FakeArtifacts:
     tags: dict[str, str] = field(default_factory=dict)
     tidied: int = 0
 
-    def manifest(self, config: Config, *, keep: bool) -> Manifest:
+    def manifest(self, config: Config, *, keep: bool, progress: Callable[[str], None] = lambda text: None) -> Manifest:
         made = Manifest()
         made.__dict__["digest"] = self.context  # where it keeps what it has computed
         return made

@@ -273,6 +273,13 @@ def test_a_state_folder_among_the_sources_is_refused(tmp_path: Path, config: Con
         store.manifest(config, keep=True)
 
 
+def test_reading_much_is_told(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
+    (tmp_path / "app" / "model" / "weights").write_bytes(bytes(2 << 20))
+    said: list[str] = []
+    store.manifest(config, keep=True, progress=said.append)
+    assert said == [f"{number} of 4 files read" for number in range(1, 5)]
+
+
 # --- what counts as unchanged ------------------------------------------------------------------------------------
 
 
