@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 TEMPORARY = ".tmp"
@@ -38,3 +39,18 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> N
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def remove_whole(folder: Path) -> bool:
+    """Removes a folder: at once by name, so that no half of one is ever taken for it. False: it stays, or is not there.
+
+    What a crash leaves of it has a name that begins with a dot and ends with `TEMPORARY`.
+    """
+    doomed = folder.with_name(f".{folder.name}.old{TEMPORARY}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    try:
+        folder.rename(doomed)
+    except OSError:
+        return False
+    shutil.rmtree(doomed, ignore_errors=True)
+    return True

@@ -24,7 +24,7 @@ from typing import IO
 
 from orchestrator.core.manifest import MODEL, File, Manifest, identity, read
 from orchestrator.errors import DeploymentFailed, UsageError
-from orchestrator.files import TEMPORARY, write_atomic
+from orchestrator.files import TEMPORARY, remove_whole, write_atomic
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -223,17 +223,8 @@ class Objects:
         self.release()
 
     def uproot(self, app: str, version: str) -> None:
-        """Removes a version's tree, if it has one: at once by name, so that no half of one is ever taken for it."""
-        target = self.tree(app, version)
-        doomed = target.with_name(f".{version}.old{TEMPORARY}")
-        shutil.rmtree(doomed, ignore_errors=True)
-        try:
-            target.rename(doomed)
-        except FileNotFoundError:
-            return
-        except OSError:
-            doomed = target  # nothing can be renamed where nothing can be written; then it stays whole as well
-        shutil.rmtree(doomed, ignore_errors=True)
+        """Removes a version's tree, if it has one."""
+        remove_whole(self.tree(app, version))
 
     def tidy(self, app: str) -> None:
         """Removes what a crash left of copies and trees that were being made or removed. The caller holds the app."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from orchestrator.config import Config
 from orchestrator.config.secrets import exposed_secrets, read_secrets
 from orchestrator.errors import DeploymentFailed, UsageError
-from orchestrator.files import TEMPORARY, write_atomic
+from orchestrator.files import TEMPORARY, remove_whole, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,17 +91,9 @@ class SecretStore:
         return found
 
     def drop(self, app: str, version: str, deployment: int) -> None:
-        """Removes a copy, if it is there: at once by name, so that no half of one is ever taken for it."""
-        target = self._copy(app, version, deployment)
-        doomed = target.with_name(f".{deployment}.old{TEMPORARY}")
-        shutil.rmtree(doomed, ignore_errors=True)
-        try:
-            target.rename(doomed)
-        except OSError:
-            # Not there; or nothing can be changed there, and then it stays whole.
-            return
-        shutil.rmtree(doomed, ignore_errors=True)
-        self._sweep(app)
+        """Removes a copy, if it is there."""
+        if remove_whole(self._copy(app, version, deployment)):
+            self._sweep(app)
 
     def tidy(self, app: str) -> None:
         """Removes what a crash left of copies that were being made or removed."""
