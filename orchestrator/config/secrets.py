@@ -51,14 +51,17 @@ def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
     return wrong, unset
 
 
-def exposed_secrets(config: Config) -> list[Finding]:
-    """The files that would become part of the version: of its image, its manifest, or its copy of the model."""
+def exposed_secrets(config: Config, *, there: bool = False) -> list[Finding]:
+    """The files that would become part of the version: of its image, its manifest, or its copy of the model.
+
+    With `there`, only those that are there now: a checkout has what its commit has.
+    """
     return [
         Finding(f"run.secrets.{name}", *found)
         for name, source in sorted(config.run.secrets.items())
         if source.startswith("file:")
-        and _is_there(path := _path(config.base, source))
-        and (found := _exposed(config, path))
+        and (found := _exposed(config, path := _path(config.base, source)))
+        and (not there or _is_there(path))
     ]
 
 

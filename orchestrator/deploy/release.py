@@ -74,7 +74,7 @@ def prepare(
             f"build.dockerfile: {printable(config.dockerfile_path)} is not {where}",
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
-    services.secrets.check(config, building=source.building)
+    services.secrets.check(config, building=source.building if source.commit else None)
     if config.git.require_clean:
         git_state(services, source)  # at once, not after all files were read
     settings = settings_digest(config)

@@ -802,3 +802,18 @@ def test_a_lost_ledger_comes_back_without_the_values(world: World) -> None:
     remove_containers(world, "v1")
     world.rollback()
     assert tokens(world)["v1 blue"] == "the old one"
+
+
+def test_a_secret_that_a_commit_has_is_seen_in_its_checkout(tmp_path: Path, store: SecretStore) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "Dockerfile").write_text("FROM scratch\n")
+    (here / "password").write_text("hunter2hunter2")
+    (here / ".dockerignore").write_text("password\n")  # today; the commit did not have it
+    now, then = (parse(toml('{ db = "file:password" }'), file="deploy.toml", base=folder) for folder in (here, there))
+    store.check(now, building=then)
+    (there / "password").write_text("hunter1hunter1")
+    with pytest.raises(UsageError, match="a secret is part of the build") as caught:
+        store.check(now, building=then)
+    assert "hunter" not in str(caught.value) + caught.value.hint
