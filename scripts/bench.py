@@ -153,27 +153,31 @@ def main() -> None:
             each.config["health"]["successes"] = 1
             each.config["retention"]["versions"] = 3
         app.write("v1")
+        print("| what | median | beside | aim |\n| --- | --- | --- | --- |")
         try:
             app.run("release", "v1")
-            rows = startup(app, 3 if short else 25)
-            rows += deployments(app, 2 if short else 15)
-            rows += traffic.whole_life(app, 2 if short else 20)
+            show(startup(app, 3 if short else 25))
+            show(deployments(app, 2 if short else 15))
+            show(traffic.whole_life(app, 2 if short else 20))
             app.clean()
-            rows += state.growth(Path(folder), 3 if short else 25, 10 if short else 100, 100 if short else 10_000)
-            rows += watching(Path(folder), 3 if short else 15, 5 if short else 50, imports)
-            rows += versions.weights(Path(folder), 2**25 if short else 2**31, 1 if short else 5, imports)
-            rows += versions.looking_back(Path(folder), 20 if short else 1000, 100, 3 if short else 15, imports)
+            show(state.growth(Path(folder), 3 if short else 25, 10 if short else 100, 100 if short else 10_000))
+            show(watching(Path(folder), 3 if short else 15, 5 if short else 50, imports))
+            show(versions.looking_back(Path(folder), 20 if short else 1000, 100, 3 if short else 15, imports))
+            show(versions.weights(Path(folder), 2**25 if short else 2**31, 1 if short else 5, imports))
             fast.release("v1")
             fast.release("v2")
-            rows += traffic.switching(fast, 4 if short else 40)
-            rows += traffic.throughput(fast, 1 if short else 3, 1 if short else 15)
+            show(traffic.switching(fast, 4 if short else 40))
+            show(traffic.throughput(fast, 1 if short else 3, 1 if short else 15))
         finally:
             app.clean()
             fast.clean()
             close_engine()
-    print("| what | median | beside | aim |\n| --- | --- | --- | --- |")
+
+
+def show(rows: list[Row]) -> None:
+    """Prints what was measured, at once: whatever fails later does not take it away."""
     for row in rows:
-        print("| " + " | ".join(row) + " |")
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def _write_history(app: App, versions: int, files: int) -> None:
             path = f"model/{index:03}.bin"
             made[path] = File(path, "file", "0644", len(content), sha256(content).hexdigest())
         manifest = Manifest.of(made.values(), {"dockerfile": "Dockerfile"})
-        objects.save(manifest)
+        objects.save(app.name, manifest)
         parent = f"v{number - 1}" if number > 1 else None
         version = Version(
             app=app.name,
