@@ -10,10 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from orchestrator.artifacts.secrets import SecretStore
-from orchestrator.artifacts.store import ArtifactStore, os_user
+from orchestrator.core.moments import iso
 from orchestrator.core.naming import DEFAULT_STATE_DIR, Names
-from orchestrator.deploy.actions import iso
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.deploy.locks import FileLocks
 from orchestrator.deploy.services import Reporter, Services
@@ -21,14 +19,13 @@ from orchestrator.engines.docker import DockerEngine, connect
 from orchestrator.errors import UsageError
 from orchestrator.ledger.sqlite import SqliteLedger
 from orchestrator.loading import Late
-from orchestrator.probes.http import HttpProber
 from orchestrator.proxy.container import ProxyContainer
 from orchestrator.proxy.haproxy import HAProxy
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-    from orchestrator.ports import Notifier, Scheduler
+    from orchestrator.ports import Artifacts, Notifier, Prober, Scheduler, Secrets
 
 
 def state_dir(given: Path | None) -> Path:
@@ -47,6 +44,30 @@ def _serves(folder: Path) -> bool:
         return (folder / "proxy" / "routes.map").stat().st_size > 0
     except FileNotFoundError:
         return False
+
+
+def _artifacts(folder: Path) -> Artifacts:
+    from orchestrator.artifacts.store import ArtifactStore
+
+    return ArtifactStore(folder)
+
+
+def _secrets(folder: Path) -> Secrets:
+    from orchestrator.artifacts.secrets import SecretStore
+
+    return SecretStore(folder)
+
+
+def _prober() -> Prober:
+    from orchestrator.probes.http import HttpProber
+
+    return HttpProber()
+
+
+def _os_user() -> str:
+    from orchestrator.artifacts.store import os_user
+
+    return os_user()
 
 
 def _notifier() -> Notifier:
@@ -98,10 +119,10 @@ def build(
         names=names,
         engine=DockerEngine(client, names, folder / "models", folder / "secrets"),
         proxy=HAProxy(folder / "proxy", ProxyContainer(client, names, folder / "proxy")),
-        prober=HttpProber(),
+        prober=cast("Prober", Late(_prober)),
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
-        artifacts=ArtifactStore(folder),
-        secrets=SecretStore(folder / "secrets"),
+        artifacts=cast("Artifacts", Late(lambda: _artifacts(folder))),
+        secrets=cast("Secrets", Late(lambda: _secrets(folder / "secrets"))),
         locks=FileLocks(folder / "locks", command=command, now=now),
         notifier=cast("Notifier", Late(_notifier)),
         scheduler=cast("Scheduler", Late(_scheduler)),
@@ -111,7 +132,7 @@ def build(
         wall=wall,
         clock=time.monotonic,
         sleep=time.sleep,
-        os_user=os_user,
+        os_user=_os_user,
     )
     if boundary is not None:
         services.boundary = boundary

@@ -31,3 +31,9 @@ def moment(text: str, now: datetime) -> datetime:
     if found > now:
         raise UsageError(f"{text!r} is still to come", why=f"it is {now:%Y-%m-%d %H:%M:%S} UTC")
     return found
+
+
+def iso(moment: datetime) -> str:
+    """UTC in ISO 8601 with milliseconds and a Z."""
+    # Not strftime: its years before 1000 are shorter, and times are compared as text.
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -17,6 +17,7 @@ from orchestrator.core.model import (
     Slot,
     other,
 )
+from orchestrator.core.moments import iso
 from orchestrator.deploy.making import Detail, Making
 from orchestrator.deploy.slots import note_cold, park, set_spare
 from orchestrator.deploy.tagging import tag
@@ -28,12 +29,6 @@ KEPT_LOG_LINES = 200
 # The proxy's checks begin when the containers start; by the time our probes pass, it needs a moment at most.
 _PROXY_PATIENCE = 10.0
 _WARM_DEADLINE = 5.0
-
-
-def iso(moment: datetime) -> str:
-    """UTC in ISO 8601 with milliseconds and a Z."""
-    # Not strftime: its years before 1000 are shorter, and times are compared as text.
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 class Actions(Making):

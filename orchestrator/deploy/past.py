@@ -13,7 +13,7 @@ from orchestrator.config import Config
 from orchestrator.core.chain import Switch
 from orchestrator.core.manifest import CONTEXT, MODEL
 from orchestrator.core.model import FileChange
-from orchestrator.deploy.actions import iso
+from orchestrator.core.moments import iso
 from orchestrator.deploy.services import Services
 from orchestrator.errors import UsageError
 

@@ -11,9 +11,9 @@ from orchestrator.config import Config
 from orchestrator.core import record
 from orchestrator.core.manifest import EMPTY, Manifest, delta
 from orchestrator.core.model import Backend, Container, ProxyApp, Slot, SlotState, other
+from orchestrator.core.moments import iso
 from orchestrator.core.naming import address, block_of
 from orchestrator.core.record import Evidence, Restored
-from orchestrator.deploy.actions import iso
 from orchestrator.deploy.services import Services
 from orchestrator.errors import ConfigError, DeploymentFailed, EngineError, UsageError
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from orchestrator.config import Config
 from orchestrator.core import recovery
 from orchestrator.core.model import Slot
+from orchestrator.core.moments import iso
 from orchestrator.core.plan import Observed
-from orchestrator.deploy.actions import Actions, iso
+from orchestrator.deploy.actions import Actions
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.heal import heal
 from orchestrator.deploy.prune import forget_secrets

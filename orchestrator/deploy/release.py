@@ -9,9 +9,10 @@ from orchestrator.config import Config, printable
 from orchestrator.core import naming
 from orchestrator.core.manifest import Manifest
 from orchestrator.core.model import Deployment, Version
+from orchestrator.core.moments import iso
 from orchestrator.core.plan import Choice, Observed, Plan, choose_release, plan_release
 from orchestrator.core.routing import refuse_conflicts
-from orchestrator.deploy.actions import Actions, iso
+from orchestrator.deploy.actions import Actions
 from orchestrator.deploy.executor import Executor
 from orchestrator.deploy.prune import retain
 from orchestrator.deploy.recover import at_rest

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.config import Config
 from orchestrator.core.model import Pass
+from orchestrator.core.moments import iso
 from orchestrator.core.schedule import (
     DAY,
     HOUR,
@@ -22,7 +23,6 @@ from orchestrator.core.schedule import (
     read_every,
     write_every,
 )
-from orchestrator.deploy.actions import iso
 from orchestrator.deploy.services import Services
 from orchestrator.errors import UsageError
 

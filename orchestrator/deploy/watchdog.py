@@ -15,10 +15,10 @@ from orchestrator.config import Config, load
 from orchestrator.config.sections import under
 from orchestrator.config.watching import Notice
 from orchestrator.core.model import Pass, SlotState
+from orchestrator.core.moments import iso
 from orchestrator.core.plan import Observed, WayBack
 from orchestrator.core.watch import Memory, decide
 from orchestrator.deploy import look
-from orchestrator.deploy.actions import iso
 from orchestrator.deploy.notices import notice
 from orchestrator.deploy.recover import recover
 from orchestrator.deploy.rollback import carry_out

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.config import Config
-from orchestrator.core import naming, record
+from orchestrator.core import naming
 from orchestrator.core.model import Container, Slot, Version
 from orchestrator.core.naming import Names
-from orchestrator.core.record import Evidence
-from orchestrator.engines import build, network, registry, seen
+from orchestrator.engines import network
 from orchestrator.engines.containers import observed, wanted
 from orchestrator.errors import DeploymentFailed, EngineError, UsageError, engine_unreachable
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+    from orchestrator.core.record import Evidence
 
 # The engine answers most questions at once; a start may wait for a slow disk.
 _HUNG_GRACE = 2  # seconds for one that hangs to end by itself
@@ -129,6 +130,8 @@ class DockerEngine:
             BuildFailed: with the builder's last lines.
             UsageError: there is no Dockerfile, or no context.
         """
+        from orchestrator.engines import build
+
         tag = naming.image(config.app.name, version)
         with self._errors("build the image"):
             return build.image(self._client, config, tag, labels=labels, progress=progress, cancelled=cancelled)
@@ -199,6 +202,8 @@ class DockerEngine:
         Raises:
             EngineError: the registry does not take it.
         """
+        from orchestrator.engines import registry
+
         with self._errors("push the image"):
             return registry.push(self._client, image_id, reference, progress=progress, cancelled=cancelled)
 
@@ -208,6 +213,8 @@ class DockerEngine:
         Raises:
             EngineError: the registry does not give it, or gives something else.
         """
+        from orchestrator.engines import registry
+
         assert version.pushed is not None, "only what was pushed is pulled"
         labels = {
             naming.LABEL_APP: version.app,
@@ -227,6 +234,8 @@ class DockerEngine:
 
     def untag(self, reference: str) -> bool:
         """Takes a name away from an image that has another one."""
+        from orchestrator.engines import registry
+
         with self._errors("take a name off an image"):
             return registry.untag(self._client, reference)
 
@@ -236,6 +245,8 @@ class DockerEngine:
         Raises:
             EngineError: it does not answer, or does not take the login.
         """
+        from orchestrator.engines import registry
+
         with self._errors("ask the registry"):
             registry.check(self._client, repository)
 
@@ -282,6 +293,8 @@ class DockerEngine:
         settings: str,
     ) -> Container:
         """Creates one replica, hardened unless the configuration says otherwise; does not start it."""
+        from orchestrator.core import record
+
         name = self._names.container(version.app, version.name, slot, index)
         labels = {
             naming.LABEL_STATE: self._names.state_id,
@@ -404,11 +417,15 @@ class DockerEngine:
 
     def files_in(self, container: Container, folder: str) -> dict[str, str]:
         """The digests of all files that a running container sees in a folder, by their path in there."""
+        from orchestrator.engines import seen
+
         with self._errors(f"read {folder} in {container.name}"):
             return seen.files_in(self._api, container.id, folder)
 
     def evidence(self) -> tuple[Evidence, ...]:
         """What the containers of this state folder say about themselves, all apps'."""
+        from orchestrator.core.record import Evidence
+
         found = []
         with self._errors("read the containers' labels"):
             for container in self.containers():

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.core.chain import Switch
 from orchestrator.core.health import ProbeSpec
@@ -26,11 +26,13 @@ from orchestrator.core.model import (
     StepRecord,
 )
 from orchestrator.core.plan import Plan, Step
-from orchestrator.core.record import Restored
 from orchestrator.errors import LedgerDamaged, UsageError
 from orchestrator.ledger import versions
 from orchestrator.ledger.sealing import deployment_changed, version_changed, went_live
 from orchestrator.ledger.watching import WatchLedger
+
+if TYPE_CHECKING:
+    from orchestrator.core.record import Restored
 
 _DEPLOYMENT = (
     "id, app, kind, from_version, to_version, from_slot, to_slot, mode, actor, command, started_at,"

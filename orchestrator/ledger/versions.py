@@ -6,13 +6,15 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.manifest import Delta, File
 from orchestrator.core.model import FileChange, Version
 from orchestrator.errors import UsageError
 from orchestrator.ledger.events import EventLedger
 from orchestrator.ledger.sealing import image_changed, version_changed
+
+if TYPE_CHECKING:
+    from orchestrator.core.manifest import Delta
 
 COLUMNS = (
     "app",
@@ -164,6 +166,8 @@ class VersionLedger(EventLedger):
         Raises:
             ValueError: it is damaged.
         """
+        from orchestrator.core.manifest import Delta, File  # verify alone asks
+
         with self._snapshot() as db:
             rows = db.execute(
                 "SELECT path, kind, mode, size, digest, target FROM changes WHERE app = ? AND version = ?",

@@ -28,7 +28,7 @@ from pathlib import Path
 from orchestrator import assembly
 from orchestrator.cli.console import Console
 from orchestrator.core.model import Pass
-from orchestrator.deploy.actions import iso
+from orchestrator.core.moments import iso
 from orchestrator.deploy.metrics import write_textfile
 services = assembly.build(Path(sys.argv[1]), command="test", reporter=Console(quiet=True))
 app, file = sys.argv[2:]

@@ -21,12 +21,12 @@ from orchestrator.core import record
 from orchestrator.core.health import ProbeSpec, Reply, Target
 from orchestrator.core.manifest import Manifest
 from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
+from orchestrator.core.moments import iso
 from orchestrator.core.naming import Names, image
 from orchestrator.core.record import Evidence
 from orchestrator.core.sample import Sample
 from orchestrator.core.schedule import Entry, Job, Kind
 from orchestrator.deploy import watchdog
-from orchestrator.deploy.actions import iso
 from orchestrator.deploy.interrupts import Interrupts
 from orchestrator.deploy.locks import FileLocks
 from orchestrator.deploy.recover import Recovered, recover

@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.cli import render
 from orchestrator.core.model import Pass
+from orchestrator.core.moments import iso
 from orchestrator.core.schedule import Entry
-from orchestrator.deploy.actions import iso
 from orchestrator.deploy.scheduling import Installed, install, status, uninstall
 from orchestrator.errors import UsageError
 from tests.unit.fakes import APP, World
