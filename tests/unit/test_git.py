@@ -940,7 +940,7 @@ def test_the_checkout_is_gone_when_the_image_is_built(project: Project, tmp_path
 def test_what_changes_while_it_is_read_is_dirty(project: Project) -> None:
     real = project.artifacts.manifest
 
-    def manifest(config: Config, *, keep: bool) -> Manifest:
+    def manifest(config: Config, *, keep: bool, **how: Any) -> Manifest:
         found: Manifest = real(config, keep=keep)  # type: ignore[call-arg]
         (project.app / "late.txt").write_text("late")
         return found

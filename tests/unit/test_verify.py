@@ -37,7 +37,7 @@ def world(worlds: Callable[[], World], monkeypatch: pytest.MonkeyPatch) -> World
         files = [File("context/a", "file", "0644", 1, f"{number:064x}"), File.link("context/l", f"to-{number}")]
         manifest = Manifest.of(files, {"args": str(number)})
         made[manifest.digest] = manifest
-        monkeypatch.setattr(found.artifacts, "manifest", lambda config, keep: made[found.artifacts.context])
+        monkeypatch.setattr(found.artifacts, "manifest", lambda config, **how: made[found.artifacts.context])
         monkeypatch.setattr(found.artifacts, "known", made.get)
         found.release(f"v{number}", context=manifest.digest)
     return found
