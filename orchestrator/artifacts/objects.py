@@ -24,7 +24,7 @@ from typing import IO
 
 from orchestrator.core.manifest import MODEL, File, Manifest, identity, read
 from orchestrator.errors import DeploymentFailed, UsageError
-from orchestrator.files import TEMPORARY, remove_whole, write_atomic
+from orchestrator.files import TEMPORARY, remove_whole, sync_folder, write_atomic
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -154,7 +154,7 @@ class Objects:
         own = self._incoming / f"{app}.manifest{TEMPORARY}"
         write_atomic(own, manifest.text, mode=0o600)
         own.replace(self.manifest_place(manifest.digest))
-        _sync(self._manifests)
+        sync_folder(self._manifests)
 
     def load(self, digest: str) -> Manifest | None:
         """The manifest with this digest; None when it was never kept.
@@ -212,7 +212,7 @@ class Objects:
             with suppress(FileNotFoundError):
                 target.rename(replaced)
             temporary.rename(target)
-            _sync(target.parent)
+            sync_folder(target.parent)
             shutil.rmtree(replaced, ignore_errors=True)
         except FileNotFoundError as error:
             raise UsageError(
@@ -339,11 +339,3 @@ def _link(source: Path, target: Path) -> None:
         if error.errno != errno.EMLINK:
             raise
         shutil.copy2(source, target)  # the file system counts no further: thousands of versions hold it
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

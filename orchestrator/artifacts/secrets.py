@@ -8,7 +8,6 @@ containers that serve meanwhile find when they are started again.
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from orchestrator.config import Config
 from orchestrator.config.secrets import exposed_secrets, read_secrets
 from orchestrator.errors import DeploymentFailed, UsageError
-from orchestrator.files import TEMPORARY, remove_whole, write_atomic
+from orchestrator.files import TEMPORARY, remove_whole, sync_folder, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -153,7 +152,7 @@ class SecretStore:
         for folder in (self._root, version.parent, version):
             if not folder.is_dir():
                 folder.mkdir(0o700)
-                _sync(folder.parent)
+                sync_folder(folder.parent)
             folder.chmod(0o700)
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(0o700)
@@ -163,7 +162,7 @@ class SecretStore:
             write_atomic(staging / name, values[name], 0o444)
         if not target.is_dir():
             staging.rename(target)
-            _sync(version)
+            sync_folder(version)
             return
         # A mount is of this very folder: its files are replaced, not the folder.
         for name in sorted(values):
@@ -171,7 +170,7 @@ class SecretStore:
         for path in list(target.iterdir()):
             if path.name not in values:
                 path.unlink()
-        _sync(target)
+        sync_folder(target)
         staging.rmdir()
 
     def _sweep(self, app: str) -> None:
@@ -189,11 +188,3 @@ def _folders(folder: Path) -> Iterable[Path]:
         return [path for path in sorted(folder.iterdir()) if path.is_dir()]
     except OSError:
         return []
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
