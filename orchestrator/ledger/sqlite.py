@@ -221,12 +221,12 @@ class SqliteLedger(WatchLedger):
         """Ends a deployment, and seals its journal. One that has ended stays as it is."""
         with self._transaction() as db:
             now = self._now()
-            row = db.execute(
-                "UPDATE deployments SET outcome = ?, reason = ?, finished_at = ? WHERE id = ? AND outcome IS NULL"
-                " RETURNING app",
-                (outcome, reason, now, deployment),
-            ).fetchone()
+            row = db.execute("SELECT app FROM deployments WHERE id = ? AND outcome IS NULL", (deployment,)).fetchone()
             if row is not None:
+                db.execute(
+                    "UPDATE deployments SET outcome = ?, reason = ?, finished_at = ? WHERE id = ?",
+                    (outcome, reason, now, deployment),
+                )
                 deployment_changed(db, now, row[0], deployment, outcome)
 
     def plan_of(self, deployment: int) -> Plan:
@@ -292,15 +292,18 @@ class SqliteLedger(WatchLedger):
     def step_finished(self, step: int, state: str, detail: dict[str, Any], seconds: float) -> None:
         with self._transaction() as db:
             now = self._now()
-            number = db.execute(
-                "UPDATE steps SET state = ?, finished_at = ?, detail = ?, seconds = ? WHERE id = ?"
-                " RETURNING deployment",
+            db.execute(
+                "UPDATE steps SET state = ?, finished_at = ?, detail = ?, seconds = ? WHERE id = ?",
                 (state, now, json.dumps(detail), round(seconds, 3), step),
-            ).fetchone()[0]
-            ended = db.execute("SELECT app FROM deployments WHERE id = ? AND outcome IS NOT NULL", (number,)).fetchone()
+            )
+            ended = db.execute(
+                "SELECT d.app, d.id FROM steps s JOIN deployments d ON d.id = s.deployment"
+                " WHERE s.id = ? AND d.outcome IS NOT NULL",
+                (step,),
+            ).fetchone()
             if ended is not None:
                 # The last step is the one that ended the deployment, and sealed the journal without its own end.
-                deployment_changed(db, now, ended[0], number, "sealed")
+                deployment_changed(db, now, *ended, "sealed")
 
     def steps(self, deployment: int) -> list[StepRecord]:
         rows = self._read(
