@@ -303,7 +303,7 @@ class SqliteLedger(WatchLedger):
             ).fetchone()
             if ended is not None:
                 # The last step is the one that ended the deployment, and sealed the journal without its own end.
-                deployment_changed(db, now, *ended, "sealed")
+                deployment_changed(db, now, ended[0], ended[1], "sealed")
 
     def steps(self, deployment: int) -> list[StepRecord]:
         rows = self._read(
