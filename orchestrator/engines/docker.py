@@ -138,38 +138,41 @@ class DockerEngine:
 
     def image_id(self, reference: str) -> str | None:
         """The id of an image; None when the engine does not have it."""
-        import docker.errors
+        found = self._image(reference)
+        return None if found is None else str(found["Id"])
 
-        with self._errors("look at an image"):
-            try:
-                return str(self._client.images.get(reference).id)
-            except docker.errors.ImageNotFound:
-                return None
+    def image_labels(self, image_id: str) -> dict[str, str] | None:
+        """The labels of an image; None when the engine does not have it."""
+        found = self._image(image_id)
+        return None if found is None else dict(found["Config"].get("Labels") or {})
 
     def layers(self, image_id: str) -> list[tuple[str, int]]:
         """The layers of an image: digest and size in bytes of each, the lowest first; empty when it is not there."""
         import docker.errors
 
+        found = self._image(image_id)
+        if found is None:
+            return []
+        digests = found["RootFS"].get("Layers") or []
         with self._errors("look at an image"):
             try:
-                digests = self._api.inspect_image(image_id)["RootFS"].get("Layers") or []
                 # One entry for each instruction, the newest first; those that changed no file made no layer.
                 sizes = [int(row["Size"]) for row in reversed(self._api.history(image_id)) if row["Size"]]
             except docker.errors.ImageNotFound:
-                return []
+                return []  # it went away between the two questions
         if len(sizes) != len(digests):
             sizes = [0] * len(digests)  # layers of no bytes: nobody can tell which
         return list(zip(digests, sizes, strict=True))
 
-    def image_labels(self, image_id: str) -> dict[str, str] | None:
-        """The labels of an image; None when the engine does not have it."""
+    def _image(self, reference: str) -> dict[str, Any] | None:
         import docker.errors
 
         with self._errors("look at an image"):
             try:
-                return dict(self._api.inspect_image(image_id)["Config"].get("Labels") or {})
+                found: dict[str, Any] = self._api.inspect_image(reference)
             except docker.errors.ImageNotFound:
                 return None
+        return found
 
     def remove_image(self, reference: str, image_id: str) -> bool:
         """Takes our tag away, and the image with it when nothing else uses it. False: it stays.
@@ -407,9 +410,7 @@ class DockerEngine:
 
     def settings_of(self, container: Container) -> str:
         """The digest of the configuration that a container was created with."""
-        with self._errors("look at a container"):
-            info = self._api.inspect_container(container.id)
-        return str((info["Config"].get("Labels") or {}).get(naming.LABEL_CONFIG, ""))
+        return self.container_labels(container).get(naming.LABEL_CONFIG, "")
 
     def container_labels(self, container: Container) -> dict[str, str]:
         with self._errors("look at a container"):
@@ -442,12 +443,8 @@ class DockerEngine:
         return tuple(found)
 
     def _image_environment(self, image_id: str) -> set[str]:
-        import docker.errors
-
-        try:
-            return set(self._api.inspect_image(image_id)["Config"].get("Env") or [])
-        except docker.errors.ImageNotFound:
-            return set()
+        found = self._image(image_id)
+        return set() if found is None else set(found["Config"].get("Env") or [])
 
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
