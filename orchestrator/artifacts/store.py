@@ -272,9 +272,7 @@ class ArtifactStore:
         Raises:
             DeploymentFailed: the files are nowhere any more.
         """
-        if config.model is None:
-            return
-        if self._planted(version):
+        if config.model is None or self._planted(version):
             return
         recorded = self.known(version.context)
         why = "its tree was removed, and its files are neither in the store nor in a commit"

@@ -26,7 +26,8 @@ def compare(services: Services, config: Config, before: str, after: str) -> Json
     app = config.app.name
     old, new = (version_of(services, app, name) for name in (before, after))
     one, two = (manifest_of(services, version) for version in (old, new))
-    rows = [_row(path, one.files.get(path), two.files.get(path)) for path in _changed(one, two)]
+    paths = _changed(one, two)
+    rows = [_row(path, one.files.get(path), two.files.get(path)) for path in paths]
     counts = {change: sum(row["change"] == change for row in rows) for change in ("added", "removed", "changed")}
     summary = {**counts, "bytes_before": one.size, "bytes_after": two.size, "new_bytes": new_bytes(one, two)}
     return {
@@ -38,7 +39,7 @@ def compare(services: Services, config: Config, before: str, after: str) -> Json
         "manifest_after": two.digest,
         "files": rows,
         "summary": summary,
-        "tensors": [row for path in _changed(one, two) if (row := _tensors(services, path, one, two))],
+        "tensors": [row for path in paths if (row := _tensors(services, path, one, two))],
         "build": settings.changes(one.build, two.build),
         "settings": settings.changes(old.snapshot, new.snapshot),
         "image": _layers(services, app, before, after),

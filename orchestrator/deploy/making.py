@@ -61,17 +61,16 @@ class Making:
         building = self.source.building
         image_id = self._image(building, draft)
         before = self.s.ledger.versions(self.app).get(draft.name)
-        if changed := self.s.artifacts.changed(building, self.manifest):
-            if before is None or before.image_id != image_id:
-                self.s.engine.remove_image(draft.image, image_id)
-            raise DeploymentFailed(
-                f"{changed} changed while {draft.image} was built",
-                why="nobody can say what is in the image",
-                hint="let the program that writes it finish, then release again",
-            )
         try:
+            if changed := self.s.artifacts.changed(building, self.manifest):
+                raise DeploymentFailed(
+                    f"{changed} changed while {draft.image} was built",
+                    why="nobody can say what is in the image",
+                    hint="let the program that writes it finish, then release again",
+                )
             self.s.artifacts.snapshot(self.app, draft.name, self.manifest)
-        except UsageError:
+        except (DeploymentFailed, UsageError):
+            # It is not recorded: nobody would ever find it.
             if before is None or before.image_id != image_id:
                 self.s.engine.remove_image(draft.image, image_id)
             raise
