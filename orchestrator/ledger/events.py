@@ -26,11 +26,6 @@ class EventLedger(LedgerFile):
         with self._transaction() as db:
             append(db, self._now(), app, kind, detail)
 
-    def events(self) -> list[Event]:
-        """All events of all apps, oldest first."""
-        with self._snapshot() as db:
-            return _events(db)
-
     def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
         return int(self._read("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
@@ -60,11 +55,6 @@ class EventLedger(LedgerFile):
         with self._snapshot() as db:
             events = _events(db)
             return events, [*chain.breaks(events), *_unsealed(db, events)]
-
-    def unsealed(self) -> list[str]:
-        """What is not as its last event says, in words; empty when all is."""
-        with self._snapshot() as db:
-            return list(_unsealed(db, _events(db)))
 
 
 def _events(db: sqlite3.Connection) -> list[Event]:

@@ -890,7 +890,7 @@ class Project(World):
         return git(self.app, "tag", "--list", "mymodel/*").split()
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        return [json.loads(event.detail) for event in self.ledger.events() if event.kind == kind]
+        return [json.loads(event.detail) for event in self.ledger.audit()[0] if event.kind == kind]
 
 
 @pytest.fixture

@@ -289,7 +289,7 @@ def test_a_damaged_manifest_does_not_stop_a_rebuild(world: World, monkeypatch: p
     services = world.process()
     assert rebuild_ledger(services) == [APP]
     assert "v2 is recorded without its files: the manifest was changed" in world.reports.notes
-    assert [event.kind for event in world.ledger.events()].count("rebuilt") == 1
+    assert [event.kind for event in world.ledger.audit()[0]].count("rebuilt") == 1
     assert problems(world) == ["v2: the manifest was changed"]
 
 
@@ -307,7 +307,7 @@ def test_a_container_that_cannot_be_removed_does_not_stop_a_rebuild(
     monkeypatch.setattr(world.engine, "remove", refuse)
     assert rebuild_ledger(world.process()) == [APP]
     assert f"{left.name} stays, and was never proven: it is busy" in world.reports.notes
-    assert [event.kind for event in world.ledger.events()].count("rebuilt") == 1
+    assert [event.kind for event in world.ledger.audit()[0]].count("rebuilt") == 1
 
 
 def test_a_number_that_another_app_has_is_not_sealed_anew(world: World, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_number_that_another_app_has_is_not_sealed_anew(world: World, tmp_path
     assert taken is not None
     other = Restored("other", 0, (), (), (replace(taken, app="other", actor="unknown"),))
     ledger.adopt([other])
-    assert ledger.unsealed() == []
+    assert ledger.audit()[1] == []
     ledger.close()
 
 
