@@ -232,9 +232,15 @@ def _images(services: Services, manifests: _Manifests, found: Proof) -> None:
         faults = _mislabelled(version, labels, manifest=name not in manifests.without)
         found.problems += [f"{name}: its image {fault}" for fault in faults]
         tagged = services.engine.image_id(version.image)
-        if tagged != version.image_id:
+        if tagged != version.image_id and not _elsewhere(services, tagged):
             has = f"is {tagged[:19]}…" if tagged else "is gone"
             found.problems.append(f"{name}: the tag {version.image} {has}, recorded is {version.image_id[:19]}…")
+
+
+def _elsewhere(services: Services, image_id: str | None) -> bool:
+    """True for an image that another state folder on this engine made: its app of the same name has the same tags."""
+    labels = services.engine.image_labels(image_id) if image_id else None
+    return (labels or {}).get(naming.LABEL_STATE, services.names.state_id) != services.names.state_id
 
 
 def _containers(services: Services, app: str, manifests: _Manifests, found: Proof, *, rebuilt: bool) -> None:

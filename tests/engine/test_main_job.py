@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import signal
 import threading
 import time
@@ -323,10 +324,13 @@ def test_several_apps_share_a_proxy_and_lose_nothing_when_one_comes_or_goes(make
 
 
 def test_state_folders_never_meet(make_app: Callable[..., App]) -> None:
-    one = make_app(state="one")
-    two = make_app(state="two")
+    name = f"both-{os.getpid()}"  # of this test alone: the tags are looked at
+    one = make_app(name, state="one")
+    two = make_app(name, state="two")
     one.release("v1")
     two.release("v1")
+    # Both have an image of this name, and the engine knows one tag: it moved to the newer one.
+    assert one.json("verify")["problems"] == two.json("verify")["problems"] == []
     assert set(one.containers()) & set(two.containers()) == set()
     two.release("v2")
     assert (one.serving(), two.serving()) == ("v1", "v2")

@@ -272,7 +272,7 @@ def test_a_store_on_a_full_disk_loses_nothing(make_app: Callable[..., App], tmp_
     state.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(state)], check=True)
     try:
-        app = make_app(state="small")
+        app = make_app(f"small-{os.getpid()}", state="small")
         app.config["model"] = {"path": "weights", "mount": "/model"}
         (app.folder / "weights").mkdir()
         (app.folder / ".dockerignore").write_text("weights\n")
