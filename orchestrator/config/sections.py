@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -303,7 +304,7 @@ class Config(Section):
             config = cls.model_validate(sections, context={"resolved": True})
             config._base = Path(str(data["base"]))
             config._source = source
-            config._environment = TypeAdapter(dict[str, str]).validate_python(data["environment"])
+            config._environment = _texts().validate_python(data["environment"])
         except ValidationError as error:
             findings = [finding for _, finding in explain(error, keys())]
         except KeyError as error:
@@ -311,6 +312,11 @@ class Config(Section):
         else:
             return config
         raise ConfigError(f"stored settings of {source}", findings)
+
+
+@cache
+def _texts() -> TypeAdapter[dict[str, str]]:
+    return TypeAdapter(dict[str, str])
 
 
 def keys() -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -123,7 +124,7 @@ class ProxyApp:
 
     name: str
     route: Route
-    slots: dict[Slot, Backend]
+    slots: Mapping[Slot, Backend] = field(hash=False)
     spare: Slot | None = None
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from orchestrator.config import Config
 from orchestrator.core import recovery
-from orchestrator.core.model import Slot
 from orchestrator.core.moments import iso
 from orchestrator.core.plan import Observed
 from orchestrator.deploy.actions import Actions
@@ -92,12 +91,10 @@ def _mend(
     apps = services.ledger.proxy_apps()
     if not any(known.name == app for known in apps):
         return
-    routes: dict[str, Slot] = {}
-    for known in apps:
-        live = [slot for slot, state in services.ledger.slots(known.name).items() if state.state == "live"]
+    routes = services.ledger.live_slots()
+    if open_deployment and services.proxy.route_known(app):
         # In the middle of a deployment the file is the truth: only what is lost is restored.
-        if live and not (known.name == app and open_deployment and services.proxy.route_known(app)):
-            routes[known.name] = live[0]
+        routes.pop(app, None)
     with services.locks.proxy():
         found.mended += services.proxy.repair(app, apps, routes, services.reporter.detail)
     if open_deployment:

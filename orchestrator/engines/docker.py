@@ -57,7 +57,10 @@ def connect() -> DockerClient:
         host = os.environ.get("DOCKER_HOST", "")
         if host not in _VERSIONS:
             _VERSIONS[host] = _api_version(docker.DockerClient)
-        return docker.DockerClient.from_env(version=_VERSIONS[host], timeout=timeout())
+        found = docker.DockerClient.from_env(version=_VERSIONS[host], timeout=timeout())
+        # No proxy stands before a socket of this machine, and looking for one costs each question 0.4 ms.
+        found.api.trust_env = not found.api.base_url.startswith("http+docker:")
+        return found
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise engine_unreachable(error, hung=isinstance(error, requests.exceptions.Timeout)) from error
 

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -111,12 +112,12 @@ class SqliteLedger(WatchLedger):
 
     def proxy_apps(self) -> list[ProxyApp]:
         rows = self._read("SELECT name, proxy FROM apps WHERE proxy IS NOT NULL ORDER BY name")
-        return [_proxy_app(name, json.loads(text)) for name, text in rows]
+        return [_proxy_app(name, text) for name, text in rows]
 
     def proxy_app(self, app: str) -> ProxyApp | None:
         """One of them; None when the proxy does not know it."""
         row = self._read("SELECT proxy FROM apps WHERE name = ? AND proxy IS NOT NULL", (app,)).fetchone()
-        return _proxy_app(app, json.loads(row[0])) if row else None
+        return _proxy_app(app, row[0]) if row else None
 
     def save_proxy_app(self, app: ProxyApp) -> None:
         with self._transaction() as db:
@@ -134,6 +135,13 @@ class SqliteLedger(WatchLedger):
             (app,),
         )
         return {row[1]: SlotState(*row) for row in rows}
+
+    def live_slots(self) -> dict[str, Slot]:
+        """Which slot is live, by app, of those that the proxy knows."""
+        rows = self._read(
+            "SELECT app, slot FROM slots JOIN apps ON apps.name = app WHERE state = 'live' AND proxy IS NOT NULL"
+        )
+        return dict(rows)
 
     def set_slot(
         self,
@@ -366,7 +374,10 @@ def _columns(names: str) -> list[str]:
     return [name.strip() for name in names.split(",")]
 
 
-def _proxy_app(name: str, data: dict[str, Any]) -> ProxyApp:
+# Every pass over many apps reads all of them for each, and finds most as they were.
+@lru_cache(maxsize=256)
+def _proxy_app(name: str, text: str) -> ProxyApp:
+    data = json.loads(text)
     route = data["route"]
     slots: dict[Slot, Backend] = {}
     for slot, item in data["slots"].items():

@@ -134,8 +134,8 @@ class HAProxy:
 
     def running_route(self, app: str) -> Slot | None:
         """Where the running proxy sends them."""
-        found = self._runtime.entries(render.ROUTES).get(app)
-        return next((slot for slot in SLOTS if slot == found), None)
+        (running,) = self._runtime.entries(render.ROUTES)
+        return next((slot for slot in SLOTS if slot == running.get(app)), None)
 
     def drift(self, apps: Sequence[ProxyApp]) -> list[str]:
         """The files that are not what `apps` makes them, by name."""
@@ -149,7 +149,7 @@ class HAProxy:
         routes = self._files.routes_or_none()
         if routes or not self._answers():
             return routes or {}
-        running = self._runtime.entries(render.ROUTES)
+        (running,) = self._runtime.entries(render.ROUTES)
         return {app: slot for app, found in running.items() for slot in SLOTS if slot == found}
 
     def route_known(self, app: str) -> bool:
@@ -281,8 +281,9 @@ class HAProxy:
         """
         mended: list[str] = []
         self._files.prepare()
+        loaded = self._loaded(_QUICK)
         # The engine is asked only where the proxy is silent: that costs more than all the rest.
-        if not self._answers(_QUICK) and self._container.state() == "paused":
+        if loaded is None and self._container.state() == "paused":
             self._container.start(progress)
             mended.append("the proxy woken up")
         found = self._files.routes_or_none()
@@ -300,21 +301,23 @@ class HAProxy:
         if self._files.config() != text:
             self._files.write("haproxy.cfg", text)
             mended.append("haproxy.cfg restored from the ledger")
-        if not self._answers():
-            if self._container.state() == "running":
-                self._container.restart()
-            self.up(apps, progress)
-            mended.append("the proxy started")
-        if self._runtime.config() != digest:
+        if loaded is None:
+            if not self._answers():
+                if self._container.state() == "running":
+                    self._container.restart()
+                self.up(apps, progress)
+                mended.append("the proxy started")
+            loaded = self._runtime.config()
+        if loaded != digest:
             self._reload(digest)
             mended.append("the proxy's configuration loaded anew")
-        running = self._runtime.entries(render.ROUTES)
+        running, spares = self._runtime.entries(render.ROUTES, render.SPARES)
         for name, slot in wanted.items():
             if running.get(name) != slot:
                 self._runtime.set_entry(render.ROUTES, name, slot)
                 mended.append(f"the running proxy's route of {name} set to {slot}")
         spare = next((known.spare for known in apps if known.name == app), None)
-        if self._runtime.entries(render.SPARES).get(app) != spare:
+        if spares.get(app) != spare:
             self._set_spare(app, spare)
             mended.append(f"the running proxy's spare slot of {app} set to {spare or 'none'}")
         return mended
@@ -326,14 +329,16 @@ class HAProxy:
             if self._files.read(name) != text:
                 self._files.write(name, text)
 
-    def _answers(self, timeout: float | None = None) -> bool:
+    def _answers(self) -> bool:
+        return self._loaded() is not None
+
+    def _loaded(self, timeout: float | None = None) -> str | None:
+        """The digest of the configuration that the proxy runs; None when it does not answer."""
         # Asked under the proxy's lock, where nobody else reloads: who does not listen now does not run.
         try:
-            self._runtime.ask("show proc", patience=0, timeout=timeout)
-            self._runtime.config()
+            return self._runtime.config(patience=0, timeout=timeout)
         except ProxyError:
-            return False
-        return True
+            return None
 
     def _reload(self, digest: str) -> None:
         reloads, failed = self._runtime.reloads()

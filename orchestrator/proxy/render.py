@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from orchestrator.core.health import ProbeSpec
 from orchestrator.core.model import SLOTS, ProxyApp, Slot, other
@@ -39,6 +40,12 @@ def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tupl
     The structure is everything but which slots are active and where their servers are: that changes at run
     time without a reload, and stands in the file for the next start only.
     """
+    return _configuration(template, tuple(apps), threads)
+
+
+# A pass over many apps asks for each of them, and finds all of them as they were.
+@lru_cache(maxsize=1)
+def _configuration(template: str, apps: tuple[ProxyApp, ...], threads: int) -> tuple[str, str]:
     structure = _render(template, apps, threads, with_state=False)
     digest = hashlib.sha256(structure.encode()).hexdigest()[:12]
     # Only in the template: a path may hold these letters as well.

@@ -92,9 +92,9 @@ class Runtime:
             os.close(folder)
         return answer.decode(errors="replace")
 
-    def workers(self) -> list[str]:
+    def workers(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> list[str]:
         """The workers' process ids, the current one first."""
-        text = self.ask("show proc")
+        text = self.ask("show proc", patience=patience, timeout=timeout)
         found: list[str] = _WORKER.findall(text)
         if not found:
             raise ProxyError("the proxy has no worker", why=text.strip(), hint="deployctl doctor")
@@ -107,9 +107,9 @@ class Runtime:
             raise ProxyError("the proxy's master does not say how it is", hint="deployctl doctor")
         return int(match[2]), int(match[3])
 
-    def config(self) -> str:
-        """The digest of the configuration that the current worker runs."""
-        answer = self.tell(self.workers()[0], f"show env {_CONFIG}")
+    def config(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
+        """The digest of the configuration that the current worker runs. The limits are those of the first question."""
+        answer = self.tell(self.workers(patience=patience, timeout=timeout)[0], f"show env {_CONFIG}")
         return answer.strip().partition("=")[2]
 
     def tell(self, worker: str, command: str) -> str:
@@ -156,9 +156,10 @@ class Runtime:
     def remove_entry(self, file: str, key: str) -> None:
         self.each(f"del map {file} {key}")
 
-    def entries(self, file: str) -> dict[str, str]:
-        """A map as the current worker has it."""
-        return self._entries(self.workers()[0], file)
+    def entries(self, *files: str) -> list[dict[str, str]]:
+        """Maps as the current worker has them."""
+        worker = self.workers()[0]
+        return [self._entries(worker, file) for file in files]
 
     def _entries(self, worker: str, file: str) -> dict[str, str]:
         rows = (line.split() for line in self.tell(worker, f"show map {file}").splitlines())

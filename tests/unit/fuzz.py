@@ -10,6 +10,7 @@ import functools
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -408,6 +409,31 @@ def _put(document: dict[str, Any], place: str, value: Any) -> None:
     if not isinstance(document.setdefault(section, {}), dict):
         document[section] = {}
     document[section][key] = value
+
+
+def smallest(place: str, value: Any) -> dict[str, Any]:
+    """The smallest file with this value in it."""
+    document: dict[str, Any] = {"app": {"name": "m", "port": 1}}
+    _put(document, place, value)
+    if "model" in document:
+        document["model"].setdefault("path", "model")
+    return document
+
+
+def traps() -> Iterator[dict[str, Any]]:
+    """Every value of the lists above at every place, every contradiction, and keys that nobody knows."""
+    for place in PLACES:
+        near = WRONG_TIMES if GOOD[place][0] == DURATIONS[0] else NEAR.get(place, [])
+        for value in [*near, *OTHER, *SIGNS, *WHOLE]:
+            yield smallest(place, value)
+    for contradiction in CONTRADICTIONS:
+        document = {"app": {"name": "m", "port": 1}}
+        for place, value in contradiction.items():
+            _put(document, place, value)
+        yield document
+    for key in MORE_KEYS:
+        for section in SECTIONS:
+            yield {"app": {"name": "m", "port": 1}, section: {key: 1}}
 
 
 documents = st.one_of(good_documents(), hostile_documents(), hostile_documents())
