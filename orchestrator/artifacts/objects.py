@@ -33,6 +33,9 @@ _REPLACED = f".replaced{TEMPORARY}"
 _TRIES = 3
 # Seconds; two changes within one tick of the kernel's clock (at most 10 ms) leave the same times on a file.
 _TICK = 0.02
+# Every object has this time of its last change, in nanoseconds since the epoch: 2000-01-01, as zip knows no time before
+# 1980. Whoever writes into it since leaves another one, which shows without reading it.
+_UNTOUCHED = 946_684_800 * 10**9
 
 
 class Objects:
@@ -54,9 +57,9 @@ class Objects:
         return self._objects / digest[:2] / (digest[2:] + (".x" if mode == "0755" else ""))
 
     def has(self, file: File) -> bool:
-        """Whether the content of a file is there, as far as its size tells."""
+        """Whether the content of a file is there."""
         try:
-            return self.place(file.digest, file.mode).stat().st_size == file.size
+            return _intact(self.place(file.digest, file.mode), file)
         except FileNotFoundError:
             return False
 
@@ -91,6 +94,7 @@ class Objects:
             with temporary.open("wb", buffering=0) as copy:
                 found = digest(source, copy, stopped)
                 os.fchmod(copy.fileno(), 0o555 if mode == "0755" else 0o444)
+                os.utime(copy.fileno(), ns=(_UNTOUCHED, _UNTOUCHED))
             target = self.place(found[0], mode)
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
@@ -239,10 +243,10 @@ class Objects:
             shutil.rmtree(path, ignore_errors=True)
 
     def whole(self, app: str, version: str, files: dict[str, File]) -> bool:
-        """Whether a version's tree has all its files, as far as their sizes tell."""
+        """Whether a version's tree has all its files."""
         root = self.tree(app, version)
         try:
-            return root.is_dir() and all((root / path).lstat().st_size == file.size for path, file in files.items())
+            return root.is_dir() and all(_intact(root / path, file) for path, file in files.items())
         except FileNotFoundError:
             return False
 
@@ -318,6 +322,21 @@ def digest(
         why=f"it was changed in each of {_TRIES} attempts to take it as it is",
         hint="let the program that writes it finish, then release again",
     )
+
+
+def _intact(place: Path, file: File) -> bool:
+    """Whether a file, or a link, is what it was when it was put in. Only one that was touched since is read."""
+    status = place.lstat()
+    if status.st_size != file.size:
+        return False
+    if status.st_mtime_ns == _UNTOUCHED or file.kind == "link":
+        return True
+    if digest(place)[0] != file.digest:
+        return False
+    # Copied back from elsewhere, say: the next look shall be a quick one again.
+    with suppress(PermissionError):
+        os.utime(place, ns=(_UNTOUCHED, _UNTOUCHED))
+    return True
 
 
 def _let_tick_pass(status: os.stat_result) -> None:

@@ -231,6 +231,32 @@ def test_a_damaged_object_is_not_taken_again(tmp_path: Path, store: ArtifactStor
     assert content(tmp_path)["v2"] == whole("old")
 
 
+def test_a_damaged_object_is_not_taken_again_for_an_unchanged_file(
+    tmp_path: Path, store: ArtifactStore, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is read of a file that was seen before: the damage must show all the same."""
+    age(monkeypatch)
+    take(store, config)
+    damaged = next(path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file())
+    size = damaged.stat().st_size
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"X" * size)
+    take(ArtifactStore(tmp_path), config, "v2")
+    assert content(tmp_path)["v2"] == whole("old")
+
+
+def test_an_object_that_was_only_touched_is_as_good_as_before(
+    tmp_path: Path, store: ArtifactStore, config: Config
+) -> None:
+    first = version("v1", app="m", context=take(store, config).digest)
+    objects = [path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file()]
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in objects]
+    for path in objects:
+        path.touch()
+    store.restore_snapshot(config, first)
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in objects] == before
+
+
 def test_a_kept_version_without_its_tree_keeps_its_files(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
     first = version("v1", app="m", context=take(store, config).digest)
     shutil.rmtree(tmp_path / "models" / "m" / "v1")
