@@ -192,8 +192,14 @@ class DockerEngine:
                     return False
                 self._client.images.remove(reference if tags else image_id)
             except docker.errors.APIError as error:
-                # 409: a container, perhaps somebody else's, was made from it.
-                if error.status_code in (404, 409):
+                if error.status_code == 404:
+                    return False
+                # When two images with the same parent are removed at once, each goes, but the engine may fail at the
+                # parent, as in docker/compose#9763.
+                if self._image(image_id) is None:
+                    return True
+                # A container, perhaps somebody else's, was made from it.
+                if error.status_code == 409:
                     return False
                 raise
         return True

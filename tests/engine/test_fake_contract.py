@@ -7,6 +7,7 @@ import io
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -276,6 +277,16 @@ def test_an_image_is_found_by_name_and_by_id_until_it_is_removed(rig: Rig) -> No
     assert rig.engine.image_id(version.image) is None
     assert rig.engine.image_id(version.image_id) is None
     assert rig.engine.remove_image(version.image, version.image_id) is False
+
+
+def test_images_with_the_same_parent_are_removed_side_by_side(rig: Rig) -> None:
+    for number in range(5):
+        text = f"FROM deployctl-base:bookworm\nENV ROUND={number}\n{STAYS}\n"
+        made = [rig.build(f"v{version}", text=text) for version in range(6)]
+        with ThreadPoolExecutor(len(made)) as pool:
+            removed = list(pool.map(lambda one: rig.engine.remove_image(one.image, one.image_id), made))
+        assert removed == [True] * len(made)
+        assert all(rig.engine.image_id(one.image_id) is None for one in made)
 
 
 def test_an_image_that_a_container_uses_stays(rig: Rig) -> None:
