@@ -122,7 +122,7 @@ def test_an_engine_that_is_not_there(served: App) -> None:
 def test_a_container_name_that_somebody_else_has(served: App) -> None:
     served.write("v2")
     name = served.names.container("mymodel", "v2", "green", 1)
-    image = engine().images.get("mymodel:v1").id
+    image = served.json("show", "v1")["image_id"]
     foreign = engine().containers.create(image, name=name)
     try:
         message = fails(served, "v2", code=3)

@@ -18,7 +18,8 @@ from tests.engine.harness import App, Load, engine, free_port
 
 def test_first_release_serves_and_says_so(app: App) -> None:
     # A name of its own: tests run side by side, and the tag mymodel:v1 is where the last of them moved it.
-    app.config["app"]["name"] = "first"
+    name = f"first-{os.getpid()}"
+    app.config["app"]["name"] = name
     app.release("v1")
     status, headers, body = app.get("/predict")
     assert (status, headers["x-model-version"], body) == (200, "v1", "v1 /predict")
@@ -27,8 +28,8 @@ def test_first_release_serves_and_says_so(app: App) -> None:
     assert found["state"] == "stable"
     assert found["live"]["version"] == "v1"
     assert found["live"]["slot"] == "blue"
-    assert found["live"]["image"] == "first:v1"
-    assert found["live"]["image_id"] == engine().images.get("first:v1").id
+    assert found["live"]["image"] == f"{name}:v1"
+    assert found["live"]["image_id"] == engine().images.get(f"{name}:v1").id
     [container] = found["live"]["containers"]
     assert container["state"] == "running"
     assert container["healthy"] is True
