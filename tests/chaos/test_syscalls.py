@@ -182,4 +182,5 @@ def test_a_release_killed_at_its_file_changing_calls(releases: Releases) -> None
         for number in itertools.count(1, STRIDE.get(kind, 1)):
             if not survives(releases, kind, number):
                 break
-        assert number > counts[kind] * 0.95, f"{kind}: number {number} of {counts[kind]} came through"
+        # What was seen of the sources is written once they are old enough: two calls, that one release makes or not.
+        assert number > counts[kind] * 0.95 - 2, f"{kind}: number {number} of {counts[kind]} came through"
