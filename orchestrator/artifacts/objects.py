@@ -58,10 +58,7 @@ class Objects:
 
     def has(self, file: File) -> bool:
         """Whether the content of a file is there."""
-        try:
-            return _intact(self.place(file.digest, file.mode), file)
-        except FileNotFoundError:
-            return False
+        return _intact(self.place(file.digest, file.mode), file)
 
     def hold(self) -> None:
         """Nothing is taken out of the store from here on, until `release`, or the end of the process."""
@@ -245,10 +242,7 @@ class Objects:
     def whole(self, app: str, version: str, files: dict[str, File]) -> bool:
         """Whether a version's tree has all its files."""
         root = self.tree(app, version)
-        try:
-            return root.is_dir() and all(_intact(root / path, file) for path, file in files.items())
-        except FileNotFoundError:
-            return False
+        return root.is_dir() and all(_intact(root / path, file) for path, file in files.items())
 
     def faults(self, app: str, version: str, manifest: Manifest) -> list[str]:
         """Where a version's tree is not what its manifest says, in words. What is in the objects is not looked at."""
@@ -325,16 +319,19 @@ def digest(
 
 
 def _intact(place: Path, file: File) -> bool:
-    """Whether a file, or a link, is what it was when it was put in. Only one that was touched since is read."""
-    status = place.lstat()
-    if status.st_size != file.size:
-        return False
-    if status.st_mtime_ns == _UNTOUCHED or file.kind == "link":
-        return True
-    if digest(place)[0] != file.digest:
-        return False
+    """Whether a file, or a link, is there as it was put in. Only one that was touched since is read."""
+    try:
+        status = place.lstat()
+        if status.st_size != file.size:
+            return False
+        if status.st_mtime_ns == _UNTOUCHED or file.kind == "link":
+            return True
+        if digest(place)[0] != file.digest:
+            return False
+    except OSError:
+        return False  # gone, or on a part of the disk that cannot be read any more
     # Copied back from elsewhere, say: the next look shall be a quick one again.
-    with suppress(PermissionError):
+    with suppress(OSError):
         os.utime(place, ns=(_UNTOUCHED, _UNTOUCHED))
     return True
 

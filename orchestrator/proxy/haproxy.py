@@ -302,11 +302,12 @@ class HAProxy:
             self._files.write("haproxy.cfg", text)
             mended.append("haproxy.cfg restored from the ledger")
         if loaded is None:
-            if not self._answers():
-                if self._container.state() == "running":
-                    self._container.restart()
-                self.up(apps, progress)
-                mended.append("the proxy started")
+            loaded = self._loaded()
+        if loaded is None:
+            if self._container.state() == "running":
+                self._container.restart()
+            self.up(apps, progress)
+            mended.append("the proxy started")
             loaded = self._runtime.config()
         if loaded != digest:
             self._reload(digest)
