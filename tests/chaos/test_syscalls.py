@@ -26,12 +26,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from orchestrator.artifacts import seen
 from tests.chaos import FULL
 from tests.chaos.oracle import at_rest
 from tests.engine.harness import App, Load
@@ -78,6 +80,8 @@ class Releases:
         """Releases the next version, by strace with these options."""
         self.newest += 1
         self.app.write(f"v{self.newest}")
+        # Written by a release only when there is something new in it: now there always is.
+        (self.app.state_dir / "store" / "seen" / f"{self.app.name}.json").unlink(missing_ok=True)
         command = self.app.command("release", f"v{self.newest}")
         done = subprocess.run(
             ["strace", "-f", "-qq", *options, *command],
@@ -134,6 +138,7 @@ def releases(app: App, tmp_path: Path) -> Releases:
     made = Releases(app)
     for _ in range(3):
         made.plain()
+    time.sleep(seen.MARGIN / 1e9)  # until the sources are old enough to be remembered
     made.watch(tmp_path / "calls")
     return made
 
@@ -182,5 +187,4 @@ def test_a_release_killed_at_its_file_changing_calls(releases: Releases) -> None
         for number in itertools.count(1, STRIDE.get(kind, 1)):
             if not survives(releases, kind, number):
                 break
-        # What was seen of the sources is written once they are old enough: two calls, that one release makes or not.
-        assert number > counts[kind] * 0.95 - 2, f"{kind}: number {number} of {counts[kind]} came through"
+        assert number > counts[kind] * 0.95, f"{kind}: number {number} of {counts[kind]} came through"

@@ -385,7 +385,8 @@ def hostile_values(draw: st.DrawFn, place: str) -> Any:
 def hostile_documents(draw: st.DrawFn) -> dict[str, Any]:
     """A good file with up to three things in it that probably are wrong."""
     document = draw(good_documents())
-    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
+    # Now and then none: how many are good does not hang on luck then.
+    for _ in range(draw(st.sampled_from([*[1, 1, 1, 2, 3] * 4, 0]))):
         how = draw(st.integers(0, 9))
         if how <= 5:
             place = draw(st.sampled_from(TEXTS if how <= 3 else PLACES))

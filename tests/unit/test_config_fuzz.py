@@ -81,7 +81,7 @@ def test_hostile_values_are_refused_or_harmless() -> None:
         tally.count(judge(toml(document)))
 
     run()
-    enough(tally, "hostile", valid=0.02, invalid=0.5)
+    enough(tally, "hostile", valid=0.04, invalid=0.5)
 
 
 def test_every_known_trap_at_every_place() -> None:
@@ -114,14 +114,11 @@ PROXIED = ["app.name", "health.path", "health.model", "proxy.listen", "proxy.hos
 @pytest.mark.parametrize("place", PROXIED)
 def test_every_sign_in_every_place_that_haproxy_reads(place: str) -> None:
     """The same without chance: all signs, at the beginning, in the middle and at the end."""
-    section, _, key = place.partition(".")
     tally = Tally()
     for sign in SIGNS:
         for good in (value for value in GOOD[place] if isinstance(value, str) and len(value) < 60):
             for text in (sign + good, good[:2] + sign + good[2:], good + sign):
-                document: dict[str, Any] = {"app": {"name": "m", "port": 1}, section: {key: text}}
-                if place == "app.name":
-                    document["app"]["port"] = 1
+                document = fuzz.smallest(place, text)
                 if place == "health.model":
                     document["health"]["preset"] = "kserve-v2"
                 tally.count(judge(toml(document)))
@@ -133,12 +130,14 @@ def test_any_value_at_any_place() -> None:
     tally = Tally()
 
     @fuzzing(FILES["any place"])
-    @given(st.sampled_from(PLACES), st.sampled_from(fuzz.OTHER) | fuzz.hostile_texts)
-    def run(place: str, value: Any) -> None:
+    @given(st.sampled_from(PLACES), st.data())
+    def run(place: str, data: st.DataObject) -> None:
+        # Some good ones among them: what hypothesis draws depends on the modules that were imported before.
+        value = data.draw(st.sampled_from(fuzz.OTHER) | fuzz.hostile_texts | st.sampled_from(GOOD[place]))
         tally.count(judge(toml(fuzz.smallest(place, value))))
 
     run()
-    enough(tally, "any place", valid=0.02, invalid=0.5)
+    enough(tally, "any place", valid=0.05, invalid=0.5)
 
 
 def test_the_example_after_somebody_has_worked_on_it() -> None:
