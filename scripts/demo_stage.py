@@ -103,7 +103,7 @@ def set_stage(client: DockerClient, folder: Path) -> Stage:
     """Fills the folder. The app is called digits-demo, or digits-demo-2 … when another demo still stands."""
     shutil.copytree(SAMPLE, folder / "sample-model", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "state").mkdir(mode=0o700)
-    taken = {tag.partition(":")[0] for image in client.images.list() for tag in image.tags}
+    taken = {tag.partition(":")[0] for image in client.api.images() for tag in image["RepoTags"] or []}
     app, number = APP, 1
     while app in taken:
         number += 1

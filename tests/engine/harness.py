@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -237,7 +237,8 @@ class App:
                 self.place.client().images.remove(image.id, force=True)
             except docker.errors.APIError:
                 # Another test removes an image with the same parent: the engine may fail at that one when ours is gone.
-                if image.id in {one.id for one in self.place.client().images.list(all=True)}:
+                with suppress(docker.errors.ImageNotFound):
+                    self.place.client().images.get(image.id)
                     raise
 
 
