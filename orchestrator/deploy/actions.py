@@ -29,6 +29,8 @@ KEPT_LOG_LINES = 200
 # The proxy's checks begin when the containers start; by the time our probes pass, it needs a moment at most.
 _PROXY_PATIENCE = 10.0
 _WARM_DEADLINE = 5.0
+# After a signal, what is open on the old version gets this long: most requests end by themselves, streams do not.
+_HURRY = 1.0
 
 
 class Actions(Making):
@@ -223,10 +225,14 @@ class Actions(Making):
         slot: Slot = args["slot"]
         self.slots.spare(slot)
         limit = self.config.proxy.drain
+        # A wait that was cut short leaves what is open to the containers, unless these are to be stopped next.
+        stays = any(step.name == "retire" and step.args["how"] == "keep warm" for step in self.plan.steps)
         started, told = self.s.clock(), 0.0
         while open_sessions := self.s.proxy.sessions(self.app, slot):
             waited = self.s.clock() - started
-            if waited >= limit or self.s.interrupts.pending:
+            if self.s.interrupts.pending:
+                limit = min(limit, 0.0 if stays else waited + _HURRY)
+            if waited >= limit:
                 break
             if waited >= told + 1:
                 told = waited
@@ -235,8 +241,6 @@ class Actions(Making):
                 )
             self.s.sleep(0.02)
         cut = 0
-        # A wait that was cut short leaves them to the containers, unless these are to be stopped next.
-        stays = any(step.name == "retire" and step.args["how"] == "keep warm" for step in self.plan.steps)
         if open_sessions and not (self.s.interrupts.pending and stays):
             cut = self.s.proxy.cut(self.app, slot)
             when = "when the wait was cut short" if self.s.interrupts.pending else f"at the drain limit of {limit:g} s"

@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -135,6 +137,37 @@ def test_what_a_shortened_drain_cuts_is_counted_too(app: App) -> None:
     assert "v2 is live" in message
     assert "1 request(s) on v1 were cut when the wait was cut short" in message
     assert app.json("history")["deployments"][0]["outcome"] == "succeeded"
+
+
+def test_a_shortened_drain_lets_requests_end(app: App) -> None:
+    app.config["rollout"]["keep_warm"] = "0s"
+    app.release("v1")
+    app.write("v2")
+    ended = threading.Event()
+    replies: list[int] = []
+
+    def ask() -> None:
+        while not ended.is_set():
+            replies.append(app.get("/slow?seconds=0.4")[0])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    # The signal is there before the wait begins.
+    command = [sys.executable, "-m", "tests.chaos.at", "before:drain", "kill -INT $PPID"]
+    command += ["--state-dir", str(app.state_dir), "release", "v2"]
+    done = subprocess.run(
+        command, cwd=app.folder, env=app.environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    ended.set()
+    for thread in threads:
+        thread.join(10)
+    assert done.returncode == 130, done.stderr
+    assert app.serving() == "v2"
+    assert set(replies) == {200}
+    drain = next(step for step in app.json("history")["deployments"][0]["steps"] if step["name"] == "drain")
+    assert drain["detail"]["seconds"] > 0
+    assert (drain["detail"]["cut"], drain["detail"]["left"]) == (0, 0)
 
 
 def _until_cut(app: App) -> None:
