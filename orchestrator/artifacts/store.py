@@ -19,6 +19,7 @@ from orchestrator.config import Config, printable
 from orchestrator.core.manifest import CONTEXT, MODEL, File, Manifest
 from orchestrator.core.model import Commit, GitState, Version
 from orchestrator.errors import DeploymentFailed, UsageError
+from orchestrator.files import TEMPORARY
 
 if TYPE_CHECKING:
     from orchestrator.core.tensors import TensorChange
@@ -50,7 +51,7 @@ class ArtifactStore:
         """
         found = context.sources(config)
         self._refuse_own(config, found)
-        seen = Seen(self._seen / f"{config.app.name}.json")
+        seen = Seen(self._cache(config.app.name))
         known: dict[Path, tuple[str, int]] = {}
         unread: dict[Path, Source] = {}
         try:
@@ -366,6 +367,11 @@ class ArtifactStore:
         """Removes what a crash left of copies that were being made or removed: it may be as large as the model."""
         self.objects.tidy(app)
         checkouts.tidy(self._checkouts, app)
+        cache = self._cache(app)
+        cache.with_name(cache.name + TEMPORARY).unlink(missing_ok=True)
+
+    def _cache(self, app: str) -> Path:
+        return self._seen / f"{app}.json"
 
     def has_snapshot(self, app: str, version: str) -> bool:
         return self.objects.tree(app, version).is_dir()

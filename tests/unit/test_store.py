@@ -135,6 +135,15 @@ def test_a_copy_that_is_removed_is_never_half_there(
     assert content(tmp_path) == {}
 
 
+def test_tidying_takes_what_was_left_of_the_cache(tmp_path: Path, store: ArtifactStore) -> None:
+    folder = tmp_path / "store" / "seen"
+    folder.mkdir(parents=True)
+    for name in ("m.json", "m.json.tmp", "n.json.tmp"):
+        (folder / name).write_text("{}")
+    store.tidy("m")
+    assert sorted(path.name for path in folder.iterdir()) == ["m.json", "n.json.tmp"]
+
+
 def test_tidying_touches_no_copy_and_no_other_app(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
     take(store, config)
     (tmp_path / "models" / "other" / ".v1.tmp").mkdir(parents=True)
