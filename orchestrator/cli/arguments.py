@@ -20,11 +20,26 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         if word == "--" or word == _PASSES_ON:
             rest += [word, *waiting]
             break
-        attached = word.startswith(("--file=", "--state-dir=")) or (word[:2] == "-f" and len(word) > 2)
-        if word in _FLAGS or attached:
+        if word in _FLAGS or _attached(word):
             front.append(word)
         elif word in _VALUES and waiting:
             front += [word, waiting.pop(0)]
         else:
             rest.append(word)
     return front + rest
+
+
+def command(arguments: Sequence[str]) -> str | None:
+    """The first word of hoisted arguments that is no global option and no global option's value."""
+    words = iter(arguments)
+    for word in words:
+        if word in _VALUES:
+            next(words, None)
+        elif word not in _FLAGS and not _attached(word):
+            return word
+    return None
+
+
+def _attached(word: str) -> bool:
+    """Whether it is an option with its value."""
+    return word.startswith(("--file=", "--state-dir=")) or (word[:2] == "-f" and len(word) > 2)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,8 @@ class LedgerFile:
             if new and self._lost():
                 raise LedgerDamaged(str(self.path), "it is gone, but apps are being served")
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            # Also at the end of the program: closing merges the write-ahead log into the file.
+            weakref.finalize(self, db.close)
             if new:
                 self.path.chmod(0o600)
             # Only a new file needs the switch to WAL: the mode is kept in the file.

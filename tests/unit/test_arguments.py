@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.cli.arguments import hoist
+from orchestrator.cli.arguments import command, hoist
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,20 @@ def test_the_given_list_is_not_changed() -> None:
     given = ["status", "--json"]
     hoist(given)
     assert given == ["status", "--json"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], None),
+        (["--help"], "--help"),
+        (["--json", "-q"], None),
+        (["status"], "status"),
+        (["--json", "-f", "release", "--state-dir=/s", "-fa.toml", "status", "release"], "status"),
+        (["--state-dir", "exec", "exec", "ls"], "exec"),
+        (["--file"], None),
+        (["--", "status"], "--"),
+    ],
+)
+def test_the_command_is_the_first_word_that_is_no_global_option(given: list[str], expected: str | None) -> None:
+    assert command(given) == expected

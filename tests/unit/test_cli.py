@@ -165,6 +165,20 @@ def test_what_is_no_command_ends_with_2(run: Run, app: Path, arguments: list[str
     expect(run(*arguments), 2)
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"), [("statsu", "status"), ("who-was-life", "who-was-live"), ("wachdog", "watchdog")]
+)
+def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(run: Run, given: str, meant: str) -> None:
+    done = run("--json", given, "status")
+    expect(done, 2)
+    assert f"Did you mean '{meant}'?" in done.stderr
+
+
+def test_a_command_that_ends_leaves_the_ledger_in_one_file(run: Run, app: Path, tmp_path: Path) -> None:
+    expect(run("history"), 0)
+    assert [path.name for path in (tmp_path / "state").glob("ledger*")] == ["ledger.db"]
+
+
 # --- deploy.toml -------------------------------------------------------------------------------------------------
 
 
