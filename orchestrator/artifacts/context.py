@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.config import Config, printable
+from orchestrator.config import Config, ignore_patterns, printable
 from orchestrator.core.manifest import CONTEXT, MODEL
 from orchestrator.errors import UsageError
 
@@ -72,14 +72,11 @@ def unreadable(error: OSError) -> UsageError:
 def _context(config: Config) -> Iterator[Source]:
     from docker.utils.build import exclude_paths
 
-    ignore = config.context_dir / ".dockerignore"
-    patterns: list[str] = []
-    if ignore.is_file():
-        lines = ignore.read_text(encoding="utf-8", errors="replace").splitlines()
-        patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     # However both are reached: a checkout of the same commit must find the same files.
     own = os.path.relpath(config.base.resolve() / Path(config.source).name, config.context_dir.resolve())
-    names: Iterable[str] = exclude_paths(str(config.context_dir), patterns, dockerfile=config.build.dockerfile)
+    names: Iterable[str] = exclude_paths(
+        str(config.context_dir), ignore_patterns(config), dockerfile=config.build.dockerfile
+    )
     for name in names:
         place = config.context_dir / name
         if ".git" in Path(name).parts or name == own:

@@ -12,11 +12,23 @@ from importlib import resources
 from typing import Any
 
 from orchestrator.config.explain import printable
+from orchestrator.config.ignoring import ignore_patterns
 from orchestrator.config.reading import load, parse, seconds
 from orchestrator.config.sections import Config
 from orchestrator.config.types import MODEL_PRESETS, PRESET_NAMES
 
-__all__ = ["MODEL_PRESETS", "PRESET_NAMES", "Config", "example", "json_schema", "load", "parse", "printable", "seconds"]
+__all__ = [
+    "MODEL_PRESETS",
+    "PRESET_NAMES",
+    "Config",
+    "example",
+    "ignore_patterns",
+    "json_schema",
+    "load",
+    "parse",
+    "printable",
+    "seconds",
+]
 
 
 def json_schema() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.config.explain import printable
+from orchestrator.config.ignoring import ignore_patterns
 from orchestrator.errors import Finding
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
     # A link in the model folder is followed when it leads out of it; one in the context is sent as a link.
     if model is not None and (real.is_relative_to(model) or named.is_relative_to(model)):
         return f"{printable(path)} is in the model folder, which every version copies", "keep it somewhere else"
-    if real.is_relative_to(context) and not _ignored(config, context, real.relative_to(context)):
+    if real.is_relative_to(context) and not _ignored(config, real.relative_to(context)):
         shown = printable(real.relative_to(context))
         return (
             f"{printable(path)} is in the build context, and would get into the image",
@@ -132,19 +133,13 @@ def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
     return None
 
 
-def _ignored(config: Config, context: Path, name: Path) -> bool:
+def _ignored(config: Config, name: Path) -> bool:
     # Only here, so that commands that release nothing start fast.
     from docker.utils.build import PatternMatcher
 
-    # BuildKit prefers a file beside the Dockerfile to the context's own; other builders do not know it.
-    own = config.dockerfile_path.with_name(config.dockerfile_path.name + ".dockerignore")
-    files = [context / ".dockerignore", *([own] if own.is_file() else [])]
-    for file in files:
-        try:
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return False
-        patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        if not PatternMatcher([*patterns, f"!{config.build.dockerfile}"]).matches(str(name)):  # type: ignore[arg-type]
-            return False
-    return True
+    try:
+        patterns = ignore_patterns(config)
+    except OSError:
+        return False
+    matcher = PatternMatcher([*patterns, f"!{config.build.dockerfile}"])
+    return bool(matcher.matches(str(name)))  # type: ignore[arg-type]

@@ -12,12 +12,12 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
-from orchestrator.config import Config, printable
+from orchestrator.config import Config, ignore_patterns, printable
 from orchestrator.errors import BuildFailed, EngineUnreachable, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ _CACHE_GONE = re.compile(
     r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID|failed to get digest sha256:"
     r"|layer does not exist"
 )
+# What the classic builder says of what it does not know.
+_BUILDKIT = re.compile(r"requires BuildKit|Unknown flag: ", re.IGNORECASE)
+_NEEDS_BUILDKIT = "this Dockerfile needs BuildKit: install docker-buildx-plugin"
+# Seconds that buildx gets to end after a signal.
+_GRACE = 10.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -61,7 +66,7 @@ def image(
         )
     with pulse(client):
         if buildx:
-            return _with_buildx(config, tag, labels, progress, cancelled)
+            return _with_buildx(client, config, tag, labels, progress, cancelled)
         return _classic(client, config, tag, labels, progress, cancelled)
 
 
@@ -136,7 +141,8 @@ def _classic_once(
     found = ""
     # BuildKit is not asked for: this stream is the classic builder's, one JSON object a message.
     stream: Iterable[dict[str, Any]] = client.api.build(
-        path=str(config.context_dir),
+        fileobj=_context(config),
+        custom_context=True,
         dockerfile=config.build.dockerfile,
         tag=tag,
         buildargs=dict(config.build.args),
@@ -149,7 +155,8 @@ def _classic_once(
     for message in stream:
         cancelled()
         if "error" in message:
-            raise _failed(tag, str(message["error"]).strip(), lines)
+            why = str(message["error"]).strip()
+            raise _failed(tag, why, lines, _NEEDS_BUILDKIT if _BUILDKIT.search(why) else "")
         found = (message.get("aux") or {}).get("ID", found)
         for line in str(message.get("stream", "")).splitlines():
             _tell(line, lines, progress)
@@ -158,7 +165,16 @@ def _classic_once(
     return found
 
 
+def _context(config: Config) -> IO[bytes]:
+    """The files that are sent, as the manifest lists them: the SDK alone would know only `.dockerignore`."""
+    from docker.utils.build import tar
+
+    dockerfile = (config.build.dockerfile, None)
+    return cast("IO[bytes]", tar(config.context_dir, exclude=ignore_patterns(config), dockerfile=dockerfile))
+
+
 def _with_buildx(
+    client: DockerClient,
     config: Config,
     tag: str,
     labels: dict[str, str],
@@ -192,10 +208,30 @@ def _with_buildx(
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(10)
+                try:
+                    process.wait(_GRACE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         if code != 0:
-            raise _failed(tag, f"docker buildx ended with {code}", lines)
-        return id_file.read_text().strip()
+            said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+            raise _failed(tag, said[-1] if said else f"docker buildx ended with {code}", lines)
+        return _known(client, id_file.read_text().strip(), tag)
+
+
+def _known(client: DockerClient, built: str, tag: str) -> str:
+    """The id by which the engine knows what was built.
+
+    With images in containerd's store it is the digest of the manifest; buildx tells that of the configuration.
+    """
+    from docker.errors import ImageNotFound
+
+    for name in (built, tag):
+        with suppress(ImageNotFound):
+            return str(client.images.get(name).id)
+    raise BuildFailed(
+        f"the image {tag} was built, and is not in the engine", hint="is a registry the builder's output?"
+    )
 
 
 def _tell(line: str, lines: deque[str], progress: Callable[[str], None]) -> None:
@@ -206,12 +242,9 @@ def _tell(line: str, lines: deque[str], progress: Callable[[str], None]) -> None
         progress(plain)
 
 
-def _failed(tag: str, why: str, lines: Iterable[str]) -> BuildFailed:
-    text = "\n".join(lines)
-    hint = "mend the Dockerfile or the build context, then release again"
-    if "--mount" in text or "--link" in text or "the --mount option requires BuildKit" in why:
-        hint = "this Dockerfile needs BuildKit: install docker-buildx-plugin"
-    return BuildFailed(f"the image {tag} could not be built", why=why, hint=hint, details=text)
+def _failed(tag: str, why: str, lines: Iterable[str], hint: str = "") -> BuildFailed:
+    hint = hint or "mend the Dockerfile or the build context, then release again"
+    return BuildFailed(f"the image {tag} could not be built", why=why, hint=hint, details="\n".join(lines))
 
 
 def _has_buildx() -> bool:

@@ -1,0 +1,131 @@
+"""Both builders: the engine's classic one, and BuildKit by way of the docker command's buildx."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.engine.harness import App, engine
+
+# scripts/setup puts the plugin here where the docker command has none.
+OWN_PLUGINS = Path(__file__).parents[2] / ".venv" / "docker"
+
+
+@pytest.fixture
+def buildx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the docker command have buildx, here and in what is started from here."""
+    if shutil.which("docker-buildx", path=OWN_PLUGINS / "cli-plugins"):
+        monkeypatch.setenv("DOCKER_CONFIG", str(OWN_PLUGINS))
+    done = subprocess.run(["docker", "buildx", "version"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        message = "no docker buildx: on Debian or Ubuntu, as root, scripts/setup --tests fetches it"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+@pytest.fixture
+def app(make_app: Callable[..., App]) -> App:
+    """With a name of its own: the tags of `mymodel` may be another test's by now."""
+    return make_app(f"built-{os.getpid()}")
+
+
+def prepare(app: App, builder: str, more: str) -> None:
+    app.config["build"] = {"builder": builder, "dockerfile": "own/Dockerfile"}
+    (app.folder / "own").mkdir()
+    text = (app.folder / "Dockerfile").read_text()
+    (app.folder / "Dockerfile").unlink()
+    (app.folder / "own" / "Dockerfile").write_text(text + more)
+    app.write("v1")
+
+
+def inside(app: App, version: str, folder: str) -> set[str]:
+    """The files in a folder of a version's container."""
+    container = app.container(version)
+    return {Path(line).name for line in container.exec_run(["find", folder, "-type", "f"]).output.decode().split()}
+
+
+def in_manifest(app: App, version: str) -> set[str]:
+    return {Path(path).name for path in app.json("show", version)["files"]["paths"]}
+
+
+@pytest.mark.parametrize("builder", ["classic", "buildkit", "auto"])
+def test_the_manifest_lists_what_the_builder_got(app: App, buildx: None, builder: str) -> None:
+    prepare(app, builder, "COPY . /context/\n")
+    (app.folder / "own" / "Dockerfile.dockerignore").write_text("# comment\nnotes*\n!notes-kept\n**/*.tmp\n")
+    (app.folder / ".dockerignore").write_text("kept\n")
+    for name in ("kept", "notes", "notes-kept", "own/a.tmp", "own/b"):
+        (app.folder / name).write_text(name)
+    done = app.run("release", "v1")
+    assert ("default" in done.stderr and "#1 " in done.stderr) is (builder != "classic")
+    got = inside(app, "v1", "/context")
+    assert {"kept", "notes-kept", "b"} <= got
+    assert not {"notes", "a.tmp"} & got
+    assert got - {"deploy.toml"} == in_manifest(app, "v1")
+    # What was left out changes nothing, what the general file leaves out does.
+    (app.folder / "notes").write_text("changed")
+    app.run("release", "v1")
+    (app.folder / "kept").write_text("changed")
+    assert "v1 has been live" in app.run("release", "v1", code=2).stderr
+
+
+@pytest.mark.parametrize("builder", ["classic", "buildkit"])
+def test_the_ids_are_those_of_the_engine(app: App, buildx: None, builder: str) -> None:
+    app.config["build"] = {"builder": builder}
+    app.release("v1")
+    image = engine().images.get(f"{app.name}:v1")
+    assert app.json("status")["live"]["image_id"] == image.id
+    assert app.container("v1").attrs["Image"] == image.id
+    assert image.labels["deployctl.version"] == "v1"
+    app.run("verify")
+
+
+def test_what_only_buildkit_understands(app: App, buildx: None) -> None:
+    prepare(app, "classic", "RUN --mount=type=cache,target=/cache touch /cache/x /made\n")
+    done = app.run("release", "v1", code=3)
+    assert "next: this Dockerfile needs BuildKit: install docker-buildx-plugin" in done.stderr
+    app.config["build"]["builder"] = "auto"
+    app.release("v1")
+    assert inside(app, "v1", "/made") == {"made"}
+
+
+def test_a_build_that_fails_in_buildkit(app: App, buildx: None) -> None:
+    prepare(app, "buildkit", "RUN --mount=type=cache,target=/cache echo no such package >&2; exit 42\n")
+    done = app.run("release", "v1", code=3)
+    assert "could not be built" in done.stderr
+    why = next(line for line in done.stderr.splitlines() if line.strip().startswith("why: "))
+    assert "exit code: 42" in why
+    assert "no such package" in done.stderr
+    assert "next: mend the Dockerfile or the build context, then release again" in done.stderr
+    assert app.left_over() == []
+
+
+@pytest.mark.parametrize("builder", ["classic", "buildkit"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_silent_build_is_stopped_at_once(
+    app: App, buildx: None, builder: str, number: signal.Signals, code: int
+) -> None:
+    prepare(app, builder, "RUN echo it begins && sleep 600\n")
+    process = app.start("release", "v1")
+    assert process.stderr is not None
+    while "it begins" not in (line := process.stderr.readline()) or "RUN" in line:
+        assert line, "the build ended"
+    time.sleep(0.5)
+    started = time.monotonic()
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == code, rest
+    assert time.monotonic() - started < 5
+    assert "Traceback" not in rest
+    end = time.monotonic() + 20
+    while "sleep 600" in subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < end, "the build goes on"
+        time.sleep(0.2)
+    assert app.left_over() == []
