@@ -136,7 +136,7 @@ def verify(context: typer.Context) -> None:
             body["head"] = {"event": found.head[0], "digest": found.head[1]} if found.head else None
             console.data({"schema_version": 1, "app": config.app.name, **body})
         else:
-            counted = ", ".join(f"{count} {what}" for what, count in found.checked.items())
+            counted = ", ".join(f"{what} {count}" for what, count in found.checked.items())
             console.print(f"checked: {counted}")
             for problem in found.problems:
                 console.print(f"BAD  {problem}")

@@ -12,10 +12,10 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from shutil import which
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.config import Config, ignore_patterns, printable
 from orchestrator.errors import BuildFailed, EngineUnreachable, UsageError
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 _LAST_LINES = 20
 # Seconds between two questions whether the engine is still there while it builds.
 _PULSE = 5.0
-_CACHE_GONE = re.compile(
+# What is over at the next try: a layer of the cache was removed, or somebody gave the same name at the same time. The
+# last two are what an engine says that keeps its images in containerd's store.
+_PASSING = re.compile(
     r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID|failed to get digest sha256:"
-    r"|layer does not exist"
+    r"|layer does not exist|content digest sha256:[0-9a-f]+: not found|after deleting the existing one: AlreadyExists"
 )
 # What the classic builder says of what it does not know.
 _BUILDKIT = re.compile(r"requires BuildKit|Unknown flag: ", re.IGNORECASE)
@@ -122,10 +124,10 @@ def _classic(
         try:
             return _classic_once(client, config, tag, labels, progress, cancelled)
         except BuildFailed as error:
-            # Somebody removed an image whose layers the builder had found in its cache a moment ago.
-            if last or not _CACHE_GONE.search(error.why):
+            # Somebody removed an image whose layers the builder had found in its cache a moment ago, say.
+            if last or not _PASSING.search(error.why):
                 raise
-            progress("a cached layer was removed meanwhile: building again")
+            progress("an image was removed or named meanwhile: building again")
     raise AssertionError("the last try returns or raises")
 
 
@@ -140,18 +142,19 @@ def _classic_once(
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     found = ""
     # BuildKit is not asked for: this stream is the classic builder's, one JSON object a message.
-    stream: Iterable[dict[str, Any]] = client.api.build(
-        fileobj=_context(config),
-        custom_context=True,
-        dockerfile=config.build.dockerfile,
-        tag=tag,
-        buildargs=dict(config.build.args),
-        target=config.build.target or "",
-        labels=labels,
-        rm=True,
-        forcerm=True,
-        decode=True,
-    )
+    with closing(_context(config, tag)) as context:
+        stream: Iterable[dict[str, Any]] = client.api.build(
+            fileobj=context,
+            custom_context=True,
+            dockerfile=config.build.dockerfile,
+            tag=tag,
+            buildargs=dict(config.build.args),
+            target=config.build.target or "",
+            labels=labels,
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
     for message in stream:
         cancelled()
         if "error" in message:
@@ -165,12 +168,25 @@ def _classic_once(
     return found
 
 
-def _context(config: Config) -> IO[bytes]:
+def _context(config: Config, tag: str) -> IO[bytes]:
     """The files that are sent, as the manifest lists them: the SDK alone would know only `.dockerignore`."""
     from docker.utils.build import tar
 
     dockerfile = (config.build.dockerfile, None)
-    return cast("IO[bytes]", tar(config.context_dir, exclude=ignore_patterns(config), dockerfile=dockerfile))
+    archive = tempfile.TemporaryFile()  # noqa: SIM115  closed by who gets it
+    try:
+        tar(config.context_dir, exclude=ignore_patterns(config), dockerfile=dockerfile, fileobj=archive)
+        return archive
+    except OSError as error:
+        # What could not be written when it was packed cannot be written now either.
+        with suppress(OSError):
+            archive.close()
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        raise BuildFailed(
+            f"the image {tag} could not be built",
+            why=f"its context cannot be packed: {cause.strerror or cause}",
+            hint=f"it is packed in {tempfile.gettempdir()} ($TMPDIR): is there room? .dockerignore leaves files out",
+        ) from error
 
 
 def _with_buildx(

@@ -25,6 +25,7 @@ _ATTEMPTS, _SECONDS = 4, 120.0  # the engine itself tries each layer six times
 _TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_REGISTRY_TIMEOUT", 300
 _CHECK_TIMEOUT = 20
 _SAY_EVERY = 1.0
+_DIGEST = re.compile(r": digest: (sha256:[0-9a-f]{64}) size: ")
 _GONE = re.compile(r"manifest unknown|name unknown|not found|does not exist", re.IGNORECASE)
 # What will be no better at the next try, and what to do about it.
 _LASTING: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -88,7 +89,9 @@ def push(
         layers = _Layers("pushed", progress)
         with pulse(client, "the push"):
             for message in _ask(client, f"/images/{repository}/push", {"tag": tag}, reference, layers, cancelled):
-                found = (message.get("aux") or {}).get("Digest", found)
+                # With images in containerd's store it is in the last words alone.
+                said = _DIGEST.search(str(message.get("status", "")))
+                found = (message.get("aux") or {}).get("Digest") or (said[1] if said else found)
         if not found:
             raise EngineError(f"{reference} could not be pushed", why="the engine named no digest of it")
         return f"{repository}@{found}"

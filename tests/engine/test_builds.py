@@ -129,3 +129,25 @@ def test_a_silent_build_is_stopped_at_once(
         assert time.monotonic() < end, "the build goes on"
         time.sleep(0.2)
     assert app.left_over() == []
+
+
+def test_a_context_that_finds_no_room_to_be_packed(app: App, tmp_path: Path) -> None:
+    app.config["build"] = {"builder": "classic"}
+    app.release("v1")
+    small = tmp_path / "small"
+    small.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a file system")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(small)], check=True)
+    try:
+        app.write("v2")
+        (app.folder / "weights").write_bytes(os.urandom(200_000))
+        done = app.run("release", "v2", code=3, env={"TMPDIR": str(small)})
+        assert "why: its context cannot be packed: No space left on device" in done.stderr
+        assert str(small) in done.stderr
+        assert list(small.iterdir()) == []
+        assert app.serving() == "v1"
+        app.run("release", "v2")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert app.serving() == "v2"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -105,7 +106,8 @@ def release(app: App, version: str, *, code: int = 0) -> str:
 def names(app: App, version: str) -> set[str]:
     """All that the engine calls a version's image."""
     image = engine().images.get(app.json("show", version)["image_id"])
-    return {*image.tags, *image.attrs["RepoDigests"]}
+    # In containerd's store each image has its digest as well, under its own name.
+    return {*image.tags, *(name for name in image.attrs["RepoDigests"] if not name.startswith(f"{app.name}@"))}
 
 
 def lose(app: App, version: str) -> None:
@@ -252,7 +254,9 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     write(app, "v2")
     with Load(app.port, clients=2) as load:
         done = app.run("release", "v2", code=3, env={"DEPLOYCTL_REGISTRY_TIMEOUT": "3"})
-    assert f"why: the registry {way.host} made no progress for 3 s" in done.stderr
+    # An engine tries again and again, one with images in containerd's store gives up at once.
+    stuck = f"why: the registry {way.host} made no progress for 3 s"
+    assert stuck in done.stderr or f"next: does the registry {way.host} run" in done.stderr
     assert load.failures() == []
     assert way.cuts > 0
     assert app.serving() == "v1"
@@ -296,7 +300,7 @@ def test_a_pull_that_fails_gives_way_to_the_commit(make: Callable[[str], App], w
     revision = storage / "images/docker/registry/v2/repositories/mymodel/_manifests/revisions/sha256" / digest
     (revision / "link").unlink()
     done = app.run("rollback")
-    assert "could not be pulled: manifest" in done.stderr
+    assert re.search("could not be pulled: (manifest|failed to resolve reference)", done.stderr)
     assert "it is built again from commit" in done.stderr
     assert app.serving() == "v1"
 
