@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.config.explain import printable
-from orchestrator.config.ignoring import ignore_patterns
+from orchestrator.config.ignoring import ignore_file, ignore_patterns
 from orchestrator.errors import Finding
 
 if TYPE_CHECKING:
@@ -125,10 +125,10 @@ def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
     if model is not None and (real.is_relative_to(model) or named.is_relative_to(model)):
         return f"{printable(path)} is in the model folder, which every version copies", "keep it somewhere else"
     if real.is_relative_to(context) and not _ignored(config, real.relative_to(context)):
-        shown = printable(real.relative_to(context))
+        shown, file = printable(real.relative_to(context)), ignore_file(config).relative_to(config.context_dir)
         return (
             f"{printable(path)} is in the build context, and would get into the image",
-            f"add {shown} to .dockerignore, or keep it somewhere else",
+            f"add {shown} to {printable(file)}, or keep it somewhere else",
         )
     return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -106,8 +105,14 @@ def release(app: App, version: str, *, code: int = 0) -> str:
 def names(app: App, version: str) -> set[str]:
     """All that the engine calls a version's image."""
     image = engine().images.get(app.json("show", version)["image_id"])
+    found = {*image.tags, *image.attrs["RepoDigests"]}
     # In containerd's store each image has its digest as well, under its own name.
-    return {*image.tags, *(name for name in image.attrs["RepoDigests"] if not name.startswith(f"{app.name}@"))}
+    return found - {f"{app.name}@{image.id}"} if in_containerd() else found
+
+
+def in_containerd() -> bool:
+    """Whether the engine keeps its images in containerd's store: the words of its errors are others there."""
+    return "io.containerd.snapshotter.v1" in str(engine().info()["DriverStatus"])
 
 
 def lose(app: App, version: str) -> None:
@@ -255,8 +260,8 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     with Load(app.port, clients=2) as load:
         done = app.run("release", "v2", code=3, env={"DEPLOYCTL_REGISTRY_TIMEOUT": "3"})
     # An engine tries again and again, one with images in containerd's store gives up at once.
-    stuck = f"why: the registry {way.host} made no progress for 3 s"
-    assert stuck in done.stderr or f"next: does the registry {way.host} run" in done.stderr
+    stuck, refused = f"why: the registry {way.host} made no progress for 3 s", f"next: does the registry {way.host} run"
+    assert (refused if in_containerd() else stuck) in done.stderr
     assert load.failures() == []
     assert way.cuts > 0
     assert app.serving() == "v1"
@@ -300,7 +305,8 @@ def test_a_pull_that_fails_gives_way_to_the_commit(make: Callable[[str], App], w
     revision = storage / "images/docker/registry/v2/repositories/mymodel/_manifests/revisions/sha256" / digest
     (revision / "link").unlink()
     done = app.run("rollback")
-    assert re.search("could not be pulled: (manifest|failed to resolve reference)", done.stderr)
+    why = "failed to resolve reference" if in_containerd() else "manifest"
+    assert f"could not be pulled: {why}" in done.stderr
     assert "it is built again from commit" in done.stderr
     assert app.serving() == "v1"
 

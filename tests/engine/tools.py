@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,7 +21,12 @@ def tool(*names: str) -> str:
         found = shutil.which(name)
         if found:
             return found
-    message = f"no {names[0]}: on Debian or Ubuntu, as root, scripts/setup installs it"
+    return missing(names[0])
+
+
+def missing(name: str) -> NoReturn:
+    """Ends a test that cannot do without a program."""
+    message = f"no {name}: on Debian or Ubuntu, as root, scripts/setup --tests installs it"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)

@@ -211,7 +211,8 @@ def test_what_would_get_into_the_image_is_refused(folder: Path) -> None:
     # Where there is a file beside the Dockerfile, builds go by it alone.
     own = folder / "src" / "Dockerfile.dockerignore"
     own.write_text("other\n")
-    assert len(exposed_secrets(config)) == 1
+    [found] = exposed_secrets(config)
+    assert found.hint == "add keys/db to Dockerfile.dockerignore, or keep it somewhere else"
     own.write_text("keys\n")
     assert exposed_secrets(config) == []
     ignore.unlink()
