@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.naming import address
-from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.domain.naming import address
 from scripts.bench_traffic import Row, median, run
 from tests.engine.harness import App
 

@@ -109,8 +109,8 @@ def until(wanted: str, port: int, host: str = "127.0.0.1") -> float:
 
 def switching(app: App, runs: int) -> list[Row]:
     """The switch alone, under 64 keep-alive clients; nginx's reload beside it."""
-    from orchestrator.proxy.container import ProxyContainer
-    from orchestrator.proxy.haproxy import HAProxy
+    from orchestrator.adapters.haproxy.container import ProxyContainer
+    from orchestrator.adapters.haproxy.proxy import HAProxy
 
     folder = app.state_dir / "proxy"
     proxy = HAProxy(folder, ProxyContainer(engine, app.names, folder))

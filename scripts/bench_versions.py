@@ -10,11 +10,11 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from orchestrator.artifacts.objects import Objects
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import load
-from orchestrator.core.manifest import EMPTY, File, Manifest, delta
-from orchestrator.core.model import Version
-from orchestrator.ledger.sqlite import SqliteLedger
+from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta
+from orchestrator.domain.version.version import Version
 from scripts.bench_traffic import Row, median, run
 from tests.engine.harness import App, engine
 
@@ -23,7 +23,7 @@ _SNAPSHOT = """
 import sys
 import orchestrator.cli  # what the program does first
 from pathlib import Path
-from orchestrator.artifacts.store import ArtifactStore
+from orchestrator.adapters.store.store import ArtifactStore
 from orchestrator.config import load
 store, config = ArtifactStore(Path(sys.argv[2])), load(Path(sys.argv[1]))
 store.snapshot("m", sys.argv[3], store.manifest(config, keep=True))

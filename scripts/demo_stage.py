@@ -84,7 +84,7 @@ class Stage:
 
 
 def state_label(folder: Path) -> str:
-    from orchestrator.core.naming import LABEL_STATE, Names
+    from orchestrator.domain.naming import LABEL_STATE, Names
 
     return f"{LABEL_STATE}={Names.of(str((folder / 'state').resolve())).state_id}"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import ConfigError, DeployctlError
-from orchestrator.plain import plain
+from orchestrator.text import plain
 
 _RED, _GREEN, _YELLOW, _DIM, _BOLD, _OFF = "\033[31m", "\033[32m", "\033[33m", "\033[2m", "\033[1m", "\033[0m"
 _COLOURS = re.compile("\033\\[[0-9;]*m")

@@ -12,8 +12,8 @@ from orchestrator.errors import Degraded, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.config import Config
-    from orchestrator.deploy.release import Result
-    from orchestrator.deploy.services import Services
+    from orchestrator.ports.services import Services
+    from orchestrator.release.release import Result
 
 _CHANGES = 10
 _Ref = Annotated[
@@ -37,11 +37,11 @@ def plan(
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.core.plan import plan_rollback
-        from orchestrator.deploy.release import prepare
-        from orchestrator.deploy.rollback import target
-        from orchestrator.deploy.source import opened
-        from orchestrator.deploy.status import estimate
+        from orchestrator.domain.rollout.plan import plan_rollback
+        from orchestrator.release.release import prepare
+        from orchestrator.release.rollback import target
+        from orchestrator.reports.status import estimate
+        from orchestrator.supply.source import opened
 
         if action not in ("release", "rollback"):
             raise UsageError(f"{action!r} cannot be planned", hint="deployctl plan release v2, or plan rollback")
@@ -110,7 +110,7 @@ def release(
     """
     own = frame(context)
     with own.guarded():
-        from orchestrator.deploy.release import release as run
+        from orchestrator.release.release import release as run
 
         config = own.config()
         services = own.services(changing=True)
@@ -133,7 +133,7 @@ def rollback(
     """
     own = frame(context)
     with own.guarded():
-        from orchestrator.deploy.rollback import rollback as run
+        from orchestrator.release.rollback import rollback as run
 
         config = own.config()
         services = own.services(changing=True)
@@ -156,13 +156,13 @@ def recover(
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.deploy.recover import recover as run
+        from orchestrator.release.recover import recover as run
 
         config = own.config()
         services = own.services(changing=True)
         rebuilt: list[str] = []
         if rebuild_ledger:
-            from orchestrator.deploy.rebuild import rebuild_ledger as rebuild
+            from orchestrator.release.rebuild import rebuild_ledger as rebuild
 
             rebuilt = rebuild(services)
             console.note(f"the ledger was put together from the containers of {', '.join(rebuilt)}")
@@ -204,8 +204,8 @@ def prune(
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.deploy.prune import prune as run
-        from orchestrator.deploy.recover import recover as bring_to_rest
+        from orchestrator.release.recover import recover as bring_to_rest
+        from orchestrator.release.retention import prune as run
 
         config = own.config()
         services = own.services(changing=not dry_run)
@@ -232,7 +232,7 @@ def _bake(own: Frame, services: Services, config: Config, result: Result, *, det
         return None
     if detach:
         return {"outcome": "baking", "until": live.bake_until}
-    from orchestrator.deploy.bake import Progress, stay
+    from orchestrator.watch.bake import Progress, stay
 
     own.console.step(f"watch {live.version} until {live.bake_until}")
     said = [0.0]
@@ -277,7 +277,7 @@ def _report(own: Frame, app: str, result: Result, bake: dict[str, Any] | None = 
 
 def _tell(services: Services, config: Config, result: Result) -> None:
     # The app's lock is free again and the result is out: whom it concerns may take their time.
-    from orchestrator.deploy.notices import deployed
+    from orchestrator.watch.notices import deployed
 
     deployed(services, config, result)
 
@@ -285,7 +285,7 @@ def _tell(services: Services, config: Config, result: Result) -> None:
 def _wait(own: Frame, services: Services, app: str) -> None:
     from datetime import datetime
 
-    from orchestrator.deploy.recover import recover as bring_to_rest
+    from orchestrator.release.recover import recover as bring_to_rest
 
     warm = next((slot for slot in services.ledger.slots(app).values() if slot.state == "warm"), None)
     if warm is None or warm.warm_until is None:

@@ -17,9 +17,9 @@ from orchestrator.cli.console import Console
 from orchestrator.errors import DeployctlError
 
 if TYPE_CHECKING:
+    from orchestrator.adapters.posix.interrupts import Interrupts
     from orchestrator.config import Config
-    from orchestrator.deploy.interrupts import Interrupts
-    from orchestrator.deploy.services import Reporter, Services
+    from orchestrator.ports.services import Reporter, Services
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Frame:
 
     def interrupts(self) -> Interrupts:
         """What takes over the process's signals."""
-        from orchestrator.deploy.interrupts import Interrupts
+        from orchestrator.adapters.posix.interrupts import Interrupts
 
         found = Interrupts()
         found.install()
@@ -54,11 +54,11 @@ class Frame:
         self, *, changing: bool = False, reporter: Reporter | None = None, interrupts: Interrupts | None = None
     ) -> Services:
         """The services; a changing command takes over the signals as well."""
-        from orchestrator import assembly
+        from orchestrator import wiring
 
         command = shlex.join(["deployctl", *sys.argv[1:]])
-        return assembly.build(
-            assembly.state_dir(self.state_dir),
+        return wiring.build(
+            wiring.state_dir(self.state_dir),
             command=command,
             reporter=reporter or self.console,
             interrupts=self.interrupts() if changing else interrupts,

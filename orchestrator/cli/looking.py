@@ -25,7 +25,7 @@ def status(
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render
-        from orchestrator.deploy.status import status as look
+        from orchestrator.reports.status import status as look
 
         config = own.config()
         services = own.services()
@@ -54,7 +54,7 @@ def history(
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render
-        from orchestrator.deploy.status import history as look
+        from orchestrator.reports.status import history as look
 
         config = own.config()
         found = look(own.services(), config.app.name, limit)
@@ -68,7 +68,7 @@ def doctor(context: typer.Context) -> None:
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.deploy.doctor import doctor as look
+        from orchestrator.reports.doctor import doctor as look
 
         checks = look(own.services(), own.config())
         wrong = [check for check in checks if not check.ok]
@@ -96,7 +96,7 @@ def logs(
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.deploy.status import kept_log
+        from orchestrator.reports.status import kept_log
 
         config = own.config()
         services = own.services()

@@ -20,8 +20,8 @@ def metrics(
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.core.metrics import rows, text
-        from orchestrator.deploy.metrics import collect
+        from orchestrator.reports.metrics import collect
+        from orchestrator.reports.prometheus import rows, text
 
         services = own.services()
         found, problems = collect(services, services.ledger.apps() if app is None else [app])

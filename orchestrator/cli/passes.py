@@ -11,9 +11,9 @@ from orchestrator.cli.frame import Frame, frame
 from orchestrator.errors import Degraded, Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.deploy.interrupts import Interrupts
-    from orchestrator.deploy.services import Services
-    from orchestrator.deploy.watchdog import Passed
+    from orchestrator.adapters.posix.interrupts import Interrupts
+    from orchestrator.ports.services import Services
+    from orchestrator.watch.passes import Passed
 
 _SIDE_BY_SIDE = 12
 
@@ -78,7 +78,7 @@ def _pause(services: Services, interrupts: Interrupts, seconds: float) -> None:
 
 
 def _passes(own: Frame, services: Services, interrupts: Interrupts, *, every_app: bool) -> list[Passed]:
-    from orchestrator.deploy import watchdog
+    from orchestrator.watch import passes as watchdog
 
     if not every_app:
         return [_one(services, watchdog.app_of(services, own.file))]
@@ -100,7 +100,7 @@ def _passes(own: Frame, services: Services, interrupts: Interrupts, *, every_app
 
 
 def _one(services: Services, app: str) -> Passed:
-    from orchestrator.deploy import watchdog
+    from orchestrator.watch import passes as watchdog
 
     passed = watchdog.run(services, app)
     watchdog.aftermath(services, passed)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.explain import printable
-from orchestrator.plain import plain
+from orchestrator.text import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,7 +59,7 @@ def status(found: Json) -> str:
 
 def watchdog(found: Json) -> str:
     """A few aligned lines; of the passes the newest five."""
-    from orchestrator.core.schedule import write_every
+    from orchestrator.domain.watch.schedule import write_every
 
     rows = []
     for entry in found["schedules"]:

@@ -17,7 +17,7 @@ def notify(context: typer.Context) -> None:
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.deploy.notices import trial
+        from orchestrator.watch.notices import trial
 
         config = own.config()
         found = trial(own.services(), config)

@@ -22,7 +22,7 @@ def tree(
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render_versions as render
-        from orchestrator.deploy.versions import lineage
+        from orchestrator.reports.versions import lineage
 
         config = own.config()
         found = lineage(own.services(), config.app.name, limit)
@@ -37,7 +37,7 @@ def show(context: typer.Context, version: Annotated[str, typer.Argument(help="v1
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render_versions as render
-        from orchestrator.deploy.versions import show as look
+        from orchestrator.reports.versions import show as look
 
         config = own.config()
         found = look(own.services(), config.app.name, version)
@@ -58,7 +58,7 @@ def diff(
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render_versions as render
-        from orchestrator.deploy.compare import compare
+        from orchestrator.reports.diff import compare
 
         found = compare(own.services(), own.config(), before, after)
         console.data(found) if own.json else console.lines(render.diff(found))
@@ -76,7 +76,7 @@ def log(
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render_versions as render
-        from orchestrator.deploy.past import file_log
+        from orchestrator.reports.past import file_log
 
         found = file_log(own.services(), own.config(), file, limit)
         console.data(found) if own.json else console.rich(render.log(found))
@@ -97,8 +97,8 @@ def who_was_live(
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render_versions as render
-        from orchestrator.core.moments import moment
-        from orchestrator.deploy.past import who_was_live as look
+        from orchestrator.domain.moments import moment
+        from orchestrator.reports.past import who_was_live as look
 
         if at is not None and (start is not None or end is not None):
             raise UsageError("--at names one moment, --from and --to a span: they exclude each other")
@@ -123,7 +123,7 @@ def verify(context: typer.Context) -> None:
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.deploy.verify import verify as look
+        from orchestrator.reports.verify import verify as look
 
         config = own.config()
         found = look(own.services(), config.app.name)

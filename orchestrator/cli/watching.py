@@ -23,8 +23,8 @@ def install(
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.core.schedule import write_every
-        from orchestrator.deploy.scheduling import install as do
+        from orchestrator.domain.watch.schedule import write_every
+        from orchestrator.watch.schedule import install as do
 
         config = own.config()
         services = own.services(changing=True)
@@ -64,7 +64,7 @@ def uninstall(
     """
     own = frame(context)
     with own.guarded() as console:
-        from orchestrator.deploy.scheduling import uninstall as do
+        from orchestrator.watch.schedule import uninstall as do
 
         config = own.config()
         services = own.services(changing=True)
@@ -94,7 +94,7 @@ def status(context: typer.Context) -> None:
     own = frame(context)
     with own.guarded() as console:
         from orchestrator.cli import render
-        from orchestrator.deploy.scheduling import status as look
+        from orchestrator.watch.schedule import status as look
 
         config = own.config()
         found = look(own.services(), config, str(own.file))

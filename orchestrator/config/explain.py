@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import Finding
-from orchestrator.plain import plain
+from orchestrator.text import plain
 
 Loc = tuple[int | str, ...]
 

@@ -51,9 +51,9 @@ from orchestrator.config.types import (
     Words,
     written,
 )
-from orchestrator.config.watching import Notify, Watchdog
-from orchestrator.core.health import ProbeSpec
-from orchestrator.core.model import Route
+from orchestrator.config.watchdog import Notify, Watchdog
+from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.traffic.route import Route
 from orchestrator.errors import ConfigError, Finding
 
 DEFAULT_HEALTH_PATH = "/healthz"
@@ -244,7 +244,7 @@ class Config(Section):
         """Where the server listens in its container."""
         if self.app.port is not None:
             return self.app.port
-        from orchestrator.core.presets import PRESETS
+        from orchestrator.domain.health.presets import PRESETS
 
         return PRESETS[self.health.preset or ""].port
 
@@ -269,7 +269,7 @@ class Config(Section):
         asked: dict[str, Any] = {"path": health.path or DEFAULT_HEALTH_PATH}
         if health.preset:
             # Only here, so that commands that probe nothing start fast.
-            from orchestrator.core.presets import resolve
+            from orchestrator.domain.health.presets import resolve
 
             preset = resolve(health.preset, health.model)
             asked = {name: getattr(preset, name) for name in ("path", "body", "failed_body", "statuses")}

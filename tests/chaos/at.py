@@ -6,7 +6,7 @@ import functools
 import subprocess
 import sys
 
-from orchestrator import assembly
+from orchestrator import wiring
 from orchestrator.cli.main import main
 
 
@@ -17,5 +17,5 @@ def boundary(target: str, command: str, when: str, step: str) -> None:
 
 if __name__ == "__main__":
     hook = functools.partial(boundary, sys.argv.pop(1), sys.argv.pop(1))
-    assembly.build = functools.partial(assembly.build, boundary=hook)  # type: ignore[assignment]
+    wiring.build = functools.partial(wiring.build, boundary=hook)  # type: ignore[assignment]
     main()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.proxy.container import image_tag
+from orchestrator.adapters.haproxy.container import image_tag
 from tests.chaos.private import PYTHON_IMAGE, PrivateEngine, python_image
 from tests.engine import harness
 from tests.engine.conftest import app, engine_is_there, make_app

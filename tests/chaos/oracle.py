@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.core.naming import LABEL_DEPLOYMENT, LABEL_SLOT, LABEL_VERSION
+from orchestrator.domain.naming import LABEL_DEPLOYMENT, LABEL_SLOT, LABEL_VERSION
 from tests.engine.harness import App, Reply
 
 

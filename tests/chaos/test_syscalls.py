@@ -33,7 +33,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artifacts import seen
+from orchestrator.adapters.store import seen
 from tests.chaos import FULL
 from tests.chaos.oracle import at_rest
 from tests.engine.harness import App, Load

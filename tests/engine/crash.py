@@ -12,9 +12,9 @@ import signal
 import sys
 from typing import Any
 
-from orchestrator import assembly
+from orchestrator import wiring
+from orchestrator.adapters.docker.engine import DockerEngine
 from orchestrator.cli.main import main
-from orchestrator.engines.docker import DockerEngine
 
 
 def boundary(target: str, when: str, step: str) -> None:
@@ -41,5 +41,5 @@ if __name__ == "__main__":
     hook = functools.partial(boundary, where)
     if ":engine." in where:
         surround(where)
-    assembly.build = functools.partial(assembly.build, boundary=hook)  # type: ignore[assignment]
+    wiring.build = functools.partial(wiring.build, boundary=hook)  # type: ignore[assignment]
     main()

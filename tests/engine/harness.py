@@ -23,7 +23,7 @@ from typing import Any
 
 import docker
 
-from orchestrator.core.naming import LABEL_STATE, Names
+from orchestrator.domain.naming import LABEL_STATE, Names
 
 HERE = Path(__file__).parent
 # The same words as the sample model's, so that the builder's cache serves both.

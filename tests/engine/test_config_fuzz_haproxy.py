@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
 from orchestrator.config import Config
-from orchestrator.core.model import ProxyApp
-from orchestrator.core.naming import Names
+from orchestrator.domain.naming import Names
+from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.files import write_atomic
-from orchestrator.proxy import render
-from orchestrator.proxy.container import ProxyContainer, shipped
 from tests.engine.harness import engine
 from tests.unit.fuzz import GOOD, METRICS, fuzzing, good_documents, judge, poison, proxy_app, toml
 

@@ -16,11 +16,13 @@ from typing import Any
 import docker
 import pytest
 
+from orchestrator.adapters.docker.engine import DockerEngine, connect
 from orchestrator.config import Config, parse
-from orchestrator.core import naming
-from orchestrator.core.model import Container, Slot, Version
-from orchestrator.core.naming import Names
-from orchestrator.engines.docker import DockerEngine, connect
+from orchestrator.domain import naming
+from orchestrator.domain.naming import Names
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.version.version import Version
 from orchestrator.errors import EngineError
 from orchestrator.ports import Engine
 from tests.engine.harness import App

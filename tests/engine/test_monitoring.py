@@ -25,12 +25,12 @@ ALERTS = re.findall(r"^ +- alert: (\w+)$", (STACK / "alerts.yml").read_text(), r
 PASS = """
 import sys
 from pathlib import Path
-from orchestrator import assembly
+from orchestrator import wiring
 from orchestrator.cli.console import Console
-from orchestrator.core.model import Pass
-from orchestrator.core.moments import iso
-from orchestrator.deploy.metrics import write_textfile
-services = assembly.build(Path(sys.argv[1]), command="test", reporter=Console(quiet=True))
+from orchestrator.domain.watch.passes import Pass
+from orchestrator.domain.moments import iso
+from orchestrator.reports.metrics import write_textfile
+services = wiring.build(Path(sys.argv[1]), command="test", reporter=Console(quiet=True))
 app, file = sys.argv[2:]
 services.ledger.app_block(app, 9)
 services.ledger.record_pass(app, Pass(iso(services.wall()), 0.25, "healthy"), {}, {"pass:healthy": 1})

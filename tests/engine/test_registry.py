@@ -30,7 +30,7 @@ from tests.engine.registries import (
 )
 from tests.engine.test_crashes import planned
 
-# A short run has one of each: the plans in memory (tests/unit/test_executor.py) have all.
+# A short run has one of each: the plans in memory (tests/unit/release/test_executor.py) have all.
 AT_A_PUSH = ("before", "acted", "after") if FULL else ("acted",)
 AT_A_PULL = ("before", "acted", "after") if FULL else ("acted",)
 

@@ -452,7 +452,7 @@ def test_a_lost_image_is_named(weighty: App) -> None:
 
 
 def test_a_container_is_read_through_the_engine_as_well(weighty: App) -> None:
-    from orchestrator.engines import seen
+    from orchestrator.adapters.docker import files_in as seen
 
     box = weighty.container("v1")
     api = engine().api

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.config import Config
-from orchestrator.config.watching import Notify
-from orchestrator.core.health import ProbeSpec
-from orchestrator.core.model import Backend, Container, ProxyApp, Route, Slot, SlotState, StepRecord, Version
-from orchestrator.core.plan import Choice, Observed, Plan, Step, plan_release, plan_rollback, way_back
+from orchestrator.config.watchdog import Notify
+from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.rollout.deployment import StepRecord
+from orchestrator.domain.rollout.plan import Choice, Observed, Plan, Step, plan_release, plan_rollback, way_back
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.route import Backend, ProxyApp, Route
+from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.version.version import Version
 
 APP = "mymodel"
 REGISTRY = "registry.example.com:5000/mymodel"

@@ -15,28 +15,31 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator.artifacts.secrets import SecretStore
+from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.posix.interrupts import Interrupts
+from orchestrator.adapters.posix.locks import FileLocks
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.adapters.store.secrets import SecretStore
 from orchestrator.config import Config, parse
-from orchestrator.core import record
-from orchestrator.core.health import ProbeSpec, Reply, Target
-from orchestrator.core.manifest import Manifest
-from orchestrator.core.model import SLOTS, Backend, Container, GitState, ProxyApp, Route, Slot, Version
-from orchestrator.core.moments import iso
-from orchestrator.core.naming import Names, image
-from orchestrator.core.record import Evidence
-from orchestrator.core.sample import Sample
-from orchestrator.core.schedule import Entry, Job, Kind
-from orchestrator.deploy import watchdog
-from orchestrator.deploy.interrupts import Interrupts
-from orchestrator.deploy.locks import FileLocks
-from orchestrator.deploy.recover import Recovered, recover
-from orchestrator.deploy.release import Result, release
-from orchestrator.deploy.rollback import rollback
-from orchestrator.deploy.services import Services
-from orchestrator.deploy.watchdog import Passed
+from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.moments import iso
+from orchestrator.domain.naming import Names, image
+from orchestrator.domain.record import labels as record
+from orchestrator.domain.record.labels import Evidence
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.route import Backend, ProxyApp, Route
+from orchestrator.domain.traffic.sample import Sample
+from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.domain.version.manifest import Manifest
+from orchestrator.domain.version.version import GitState, Version
+from orchestrator.domain.watch.schedule import Entry, Job, Kind
 from orchestrator.errors import BuildFailed, EngineError, ProbeFailed, ProxyError
-from orchestrator.ledger.sqlite import SqliteLedger
-from orchestrator.proxy import render
+from orchestrator.ports.services import Services
+from orchestrator.release.recover import Recovered, recover
+from orchestrator.release.release import Result, release
+from orchestrator.release.rollback import rollback
+from orchestrator.watch import passes as watchdog
+from orchestrator.watch.passes import Passed
 
 SUBNET = "10.213.0.0/18"
 EPOCH = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)

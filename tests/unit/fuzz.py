@@ -19,15 +19,15 @@ from docker import APIClient
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from orchestrator.adapters.docker.containers import wanted
+from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.config import Config, example, parse
-from orchestrator.core import naming
-from orchestrator.core.model import Backend, ProxyApp
-from orchestrator.core.plan import Choice, plan_release
-from orchestrator.deploy.settings import settings_digest
-from orchestrator.engines.containers import wanted
+from orchestrator.domain import naming
+from orchestrator.domain.rollout.plan import Choice, plan_release
+from orchestrator.domain.traffic.route import Backend, ProxyApp
 from orchestrator.errors import ConfigError, UsageError
-from orchestrator.proxy import render
-from orchestrator.proxy.container import shipped
+from orchestrator.release.settings import settings_digest
 from tests.unit.builders import kept, nothing_live, v1_live, v2_live
 
 BASE = Path("/srv/mymodel")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.adapters.haproxy.files import ProxyFiles
 from orchestrator.files import write_atomic
-from orchestrator.proxy.files import ProxyFiles
 
 
 def inside(folder: Path) -> list[str]:

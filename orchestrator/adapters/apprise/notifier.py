@@ -1,0 +1,118 @@
+"""Tells people through Apprise, and a dead man's switch by one GET. Neither holds its caller longer than it may.
+
+Apprise runs in a process of its own (`send.py`). It bounds reads, not whole notifications, and its threads would keep
+our process from exiting: a process can be killed. Its memory (37 MB) and what it leaves in logging stay out of ours,
+and so do its faults. A process costs half a second, which only those pay who have URLs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from orchestrator.adapters.apprise.words import refusal, summary
+from orchestrator.loading import load_httpx
+
+_SENDER = Path(__file__).with_name("send.py")
+# The sender kills itself this long after we should have done it.
+_GRACE = 2.0
+# How long a killed sender's output may take. Only what a plugin started and left behind can hold it open.
+_LAST_WORDS = 0.25
+
+
+class AppriseNotifier:
+    """Whom it tells is in the URLs; none of them is in what it returns."""
+
+    def tell(self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float) -> str | None:
+        """Tells all; None when every URL took it, else what is wrong in words."""
+        return summary(self.deliver(urls, title, body, severity=severity, timeout=timeout))
+
+    def deliver(
+        self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float
+    ) -> tuple[str | None, ...]:
+        """Tells all at once. For each URL, in their order: None when it took it, else why not in words."""
+        if not urls:
+            return ()
+        started = time.monotonic()
+        task = {
+            "urls": list(urls),
+            "title": title,
+            "body": body,
+            "severity": severity,
+            "limit": timeout + _GRACE,
+        }
+        try:
+            # -P: nothing is imported from the sender's own folder, whose apprise.py is this file.
+            sender = subprocess.Popen(
+                [sys.executable, "-P", str(_SENDER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            return (f"the sender could not be started: {error.strerror}",) * len(urls)
+        with sender:
+            try:
+                left = max(0.0, timeout - (time.monotonic() - started))
+                output, _ = sender.communicate(json.dumps(task).encode(), timeout=left)
+                silence = f"the sender ended early (code {sender.returncode})"
+            except subprocess.TimeoutExpired:
+                sender.kill()
+                output = _rest(sender)
+                silence = f"no answer within {timeout:g} s"
+            finally:
+                # A second Ctrl-C comes this way, and must not leave a process behind.
+                sender.kill()
+        return _verdicts(output, len(urls), silence)
+
+    def beat(self, url: str, timeout: float) -> str | None:
+        """One GET; None when the answer was 2xx, else what is wrong in words."""
+        started = time.monotonic()
+        load_httpx()
+        result: Future[str | None] = Future()
+        # httpx bounds single reads. A thread that is left behind ends with its read, and holds no exit up.
+        threading.Thread(target=_call, args=(url, timeout, result), name="heartbeat", daemon=True).start()
+        try:
+            return result.result(timeout=max(0.0, timeout - (time.monotonic() - started)))
+        except TimeoutError:
+            return f"no answer within {timeout:g} s"
+
+
+def _rest(sender: subprocess.Popen[bytes]) -> bytes:
+    try:
+        return sender.communicate(timeout=_LAST_WORDS)[0]
+    except subprocess.TimeoutExpired as held:
+        return held.output or b""
+
+
+def _verdicts(output: bytes, count: int, silence: str) -> tuple[str | None, ...]:
+    found: dict[int, str | None] = {}
+    for line in output.splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            told = json.loads(line)
+            kind = f"{told['kind']}: " if told["kind"] else ""
+            found[told["number"]] = f"{kind}{told['error']}" if told["error"] else None
+    return tuple(found.get(number, silence) for number in range(count))
+
+
+def _call(url: str, timeout: float, result: Future[str | None]) -> None:
+    import httpx
+
+    try:
+        # Unlike a probe this goes out into the world, so the user's proxies and certificates count.
+        with (
+            httpx.Client(trust_env=True, follow_redirects=False, timeout=timeout) as client,
+            client.stream("GET", url, headers={"User-Agent": "deployctl", "Connection": "close"}) as answer,
+        ):
+            status = answer.status_code
+    except Exception as error:  # noqa: BLE001  the texts of httpx and of proxies may hold the URL
+        result.set_result(refusal(error))
+        return
+    moved = " (a redirect, which is not followed: write where it leads)" if 300 <= status < 400 else ""
+    result.set_result(None if 200 <= status < 300 else f"it answered {status}{moved}")

@@ -1,0 +1,254 @@
+"""Clean checkouts: the sources of an app as a commit has them, in a worktree that lives as long as it is used.
+
+    checkouts/mymodel.k2x9/mymodel.k2x9  the worktree, by a name that no other one has
+    checkouts/mymodel.k2x9/repository    whose it is, so that it can be taken off that repository's list
+
+Whoever uses one holds the kernel's lock on its folder, so what a killed command has left can be told from it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.adapters.git import git
+from orchestrator.adapters.git.git import NoRepository, Repository
+from orchestrator.config import Config, printable
+from orchestrator.config.reading import load_elsewhere
+from orchestrator.domain.version.version import GitState
+from orchestrator.errors import DeploymentFailed, UsageError
+
+_WEIGHTS = "commit the weights (with Git LFS perhaps), or keep them elsewhere and write an absolute path"
+
+
+def repository(config: Config) -> Repository:
+    """The repository that has the build context: deploy.toml's, if it has it, else the context's own.
+
+    Raises:
+        NoRepository: there is none.
+    """
+    context = config.context_dir.resolve()
+    missing = None
+    for folder in (config.base, config.context_dir):
+        try:
+            found = git.find(folder)
+        except NoRepository as error:
+            missing = missing or error
+            if error.refused:
+                raise
+            continue
+        if context.is_relative_to(found.top):
+            return found
+    raise missing or NoRepository(f"{config.context_dir} is in no Git repository")
+
+
+def look(config: Config) -> GitState:
+    """The commit, what of the app differs from it (build context, model folder, deploy.toml), and the user."""
+    user = git.user(config.base)
+    try:
+        found = repository(config)
+    except NoRepository as error:
+        return GitState(user=user, missing=error.why, hint=error.hint, refused=error.refused)
+    paths = [config.context_dir, own_file(config), *([config.model_dir] if config.model_dir else [])]
+    inside = [seen for seen in (_tracked(found, path) for path in paths) if seen is not None]
+    seen = git.status(found, inside)
+    if seen is None:
+        return GitState(user=user, missing=f"git status fails in {found.top}")
+    if seen.commit is None:
+        return GitState(None, bool(seen.changed), user, missing=f"{found.top} has no commit yet")
+    return GitState(seen.commit, bool(seen.changed), user, changed=seen.changed)
+
+
+def commit(config: Config, ref: str) -> str:
+    """The commit that a tag, a branch or a commit's beginning stands for.
+
+    Raises:
+        UsageError: it stands for none, or there is no repository.
+    """
+    try:
+        return git.resolve(repository(config), ref)
+    except NoRepository as error:
+        raise UsageError(
+            "--ref needs a Git repository", why=error.why, hint=error.hint or "release without --ref"
+        ) from None
+
+
+@contextmanager
+def checkout(config: Config, commit: str, place: Path) -> Iterator[Checkout]:
+    """A commit of the app's repository, below the folder `place`; it is gone afterwards.
+
+    The user's own tree, index, branch and stash are not touched, and no hook runs.
+
+    Raises:
+        DeploymentFailed: Git cannot give it.
+    """
+    try:
+        found = repository(config)
+    except NoRepository as error:
+        raise DeploymentFailed(
+            f"commit {commit[:10]} cannot be fetched",
+            why=error.why,
+            hint=error.hint or "put the repository back where it was",
+        ) from None
+    with _claimed(place, config.app.name) as own:
+        (own / "repository").write_bytes(os.fsencode(found.top))
+        git.add_worktree(found, commit, own / own.name)
+        yield Checkout(found, own / own.name, commit)
+
+
+def tidy(place: Path, app: str) -> None:
+    """Removes the checkouts of an app that nobody uses any more."""
+    # Names of apps have no dots.
+    for own in place.glob(f"{app}.*"):
+        try:
+            descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(own)
+        except OSError:
+            continue  # somebody plans or builds from it
+        finally:
+            os.close(descriptor)
+
+
+class Checkout:
+    """A commit in a folder of its own."""
+
+    def __init__(self, repository: Repository, place: Path, commit: str) -> None:
+        self._top, self._place, self._commit = repository.top, place, commit
+
+    def configuration(self, config: Config) -> Config | None:
+        """The commit's own deploy.toml, with its paths as if it lay where the present one does; None without one.
+
+        Raises:
+            UsageError: it cannot be used.
+        """
+        file = self._moved(own_file(config), config.base)
+        if file is None or not file.is_file():
+            return None
+        try:
+            return load_elsewhere(file, config.base, config.source)
+        except UsageError as error:
+            raise UsageError(
+                f"the {file.name} of commit {self._commit[:10]} cannot be used",
+                why=error.message.replace(str(file), file.name),
+                hint="release a commit whose file is good; see the line before",
+                details=error.details,
+            ) from None
+
+    def building(self, config: Config, *, weights: Path | None = None, complete: bool = True) -> Config:
+        """The configuration that builds from here. What lies outside of the repository stays where it is.
+
+        `weights` is a folder to use instead of the commit's own, which must be there if it shall be `complete`.
+
+        Raises:
+            UsageError: the commit does not have what is to be built.
+        """
+        settings: dict[str, Any] = config.snapshot()
+        context = self._moved(config.context_dir, config.base)
+        if context is None:
+            raise UsageError(
+                f"build.context: {printable(config.context_dir)} is outside of the repository {self._top}",
+                why="a commit says nothing about it",
+            )
+        self._there(context, "build.context", config.context_dir, "commit it, or release another commit")
+        settings["build"] = {**settings["build"], "context": str(context)}
+        if config.model_dir is not None:
+            model = weights or self._moved(config.model_dir, config.base)
+            if complete and model is not None and model != weights:
+                self._there(model, "model.path", config.model_dir, _WEIGHTS)
+            settings["model"] = {**settings["model"], "path": str(model or config.model_dir)}
+        base = self._moved(config.base, config.base)
+        return Config.from_snapshot({**settings, "base": str(base or config.base)})
+
+    def _moved(self, path: Path, base: Path) -> Path | None:
+        """Where a path of the user's tree is in this one; None for what lies outside of the repository.
+
+        As it is written, as long as that leads somewhere: the commit's own symlinks count, not those of today.
+        """
+        root = base.resolve()
+        if path.is_relative_to(base) and root.is_relative_to(self._top):
+            return self._place / root.relative_to(self._top) / path.relative_to(base)
+        for known in (path, path.resolve()):
+            if known.is_relative_to(self._top):
+                return self._place / known.relative_to(self._top)
+        return None
+
+    def _there(self, folder: Path, key: str, path: Path, hint: str) -> None:
+        real = folder.resolve()
+        if real.is_relative_to(self._top) and not real.is_relative_to(self._place):
+            why = f"a symlink leads from the commit back into {self._top}, which may have changed since"
+        elif not real.is_dir():
+            why = f"it is in the repository {self._top}, and this commit does not have it"
+        else:
+            return
+        raise UsageError(f"{key}: commit {self._commit[:10]} has no {printable(path)}", why=why, hint=hint)
+
+
+def own_file(config: Config) -> Path:
+    """The deploy.toml itself."""
+    return config.base / Path(config.source).name
+
+
+def tag(config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
+    """Writes an annotated tag. Whether it was written, and what is wrong; nothing is, when it was there already."""
+    try:
+        return git.tag(repository(config), name, commit, message, author)
+    except NoRepository as error:
+        return False, error.why
+
+
+def _tracked(repository: Repository, path: Path) -> Path | None:
+    """The path to ask Git about: without symlinks on the way, and what a submodule holds as that submodule."""
+    real = path.resolve()
+    if not real.is_relative_to(repository.top):
+        # It may be a symlink that is tracked itself.
+        real = path.parent.resolve() / path.name
+        return real if real.is_relative_to(repository.top) else None
+    found = real
+    for folder in (real, *real.parents):
+        if folder == repository.top:
+            break
+        if (folder / ".git").exists():
+            found = folder
+    return found
+
+
+@contextmanager
+def _claimed(place: Path, app: str) -> Iterator[Path]:
+    place.mkdir(parents=True, exist_ok=True)
+    while True:
+        own = Path(tempfile.mkdtemp(prefix=f"{app}.", dir=place))
+        try:
+            descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # another command took it for a left-over, before the lock was held
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if own.exists():
+            break
+        os.close(descriptor)
+    try:
+        yield own
+    finally:
+        _remove(own)
+        os.close(descriptor)
+
+
+def _remove(own: Path) -> None:
+    tree = own / own.name
+    shutil.rmtree(tree, ignore_errors=True)
+    try:
+        top = (own / "repository").read_bytes()
+    except OSError:
+        top = b""
+    if top:
+        git.forget_worktree(Path(os.fsdecode(top)), tree)
+    shutil.rmtree(own, ignore_errors=True)

@@ -1,0 +1,221 @@
+"""HAProxy's configuration and maps as text: pure, so tests compare the exact text.
+
+Nothing a user wrote reaches this text unless its characters were checked by the configuration's types:
+names are DNS labels, hosts are DNS names, paths come from a small alphabet without HAProxy's own signs.
+`_word` holds that once more, right before the text is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.naming import backend
+from orchestrator.domain.traffic.route import ProxyApp
+from orchestrator.domain.traffic.slot import SLOTS, Slot, other
+
+FOLDER = "/etc/deployctl"
+ROUTES = f"{FOLDER}/routes.map"
+VERSIONS = f"{FOLDER}/versions.map"
+SPARES = f"{FOLDER}/spares.map"
+UNSET_CONFIG = "none"
+# Where the servers of a slot that is not in use point: no address of a container, and nobody listens there.
+# Their checks are refused at once and go on quickly, so a slot that comes into use is noticed at once; servers in
+# maintenance are looked at once a second only.
+PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
+PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
+# HAProxy reads at most 64 words of a line.
+_HOSTS_PER_LINE = 32
+# HAProxy's timers end there, after 24 days and 20 hours.
+_LONGEST = 2**31 - 1
+_WORD = re.compile(r"(?!.*%\[)[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
+_EXPECTATION = re.compile(r"[A-Za-z0-9_ :\\s*\"|()\[\].,-]+")
+
+
+def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tuple[str, str]:
+    """The configuration for `apps`, and the digest of its structure.
+
+    The structure is everything but which slots are active and where their servers are: that changes at run
+    time without a reload, and stands in the file for the next start only.
+    """
+    return _configuration(template, tuple(apps), threads)
+
+
+# A pass over many apps asks for each of them, and finds all of them as they were.
+@lru_cache(maxsize=1)
+def _configuration(template: str, apps: tuple[ProxyApp, ...], threads: int) -> tuple[str, str]:
+    structure = _render(template, apps, threads, with_state=False)
+    digest = hashlib.sha256(structure.encode()).hexdigest()[:12]
+    # Only in the template: a path may hold these letters as well.
+    return _render(template.replace("@config@", digest), apps, threads, with_state=True), digest
+
+
+def routes_map(routes: Mapping[str, Slot]) -> str:
+    """`app slot`, a line each."""
+    return "".join(f"{_word(app)} {_word(slot)}\n" for app, slot in sorted(routes.items()))
+
+
+def versions_map(apps: Sequence[ProxyApp]) -> str:
+    """`backend version`, a line each: what X-Model-Version says."""
+    return "".join(
+        f"{_word(backend(app.name, slot))} {_word(app.slots[slot].version)}\n"
+        for app in sorted(apps, key=lambda item: item.name)
+        for slot in SLOTS
+        if slot in app.slots
+    )
+
+
+def spares_map(apps: Sequence[ProxyApp]) -> str:
+    """`app slot`, a line each: where an app's requests go when nothing of its live slot is up."""
+    ordered = sorted(apps, key=lambda item: item.name)
+    return "".join(f"{_word(app.name)} {_word(app.spare)}\n" for app in ordered if app.spare)
+
+
+def servers(app: ProxyApp) -> int:
+    """How many servers each backend of the app has: both the same, so that a release needs no reload."""
+    return max((len(slot.addresses) for slot in app.slots.values()), default=0)
+
+
+def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state: bool) -> str:
+    parts = [template.replace("@threads@", str(threads))]
+    ordered = sorted(apps, key=lambda item: _word(item.name))
+    for number, listen in enumerate(sorted({app.route.listen for app in ordered})):
+        parts.append(_frontend(number, listen, [app for app in ordered if app.route.listen == listen]))
+    for number, address in enumerate(sorted({app.route.metrics for app in ordered} - {""})):
+        parts.append(_exporter(number, address))
+    for app in ordered:
+        parts += [_backend(app, slot, with_state=with_state) for slot in SLOTS]
+    return "\n".join(parts)
+
+
+def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
+    lines = [
+        f"frontend listen_{number}",
+        f"  bind {_word(listen)}",
+        f"  timeout client {_milliseconds(max(app.route.timeout for app in apps))}",
+        "  option forwardfor",
+        "  http-request set-header X-Forwarded-Proto http",
+        "  http-request set-header X-Forwarded-Host %[req.hdr(Host)]",
+        "  http-request set-header X-Forwarded-Port %[dst_port]",
+        "  http-request set-header X-Request-Id %[uuid()] unless { req.hdr(X-Request-Id) -m found }",
+        "  http-request set-var(txn.request) req.hdr(X-Request-Id)",
+    ]
+    for name, condition in _matches(apps):
+        unless = "!{ var(txn.app) -m found }"
+        lines.append(f"  http-request set-var(txn.app) str({name}) if {unless}{condition}")
+    lines += [
+        f"  http-request set-var(txn.slot) var(txn.app),map_str({ROUTES},none)",
+        f"  http-request set-var(txn.spare) var(txn.app),map_str({SPARES},none)",
+        *(line for app in apps for slot in SLOTS for line in _turn_to_spare(app, slot)),
+        "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)",
+        f"  http-after-response set-header X-Model-Version %[var(txn.backend),map_str({VERSIONS},none)]",
+        "  http-after-response set-header X-Request-Id %[var(txn.request)]",
+        "  use_backend deployctl_unknown if !{ var(txn.app) -m found }",
+        "  use_backend %[var(txn.backend)]",
+        "  default_backend deployctl_none",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _turn_to_spare(app: ProxyApp, slot: Slot) -> list[str]:
+    """While a version bakes, its predecessor is warm: better it answers than nobody."""
+    name = backend(app.name, slot)
+    up = [f"  acl {name}_up srv_is_up({name}/s{index + 1})" for index in range(servers(app))]
+    live = f"{{ var(txn.app) -m str {_word(app.name)} }} {{ var(txn.slot) -m str {slot} }}"
+    spare = f"{{ var(txn.spare) -m str {other(slot)} }}"
+    return [*up, f"  http-request set-var(txn.slot) var(txn.spare) if {live} {spare} !{name}_up"]
+
+
+def _exporter(number: int, address: str) -> str:
+    # What goes well is not logged: the defaults say so.
+    lines = [
+        f"frontend metrics_{number}",
+        f"  bind {_word(address)}",
+        "  mode http",
+        "  timeout client 30s",
+        "  http-request use-service prometheus-exporter if { path /metrics }",
+        '  http-request return status 404 content-type text/plain string "metrics are at /metrics\\n"',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _matches(apps: Sequence[ProxyApp]) -> list[tuple[str, str]]:
+    # The most specific route wins: a host before none, a longer *.host before a shorter one, then a longer prefix.
+    found: list[tuple[int, int, int, str, str]] = []
+    for app in apps:
+        hosts, prefix = app.route.hosts, app.route.path_prefix
+        if not hosts:
+            found.append((0, 0, -len(prefix), app.name, _prefix(prefix)))
+        exact = [_word(host) for host in hosts if not host.startswith("*.")]
+        for start in range(0, len(exact), _HOSTS_PER_LINE):
+            some = " ".join(exact[start : start + _HOSTS_PER_LINE])
+            text = f" {{ req.hdr(Host),host_only,lower -m str {some} }}{_prefix(prefix)}"
+            found.append((-2, 0, -len(prefix), app.name, text))
+        for end in [_word(host[1:]) for host in hosts if host.startswith("*.")]:
+            text = f" {{ req.hdr(Host),host_only,lower -m end {end} }}{_prefix(prefix)}"
+            found.append((-1, -len(end), -len(prefix), app.name, text))
+    return [(name, condition) for *_, name, condition in sorted(found)]
+
+
+def _prefix(prefix: str) -> str:
+    # A prefix ends at a slash: /a is no prefix of /ab.
+    return f" {{ path -m reg ^{_regex(prefix)}(/|$) }}" if prefix else ""
+
+
+def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
+    spec = app.slots.get(slot) or next(iter(app.slots.values()))
+    probe, route = spec.probe, app.route
+    lines = [
+        f"backend {backend(app.name, slot)}",
+        f"  timeout server {_milliseconds(route.timeout)}",
+        f"  timeout check {_milliseconds(probe.timeout)}",
+        "  option httpchk",
+        f"  http-check send meth GET uri {_word(probe.path)} ver HTTP/1.1 hdr Host deployctl hdr Connection close",
+        f"  http-check expect status {probe.statuses[0]}-{probe.statuses[1]}",
+    ]
+    if probe.body:
+        lines.append(f"  http-check expect rstring {_quoted(probe.body)}")
+    if route.path_prefix and route.strip_prefix:
+        lines += [
+            f"  http-request set-header X-Forwarded-Prefix {_word(route.path_prefix)}",
+            f"  http-request replace-path ^{_regex(route.path_prefix)}/?(.*) /\\1",
+        ]
+    # A slot whose servers all fail their checks still gets its requests, by servers that are not checked:
+    # a model that is busy with one long prediction answers no probe, and waiting beats failing.
+    lines.append("  option allbackups")
+    own = app.slots.get(slot)
+    for index in range(servers(app)):
+        active = with_state and own is not None and own.active and index < len(own.addresses)
+        target = f"{_word(own.addresses[index])}:{probe.port}" if own is not None and active else PARKED
+        lines.append(f"  server s{index + 1} {target} check inter {_interval(probe)}")
+        lines.append(f"  server b{index + 1} {target} backup{'' if active else ' disabled'}")
+    return "\n".join([*lines, ""])
+
+
+def _interval(probe: ProbeSpec) -> str:
+    return _milliseconds(max(probe.interval, 1.0))
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{min(max(1, round(seconds * 1000)), _LONGEST)}ms"
+
+
+def _word(text: str) -> str:
+    if not _WORD.fullmatch(text):
+        raise ValueError(f"{text!r} must not reach the proxy's configuration")
+    return text
+
+
+def _regex(prefix: str) -> str:
+    return _word(prefix).replace(".", "\\.").replace("~", "\\x7e")
+
+
+def _quoted(pattern: str) -> str:
+    if not _EXPECTATION.fullmatch(pattern):
+        raise ValueError(f"{pattern!r} must not reach the proxy's configuration")
+    return "'" + pattern + "'"

@@ -1,0 +1,309 @@
+"""Asks models over HTTP whether they are ready, and never waits longer than it was told to.
+
+httpx bounds single reads, so a server that drips a byte at a time would hold a probe for ever. Each probe
+therefore runs in a thread of its own: the caller waits for it no longer than the limit, then shuts the
+probe's socket down, which ends the thread. Nothing is shared between probes: no connection (a kept one
+would prove nothing about the next client), no cookie, no client.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.domain.health import tally as verdict
+from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.health.tally import Tally
+from orchestrator.loading import load_httpx
+
+if TYPE_CHECKING:  # importing httpx and tenacity costs 100 ms, which commands that probe nothing do not pay
+    from tenacity import RetryCallState
+
+MAX_BODY = 64 * 1024
+ALIVE_EVERY = 0.25
+SAY_EVERY = 1.0
+TICK = 0.05
+# A probe that starts as the deadline passes gets this long, and the verdict waits for it this long.
+LAST_LOOK = 0.25
+
+Alive = Callable[[Target], str | None]
+
+
+def _quiet(_: str) -> None:
+    """Says nothing."""
+
+
+def _carry_on() -> None:
+    """Nobody cancels."""
+
+
+class HttpProber:
+    """Probes one address, or waits until several targets are ready."""
+
+    def __init__(
+        self, *, sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sleep = sleep
+        self._clock = clock
+
+    def close(self) -> None:
+        """Nothing is kept open between probes; here so that every adapter can be closed alike."""
+
+    def probe(self, address: str, spec: ProbeSpec) -> Reply:
+        """One probe. It takes `spec.timeout` at most, and whatever the server does becomes a Reply."""
+        load_httpx()  # before the clock starts: the first import must not eat the probe's time
+
+        line = _Line()
+        started = self._clock()
+        result: Future[Reply] = Future()
+        threading.Thread(
+            target=_settle,
+            args=(result, lambda: _ask(_url(address, spec), spec.host, spec.timeout, line)),
+            name=f"probe {address}",
+            daemon=True,  # a name that does not resolve cannot be interrupted; it must not hold the exit up
+        ).start()
+        try:
+            reply = result.result(timeout=spec.timeout)
+        except TimeoutError:
+            line.cut()
+            reply = Reply(error=line.silence(spec.timeout))
+        return replace(reply, seconds=self._clock() - started)
+
+    def wait_ready(
+        self,
+        targets: Sequence[Target],
+        spec: ProbeSpec,
+        *,
+        alive: Alive,
+        progress: Callable[[str], None] = _quiet,
+        cancelled: Callable[[], None] = _carry_on,
+    ) -> None:
+        """Returns when every target gave `spec.successes` good answers in a row; else raises ProbeFailed.
+
+        `alive` and the probes run in one thread per target, `progress` and `cancelled` in the caller's.
+        The verdict is the caller's own, so neither a server nor an engine that hangs can put it off.
+        """
+        import tenacity  # noqa: F401  as above: imported once, before the threads start
+
+        started = self._clock()
+        stop = threading.Event()
+        done: queue.SimpleQueue[_Watch] = queue.SimpleQueue()
+        watches = [_Watch(self, target, Tally(spec), started, alive, stop) for target in targets]
+        try:
+            for watch in watches:
+                name = f"wait for {watch.target.name}"
+                threading.Thread(target=watch.run, args=(done,), name=name, daemon=True).start()
+            self._await(watches, done, started, progress, cancelled)
+        finally:
+            stop.set()
+
+    def _await(
+        self,
+        watches: Sequence[_Watch],
+        done: queue.SimpleQueue[_Watch],
+        started: float,
+        progress: Callable[[str], None],
+        cancelled: Callable[[], None],
+    ) -> None:
+        waiting = list(watches)
+        said = started
+        while waiting:
+            cancelled()
+            try:
+                watch = done.get(timeout=TICK)
+            except queue.Empty:
+                now = self._clock()
+                if now - started > waiting[0].tally.spec.deadline + 2 * LAST_LOOK:
+                    raise verdict.too_late(waiting[0].target.name, waiting[0].tally) from None
+                if now - said >= SAY_EVERY:
+                    said = now
+                    lines = [verdict.progress_line(w.target.name, w.tally, now - started) for w in waiting]
+                    progress("; ".join(lines))
+                continue
+            watch.check()
+            waiting.remove(watch)
+
+
+@dataclass(eq=False)
+class _Watch:
+    """The probing of one target, in a thread of its own, until it is ready, hopeless, gone or late."""
+
+    prober: HttpProber
+    target: Target
+    tally: Tally
+    started: float
+    alive: Alive
+    stop: threading.Event
+    error: BaseException | None = None
+    asked: float = 0.0  # long ago: a container that died at once is noticed after its first probe
+
+    def run(self, done: queue.SimpleQueue[_Watch]) -> None:
+        import tenacity
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda settled: not settled),
+            # tenacity's stop_after_delay reads a clock of its own, so an injected one would not count.
+            stop=lambda _: self.stop.is_set() or self._left() <= 0,
+            wait=self._pause,
+            sleep=self._nap,
+            retry_error_callback=lambda _: False,  # out of time: `tally` says how far it came
+        )
+        try:
+            retrying(self._attempt)
+            # The last word is the container's: one that restarted between two good answers is not the one
+            # that was probed, and one that ended is a better reason than a probe that was late.
+            self._look()
+        except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
+            self.error = error
+        done.put(self)
+
+    def check(self) -> None:
+        """Raises what went wrong."""
+        if self.error is not None:
+            raise self.error
+        if self.tally.hopeless:
+            raise verdict.hopeless(self.target.name, self.tally)
+        if not self.tally.ready:
+            raise verdict.too_late(self.target.name, self.tally)
+
+    def _attempt(self) -> bool:
+        if self.stop.is_set():  # the wait ended during the nap
+            return True
+        spec = self.tally.spec
+        limit = min(spec.timeout, max(self._left(), LAST_LOOK))
+        reply = self.prober.probe(self.target.address, replace(spec, timeout=limit))
+        self.tally = self.tally.after(reply)
+        if reply.error and not reply.refused:
+            self._look()  # silence and broken connections are what an ending container leaves behind
+        return self.tally.settled
+
+    def _left(self) -> float:
+        return self.started + self.tally.spec.deadline - self.prober._clock()
+
+    def _pause(self, _: RetryCallState) -> float:
+        return max(0.0, min(self.tally.pause, self._left()))
+
+    def _nap(self, seconds: float) -> None:
+        """Sleeps in small pieces, to notice the end of the wait, or of the container, during a long one."""
+        while seconds > 0 and not self.stop.is_set():
+            piece = min(TICK, seconds)
+            self.prober._sleep(piece)
+            seconds -= piece
+            if self.prober._clock() - self.asked >= ALIVE_EVERY:
+                self._look()
+
+    def _look(self) -> None:
+        if self.stop.is_set():
+            return
+        self.asked = self.prober._clock()
+        sentence = self.alive(self.target)
+        if sentence:
+            raise verdict.gone(self.target.name, sentence, self.tally)
+
+
+class _Line:
+    """The socket of one probe, as httpx's trace reports it, and a way to cut it from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._cut = False
+        self.answered = False
+
+    def silence(self, limit: float) -> str:
+        """What was missing when the time was up, in words."""
+        what = "the answer did not end" if self.answered else "no answer" if self._socket else "no connection"
+        return f"{what} within {round(limit, 2):g} s"
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+                if self._cut:
+                    self._shut()
+        elif event == "http11.receive_response_headers.complete":
+            self.answered = True
+
+    def cut(self) -> None:
+        with self._lock:
+            self._cut = True
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # closed already, by the server or by the probe's own end
+
+
+def _settle(result: Future[Reply], ask: Callable[[], Reply]) -> None:
+    try:
+        result.set_result(ask())
+    except BaseException as error:  # noqa: BLE001  a bug of ours: raised again in the thread that asked
+        result.set_exception(error)
+
+
+def _url(address: str, spec: ProbeSpec) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{spec.port}/{spec.path.removeprefix('/')}"
+
+
+def _ask(url: str, host: str, timeout: float, line: _Line) -> Reply:
+    """Asks once. Bounded here are the bytes; the time as a whole is bounded by the caller."""
+    import httpx
+
+    headers = {
+        "User-Agent": "deployctl",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",  # a few compressed bytes can stand for gigabytes
+        "Connection": "close",
+        **({"Host": host} if host else {}),
+    }
+    body = bytearray()
+    try:
+        with (
+            # verify=False: certificates are never needed here, and loading them would cost 20 ms a probe.
+            httpx.Client(
+                transport=httpx.HTTPTransport(verify=False, trust_env=False),
+                trust_env=False,
+                follow_redirects=False,
+                timeout=timeout,
+            ) as client,
+            client.stream("GET", url, headers=headers, extensions={"trace": line.trace}) as answer,
+        ):
+            for piece in answer.iter_raw():
+                body += piece[: MAX_BODY - len(body)]
+                if len(body) >= MAX_BODY:
+                    break
+            return Reply(status=answer.status_code, body=body.decode("utf-8", "replace"))
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        return _failure(error, timeout, line)
+
+
+def _failure(error: Exception, timeout: float, line: _Line) -> Reply:
+    """An exception in plain words. httpx wraps the socket's own error; that one says what happened."""
+    import httpx
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ConnectionRefusedError):
+        return Reply(error="connection refused", refused=True)
+    if isinstance(cause, socket.gaierror):
+        return Reply(error=f"the address does not resolve: {cause.strerror}")
+    if isinstance(error, httpx.TimeoutException):
+        return Reply(error=line.silence(timeout))
+    if isinstance(error, httpx.ConnectError):
+        return Reply(error=f"no connection: {getattr(cause, 'strerror', None) or error}")
+    if line.answered:
+        return Reply(error=f"the answer broke off: {error}")
+    if isinstance(cause, OSError) or "disconnected" in str(error):
+        return Reply(error="closed without an answer")
+    return Reply(error=f"not an HTTP answer: {error}")

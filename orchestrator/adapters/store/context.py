@@ -1,0 +1,148 @@
+"""Which files a version is made of: the build context as Docker sees it, and the model's folder.
+
+deploy.toml itself and `.git` do not count: a longer keep_warm makes no version, and every look by Git changes files in
+there. Folders are made where files are: an empty one is no part of a version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.config import Config, ignore_patterns, printable
+from orchestrator.domain.version.manifest import CONTEXT, MODEL
+from orchestrator.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or a link (`target` is not None) that is to be read: its path in the manifest, and where it is."""
+
+    path: str
+    place: Path
+    status: os.stat_result
+    target: str | None = None
+
+    @property
+    def mode(self) -> str:
+        """As Git would record it."""
+        return "0755" if self.status.st_mode & stat.S_IXUSR else "0644"
+
+
+def facts(config: Config) -> dict[str, str]:
+    """What an image is built with, beside the files. Of the arguments only the digest: others may read manifests."""
+    build = config.build
+    arguments = hashlib.sha256(json.dumps(sorted(build.args.items())).encode()).hexdigest()
+    return {"dockerfile": build.dockerfile, "target": build.target or "", "args": arguments}
+
+
+def sources(config: Config) -> list[Source]:
+    """All files and links of the context and of the model's folder.
+
+    Raises:
+        UsageError: one cannot be read, or cannot be part of a version.
+    """
+    try:
+        found = list(_context(config))
+        found += model(config)
+    except OSError as error:
+        raise unreadable(error) from error
+    for source in found:
+        try:
+            f"{source.path}{source.target}".encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"the name of {printable(source.place)}, or where it leads, is not UTF-8",
+                hint="rename the file, or ignore it",
+            ) from error
+    return found
+
+
+def unreadable(error: OSError) -> UsageError:
+    """What is said of a file that cannot be read."""
+    why = str(error.strerror)
+    return UsageError(f"{error.filename} cannot be read", why=why, hint="mend its permissions, or ignore it")
+
+
+def _context(config: Config) -> Iterator[Source]:
+    from docker.utils.build import exclude_paths
+
+    # However both are reached: a checkout of the same commit must find the same files.
+    own = os.path.relpath(config.base.resolve() / Path(config.source).name, config.context_dir.resolve())
+    names: Iterable[str] = exclude_paths(
+        str(config.context_dir), ignore_patterns(config), dockerfile=config.build.dockerfile
+    )
+    for name in names:
+        place = config.context_dir / name
+        if ".git" in Path(name).parts or name == own:
+            continue
+        status = place.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            yield Source(CONTEXT + name, place, status, str(place.readlink()))
+        elif stat.S_ISREG(status.st_mode):
+            yield Source(CONTEXT + name, place, status)
+
+
+def model(config: Config) -> list[Source]:
+    """All files and links of the model's folder; none without one.
+
+    Raises:
+        OSError: one cannot be looked at.
+        UsageError: one cannot be part of a version.
+    """
+    if config.model_dir is None:
+        return []
+    found = list(_model(config.model_dir))
+    if not found:
+        raise UsageError(f"model.path: {printable(config.model_dir)} is empty", hint="put the weights there")
+    return found
+
+
+def _model(folder: Path) -> Iterator[Source]:
+    if not folder.is_dir():
+        raise UsageError(f"model.path: {printable(folder)} is no folder", hint="set it to the folder with the weights")
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=stop):
+        for own in (folders, names):
+            if ".git" in own:  # a clone, or a submodule: no part of the model
+                own.remove(".git")
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        for name in (*names, *links):
+            place = Path(parent, name)
+            path = MODEL + place.relative_to(folder).as_posix()
+            status = place.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                if _leads_inside(folder, place):
+                    yield Source(path, place, status, str(place.readlink()))
+                    continue
+                # A downloaded model is often a folder of links into a cache: the container would find nothing there.
+                status = place.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError(
+                    f"model.path: {printable(place)} is no file that can be kept",
+                    why="it is a link to a folder elsewhere, or a device, a pipe or a socket",
+                    hint="take it out of the folder, or put a copy of what it leads to in its place",
+                )
+            yield Source(path, place, status)
+
+
+def _leads_inside(folder: Path, link: Path) -> bool:
+    """Whether a link is as good in a copy of the folder: its path never leaves it, not even to come back by its name.
+
+    What it leads to may be a link as well, and is judged for itself.
+    """
+    target = link.readlink()
+    depth = len(link.relative_to(folder).parts) - 1
+    for part in target.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return False
+    return not target.is_absolute()

@@ -1,0 +1,204 @@
+"""Which tensors differ between two versions of a model's file, and by how much.
+
+Reads safetensors, ONNX, .npy and .npz with the libraries of the extra `deployctl[tensors]`; they are imported when a
+file is compared, and not before. What the files say is not trusted: whatever is in them, the worst that comes of it
+is TensorsUnreadable. Nothing is ever unpickled.
+
+Two elements are the same when their values are: NaN is the same as NaN, and 0.0 as -0.0. What holds no numbers
+(strings, times, records, Python objects; also safetensors' numbers of 6 bits) is compared by its bytes.
+
+Memory: a slice of 262,144 elements of each side and what is computed from them: 64 MiB above the libraries are enough,
+however large a tensor is. More is needed for a tensor that is stored row by row on one side and column by column on
+the other (.npy and .npz: the second is held whole), for ONNX tensors outside `raw_data` or of less than 8 bits an
+element (all of them are held whole, and one three times while it is read; exporters store only small ones that way),
+for one element above 4 MiB (a long text), and for headers, which the libraries bound.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.adapters.store import onnx_files, tensor_files
+from orchestrator.adapters.store.tensor_files import Damaged, Tensor
+from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.errors import DeployctlError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Elements, and bytes where the elements are large. Even: two numbers of 4 bits share a byte.
+_SLICE = 2**18
+_SLICE_BYTES = 2**22
+
+_READERS = {
+    ".safetensors": tensor_files.safetensors,
+    ".onnx": onnx_files.onnx,
+    ".npy": tensor_files.npy,
+    ".npz": tensor_files.npz,
+}
+
+
+class TensorsUnreadable(UsageError):
+    """The two files cannot be compared tensor by tensor; `why` says the reason in words."""
+
+    def __init__(self, name: str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"the tensors of {name} cannot be compared", why=why, hint=hint)
+
+
+def readable(path_name: str) -> bool:
+    """Whether `compare` knows files of this name, by its suffix."""
+    return Path(path_name).suffix.lower() in _READERS
+
+
+def compare(before: Path, after: Path, name: str) -> tuple[TensorChange, ...]:
+    """The tensors that were added, removed or changed, by their names. `name` is the file's own: its suffix counts.
+
+    A .npy file has one tensor, named as the file without its suffix.
+
+    Raises:
+        TensorsUnreadable: a library is missing, a file is damaged or not what its name says, or it is an ONNX model
+            whose weights are in other files.
+    """
+    read = _READERS.get(Path(name).suffix.lower())
+    if read is None:
+        raise TensorsUnreadable(name, "its name is not that of a format that is known")
+    with _clean(name, "one of the two"), ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # of old formats, and of numbers that are NaN
+        with _clean(name, "the older one"):
+            old = read(before, name, stack)
+        with _clean(name, "the newer one"):
+            new = read(after, name, stack)
+        changes = (_change(each, old.get(each), new.get(each)) for each in sorted(old.keys() | new.keys()))
+        return tuple(change for change in changes if change is not None)
+
+
+@contextmanager
+def _clean(name: str, which: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        why = f"{error.name or 'a library'} is not installed, or does not load"
+        raise TensorsUnreadable(name, why, hint="pip install 'deployctl[tensors]'") from error
+    except Damaged as error:
+        raise TensorsUnreadable(name, f"{which} {_words(error)}") from error
+    except DeployctlError:
+        raise
+    except OSError as error:
+        raise TensorsUnreadable(name, f"{which} cannot be read: {error.strerror or _words(error)}") from error
+    except Exception as error:  # libraries that read garbage may raise anything
+        why = f"{which} is damaged, or is not what its name says: {_words(error)}"
+        raise TensorsUnreadable(name, why) from error
+
+
+def _words(error: Exception) -> str:
+    # It may quote the file.
+    line = (str(error).splitlines() or [""])[0][:200]
+    return "".join(sign if sign.isprintable() else "?" for sign in line) or type(error).__name__
+
+
+def _change(name: str, old: Tensor | None, new: Tensor | None) -> TensorChange | None:
+    if old is None or new is None:
+        return TensorChange(
+            name,
+            "added" if old is None else "removed",
+            old.shape if old else None,
+            new.shape if new else None,
+            old.dtype if old else None,
+            new.dtype if new else None,
+            None,
+        )
+    largest: float | None = None
+    nonfinite = 0
+    if old.shape == new.shape and old.family == new.family and (old.family or old.dtype == new.dtype):
+        if old.by_column != new.by_column:
+            old, new = tensor_files.by_row(old), tensor_files.by_row(new)
+        same, largest, nonfinite = _measure(old, new) if old.family else (_same_bytes(old, new), None, 0)
+        if same and old.dtype == new.dtype:
+            return None
+    return TensorChange(name, "changed", old.shape, new.shape, old.dtype, new.dtype, largest, nonfinite)
+
+
+def _same_bytes(old: Tensor, new: Tensor) -> bool:
+    step = max(1, min(_SLICE, _SLICE_BYTES // max(1, old.itemsize)))
+    pairs = zip_longest(old.slices(step), new.slices(step))
+    return all(a is not None and b is not None and a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def _measure(old: Tensor, new: Tensor) -> tuple[bool, float | None, int]:
+    """Whether all elements are the same, the largest change, and how many changes have no size."""
+    import numpy as np
+
+    distance = _DISTANCES[old.family or ""]
+    largest: Any = 0
+    nonfinite = 0
+    with np.errstate(all="ignore"):
+        for a, b in zip(old.slices(_SLICE), new.slices(_SLICE), strict=True):
+            # Most slices of most files are the same: their bytes say so much faster.
+            if a.dtype == b.dtype and np.array_equal(a.view(np.uint8), b.view(np.uint8)):
+                continue
+            top, without_size = distance(a, b)
+            largest = max(largest, top)
+            nonfinite += without_size
+        same = bool(largest == 0 and nonfinite == 0)
+        if largest == 0 and nonfinite:
+            return False, None, nonfinite
+        # Two numbers can be further apart than the largest float, which is what JSON can say.
+        return same, min(float(largest), sys.float_info.max), nonfinite
+
+
+def _of_bools(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, int]:
+    # As numbers: a file can have other bytes than 0 and 1.
+    return int(((a.view("u1") != 0) != (b.view("u1") != 0)).any()), 0
+
+
+def _of_integers(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, int]:
+    import numpy as np
+
+    # NumPy has no arithmetic for numbers of 4 bits.
+    a, b = (side.astype(np.int64) if side.dtype.kind not in "iu" else side for side in (a, b))
+    common = np.result_type(a, b)
+    if common.kind not in "iu":  # int64 and uint64: only Python's integers hold both, and their difference
+        return max(abs(a.astype(object) - b.astype(object))), 0
+    a, b = a.astype(common), b.astype(common)
+    # The larger minus the smaller fits into the unsigned type, and wraps around to the right answer.
+    unsigned = np.dtype(f"u{common.itemsize}")
+    x, y = np.maximum(a, b).view(unsigned), np.minimum(a, b).view(unsigned)
+    return int((x - y).max()), 0
+
+
+def _of_floats(a: NDArray[Any], b: NDArray[Any]) -> tuple[Any, int]:
+    import numpy as np
+
+    a, b = _wide(a), _wide(b)
+    distance = abs(a - b)
+    top = distance.max()
+    if np.isfinite(top):  # so all of them are
+        return top, 0
+    finite = np.isfinite(a) & np.isfinite(b)
+    same = _same_values(a.real, b.real) & _same_values(a.imag, b.imag)
+    return distance[finite].max(initial=0), int((~finite & ~same).sum())
+
+
+_DISTANCES = {"bool": _of_bools, "integer": _of_integers, "float": _of_floats, "complex": _of_floats}
+
+
+def _wide(side: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    least = np.dtype(np.complex128 if side.dtype.kind == "c" else np.float64)
+    # In the machine's own order of bytes; wider than that only where the file is.
+    return side.astype(least if side.dtype.itemsize <= least.itemsize else side.dtype.newbyteorder("="))
+
+
+def _same_values(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    same: NDArray[Any] = (x == y) | (np.isnan(x) & np.isnan(y))
+    return same

@@ -1,0 +1,91 @@
+"""What a row of probes adds up to: K good answers in a row, a verdict, and both in words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
+from orchestrator.errors import ProbeFailed
+
+# A server that still refuses connections costs nothing to ask, and the moment it listens is the moment
+# a fast boot wants to be noticed. One that answers "not yet" is busy loading and is left its interval.
+REFUSED_PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The probes of one target so far. `after` adds a reply; a bad one starts the row anew."""
+
+    spec: ProbeSpec
+    probes: int = 0
+    streak: int = 0
+    longest: int = 0
+    last: str = ""
+    refused: bool = False
+    hopeless: bool = False
+
+    def after(self, reply: Reply) -> Tally:
+        judgement = judge(self.spec, reply)
+        streak = self.streak + 1 if judgement.ready else 0
+        return replace(
+            self,
+            probes=self.probes + 1,
+            streak=streak,
+            longest=max(self.longest, streak),
+            last=judgement.reason,
+            refused=reply.refused,
+            hopeless=judgement.hopeless,
+        )
+
+    @property
+    def needed(self) -> int:
+        return max(1, self.spec.successes)
+
+    @property
+    def ready(self) -> bool:
+        return self.streak >= self.needed
+
+    @property
+    def settled(self) -> bool:
+        """Whether more probes could not change the verdict."""
+        return self.ready or self.hopeless
+
+    @property
+    def pause(self) -> float:
+        """How long to wait before the next probe, in seconds."""
+        return min(REFUSED_PAUSE, self.spec.interval) if self.refused else self.spec.interval
+
+    def __str__(self) -> str:
+        if not self.probes:
+            return "no probe was answered"
+        text = f"{self.probes} {_plural('probe', self.probes)}, last: {self.last}"
+        if 0 < self.longest < self.needed:
+            good = f"{self.longest} good {_plural('answer', self.longest)}"
+            text += f"; {good} in a row of {self.needed} needed"
+        return text
+
+
+def progress_line(name: str, tally: Tally, elapsed: float) -> str:
+    """One sentence for a person who waits: `mymodel-v2-1: not ready after 12 s: connection refused`."""
+    return f"{name}: not ready after {elapsed:.0f} s: {tally.last or 'no answer yet'}"
+
+
+def too_late(name: str, tally: Tally) -> ProbeFailed:
+    return ProbeFailed(
+        f"{name} did not become ready within {tally.spec.deadline:g} s",
+        why=str(tally),
+        hint="the container's log says more; 'health.deadline' gives a slow model more time",
+    )
+
+
+def hopeless(name: str, tally: Tally) -> ProbeFailed:
+    return ProbeFailed(f"{name} will not become ready", why=str(tally))
+
+
+def gone(name: str, sentence: str, tally: Tally) -> ProbeFailed:
+    """The container itself ended: that is the reason, and the last answer only adds to it."""
+    return ProbeFailed(f"{name} did not become ready", why=f"{sentence} ({tally})" if tally.probes else sentence)
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"

@@ -1,0 +1,62 @@
+"""A deployment and its journal, as they are recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from orchestrator.domain.traffic.slot import Slot
+
+Kind = Literal["release", "rollback", "auto-rollback"]
+
+
+Outcome = Literal["succeeded", "failed", "undone"]
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One line of the journal. `seconds` is how long it took, by a clock that only goes forwards."""
+
+    id: int
+    deployment: int
+    seq: int
+    name: str
+    args: dict[str, Any]
+    undo: bool
+    state: Literal["started", "done", "failed"]
+    started_at: str
+    finished_at: str | None
+    detail: dict[str, Any]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One attempt to make a version live."""
+
+    id: int
+    app: str
+    kind: Kind
+    from_version: str | None
+    to_version: str
+    from_slot: Slot | None
+    to_slot: Slot
+    mode: str
+    actor: str
+    command: str
+    started_at: str
+    finished_at: str | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    git_commit: str | None = None
+    config: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class DeploymentCount:
+    """How many of an app's deployments of one kind ended in one way, and when the last of them did."""
+
+    kind: Kind
+    outcome: Outcome
+    count: int
+    last: str

@@ -1,0 +1,51 @@
+"""How requests find an app: its route, and what the proxy knows of its slots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.traffic.slot import Slot
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the proxy tells an app's requests from other apps' requests, and its time limits in seconds.
+
+    `metrics` is where the proxy tells Prometheus how it is; empty: nowhere.
+    """
+
+    listen: str
+    hosts: tuple[str, ...] = ()
+    path_prefix: str = ""
+    strip_prefix: bool = True
+    timeout: float = 3600.0
+    metrics: str = ""
+
+    def claims(self) -> set[tuple[str, str, str]]:
+        """Every (listen, host, prefix) that this route answers; an empty host means any."""
+        return {(self.listen, host, self.path_prefix) for host in (self.hosts or ("",))}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What the proxy knows of one slot: where its servers are and how to probe them."""
+
+    version: str
+    addresses: tuple[str, ...]
+    probe: ProbeSpec
+    active: bool = False
+
+
+@dataclass(frozen=True)
+class ProxyApp:
+    """One app as the proxy sees it: its route and both slots.
+
+    `spare` is the warm slot that the proxy turns to by itself when it finds no server of the live one up.
+    """
+
+    name: str
+    route: Route
+    slots: Mapping[Slot, Backend] = field(hash=False)
+    spare: Slot | None = None

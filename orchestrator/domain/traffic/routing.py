@@ -1,0 +1,82 @@
+"""Which requests belong to which app. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from orchestrator.domain.traffic.route import ProxyApp, Route
+from orchestrator.errors import UsageError
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """('127.0.0.1', 8000) for '127.0.0.1:8000', ('::1', 8000) for '[::1]:8000'."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None:
+    """Holds a new route against those that exist.
+
+    Raises:
+        UsageError: another app has this route, or one of its addresses cannot stand beside another's.
+    """
+    rest = [other for other in others if other.name != app]
+    for other in rest:
+        shared = route.claims() & other.route.claims()
+        if shared:
+            listen, name, prefix = min(shared)
+            raise UsageError(
+                f"proxy.listen: {listen}{' host ' + name if name else ''}{prefix or ''} is the route of"
+                f" app {other.name}",
+                hint="give this app a proxy.host, a proxy.path_prefix or a proxy.listen of its own",
+            )
+        if route.listen != other.route.listen and _meet(route.listen, other.route.listen):
+            raise UsageError(
+                f"proxy.listen: {route.listen} overlaps {other.route.listen} of app {other.name}",
+                hint="use the same listen address in both, or another port",
+            )
+    _refuse_metrics(route, rest)
+
+
+def _refuse_metrics(route: Route, others: Sequence[ProxyApp]) -> None:
+    """Metrics have a frontend of their own: apps may share one, but no app is served at its address."""
+    hint = "choose another port"
+    if route.metrics and _meet(route.metrics, route.listen):
+        raise UsageError(f"proxy.metrics: {route.metrics} is taken by proxy.listen ({route.listen})", hint=hint)
+    for other in others:
+        if route.metrics and _meet(route.metrics, other.route.listen):
+            raise UsageError(
+                f"proxy.metrics: {route.metrics} is taken by {other.route.listen}, where app {other.name} is served",
+                hint=hint,
+            )
+        if not other.route.metrics:
+            continue
+        if _meet(route.listen, other.route.metrics):
+            raise UsageError(
+                f"proxy.listen: {route.listen} is taken by proxy.metrics of app {other.name} ({other.route.metrics})",
+                hint=hint,
+            )
+        if route.metrics and route.metrics != other.route.metrics and _meet(route.metrics, other.route.metrics):
+            raise UsageError(
+                f"proxy.metrics: {route.metrics} overlaps {other.route.metrics} of app {other.name}",
+                hint="use the same address in both, or another port",
+            )
+
+
+def _meet(one: str, two: str) -> bool:
+    """Whether two frontends cannot listen at these addresses at once."""
+    (host, port), (other, other_port) = split_listen(one), split_listen(two)
+    return port == other_port and (host == other or _overlap(host, other))
+
+
+def _overlap(host: str, other: str) -> bool:
+    """Whether two different addresses cannot be listened on at one port: one of them holds the other."""
+    if "::" in (host, other):
+        # Linux listens on all IPv4 addresses there, too.
+        return True
+    return any(_all_ipv4(one) and ":" not in two for one, two in ((host, other), (other, host)))
+
+
+def _all_ipv4(host: str) -> bool:
+    return host == "*" or ipaddress.ip_address(host) == ipaddress.IPv4Address(0)

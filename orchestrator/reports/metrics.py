@@ -1,0 +1,122 @@
+"""What is told to Prometheus: collected from ledger, engine and proxy. Reads only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator import __version__
+from orchestrator.domain.watch.passes import Pass
+from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, UsageError
+from orchestrator.files import write_atomic
+from orchestrator.ports.services import Services
+from orchestrator.release.rollback import target
+from orchestrator.reports.prometheus import Facts, Metric, Seen, metrics, text
+from orchestrator.reports.status import status
+from orchestrator.reports.versions import version_row
+
+_GOOD = ("healthy", "acted")
+
+
+def collect(services: Services, apps: Sequence[str]) -> tuple[list[Metric], list[DeployctlError]]:
+    """The metrics of these apps, and why some of them are missing.
+
+    What the ledger knows is told whatever the engine does.
+
+    Raises:
+        UsageError: the ledger does not know one of them.
+        LedgerDamaged: the ledger is gone or broken, so nothing is known.
+    """
+    known = services.ledger.apps()
+    for app in apps:
+        if app not in known:
+            raise UsageError(
+                f"the ledger does not know the app {app}", why=f"the apps are: {', '.join(known) or 'none yet'}"
+            )
+    found: list[Facts] = []
+    problems: list[DeployctlError] = []
+    engine_up = True
+    for app in apps:
+        seen = None
+        # An engine that hangs is asked once: each question to it takes a minute.
+        if engine_up:
+            try:
+                seen = _look(services, app)
+            except (EngineError, ProxyError) as error:
+                problems.append(error)
+                engine_up = not isinstance(error, EngineUnreachable)
+        found.append(_facts(services, app, seen, engine_up=engine_up))
+    return metrics(found), problems
+
+
+def write_textfile(services: Services, app: str, path: Path) -> None:
+    """Writes one app's metrics for node_exporter, which may run as any user and reads whole files only.
+
+    Not while the caller holds the app's lock: a deployment that was interrupted would be told as one that runs.
+
+    Raises:
+        UsageError: the file cannot be written.
+        LedgerDamaged: the ledger is gone or broken; the file stays as it was, and grows old.
+    """
+    found, _ = collect(services, [app])
+    try:
+        write_atomic(path, text(found), mode=0o644)
+    except OSError as error:
+        raise UsageError(
+            f"watchdog.textfile: {path} cannot be written",
+            why=error.strerror or str(error),
+            hint="is its folder there, and yours?",
+        ) from error
+
+
+def _facts(services: Services, app: str, seen: Seen | None, *, engine_up: bool) -> Facts:
+    ledger = services.ledger
+    live = services.live(app)
+    left = ledger.left_by_rollback(app)
+    marks = Counter(
+        version_row(version, live.version if live else None, left)["mark"] for version in ledger.versions(app).values()
+    )
+    last = next(iter(ledger.passes(app, 1)), None)
+    return Facts(
+        app=app,
+        program=__version__,
+        engine_up=engine_up,
+        live=live,
+        seen=seen,
+        marks=marks,
+        deployments=ledger.deployment_counts(app),
+        counts=ledger.counts(app),
+        last=last,
+        good=_good(services, app, last),
+    )
+
+
+def _good(services: Services, app: str, last: Pass | None) -> Pass | None:
+    if last is None or last.outcome in _GOOD:
+        return last
+    return next((found for found in services.ledger.passes(app, -1) if found.outcome in _GOOD), None)
+
+
+def _look(services: Services, app: str) -> Seen:
+    found = status(services, app, "")
+    containers = found["live"]["containers"] if found["live"] else []
+    running = sum(container["state"] == "running" for container in containers)
+    live = services.live(app)
+    state = str(found["state"])
+    return Seen(
+        state="baking" if state == "stable" and live is not None and live.baking else state,
+        running=running,
+        others=len(containers) - running,
+        restarts=sum(container["restarts"] for container in containers),
+        problems=len(found["problems"]),
+        rollback=_rollback_possible(services, app),
+    )
+
+
+def _rollback_possible(services: Services, app: str) -> bool:
+    try:
+        target(services.observe(app), None)
+    except UsageError:
+        return False
+    return True

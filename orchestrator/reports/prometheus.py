@@ -1,0 +1,200 @@
+"""What Prometheus is told of the apps: which metrics there are, and their text. Pure.
+
+Every sample carries the label `app`, those about the whole machine too: each app may have a file of its own, and two
+files of one folder must not hold the same sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from orchestrator.domain.rollout.deployment import DeploymentCount, Kind, Outcome
+from orchestrator.domain.traffic.slot import SlotState
+from orchestrator.domain.watch.passes import Pass
+
+Type = Literal["gauge", "counter"]
+STATES = ("empty", "deploying", "baking", "stable", "degraded")
+MARKS = ("live", "stable", "not stable", "rolled back", "bad", "pruned", "never live")
+_PASS = "pass:"
+# Those that are told as 0 before they happen: an increase is seen only where there was a number before.
+_OUTCOMES = ("healthy", "acted", "degraded", "failed", "skipped")
+
+FAMILIES: Mapping[str, tuple[Type, str]] = {
+    "deployctl_build_info": ("gauge", "Which deployctl tells this; always 1."),
+    "deployctl_engine_up": ("gauge", "Whether the Docker engine answered."),
+    "deployctl_app_live_info": ("gauge", "Which version is live, and in which slot; always 1."),
+    "deployctl_app_live_since_timestamp_seconds": ("gauge", "When the live version became live."),
+    "deployctl_app_state": ("gauge", "1 for the state that the app is in, 0 for the others."),
+    "deployctl_app_problems": ("gauge", "How many problems status finds."),
+    "deployctl_app_containers": ("gauge", "Containers of the live version, by whether they run."),
+    "deployctl_app_container_restarts": (
+        "gauge",
+        "How often the engine has restarted the live version's containers since each was created.",
+    ),
+    "deployctl_app_rollback_possible": ("gauge", "Whether there is a version to go back to."),
+    "deployctl_versions": ("gauge", "Versions by their mark."),
+    "deployctl_deployments_total": ("counter", "Deployments that have ended, by kind and outcome."),
+    "deployctl_deployment_last_timestamp_seconds": ("gauge", "When the last of them ended."),
+    "deployctl_watchdog_passes_total": ("counter", "Passes of the watchdog, by outcome."),
+    "deployctl_watchdog_healed_total": ("counter", "Containers that the watchdog has healed."),
+    "deployctl_watchdog_auto_rollbacks_total": ("counter", "Rollbacks that the watchdog has begun."),
+    "deployctl_watchdog_last_pass_timestamp_seconds": ("gauge", "When the last pass was."),
+    "deployctl_watchdog_last_success_timestamp_seconds": (
+        "gauge",
+        "When the last pass was that left the app healthy; 0 when none has yet.",
+    ),
+    "deployctl_watchdog_pass_duration_seconds": ("gauge", "How long the last pass took."),
+    "deployctl_notifications_total": ("counter", "Notifications, by whether they were sent."),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One value of a metric."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric with everything that is known of it now."""
+
+    name: str
+    type: Type
+    help: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What only engine and proxy can tell of an app."""
+
+    state: str
+    running: int
+    others: int
+    restarts: int
+    problems: int
+    rollback: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is told of one app. `seen` is None when it could not be looked at; `program` is deployctl's version."""
+
+    app: str
+    program: str
+    engine_up: bool
+    live: SlotState | None = None
+    seen: Seen | None = None
+    marks: Mapping[str, int] | None = None
+    deployments: Sequence[DeploymentCount] = ()
+    counts: Mapping[str, int] | None = None
+    last: Pass | None = None
+    good: Pass | None = None
+
+
+def metrics(apps: Sequence[Facts]) -> list[Metric]:
+    """The metrics of these apps, in a fixed order. Those that nothing is known of are left out."""
+    found: dict[str, list[Sample]] = {name: [] for name in FAMILIES}
+    for facts in apps:
+        for name, labels, value in (*_of_app(facts), *_of_record(facts), *_of_watchdog(facts)):
+            found[name].append(Sample({"app": facts.app, **labels}, value))
+    return [Metric(name, *FAMILIES[name], tuple(samples)) for name, samples in found.items() if samples]
+
+
+def text(found: Sequence[Metric]) -> str:
+    """The metrics in Prometheus' text format."""
+    lines = []
+    for metric in found:
+        lines.append(f"# HELP {metric.name} {_escaped(metric.help)}")
+        lines.append(f"# TYPE {metric.name} {metric.type}")
+        for sample in metric.samples:
+            labels = ",".join(f'{name}="{_quoted(value)}"' for name, value in sample.labels.items())
+            lines.append(f"{metric.name}{{{labels}}} {_number(sample.value)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def rows(found: Sequence[Metric]) -> list[dict[str, Any]]:
+    """The metrics, ready for JSON."""
+    return [
+        {
+            "name": metric.name,
+            "type": metric.type,
+            "help": metric.help,
+            "samples": [{"labels": dict(sample.labels), "value": sample.value} for sample in metric.samples],
+        }
+        for metric in found
+    ]
+
+
+_Row = tuple[str, dict[str, str], float]
+
+
+def _of_app(facts: Facts) -> Iterator[_Row]:
+    yield "deployctl_build_info", {"version": facts.program}, 1
+    yield "deployctl_engine_up", {}, int(facts.engine_up)
+    if facts.live is not None:
+        yield "deployctl_app_live_info", {"version": facts.live.version, "slot": facts.live.slot}, 1
+        yield "deployctl_app_live_since_timestamp_seconds", {}, _seconds(facts.live.since)
+    seen = facts.seen
+    if seen is None:
+        # What was true before may be wrong by now: a metric that is gone says so.
+        return
+    for state in dict.fromkeys((*STATES, seen.state)):
+        yield "deployctl_app_state", {"state": state}, int(state == seen.state)
+    yield "deployctl_app_problems", {}, seen.problems
+    yield "deployctl_app_containers", {"state": "running"}, seen.running
+    yield "deployctl_app_containers", {"state": "other"}, seen.others
+    yield "deployctl_app_container_restarts", {}, seen.restarts
+    yield "deployctl_app_rollback_possible", {}, int(seen.rollback)
+
+
+def _of_record(facts: Facts) -> Iterator[_Row]:
+    marks = facts.marks or {}
+    for mark in dict.fromkeys((*MARKS, *marks)):
+        yield "deployctl_versions", {"mark": mark}, marks.get(mark, 0)
+    ended = {(row.kind, row.outcome): row for row in facts.deployments}
+    for kind in get_args(Kind):
+        for outcome in get_args(Outcome):
+            row = ended.get((kind, outcome))
+            labels = {"kind": kind, "outcome": outcome}
+            yield "deployctl_deployments_total", labels, row.count if row else 0
+            if row is not None:
+                yield "deployctl_deployment_last_timestamp_seconds", labels, _seconds(row.last)
+
+
+def _of_watchdog(facts: Facts) -> Iterator[_Row]:
+    counts = facts.counts or {}
+    passes = {name.removeprefix(_PASS): value for name, value in counts.items() if name.startswith(_PASS)}
+    passes["skipped"] = counts.get("skipped", 0)
+    for outcome in dict.fromkeys((*_OUTCOMES, *sorted(passes))):
+        yield "deployctl_watchdog_passes_total", {"outcome": outcome}, passes.get(outcome, 0)
+    yield "deployctl_watchdog_healed_total", {}, counts.get("healed", 0)
+    yield "deployctl_watchdog_auto_rollbacks_total", {}, counts.get("auto-rollback", 0)
+    yield "deployctl_notifications_total", {"outcome": "sent"}, counts.get("notification", 0)
+    yield "deployctl_notifications_total", {"outcome": "failed"}, counts.get("notification-failed", 0)
+    if facts.last is not None:
+        yield "deployctl_watchdog_last_pass_timestamp_seconds", {}, _seconds(facts.last.at)
+        yield "deployctl_watchdog_pass_duration_seconds", {}, facts.last.seconds
+        good = 0.0 if facts.good is None else _seconds(facts.good.at)
+        yield "deployctl_watchdog_last_success_timestamp_seconds", {}, good
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _escaped(words: str) -> str:
+    return words.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _quoted(words: str) -> str:
+    return _escaped(words).replace('"', '\\"')

@@ -1,0 +1,130 @@
+"""Staying with a version while it bakes: looks every second, and goes back at once when it turns bad.
+
+The lock is held during a look only: a rollback that a person types is not kept waiting, and the watchdog's passes
+may look as well. Whoever looks, decides by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from orchestrator.config import Config
+from orchestrator.domain.traffic.slot import SlotState
+from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
+from orchestrator.ports.services import Services
+from orchestrator.release.recover import at_rest, recover
+from orchestrator.watch import passes as watchdog
+from orchestrator.watch.passes import Passed
+
+LOOK_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class Baked:
+    """How a bake ended: `stable`, or another command took over (`replaced`)."""
+
+    outcome: Literal["stable", "replaced"]
+    seconds: float
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One look, in figures. Times in seconds."""
+
+    elapsed: float
+    total: float
+    passed: Passed
+    probes: int
+
+    def __str__(self) -> str:
+        view = self.passed.view
+        parts = [f"baking {self.elapsed:.0f} of {self.total:.0f} s", f"{self.probes} probes"]
+        if view is not None:
+            parts.append(str(view.new) + (f" (before the switch: {view.old})" if view.old else ""))
+        return "; ".join([*parts, *self.passed.waiting, *self.passed.problems])
+
+
+def stay(services: Services, config: Config, report: Callable[[Progress], None]) -> Baked | None:
+    """Watches the live version until its bake is over; None when nothing bakes.
+
+    Raises:
+        DeploymentFailed: it went bad, and what served before serves again.
+        Degraded: it went bad, and there is no way back.
+        Interrupted: somebody does not want to wait; the bake goes on without them.
+    """
+    app = config.app.name
+    live = services.live(app)
+    if live is None or not live.baking:
+        return None
+    assert live.bake_until is not None
+    started = services.clock()
+    total = max(0.0, (datetime.fromisoformat(live.bake_until) - services.wall()).total_seconds())
+    probes = 0
+    while True:
+        passed = Passed(app)
+        try:
+            with services.locks.app(app, looking=True):
+                now = services.live(app)
+                if now is None or now.deployment != live.deployment:
+                    return _ended(services, app, live, services.clock() - started)
+                if not now.baking:
+                    return Baked("stable", services.clock() - started)
+                _look(services, config, now, passed)
+        except Locked:
+            passed.waiting.append("another command is at work")
+        except (Interrupted, LedgerDamaged):
+            raise
+        except DeployctlError as error:
+            # An engine that starts anew, say: the version is live, and the next look is in a second.
+            passed.problems.append(str(error))
+        probes += passed.view.probes if passed.view else 0
+        report(Progress(services.clock() - started, total, passed, probes))
+        watchdog.tell(services, config, passed)
+        if any(kind == "rolled back" for kind, _ in passed.events):
+            raise DeploymentFailed(
+                passed.done[-1],
+                hint=f"deployctl history shows the evidence; mend it and release it as a new version, or insist:"
+                f" deployctl release {live.version} --force",
+            )
+        stable = services.live(app)
+        if stable is not None and stable.deployment == live.deployment and not stable.baking:
+            return Baked("stable", services.clock() - started, passed.done[-1] if passed.done else "")
+        if passed.problems and services.clock() - started > total:
+            raise Degraded(passed.problems[0], hint="deployctl status")
+        if services.interrupts.pending:
+            raise _left(services, live)
+        services.sleep(LOOK_EVERY)
+
+
+def _look(services: Services, config: Config, live: SlotState, passed: Passed) -> None:
+    found = recover(services, live.app, healing=False)
+    observed = found.observed or services.observe(live.app)
+    if observed.live is None or observed.live.deployment != live.deployment:
+        return  # another command was killed in the middle of its deployment, and that has been finished
+    passed.memory = services.ledger.memory(live.app)
+    before = dict(passed.memory)
+    watchdog.step(services, config, observed, live, passed, through_proxy=False)
+    if passed.memory != before:
+        services.ledger.remember(live.app, passed.memory)
+
+
+def _ended(services: Services, app: str, live: SlotState, seconds: float) -> Baked:
+    """Another command has ended the bake: what became of the version?"""
+    observed = at_rest(services, app)
+    version = observed.versions.get(live.version)
+    if version is not None and version.bad_at is not None:
+        raise DeploymentFailed(
+            f"{live.version} went bad and was rolled back", why=version.bad_why, hint="deployctl history"
+        )
+    now = observed.live.version if observed.live else "nothing"
+    return Baked("replaced", seconds, f"{now} is live by another command")
+
+
+def _left(services: Services, live: SlotState) -> Interrupted:
+    error = services.interrupts.error(f"{live.version} is live and goes on baking until {live.bake_until}")
+    error.hint = "the watchdog ends the bake (deployctl watchdog install), or: deployctl watchdog run"
+    return error

@@ -1,0 +1,508 @@
+"""Pushing and pulling: what is asked of the engine, what is tried again, what is said when it cannot be done."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests.exceptions
+
+from orchestrator.adapters.docker import registry
+from orchestrator.cli import render, render_versions
+from orchestrator.config import Config
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import DeploymentFailed, EngineError, UsageError
+from orchestrator.release.retention import prune
+from orchestrator.reports.doctor import doctor
+from orchestrator.reports.status import status
+from orchestrator.reports.versions import show
+from tests.unit.builders import REGISTRY
+from tests.unit.fakes import APP, World
+
+V1 = f"{REGISTRY}:v1"
+DIGEST = "sha256:" + "d" * 64
+PINNED = f"{REGISTRY}@{DIGEST}"
+HOST = "registry.example.com:5000"
+DONE = {"progressDetail": {}, "aux": {"Tag": "v1", "Digest": DIGEST, "Size": 7}}
+
+
+class Answer:
+    """What the engine answers to one request: a status and messages. A message that is an error is raised."""
+
+    def __init__(self, *messages: Any, status: int = 200) -> None:
+        self.messages, self.status_code, self.ok = messages, status, status < 400
+        self.text = ""
+        self.closed = False
+
+    def json(self) -> Any:
+        return self.messages[0]
+
+    def iter_lines(self) -> Iterator[bytes]:
+        for message in self.messages:
+            if isinstance(message, BaseException):
+                raise message
+            yield json.dumps(message).encode()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Image:
+    def __init__(self, image_id: str, labels: dict[str, str], tags: list[str], client: Client) -> None:
+        self.id, self.labels, self.tags, self.client = image_id, labels, tags, client
+
+    def tag(self, repository: str, tag: str) -> None:
+        self.client.did.append(f"tag {repository}:{tag}")
+        self.tags.append(f"{repository}:{tag}")
+
+
+class Client:
+    """The SDK's client, as far as it is used: answers in their order, and what was done."""
+
+    base_url, api_version = "http+docker://localhost", "1.41"
+
+    def __init__(self, *answers: Answer, image: Image | None = None) -> None:
+        self.answers, self.did, self.asked = list(answers), [], []  # type: tuple[list[Answer], list[str], list[Any]]
+        self.api = self.images = self
+        self.image = image or Image("sha256:1", {}, ["mymodel:v1", V1], self)
+        self.image.client = self
+
+    def post(self, url: str, *, params: Any, headers: Any, stream: bool, timeout: float) -> Answer:
+        self.asked.append((url.removeprefix(f"{self.base_url}/v1.41"), params))
+        return self.answers.pop(0)
+
+    def get(self, what: str, **more: Any) -> Any:
+        if what.startswith("http"):
+            self.asked.append(what)
+            return self.answers.pop(0)
+        return self.image
+
+    def tag(self, image_id: str, repository: str, tag: str) -> None:
+        self.did.append(f"tag {repository}:{tag}")
+
+    def remove(self, reference: str) -> None:
+        self.did.append(f"remove {reference}")
+
+    def ping(self) -> None:
+        self.did.append("ping")
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[float]:
+    """The pauses between two tries, which take no time; and no login of whoever runs this."""
+    taken: list[float] = []
+    monkeypatch.setattr(time, "sleep", taken.append)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DEPLOYCTL_REGISTRY_TIMEOUT", raising=False)
+    return taken
+
+
+def push(client: Client, said: list[str] | None = None) -> str:
+    tell = said.append if said is not None else lambda text: None
+    return registry.push(client, "sha256:1", V1, progress=tell, cancelled=lambda: None)  # type: ignore[arg-type]
+
+
+def pull(client: Client, labels: dict[str, str] | None = None) -> str:
+    return registry.pull(
+        client,  # type: ignore[arg-type]
+        PINNED,
+        "mymodel:v1",
+        image_id="sha256:1",
+        labels=labels or {"deployctl.app": APP},
+        progress=lambda text: None,
+        cancelled=lambda: None,
+    )
+
+
+# --- the engine is asked -------------------------------------------------------------------------------------------
+
+
+def test_a_push_names_the_image_only_for_its_time() -> None:
+    client = Client(Answer({"status": "Preparing", "id": "a"}, DONE))
+    assert push(client) == PINNED
+    assert client.asked == [(f"/images/{REGISTRY}/push", {"tag": "v1"})]
+    assert client.did == [f"tag {V1}", f"remove {V1}"]
+
+
+def test_the_last_name_of_an_image_stays() -> None:
+    client = Client(Answer(DONE), image=Image("sha256:1", {}, [V1], None))  # type: ignore[arg-type]
+    push(client)
+    assert client.did == [f"tag {V1}"]
+
+
+def test_a_pull_is_by_digest_and_ends_under_the_old_name() -> None:
+    client = Client(Answer({"status": "Pull complete", "id": "a"}), image=Image("sha256:1", {}, [], None))  # type: ignore[arg-type]
+    assert pull(client) == "sha256:1"
+    assert client.asked == [("/images/create", {"fromImage": REGISTRY, "tag": DIGEST})]
+    assert client.did == ["tag mymodel:v1", f"remove {PINNED}"]
+
+
+def test_another_id_with_the_same_labels_is_the_same_image() -> None:
+    client = Client(Answer(), image=Image("sha256:2", {"deployctl.app": APP, "more": ""}, [], None))  # type: ignore[arg-type]
+    assert pull(client) == "sha256:2"
+
+
+def test_what_is_another_image_is_refused_and_taken_away() -> None:
+    client = Client(Answer(), image=Image("sha256:2", {"deployctl.app": "theirs"}, [], None))  # type: ignore[arg-type]
+    with pytest.raises(EngineError, match="is not the image mymodel:v1 that was pushed"):
+        pull(client)
+    assert client.did == [f"remove {PINNED}"]
+
+
+def test_a_push_without_a_digest_is_none() -> None:
+    with pytest.raises(EngineError, match="the engine named no digest"):
+        push(Client(Answer({"status": "Preparing", "id": "a"})))
+
+
+# --- what is tried again, and what is said --------------------------------------------------------------------------
+
+
+def refused(text: str) -> Answer:
+    return Answer({"errorDetail": {"message": text}, "error": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Get "https://registry.example.com:5000/v2/": dial tcp 192.0.2.1:5000: connect: connection refused',
+        "EOF",
+        "received unexpected HTTP status: 502 Bad Gateway",
+        "toomanyrequests: too many requests",
+        'Get "https://registry.example.com:5000/v2/": dial tcp: lookup registry.example.com: i/o timeout',
+    ],
+)
+def test_what_may_pass_is_tried_again(text: str, naps: list[float]) -> None:
+    said: list[str] = []
+    assert push(Client(refused(text), Answer({"message": text}, status=500), Answer(DONE)), said) == PINNED
+    assert naps == [1, 2]
+    assert said == [f"{text}: trying again in 1 s", f"{text}: trying again in 2 s"]
+
+
+def test_not_for_ever(naps: list[float]) -> None:
+    client = Client(*[refused("EOF")] * 9)
+    with pytest.raises(EngineError) as caught:
+        push(client)
+    assert naps == [1, 2, 4]
+    assert str(caught.value) == f"{V1} could not be pushed: EOF"
+    assert caught.value.hint == f"does the registry {HOST} run, and can the engine reach it?"
+    assert client.did[-1] == f"remove {V1}"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("no basic auth credentials", f"docker login {HOST}, "),
+        ("unauthorized: authentication required", f"docker login {HOST}, "),
+        ("denied: requested access to the resource is denied", f"docker login {HOST}, "),
+        (
+            'Get "https://registry.example.com:5000/v2/": x509: certificate signed by unknown authority',
+            f"the engine does not know who signed the registry's certificate: put that CA's certificate into"
+            f" /etc/docker/certs.d/{HOST}/ca.crt",
+        ),
+        ("x509: certificate is valid for other.example.com, not registry.example.com", "is the registry's certificate"),
+        ("x509: certificate has expired or is not yet valid", "is the registry's certificate"),
+        ("http: server gave HTTP response to HTTPS client", f"give the registry TLS, or name {HOST} among"),
+        ("write /var/lib/registry/x: no space left on device", "free some disk"),
+        ("manifest unknown: manifest unknown", "somebody removed it"),
+    ],
+)
+@pytest.mark.parametrize("how", [refused, lambda text: Answer({"message": text}, status=500)])
+def test_what_stays_is_said_at_once(text: str, hint: str, how: Callable[[str], Answer], naps: list[float]) -> None:
+    for ask, what in ((push, f"{V1} could not be pushed"), (pull, f"{PINNED} could not be pulled")):
+        with pytest.raises(EngineError) as caught:
+            ask(Client(how(text)))
+        assert (caught.value.exit_code, caught.value.message, caught.value.why) == (3, what, text)
+        assert caught.value.hint.startswith(hint)
+    assert naps == []
+
+
+def test_an_answer_that_is_no_json() -> None:
+    answer = Answer(status=502)
+    answer.text = "<html>"
+    answer.json = lambda: json.loads("<html>")  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="502 <html>"):
+        push(Client(*[answer] * 4))
+
+
+def test_a_registry_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, naps: list[float]) -> None:
+    monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", "7")
+    client = Client(Answer({"status": "Pushing", "id": "a"}, requests.exceptions.ConnectionError("Read timed out.")))
+    with pytest.raises(EngineError) as caught:
+        push(client)
+    assert caught.value.why == f"the registry {HOST} made no progress for 7 s"
+    assert "DEPLOYCTL_REGISTRY_TIMEOUT=14" in caught.value.hint
+    assert "ping" in client.did, "it may be the engine that hangs"
+    assert naps == []
+
+
+def test_a_layer_that_begins_again_and_again_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", "10")
+    said: list[str] = []
+
+    def messages() -> Iterator[bytes]:
+        nonlocal now
+        while now < 99:
+            for current in (1000, 2000):
+                yield json.dumps(
+                    {"id": "a", "status": "Pushing", "progressDetail": {"current": current, "total": 9000000}}
+                ).encode()
+                now += 1
+            yield json.dumps({"id": "a", "status": "Retrying in 5 seconds"}).encode()
+            now += 5
+
+    answer = Answer()
+    answer.iter_lines = messages  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="made no progress for 10 s"):
+        push(Client(answer), said)
+    assert now < 20
+    assert "pushed 0 of 1 layers, 0.0 of 9.0 MB" in said
+    assert "layer a: the connection broke off, retrying in 5 seconds" in said
+
+
+def test_an_engine_that_breaks_off_is_not_the_registry() -> None:
+    error = requests.exceptions.ChunkedEncodingError("Connection broken")
+    with pytest.raises(requests.exceptions.RequestException):  # which the adapter above turns into EngineUnreachable
+        push(Client(Answer(error)))
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "5s", "1.5", "٥", "86401", "9" * 20])
+def test_a_time_that_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", text)
+    with pytest.raises(UsageError, match="DEPLOYCTL_REGISTRY_TIMEOUT"):
+        registry.patience()
+
+
+@pytest.mark.parametrize(
+    ("answer", "good"),
+    [
+        (Answer({}), True),
+        (Answer({"message": "manifest unknown: manifest unknown"}, status=404), True),
+        (Answer({"message": "unauthorized: authentication required"}, status=401), False),
+        (Answer({"message": "x509: certificate signed by unknown authority"}, status=500), False),
+    ],
+)
+def test_the_check(answer: Answer, good: bool) -> None:
+    client = Client(answer)
+    if good:
+        registry.check(client, REGISTRY)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(EngineError, match=f"{REGISTRY} cannot be asked"):
+            registry.check(client, REGISTRY)  # type: ignore[arg-type]
+    assert client.asked == [f"http+docker://localhost/v1.41/distribution/{REGISTRY}:v1/json"]
+
+
+def test_a_check_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*asked: Any, **more: Any) -> Any:
+        raise requests.exceptions.ReadTimeout("Read timed out.")
+
+    client = Client()
+    monkeypatch.setattr(client, "get", late)
+    with pytest.raises(EngineError, match="it gave no answer within 20 s"):
+        registry.check(client, REGISTRY)  # type: ignore[arg-type]
+    assert client.did == ["ping"]
+
+
+# --- in a world in memory -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world(worlds: Callable[[], World]) -> World:
+    made = worlds()
+    made.more = f'[registry]\npush = "{REGISTRY}"\n'
+    return made
+
+
+def lose(world: World, version: str = "v1") -> None:
+    """Its containers and its image go, by hand."""
+    for container in world.engine.containers(APP):
+        if container.version == version:
+            world.engine.remove(container)
+    world.engine.images.pop(f"{APP}:{version}", None)
+
+
+def rollback(world: World) -> dict[str, Any]:
+    previous = status(world.process(), APP, "")["previous"]
+    return dict(previous["rollback"]) if previous else {}
+
+
+def test_a_release_records_where_its_image_is(world: World) -> None:
+    world.release("v1")
+    pushed = world.ledger.versions(APP)["v1"].pushed
+    assert pushed is not None
+    assert pushed.startswith(f"{REGISTRY}@sha256:")
+    assert list(world.engine.registry) == [pushed]
+    found = show(world.process(), APP, "v1")
+    assert found["pushed"] == pushed
+    assert f"pushed      {pushed}" in render_versions.show(found)
+    assert world.ledger.versions(APP)["v1"].stable_at, "what came after the push was not taken back"
+
+
+def test_a_push_that_fails_changes_nothing_and_the_next_release_pushes(world: World) -> None:
+    world.release("v1")
+    before = world.facts()
+    world.engine.refusal = "unauthorized: authentication required"
+    with pytest.raises(DeploymentFailed) as caught:
+        world.release("v2")
+    assert (caught.value.exit_code, caught.value.hint) == (3, "docker login")
+    assert world.facts() == before
+    assert world.ledger.versions(APP)["v2"].pushed is None
+    world.engine.refusal = ""
+    world.release("v2")
+    assert world.ledger.versions(APP)["v2"].pushed
+
+
+def test_a_version_that_was_live_before_there_was_a_registry_is_pushed_when_it_is_used_again(world: World) -> None:
+    world.more = ""
+    world.release("v1")
+    world.release("v2")
+    world.more = f'[registry]\npush = "{REGISTRY}"\n'
+    world.release("v1")
+    assert world.ledger.versions(APP)["v1"].pushed
+    assert world.ledger.versions(APP)["v2"].pushed is None
+
+
+def test_a_rollback_pulls_what_is_gone(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    way = rollback(world)
+    assert (way["mode"], way["kept"]) == ("pull", False)
+    assert "its image is gone: pulled from its registry" in render.status(status(world.process(), APP, ""))
+    world.more = ""  # where it was pushed is the version's own affair
+    world.rollback()
+    assert world.served() == "v1"
+    assert world.reports.notes == [f"v1 was pulled from {REGISTRY} in 0.0 s"]
+    assert rollback(world) == {}
+
+
+def test_a_release_pulls_what_is_gone(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    world.release("v1")
+    assert world.served() == "v1"
+
+
+def test_a_pruned_version_comes_back(world: World) -> None:
+    world.versions = 2
+    for name in ("v1", "v2", "v3", "v4"):
+        world.release(name)
+    with world.services.locks.app(APP):
+        prune(world.services, APP, 2)
+    assert world.ledger.versions(APP)["v1"].pruned_at
+    assert f"{APP}:v1" not in world.engine.images
+    world.rollback("v1")
+    assert world.served() == "v1"
+    assert world.ledger.versions(APP)["v1"].pruned_at is None
+
+
+def test_what_comes_under_another_id_is_recorded(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    (pushed,) = (pinned for pinned in world.engine.registry if pinned == world.ledger.versions(APP)["v1"].pushed)
+    world.engine.registry[pushed] = "sha256:" + "7" * 64
+    world.rollback()
+    assert world.ledger.versions(APP)["v1"].image_id == "sha256:" + "7" * 64
+
+
+def test_what_cannot_be_pulled_is_built_again(world: World) -> None:
+    world.artifacts.commit = "c0ffee"
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    world.artifacts.context = "sha256:v1"  # what a checkout of the commit gives
+    world.engine.refusal = "EOF"
+    world.rollback()
+    assert world.served() == "v1"
+    assert world.reports.notes[0].endswith("could not be pulled: EOF")
+    assert "built again from commit c0ffee" in world.reports.notes[1]
+
+
+@pytest.mark.parametrize(("commit", "why"), [(None, "files outside of Git"), ("c0ffee", "changes that were never")])
+def test_what_can_be_neither_pulled_nor_built_changes_nothing(world: World, commit: str | None, why: str) -> None:
+    world.release("v1")
+    world.release("v2")
+    v1 = world.ledger.versions(APP)["v1"]
+    world.ledger.record_version(replace(v1, git_commit=commit, git_dirty=commit is not None))
+    lose(world)
+    world.engine.refusal = "EOF"
+    with pytest.raises(DeploymentFailed) as caught:
+        world.rollback()
+    assert caught.value.exit_code == 3
+    assert "EOF; and it cannot be built again" in caught.value.why
+    assert why in caught.value.why
+    assert world.served() == "v2"
+
+
+def test_when_both_fail_both_are_said(world: World) -> None:
+    world.artifacts.commit = "c0ffee"
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    world.artifacts.context = "sha256:v1"
+    world.engine.refusal = "EOF"
+    world.engine.broken_builds.add("v1")
+    with pytest.raises(DeploymentFailed) as caught:
+        world.rollback()
+    assert caught.value.message == "v1 can be neither pulled nor built again"
+    assert "EOF; and mymodel:v1 could not be built" in caught.value.why
+    assert world.served() == "v2"
+
+
+def test_weights_that_are_gone_are_in_no_registry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(config: Config, version: Version) -> None:
+        raise DeploymentFailed("the weights of v1 are gone")
+
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    monkeypatch.setattr(world.artifacts, "restore_snapshot", gone)
+    with pytest.raises(DeploymentFailed, match="v1 cannot be brought back: the weights of v1 are gone"):
+        world.rollback()
+    assert world.served() == "v2"
+    assert f"{APP}:v1" not in world.engine.images, "nothing was pulled for nothing"
+
+
+def test_a_name_that_a_killed_push_left_is_taken_off_the_image(world: World) -> None:
+    world.release("v1")
+    world.engine.names[f"{REGISTRY}:v2"] = "sha256:2"
+    world.engine.refusal = "EOF"
+    with pytest.raises(DeploymentFailed):
+        world.release("v2")
+    assert world.engine.names == {}
+
+
+def test_a_rebuilt_ledger_knows_where_images_are(world: World) -> None:
+    from orchestrator.domain.record import labels as record
+
+    world.release("v1")
+    found = record.restore(world.engine.evidence(), APP, "blue", 1, "now")
+    assert found.versions[0].pushed == world.ledger.versions(APP)["v1"].pushed
+
+
+def test_doctor_asks_the_registry(world: World) -> None:
+    world.release("v1")
+    checks = {check.name: check for check in doctor(world.process(), world.config())}
+    assert (checks["registry"].ok, checks["registry"].found) == (True, f"{REGISTRY} answers")
+    world.engine.refusal = "unauthorized"
+    checks = {check.name: check for check in doctor(world.process(), world.config())}
+    assert (checks["registry"].ok, checks["registry"].hint) == (False, "docker login")
+    world.more = ""
+    assert "registry" not in {check.name for check in doctor(world.process(), world.config())}
+
+
+def test_how_long_a_pull_should_take(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    (push_step,) = (step for step in world.ledger.steps(1) if step.name == "push")
+    assert push_step.detail == {"pushed": world.ledger.versions(APP)["v1"].pushed}
+    assert rollback(world)["seconds"] is not None

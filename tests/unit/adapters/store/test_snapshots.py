@@ -1,0 +1,111 @@
+"""What a version is made of: digests of real folders, checkouts of real Git repositories, snapshots."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.store.store import ArtifactStore
+from orchestrator.config import Config, parse
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import DeploymentFailed
+from tests.unit.builders import version
+
+TOML = '[app]\nname = "mymodel"\nport = 8080\n'
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Somebody", "-c", "user.email=some@body.example"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A repository with the app in a folder of it."""
+    app = tmp_path / "repository" / "app"
+    app.mkdir(parents=True)
+    (app / "Dockerfile").write_text("FROM scratch\n")
+    (app / "run.sh").write_text("exit 0\n")
+    (app / "run.sh").chmod(0o755)
+    (app / "weights").mkdir()
+    (app / "weights" / "w.bin").write_bytes(b"1")
+    git(tmp_path, "init", "-q", "repository")
+    git(app, "add", "-A")
+    git(app, "commit", "-q", "-m", "first")
+    return app
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "state")
+
+
+def config(folder: Path, more: str = "") -> Config:
+    return parse(TOML + more, file="deploy.toml", base=folder)
+
+
+def identity(store: ArtifactStore, settings: Config) -> str:
+    return store.manifest(settings, keep=False).digest
+
+
+def take(store: ArtifactStore, settings: Config) -> None:
+    store.snapshot("mymodel", "v1", store.manifest(settings, keep=True))
+
+
+def recorded(folder: Path, store: ArtifactStore, settings: Config) -> Version:
+    return version("v1", context=identity(store, settings), git_commit=git(folder, "rev-parse", "HEAD"))
+
+
+def test_a_checkout_has_the_digest_that_was_recorded(folder: Path, store: ArtifactStore) -> None:
+    settings = config(folder)
+    first = recorded(folder, store, settings)
+    (folder / "run.sh").write_text("exit 1\n")
+    assert identity(store, settings) != first.context
+    before = git(folder, "status", "--porcelain"), git(folder, "branch", "--show-current")
+    with store.checkout(settings, first) as source:
+        assert source.base != folder
+        assert identity(store, source) == first.context
+    assert not source.base.exists()
+    assert (git(folder, "status", "--porcelain"), git(folder, "branch", "--show-current")) == before
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
+
+
+def test_git_itself_is_no_part_of_a_version(folder: Path, store: ArtifactStore) -> None:
+    settings = config(folder.parent)
+    (folder.parent / "Dockerfile").write_text("FROM scratch\n")
+    before = identity(store, settings)
+    git(folder, "commit", "-q", "--allow-empty", "-m", "second")
+    assert identity(store, settings) == before
+    (folder.parent / ".gitignore").write_text("*.pyc\n")
+    assert identity(store, settings) != before
+
+
+def test_weights_come_from_the_snapshot(folder: Path, store: ArtifactStore) -> None:
+    git(folder, "rm", "-q", "-r", "--cached", "weights")
+    (folder / ".gitignore").write_text("weights/\n")
+    (folder / ".dockerignore").write_text("weights\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "weights are not in Git")
+    settings = config(folder, '[model]\npath = "weights"\n')
+    take(store, settings)
+    first = recorded(folder, store, settings)
+    (folder / "weights" / "w.bin").write_bytes(b"2")
+    with store.checkout(settings, first) as source:
+        assert identity(store, source) == first.context
+        take(store, source)  # it is what it is a snapshot of
+        assert identity(store, source) == first.context
+
+
+@pytest.mark.parametrize("how", ["no such commit", "no repository"])
+def test_a_commit_that_cannot_be_had(folder: Path, store: ArtifactStore, tmp_path: Path, how: str) -> None:
+    lost = version("v1", git_commit="0123456789" * 4)
+    place = folder if how == "no such commit" else tmp_path
+    with (
+        pytest.raises(DeploymentFailed, match="commit 0123456789 cannot be fetched"),
+        store.checkout(config(place), lost),
+    ):
+        pytest.fail("there is nothing to build from")
+    assert not list((tmp_path / "state").glob("checkouts/*"))

@@ -1,0 +1,123 @@
+"""Names and addresses never meet another app's."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain import naming
+from orchestrator.domain.naming import Names
+from orchestrator.domain.traffic.slot import SLOTS, Slot
+
+SUBNET = "10.213.0.0/18"
+places = st.tuples(
+    st.integers(1, naming.block_count(SUBNET)), st.sampled_from(SLOTS), st.integers(1, naming.MAX_REPLICAS)
+)
+
+
+@given(places, places)
+def test_no_two_replicas_share_an_address(one: tuple[int, Slot, int], two: tuple[int, Slot, int]) -> None:
+    assert (naming.address(SUBNET, *one) == naming.address(SUBNET, *two)) == (one == two)
+
+
+@given(places)
+def test_addresses_stay_out_of_the_half_that_the_engine_hands_out(place: tuple[int, Slot, int]) -> None:
+    found = ipaddress.ip_address(naming.address(SUBNET, *place))
+    network = ipaddress.ip_network(SUBNET)
+    assert found in network
+    assert found not in ipaddress.ip_network(naming.upper_half(SUBNET))
+    # The network's own address and the gateway are in block 0.
+    assert int(found) - int(network.network_address) >= 64
+
+
+def test_all_addresses_of_a_network_differ() -> None:
+    found = [
+        naming.address(SUBNET, block, slot, index)
+        for block in range(1, naming.block_count(SUBNET) + 1)
+        for slot in SLOTS
+        for index in range(1, naming.MAX_REPLICAS + 1)
+    ]
+    assert len(set(found)) == len(found) == naming.block_count(SUBNET) * 64
+
+
+def test_the_first_addresses() -> None:
+    assert naming.address(SUBNET, 1, "blue", 1) == "10.213.0.64"
+    assert naming.address(SUBNET, 1, "green", 1) == "10.213.0.96"
+    assert naming.address(SUBNET, 2, "blue", 1) == "10.213.0.128"
+
+
+@pytest.mark.parametrize(
+    ("block", "index"), [(0, 1), (1, 0), (1, 33), (-1, 1), (naming.block_count(SUBNET) + 1, 1), (10**6, 1)]
+)
+def test_an_address_out_of_range_is_refused(block: int, index: int) -> None:
+    with pytest.raises(ValueError, match="no address for block"):
+        naming.address(SUBNET, block, "blue", index)
+
+
+def test_how_many_apps_a_network_holds() -> None:
+    assert naming.block_count(SUBNET) == 127
+    assert naming.upper_half(SUBNET) == "10.213.32.0/19"
+
+
+def test_the_default_folder_has_plain_names() -> None:
+    names = Names.of("/var/lib/deployctl")
+    assert names.state_id == "default"
+    assert names.network == "deployctl"
+    assert names.proxy == "deployctl-proxy"
+    assert names.container("mymodel", "v2", "green", 1) == "mymodel-v2-green-1"
+
+
+folders = st.text("abc/._-", min_size=1, max_size=12).map(lambda text: f"/{text}")
+
+
+@given(folders, folders)
+def test_two_folders_never_share_a_name(one: str, two: str) -> None:
+    first, second = Names.of(one), Names.of(two)
+    if one == two:
+        assert first == second
+        return
+    for left, right in (
+        (first.network, second.network),
+        (first.proxy, second.proxy),
+        (first.container("a", "v1", "blue", 1), second.container("a", "v1", "blue", 1)),
+    ):
+        assert left != right
+
+
+def test_another_folder_carries_its_digest_in_every_name() -> None:
+    names = Names.of("/srv/state")
+    assert len(names.state_id) == 8
+    for name in (names.network, names.proxy, names.container("a", "v1", "blue", 1)):
+        assert name.endswith(f"-{names.state_id}")
+
+
+@pytest.mark.parametrize("text", ["v0", "v1", "v42", "v123456789"])
+def test_a_version(text: str) -> None:
+    assert naming.is_version(text)
+
+
+@pytest.mark.parametrize("text", ["", "v", "1", "v01", "V1", "v1 ", " v1", "v1\n", "v1.0", "v-1", "vv1", "v1234567890"])
+def test_no_version(text: str) -> None:
+    assert not naming.is_version(text)
+
+
+@pytest.mark.parametrize(
+    ("existing", "expected"), [([], "v1"), (["v1"], "v2"), (["v9", "v10"], "v11"), (["v3", "v1"], "v4")]
+)
+def test_the_next_version(existing: list[str], expected: str) -> None:
+    assert naming.next_version(existing) == expected
+
+
+@given(st.lists(st.integers(0, 10**9 - 2).map("v{}".format)))
+def test_the_next_version_is_new_and_a_version(existing: list[str]) -> None:
+    found = naming.next_version(existing)
+    assert naming.is_version(found)
+    assert found not in existing
+
+
+def test_images_and_backends() -> None:
+    assert naming.image("mymodel", "v2") == "mymodel:v2"
+    assert naming.backend("mymodel", "blue") == "mymodel_blue"

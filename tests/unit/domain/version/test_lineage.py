@@ -1,0 +1,176 @@
+"""The tree of parents, also when the ledger is damaged."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain.version.lineage import Node, ancestors, kept, rollback_target, tree
+from orchestrator.domain.version.version import Version
+from tests.unit.builders import chain, version
+
+
+def names(versions: list[Version]) -> list[str]:
+    return [item.name for item in versions]
+
+
+def shape(nodes: tuple[Node, ...]) -> list[object]:
+    return [[node.version.name, *shape(node.children)] for node in nodes]
+
+
+def test_ancestors_nearest_first() -> None:
+    assert names(ancestors(chain(4), "v4")) == ["v3", "v2", "v1"]
+    assert names(ancestors(chain(4), "v1")) == []
+
+
+def test_an_unknown_version_or_parent_ends_the_walk() -> None:
+    assert ancestors(chain(2), "v9") == []
+    assert names(ancestors({"v2": version("v2", "v1"), "v3": version("v3", "v2")}, "v3")) == ["v2"]
+
+
+def test_a_cycle_ends_the_walk() -> None:
+    circle = {"v1": version("v1", "v3"), "v2": version("v2", "v1"), "v3": version("v3", "v2")}
+    assert names(ancestors(circle, "v3")) == ["v2", "v1"]
+    assert ancestors({"v1": version("v1", "v1")}, "v1") == []
+
+
+def test_the_rollback_target_is_the_last_stable_version_up_the_tree() -> None:
+    versions = {**chain(2), "v3": version("v3", "v2", stable=False), "v4": version("v4", "v3")}
+    found = rollback_target(versions, "v4")
+    assert found is not None
+    assert found.name == "v2"
+
+
+def test_a_younger_version_beside_the_line_is_no_target() -> None:
+    # v3 came after v2 and was rolled back: from v4, whose parent is v2, the way leads to v2.
+    versions = {**chain(3), "v4": version("v4", "v2")}
+    found = rollback_target(versions, "v4")
+    assert found is not None
+    assert found.name == "v2"
+
+
+def test_no_target() -> None:
+    assert rollback_target(chain(3), None) is None
+    assert rollback_target(chain(3), "v1") is None
+    assert rollback_target({"v1": version("v1", stable=False), "v2": version("v2", "v1")}, "v2") is None
+
+
+def test_the_tree() -> None:
+    versions = {**chain(2), "v10": version("v10", "v1"), "v3": version("v3", "v1"), "v4": version("v4", "v0")}
+    assert shape(tree(versions)) == [["v1", ["v2"], ["v3"], ["v10"]], ["v4"]]
+
+
+def test_a_version_that_is_its_own_parent_is_a_root() -> None:
+    assert shape(tree({"v1": version("v1", "v1"), "v2": version("v2", "v1")})) == [["v1", ["v2"]]]
+
+
+def test_retention_keeps_the_newest_that_served() -> None:
+    versions = {**chain(6), "v7": version("v7", "v6", live=False)}
+    assert kept(versions, "v6", set(), 2) == {"v5", "v6"}
+    assert kept(versions, "v6", {"v1"}, 2) == {"v1", "v5", "v6"}
+
+
+def test_retention_keeps_the_way_back_however_old_it_is() -> None:
+    versions = {
+        **chain(1),
+        **{f"v{n}": version(f"v{n}", "v1", stable=False) for n in range(2, 9)},
+        "v9": version("v9", "v8"),
+    }
+    assert kept(versions, "v9", set(), 2) == {"v1", "v8", "v9"}
+
+
+@st.composite
+def lineages(draw: st.DrawFn) -> dict[str, Version]:
+    """Versions with any parents at all: unknown ones, themselves, each other."""
+    numbers = draw(st.lists(st.integers(0, 12), unique=True, max_size=10))
+    found = {}
+    for number in numbers:
+        parent = draw(st.none() | st.integers(0, 14).map("v{}".format))
+        live = draw(st.booleans())
+        pruned = "2031-01-01T00:00:00.000Z" if draw(st.booleans()) else None
+        found[f"v{number}"] = version(f"v{number}", parent, live=live, stable=draw(st.booleans()), pruned_at=pruned)
+    return found
+
+
+@given(lineages(), st.data(), st.integers(2, 6))
+def test_retention_always_keeps_live_the_warm_and_the_way_back(
+    versions: dict[str, Version], data: st.DataObject, limit: int
+) -> None:
+    live = data.draw(st.none() | st.sampled_from(sorted(versions) or ["v1"]))
+    warm = set(data.draw(st.lists(st.sampled_from(sorted(versions) or ["v1"]), max_size=2)))
+    keep = kept(versions, live, warm, limit)
+    assert warm <= keep
+    assert live is None or live in keep
+    target = rollback_target(versions, live)
+    assert target is None or target.name in keep
+    # And it is a limit: nothing else is kept.
+    assert len(keep) <= limit + len(warm) + 2
+
+
+@given(lineages())
+def test_a_walk_up_ends_and_meets_nothing_twice(versions: dict[str, Version]) -> None:
+    for name in versions:
+        found = names(ancestors(versions, name))
+        assert len(found) == len(set(found))
+        assert name not in found
+        target = rollback_target(versions, name)
+        assert target is None or (target.stable_at and target.name in found)
+
+
+@given(lineages())
+def test_the_tree_shows_no_version_twice(versions: dict[str, Version]) -> None:
+    def flat(nodes: tuple[Node, ...]) -> list[str]:
+        return [name for node in nodes for name in (node.version.name, *flat(node.children))]
+
+    found = flat(tree(versions))
+    assert len(found) == len(set(found))
+    assert set(found) <= set(versions)
+    for name, item in versions.items():
+        if item.parent not in versions:
+            assert name in found
+
+
+@given(st.lists(st.none() | st.integers(0, 20), min_size=1, max_size=12))
+def test_without_a_cycle_the_tree_shows_every_version(parents: list[int | None]) -> None:
+    def count(nodes: tuple[Node, ...]) -> int:
+        return sum(1 + count(node.children) for node in nodes)
+
+    # A parent is older than its children, or unknown.
+    versions = {
+        f"v{n}": version(f"v{n}", None if parent is None else f"v{parent if parent < n else parent + 100}")
+        for n, parent in enumerate(parents)
+    }
+    assert count(tree(versions)) == len(versions)
+
+
+def test_a_pruned_version_is_passed_over() -> None:
+    # v2 was pruned while v1 was live; v3, whose parent it is, was released again.
+    versions = {
+        "v1": version("v1", stable=True),
+        "v2": version("v2", "v1", stable=True, pruned_at="2031-01-01T00:00:00.000Z"),
+        "v3": version("v3", "v2", stable=True),
+    }
+    found = rollback_target(versions, "v3")
+    assert found is not None
+    assert found.name == "v1"
+    assert "v1" in kept(versions, "v3", set(), 1)
+
+
+class _Asked(dict[str, Version]):
+    """Remembers which versions were asked for."""
+
+    def __init__(self, *given: dict[str, Version]) -> None:
+        super().__init__(*given)
+        self.names: list[str] = []
+
+    def get(self, name: str, otherwise: Version | None = None) -> Version | None:  # type: ignore[override]
+        self.names.append(name)
+        return super().get(name, otherwise)
+
+
+def test_a_near_target_is_found_without_the_history_behind_it() -> None:
+    versions = _Asked(chain(1000))
+    found = rollback_target(versions, "v1000")
+    assert found is not None
+    assert found.name == "v999"
+    assert versions.names == ["v1000", "v999"]

@@ -1,0 +1,98 @@
+"""Manifests as data: M_n = M_(n-1) + ΔM_n, exactly, for all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain.version import manifest
+from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest, apply, delta, new_bytes, read
+
+PATHS = st.one_of(
+    st.sampled_from(["context/a", "context/b/c", "model/w.bin", "model/x"]),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).map("model/".__add__),
+)
+DIGESTS = st.sampled_from([hashlib.sha256(bytes([n])).hexdigest() for n in range(4)])
+PLAIN = st.builds(
+    File, PATHS, st.just("file"), st.sampled_from(["0644", "0755"]), st.integers(0, 2**63 - 1), DIGESTS, st.just("")
+)
+LINKS = st.builds(File.link, PATHS, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
+BUILDS = st.dictionaries(st.sampled_from(["dockerfile", "target", "args"]), st.text(max_size=3), max_size=3)
+MANIFESTS = st.builds(Manifest.of, st.lists(st.one_of(PLAIN, LINKS), max_size=8), BUILDS)
+
+
+@given(MANIFESTS, MANIFESTS)
+def test_the_delta_makes_one_manifest_of_the_other(before: Manifest, after: Manifest) -> None:
+    made = apply(before, delta(before, after))
+    assert made == after
+    assert made.digest == after.digest
+
+
+@given(MANIFESTS, MANIFESTS)
+def test_a_delta_holds_nothing_that_is_the_same(before: Manifest, after: Manifest) -> None:
+    change = delta(before, after)
+    assert delta(after, after) == Delta()
+    assert all(before.files.get(file.path) != file for file in change.put)
+    assert not set(change.gone) & after.files.keys()
+    assert {file.path for file in change.put} | set(change.gone) == {
+        path for path in before.files.keys() | after.files.keys() if before.files.get(path) != after.files.get(path)
+    }
+
+
+@given(st.lists(MANIFESTS, min_size=1, max_size=6))
+def test_a_lineage_is_the_sum_of_its_deltas(line: list[Manifest]) -> None:
+    made = EMPTY
+    for before, after in zip([EMPTY, *line], line, strict=False):
+        made = apply(made, delta(before, after))
+        assert made == after
+
+
+@given(MANIFESTS)
+def test_the_text_gives_the_same_manifest_and_digest(one: Manifest) -> None:
+    again = read(one.text)
+    assert again == one
+    assert again.text == one.text
+    assert again.digest == one.digest == manifest.identity(one.text)
+
+
+@given(MANIFESTS, MANIFESTS)
+def test_the_digest_is_an_identity(one: Manifest, two: Manifest) -> None:
+    assert (one.digest == two.digest) == (one == two)
+
+
+@given(MANIFESTS, MANIFESTS)
+def test_what_is_new_counts_each_content_once(before: Manifest, after: Manifest) -> None:
+    known = {file.digest for file in before.files.values()}
+    sizes = {file.digest: file.size for file in after.files.values()}
+    assert new_bytes(before, after) == sum(size for digest, size in sizes.items() if digest not in known)
+    assert new_bytes(after, after) == 0
+
+
+def test_a_change_of_another_manifest_is_refused() -> None:
+    with pytest.raises(ValueError, match="context/a is to go, and is not there"):
+        apply(EMPTY, Delta(gone=("context/a",)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"schema":2,"build":{},"files":[]}', '{"schema":1,"files":3}']
+)
+def test_what_is_no_manifest_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        read(text)
+
+
+def test_one_bit_makes_another_identity() -> None:
+    file = File("model/w", "file", "0644", 1, "0" * 64)
+    one = Manifest.of([file], {})
+    for other in (replace(file, mode="0755"), replace(file, size=2), replace(file, path="model/v")):
+        assert Manifest.of([other], {}).digest != one.digest
+
+
+def test_parts_are_told_apart_by_their_prefix() -> None:
+    one = Manifest.of([File.link("model/a", "b"), File.link("context/model/a", "c")], {})
+    assert list(one.below("model/")) == ["a"]
+    assert list(one.below("context/")) == ["model/a"]

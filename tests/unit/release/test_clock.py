@@ -1,0 +1,98 @@
+"""The wall clock is set by a day, forwards or back, in the middle of everything: verdicts and order stay the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.reports.status import history, status
+from tests.unit.fakes import APP, Crash, World
+
+DAY = timedelta(days=1)
+STEPS = (
+    "build",
+    "vacate",
+    "create",
+    "start",
+    "join",
+    "probe",
+    "keep",
+    "switch",
+    "reroute",
+    "drain",
+    "retire",
+    "settle",
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path / "world")
+    made.release("v1")
+    yield made
+    made.close()
+
+
+def set_clock(world: World, by: timedelta, at: tuple[str, str], then: Callable[[], None] = lambda: None) -> None:
+    """Sets the clock once, at one boundary of a deployment."""
+
+    def boundary(when: str, step: str) -> None:
+        if (when, step) == at:
+            world.wall_offset += by
+            then()
+
+    world.boundary = boundary
+
+
+def rows(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = history(world.process(), APP, 50)["deployments"]
+    return found
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_release_and_a_rollback(world: World, step: str, by: timedelta) -> None:
+    set_clock(world, by, ("acted", step))
+    world.release("v2")
+    assert (world.live(), world.served()) == (("v2", "green"), "v2")
+    world.rollback()
+    assert (world.live(), world.served()) == (("v1", "blue"), "v1")
+    found = rows(world)
+    assert [(row["kind"], row["to"], row["outcome"]) for row in found] == [
+        ("rollback", "v1", "succeeded"),
+        ("release", "v2", "succeeded"),
+        ("release", "v1", "succeeded"),
+    ]
+    assert all(0 <= step["seconds"] < 60 for row in found for step in row["steps"])
+    assert all(0 <= row["seconds"] < 600 for row in found)
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_crash(world: World, step: str, by: timedelta) -> None:
+    def die() -> None:
+        raise Crash
+
+    set_clock(world, by, ("before", step), die)
+    with pytest.raises(Crash):
+        world.release("v2")
+    world.boundary = lambda when, step: None
+    world.recover()
+    expected = "v2" if STEPS.index(step) > STEPS.index("switch") else "v1"
+    assert world.served() == expected
+    assert rows(world)[0]["outcome"] == ("succeeded" if expected == "v2" else "undone")
+    assert not world.recover().anything
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
+def test_what_status_says_of_a_rollback(world: World, by: timedelta) -> None:
+    set_clock(world, by, ("acted", "probe"))
+    world.release("v2")
+    found = status(world.process(), APP, "127.0.0.1:8000")
+    assert found["state"] == "stable"
+    assert found["previous"]["version"] == "v1"
+    assert 0 < found["previous"]["rollback"]["seconds"] < 60

@@ -1,0 +1,739 @@
+"""Releases, rollbacks and recoveries with the real ledger on a world in memory: what fails is undone, what dies is
+recovered, and at every instant something serves."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import (
+    BuildFailed,
+    Degraded,
+    DeployctlError,
+    DeploymentFailed,
+    EngineError,
+    Interrupted,
+    ProbeFailed,
+    UsageError,
+)
+from tests.unit.builders import REGISTRY
+from tests.unit.fakes import APP, Crash, World
+
+
+@pytest.fixture
+def world(worlds: Callable[[], World]) -> World:
+    return worlds()
+
+
+# --- the scenes: what stands before, and the command that is broken in every way ----------------------------------
+
+
+def empty(world: World) -> None:
+    return
+
+
+def v1_live(world: World) -> None:
+    world.release("v1")
+
+
+def v1_live_twice(world: World) -> None:
+    world.replicas = 2
+    world.release("v1")
+
+
+def v2_live_v1_warm(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+
+
+def v2_live_v1_cold(world: World) -> None:
+    v2_live_v1_warm(world)
+    world.time += 601
+    world.recover()
+
+
+def v2_live_v1_gone(world: World) -> None:
+    v2_live_v1_cold(world)
+    for container in world.engine.containers(APP):
+        if container.version == "v1":
+            world.engine.remove(container)
+
+
+def v2_live_v1_lost(world: World) -> None:
+    world.artifacts.commit = "c0ffee"
+    v2_live_v1_gone(world)
+    del world.engine.images[f"{APP}:v1"]
+    world.artifacts.context = "sha256:v1"  # what a checkout of the commit gives
+
+
+def v1_live_with_a_registry(world: World) -> None:
+    world.release("v1")
+    world.more = f'[registry]\npush = "{REGISTRY}"\n'
+
+
+def v2_live_v1_pushed_and_gone(world: World) -> None:
+    world.more = f'[registry]\npush = "{REGISTRY}"\n'
+    v2_live_v1_gone(world)
+    del world.engine.images[f"{APP}:v1"]
+
+
+def v3_live_v2_warm_v1_shares_its_slot(world: World) -> None:
+    v2_live_v1_warm(world)
+    world.release("v3")
+
+
+def v1_live_with_a_secret(world: World) -> None:
+    world.secrets = 'token = "file:token"'
+    (world.folder / ".dockerignore").write_text("token\n")
+    (world.folder / "token").write_text("the old one")
+    world.release("v1")
+
+
+def v1_gone_and_its_secret_too(world: World) -> None:
+    v1_live_with_a_secret(world)
+    world.release("v2")
+    for container in world.engine.containers(APP):
+        if container.version == "v1":
+            world.engine.remove(container)
+    (world.folder / "token").unlink()
+
+
+def release(version: str) -> Callable[[World], Any]:
+    def run(world: World) -> Any:
+        return world.release(version)
+
+    return run
+
+
+def release_v1_again(world: World) -> Any:
+    world.env = 'LEVEL = "debug"'
+    return world.release("v1")
+
+
+def release_with_a_new_secret(world: World) -> Any:
+    (world.folder / "token").write_text("the new one")
+    return world.release("v1")
+
+
+def release_without_warm(world: World) -> Any:
+    world.keep_warm = "0s"
+    return world.release("v2")
+
+
+def release_elsewhere(world: World) -> Any:
+    world.listen = "127.0.0.1:8999"
+    return world.release("v2")
+
+
+def roll_back(world: World) -> Any:
+    return world.rollback()
+
+
+Scene = tuple[Callable[[World], None], Callable[[World], Any], str | None, str]
+SCENES: dict[str, Scene] = {
+    # name: (what stands before, the command, what served before, what serves after)
+    "first release": (empty, release("v1"), None, "v1"),
+    "second release": (v1_live, release("v2"), "v1", "v2"),
+    "two replicas": (v1_live_twice, release("v2"), "v1", "v2"),
+    "third release": (v2_live_v1_warm, release("v3"), "v2", "v3"),
+    "nothing kept warm": (v1_live, release_without_warm, "v1", "v2"),
+    "a new listen address": (v1_live, release_elsewhere, "v1", "v2"),
+    "the same version, configured anew": (v1_live, release_v1_again, "v1", "v1"),
+    "the same version, with a new secret": (v1_live_with_a_secret, release_with_a_new_secret, "v1", "v1"),
+    "an old version again": (v2_live_v1_warm, release("v1"), "v2", "v1"),
+    "warm rollback": (v2_live_v1_warm, roll_back, "v2", "v1"),
+    "cold rollback": (v2_live_v1_cold, roll_back, "v2", "v1"),
+    "rollback from the image": (v2_live_v1_gone, roll_back, "v2", "v1"),
+    "rollback to an image that is gone": (v2_live_v1_lost, roll_back, "v2", "v1"),
+    "rollback with a copy of the secret": (v1_gone_and_its_secret_too, roll_back, "v2", "v1"),
+    "release with a registry": (v1_live_with_a_registry, release("v2"), "v1", "v2"),
+    "rollback from the registry": (v2_live_v1_pushed_and_gone, roll_back, "v2", "v1"),
+    "an old version from the registry": (v2_live_v1_pushed_and_gone, release("v1"), "v2", "v1"),
+    "rollback beside a third": (v3_live_v2_warm_v1_shares_its_slot, roll_back, "v3", "v2"),
+}
+scenes = pytest.mark.parametrize("scene", SCENES)
+# The tests that break a command hundreds of times take the scenes whose plans differ most.
+main_scenes = pytest.mark.parametrize(
+    "scene",
+    [
+        "first release",
+        "second release",
+        "third release",
+        "the same version, with a new secret",
+        "warm rollback",
+        "cold rollback",
+        "release with a registry",
+        "rollback from the registry",
+        "rollback beside a third",
+    ],
+)
+
+
+def staged(worlds: Callable[[], World], scene: str) -> tuple[World, Callable[[World], Any], str | None, str]:
+    """A world with the scene set, which from now on watches that something serves."""
+    before, command, old, new = SCENES[scene]
+    world = worlds()
+    before(world)
+    assert world.served() == old
+    world.boundaries.clear()
+    world.live_before = {v.name: (v.live_at, v.stable_at) for v in world.ledger.versions(APP).values()}
+    if old is not None:
+
+        def watch(call: str) -> None:
+            assert world.served() in (old, new), f"nobody served after {call}"
+
+        world.faults.watch = watch
+    return world, command, old, new
+
+
+def steps_of(worlds: Callable[[], World], scene: str) -> list[str]:
+    """The steps that the scene's command goes through when nothing is wrong."""
+    world, command, _, _ = staged(worlds, scene)
+    command(world)
+    return [step for when, step in world.boundaries if when == "before"]
+
+
+def calls_of(worlds: Callable[[], World], scene: str) -> list[str]:
+    """The calls to the outside that it makes."""
+    world, command, _, _ = staged(worlds, scene)
+    world.faults.arm(None)
+    command(world)
+    return list(world.faults.calls)
+
+
+def expect_rest(world: World, version: str | None) -> None:
+    """The app is at rest, with `version` live and serving, and nothing is said that is not so."""
+    assert world.served() == version
+    live = world.live()
+    assert (live[0] if live else None) == version
+    assert world.ledger.open_deployment(APP) is None
+    if live is None:
+        assert world.proxy.disk == {}
+        assert world.ledger.proxy_apps() == []
+    else:
+        assert world.proxy.disk == {APP: live[1]}
+        for container in world.engine.containers(APP):
+            serving = (container.version, container.slot) == live
+            assert not serving or (container.running and container.restart_policy == "always"), container
+    for slot, state in world.ledger.slots(APP).items():
+        behind = [c for c in world.engine.containers(APP) if (c.version, c.slot) == (state.version, slot)]
+        running = bool(behind) and all(container.running for container in behind)
+        assert state.state in ("live", "warm", "cold"), state
+        assert running == (state.state != "cold"), (state, behind)
+    known = {f"{APP}/{name}" for name in world.ledger.versions(APP)}
+    assert world.artifacts.snapshots <= known, "a copy of the model folder that no version accounts for"
+    before = world.facts()
+    again = world.recover()
+    assert not again.anything, again
+    assert world.facts() == before
+    versions = world.ledger.versions(APP)
+    boxes = {(container.version, container.deployment) for container in world.engine.containers(APP)}
+    copies = {(name, deployment) for name, found in world.kept_secrets().items() for deployment in found}
+    if world.secrets:
+        assert boxes <= copies, "a container without its secrets"
+    for name, deployment in copies - boxes:
+        assert versions[name].live_at, "a copy of the secrets that no version accounts for"
+        assert deployment == max(world.kept_secrets()[name])
+
+
+def expect_undone(world: World, old: str | None) -> None:
+    """The deployment left nothing behind, and the ledger does not say that its version was ever live."""
+    last = world.ledger.deployments(APP, 1)
+    if last and last[0].outcome != "succeeded":
+        assert [c for c in world.engine.containers(APP) if c.deployment == last[0].id] == []
+    for version in world.ledger.versions(APP).values():
+        assert (version.live_at, version.stable_at) == world.live_before.get(version.name, (None, None)), version
+    expect_rest(world, old)
+
+
+def test_a_commit_that_gives_other_files_is_not_rolled_back_to(world: World) -> None:
+    v2_live_v1_lost(world)
+    world.artifacts.context = "sha256:other"
+    with pytest.raises(DeploymentFailed, match="commit c0ffee gives other files"):
+        world.rollback()
+    expect_rest(world, "v2")
+    assert world.ledger.deployments(APP, 1)[0].outcome == "failed"
+
+
+@pytest.mark.parametrize("how", ["no commit", "dirty"])
+def test_what_no_commit_holds_cannot_be_built_again(world: World, how: str) -> None:
+    v2_live_v1_lost(world)
+    lost = world.ledger.versions(APP)["v1"]
+    commit, dirty = (None, None) if how == "no commit" else ("c0ffee", True)
+    world.ledger.record_version(replace(lost, git_commit=commit, git_dirty=dirty))
+    with pytest.raises(UsageError, match="files outside of Git" if how == "no commit" else "and changes to it"):
+        world.rollback()
+    assert world.served() == "v2"
+
+
+# --- all is well ---------------------------------------------------------------------------------------------------
+
+
+@scenes
+def test_all_is_well(worlds: Callable[[], World], scene: str) -> None:
+    world, command, _, new = staged(worlds, scene)
+    result = command(world)
+    assert result.version == new
+    assert result.deployment is not None
+    found = world.ledger.deployments(APP, 1)[0]
+    assert (found.outcome, found.reason) == ("succeeded", "")
+    assert all(step.state == "done" and not step.undo for step in world.ledger.steps(found.id))
+    expect_rest(world, new)
+
+
+def test_the_journal_is_the_plan(world: World) -> None:
+    world.release("v1")
+    deployment = world.ledger.deployments(APP, 1)[0]
+    journal = [(step.name, step.args) for step in world.ledger.steps(deployment.id)]
+    planned = [(step.name, step.args) for step in world.ledger.plan_of(deployment.id).steps]
+    assert journal == planned
+
+
+def test_the_previous_version_stays_warm_and_is_stopped_in_time(world: World) -> None:
+    v2_live_v1_warm(world)
+    (v1,) = (c for c in world.engine.containers(APP) if c.version == "v1")
+    assert v1.running
+    assert world.ledger.slots(APP)["blue"].state == "warm"
+    world.time += 599
+    assert not world.recover().anything
+    world.time += 2
+    assert world.recover().mended == ["v1 stopped: its warm time was up"]
+    (v1,) = (c for c in world.engine.containers(APP) if c.version == "v1")
+    assert (v1.state, v1.restart_policy) == ("exited", "no")
+    assert world.ledger.slots(APP)["blue"].state == "cold"
+    assert world.served() == "v2"
+
+
+def test_a_warm_rollback_starts_nothing(world: World) -> None:
+    v2_live_v1_warm(world)
+    world.faults.arm(None)
+    world.rollback()
+    assert not [call for call in world.faults.calls if call in ("engine.start", "engine.create", "engine.build")]
+    assert world.served() == "v1"
+
+
+def test_a_warm_version_that_does_not_answer_is_started_anew(world: World) -> None:
+    v2_live_v1_warm(world)
+    world.prober.silent.add("v1")
+    real_start = world.engine.start
+
+    def start(container: Any) -> None:
+        world.prober.silent.clear()
+        real_start(container)
+
+    world.engine.start = start  # type: ignore[method-assign]
+    world.rollback()
+    assert world.reports.notes[0] == "v1 is warm but does not answer: it is started anew"
+    assert world.ledger.deployments(APP, 1)[0].mode == "start"
+    expect_rest(world, "v1")
+
+
+def test_two_rollbacks_go_up_the_lineage(world: World) -> None:
+    v3_live_v2_warm_v1_shares_its_slot(world)
+    world.rollback()
+    world.rollback()
+    assert world.served() == "v1"
+    with pytest.raises(UsageError, match="v1 has no stable version above it"):
+        world.rollback()
+    assert world.served() == "v1"
+
+
+def test_releasing_the_live_version_again_does_nothing(world: World) -> None:
+    world.release("v1")
+    before = world.facts()
+    result = world.release("v1")
+    assert result.deployment is None
+    assert world.facts() == before
+    assert len(world.ledger.deployments(APP)) == 1
+
+
+def test_a_version_that_was_live_does_not_change(world: World) -> None:
+    v2_live_v1_warm(world)
+    with pytest.raises(UsageError, match="v1 has been live and cannot change"):
+        world.release("v1", context="sha256:other")
+    assert world.served() == "v2"
+
+
+def test_a_second_release_needs_no_reload(world: World) -> None:
+    world.release("v1")
+    reloads = world.proxy.reloads
+    world.release("v2")
+    assert world.proxy.reloads == reloads
+
+
+def test_what_is_still_open_at_the_drain_limit_is_cut_and_counted(world: World) -> None:
+    world.release("v1")
+    world.proxy.open[APP, "blue"] = 3
+    world.release("v2")
+    (drain,) = (s for s in world.ledger.steps(world.ledger.deployments(APP, 1)[0].id) if s.name == "drain")
+    assert (drain.detail["cut"], drain.detail["left"]) == (3, 0)
+    assert 2.0 <= drain.detail["seconds"] < 2.1
+    assert world.reports.notes == ["3 request(s) on v1 were cut at the drain limit of 2 s"]
+
+
+def test_a_drain_ends_as_soon_as_nothing_is_open(world: World) -> None:
+    world.release("v1")
+    world.proxy.open[APP, "blue"] = 3
+    real_sleep = world.sleep
+
+    def sleep(seconds: float) -> None:
+        real_sleep(seconds)
+        if world.time > 0.5:
+            world.proxy.open.clear()
+
+    world.sleep = sleep  # type: ignore[method-assign]
+    world.release("v2")
+    (drain,) = (s for s in world.ledger.steps(world.ledger.deployments(APP, 1)[0].id) if s.name == "drain")
+    assert drain.detail["cut"] == 0
+    assert 0.4 < drain.detail["seconds"] < 0.7
+
+
+def test_retention_keeps_the_way_back(world: World) -> None:
+    world.versions = 2
+    for number in range(1, 6):
+        world.release(f"v{number}")
+    assert set(world.engine.images) == {"mymodel:v4", "mymodel:v5"}
+    assert "retention removed v3" in world.reports.notes
+    world.rollback()
+    assert world.served() == "v4"
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+def test_a_build_that_fails_changes_nothing(world: World) -> None:
+    world.release("v1")
+    before = world.facts()
+    world.engine.broken_builds.add("v2")
+    with pytest.raises(BuildFailed) as caught:
+        world.release("v2")
+    assert caught.value.exit_code == 3
+    assert world.facts() == before
+    assert "v2" not in world.ledger.versions(APP)
+    failed = world.ledger.deployments(APP, 1)[0]
+    assert (failed.outcome, failed.reason) == ("failed", "mymodel:v2 could not be built")
+
+
+def test_a_version_that_never_becomes_ready_is_taken_away_and_its_log_is_kept(world: World) -> None:
+    world.release("v1")
+    world.prober.unready.add("v2")
+    with pytest.raises(ProbeFailed) as caught:
+        world.release("v2")
+    assert caught.value.exit_code == 3
+    assert "mymodel-v2-green-1 gives up" in caught.value.details
+    assert caught.value.hint
+    expect_rest(world, "v1")
+    assert [c.version for c in world.engine.containers(APP)] == ["v1"]
+    (probe,) = (s for s in world.ledger.steps(2) if s.name == "probe")
+    assert probe.state == "failed"
+    assert "mymodel-v2-green-1 gives up" in probe.detail["log"]
+    assert world.ledger.deployments(APP, 1)[0].outcome == "failed"
+
+
+def test_a_container_that_ends_at_once_is_named(world: World) -> None:
+    world.release("v1")
+    world.engine.exits.add("v2")
+    with pytest.raises(ProbeFailed, match="it ended with exit code 1"):
+        world.release("v2")
+    expect_rest(world, "v1")
+
+
+def test_a_failed_version_can_be_released_when_it_is_mended(world: World) -> None:
+    world.release("v1")
+    world.prober.unready.add("v2")
+    with pytest.raises(ProbeFailed):
+        world.release("v2")
+    world.prober.unready.clear()
+    world.release("v2", context="sha256:mended")
+    expect_rest(world, "v2")
+    assert world.ledger.versions(APP)["v2"].parent == "v1"
+
+
+def test_an_undo_that_fails_is_degraded_and_recovery_carries_on(world: World) -> None:
+    world.release("v1")
+    world.prober.unready.add("v2")
+
+    def refuse(when: str, step: str) -> None:
+        if (when, step) == ("before", "remove"):
+            raise EngineError("the engine could not remove a container")
+
+    world.boundary = refuse
+    with pytest.raises(Degraded) as caught:
+        world.release("v2")
+    assert caught.value.exit_code == 4
+    assert caught.value.hint == "deployctl recover carries on with it"
+    assert world.served() == "v1"
+    world.boundary = lambda when, step: None
+    assert world.recover().direction == "undo"
+    expect_rest(world, "v1")
+    assert [c.version for c in world.engine.containers(APP)] == ["v1"]
+
+
+@scenes
+@pytest.mark.parametrize(("when", "kind"), [("before", EngineError), ("acted", EngineError), ("acted", RuntimeError)])
+def test_a_failure_at_any_step_is_undone_or_finished(
+    worlds: Callable[[], World], scene: str, when: str, kind: type[Exception]
+) -> None:
+    steps = steps_of(worlds, scene)
+    switch = steps.index("switch")
+    for number, name in enumerate(steps):
+        world, command, old, new = staged(worlds, scene)
+        error = kind(f"{when} {name}")
+
+        def boundary(at: str, step: str, *, name: str = name, error: Exception = error, world: World = world) -> None:
+            if (at, step) == (when, name):
+                world.boundary = lambda when, step: None
+                raise error
+
+        world.boundary = boundary
+        with pytest.raises(Exception, match=f"{when} {name}") as caught:
+            command(world)
+        last = world.ledger.deployments(APP, 1)[0]
+        # A switch that was made and could not be recorded may be taken back, or left to recovery.
+        if number < switch or (number == switch and last.outcome is not None):
+            assert caught.value is error, "the error itself reaches the user"
+            assert last.outcome == "failed"
+            expect_undone(world, old)
+        else:
+            assert when == "acted" or number > switch
+            assert isinstance(caught.value, Degraded if kind is EngineError else kind)
+            assert world.served() == new
+            assert world.recover().direction == ("finish" if (when, name) != ("acted", "settle") else None)
+            expect_rest(world, new)
+
+
+@main_scenes
+@pytest.mark.parametrize("after", [False, True], ids=["unasked", "unanswered"])
+def test_any_call_to_the_outside_may_fail_once(worlds: Callable[[], World], scene: str, after: bool) -> None:
+    for at, call in enumerate(calls_of(worlds, scene)):
+        world, command, old, new = staged(worlds, scene)
+        error = DeploymentFailed(f"{call} failed")
+        world.faults.arm(at, error, after=after)
+        try:
+            command(world)
+        except DeployctlError:
+            world.faults.arm(None)
+            direction = world.recover().direction
+            outcome = (world.ledger.deployments(APP, 1) or [None])[0]
+            switched = outcome is not None and outcome.to_version == new and outcome.outcome == "succeeded"
+            assert world.served() == (new if switched else old), f"{at} {call}: {direction}"
+            if switched:
+                expect_rest(world, new)
+            else:
+                expect_undone(world, old)
+        else:
+            expect_rest(world, new)
+
+
+# --- crashes -------------------------------------------------------------------------------------------------------
+
+
+def crash_at(world: World, when: str, name: str, occurrence: int = 0) -> None:
+    seen = 0
+
+    def boundary(at: str, step: str) -> None:
+        nonlocal seen
+        if (at, step) == (when, name):
+            seen += 1
+            if seen > occurrence:
+                world.boundary = lambda when, step: None
+                raise Crash
+
+    world.boundary = boundary
+
+
+@scenes
+@pytest.mark.parametrize("when", ["before", "acted", "after"])
+def test_a_crash_at_any_step_is_recovered(worlds: Callable[[], World], scene: str, when: str) -> None:
+    steps = steps_of(worlds, scene)
+    switch = steps.index("switch")
+    for number, name in enumerate(steps):
+        world, command, old, new = staged(worlds, scene)
+        crash_at(world, when, name)
+        with pytest.raises(Crash):
+            command(world)
+        switched = number > switch or (number == switch and when != "before")
+        recovered = world.recover()
+        finished = name == "settle" and when != "before"
+        assert recovered.direction == (None if finished else "finish" if switched else "undo"), (when, name)
+        last = world.ledger.deployments(APP, 1)[0]
+        assert last.outcome == ("succeeded" if switched else "undone")
+        if switched:
+            expect_rest(world, new)
+        else:
+            expect_undone(world, old)
+
+
+@main_scenes
+def test_a_crash_in_any_step_of_the_recovery_is_recovered(worlds: Callable[[], World], scene: str) -> None:
+    steps = steps_of(worlds, scene)
+    switch = steps.index("switch")
+    for number, name in enumerate(steps):
+        world, command, _, _ = staged(worlds, scene)
+        crash_at(world, "acted", name)
+        with pytest.raises(Crash):
+            command(world)
+        world.boundaries.clear()
+        world.recover()
+        recovery = [(when, step) for when, step in world.boundaries if when != "after"]
+        for when, step in recovery:
+            world, command, old, new = staged(worlds, scene)
+            crash_at(world, "acted", name)
+            with pytest.raises(Crash):
+                command(world)
+            crash_at(world, when, step)
+            with pytest.raises(Crash):
+                world.recover()
+            world.recover()
+            if number < switch:
+                expect_undone(world, old)
+            else:
+                expect_rest(world, new)
+
+
+@main_scenes
+def test_a_crash_at_any_call_to_the_outside_is_recovered(worlds: Callable[[], World], scene: str) -> None:
+    for at, call in enumerate(calls_of(worlds, scene)):
+        world, command, old, new = staged(worlds, scene)
+        world.faults.arm(at, Crash())
+        with pytest.raises(Crash):
+            command(world)
+        world.faults.arm(None)
+        world.recover()
+        last = world.ledger.deployments(APP, 1)
+        served = world.served()
+        assert served in (old, new), (at, call)
+        if last and last[0].outcome == "undone":
+            expect_undone(world, old)
+        else:
+            expect_rest(world, served)
+
+
+def test_a_crashed_release_can_simply_be_given_again(worlds: Callable[[], World]) -> None:
+    for name in steps_of(worlds, "second release"):
+        world, command, _, new = staged(worlds, "second release")
+        crash_at(world, "acted", name)
+        with pytest.raises(Crash):
+            command(world)
+        command(world)
+        expect_rest(world, new)
+
+
+def test_recovery_with_nothing_to_do_does_nothing(world: World) -> None:
+    assert not world.recover().anything
+    world.release("v1")
+    before = world.facts()
+    assert not world.recover().anything
+    assert world.facts() == before
+
+
+def test_recovery_starts_what_died_at_rest(world: World) -> None:
+    world.release("v1")
+    (v1,) = world.engine.containers(APP)
+    world.engine.stop(v1)
+    assert world.served() is None
+    assert world.recover().mended == ["mymodel-v1-blue-1 started again"]
+    expect_rest(world, "v1")
+
+
+def test_recovery_brings_back_a_lost_route_and_a_lost_proxy(world: World) -> None:
+    v2_live_v1_warm(world)
+    world.proxy.disk.clear()
+    world.proxy.down()
+    assert world.recover().mended == ["routes.map restored from the ledger", "the proxy started"]
+    expect_rest(world, "v2")
+
+
+def test_what_a_finished_recovery_started_with_is_remembered(world: World) -> None:
+    # A rollback to this version must start it as it ran last.
+    world.release("v1")
+    crash_at(world, "after", "switch")
+    with pytest.raises(Crash):
+        release_v1_again(world)
+    world.recover()
+    assert world.ledger.settings(APP, "v1")["environment"] == {"LEVEL": "debug"}
+
+
+# --- signals -------------------------------------------------------------------------------------------------------
+
+
+@scenes
+@pytest.mark.parametrize("when", ["before", "acted"])
+def test_a_signal_before_the_switch_undoes_after_it_nothing(worlds: Callable[[], World], scene: str, when: str) -> None:
+    steps = steps_of(worlds, scene)
+    switch = steps.index("switch")
+    for number, name in enumerate(steps):
+        world, command, old, new = staged(worlds, scene)
+
+        def boundary(at: str, step: str, *, world: World = world, name: str = name) -> None:
+            if (at, step) == (when, name):
+                world.services.interrupts._received(signal.SIGINT, None)
+
+        world.boundary = boundary
+        with pytest.raises(Interrupted) as caught:
+            command(world)
+        assert caught.value.exit_code == 130
+        last = world.ledger.deployments(APP, 1)[0]
+        if number < switch:
+            assert last.outcome == "undone"
+            assert str(caught.value) == "SIGINT: stopped before traffic was switched"
+            expect_undone(world, old)
+        else:
+            assert last.outcome == "succeeded"
+            assert str(caught.value).endswith("is live; waiting was cut short, nothing was undone")
+            expect_rest(world, new)
+
+
+def test_the_second_signal_ends_at_once_and_recovery_undoes(world: World) -> None:
+    world.release("v1")
+
+    def boundary(when: str, step: str) -> None:
+        if (when, step) == ("acted", "start"):
+            world.services.interrupts._received(signal.SIGTERM, None)
+            world.services.interrupts._received(signal.SIGTERM, None)
+
+    world.boundary = boundary
+    with pytest.raises(KeyboardInterrupt):
+        world.release("v2")
+    assert world.ledger.open_deployment(APP) is not None
+    assert world.recover().direction == "undo"
+    expect_rest(world, "v1")
+
+
+def test_a_signal_shortens_the_drain(world: World) -> None:
+    world.release("v1")
+    world.proxy.open[APP, "blue"] = 2
+
+    def sleep(seconds: float) -> None:
+        world.time += seconds
+        if world.time > 0.5:
+            world.services.interrupts._received(signal.SIGINT, None) if not world.services.interrupts.pending else None
+
+    world.sleep = sleep  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        world.release("v2")
+    assert world.time < 0.7
+    (drain,) = (s for s in world.ledger.steps(2) if s.name == "drain")
+    assert drain.detail["left"] == 2
+    expect_rest(world, "v2")
+
+
+def test_no_action_touches_the_slot_that_serves(world: World) -> None:
+    from orchestrator.domain.rollout.plan import Step
+    from orchestrator.release.actions import Actions
+
+    world.release("v1")
+    deployment = world.ledger.deployments(APP, 1)[0]
+    plan = world.ledger.plan_of(deployment.id)
+    actions = Actions(world.services, deployment, plan, world.config())
+    slot: Slot = "blue"
+    before = world.facts()
+    for name in ("vacate", "retire", "leave", "remove", "stop", "drain"):
+        with pytest.raises(Degraded, match="refused to touch blue of mymodel"):
+            actions.run(Step(name, {"slot": slot, "version": "v1", "how": "stop", "keep_warm": 0}))
+    assert world.facts() == before

@@ -1,0 +1,250 @@
+"""What recovery does for containers of the live version, and a ledger that has to be put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.record import labels as record
+from orchestrator.domain.rollout.plan import way_back
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.errors import EngineError, LedgerDamaged, UsageError
+from orchestrator.release.rebuild import rebuild_ledger
+from tests.unit.fakes import APP, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    found = World(tmp_path)
+    found.replicas = 2
+    yield found
+    found.close()
+
+
+def first(world: World, version: str) -> Container:
+    return next(c for c in world.engine.containers(APP) if c.version == version)
+
+
+HARM: dict[str, tuple[Callable[[World, Container], object], str]] = {
+    "stopped": (lambda world, box: world.engine.stop(box), "started again"),
+    "paused": (lambda world, box: world.engine._change(box, state="paused"), "woken up"),
+    "cut off": (lambda world, box: world.engine.connect(box, ""), "connected to the network again"),
+    "elsewhere": (lambda world, box: world.engine.connect(box, "10.0.0.1"), "connected to the network again"),
+    "removed": (lambda world, box: world.engine.remove(box), "made again"),
+    "left to itself": (lambda world, box: world.engine.set_restart(box, "no"), "started again by the engine"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_live_container_is_brought_back(world: World, harm: str) -> None:
+    world.release("v1")
+    world.release("v2")
+    before = world.facts()
+    act, words = HARM[harm]
+    act(world, first(world, "v2"))
+    assert world.facts() != before or harm in ("cut off", "elsewhere")
+    found = world.recover()
+    assert len(found.mended) == 1
+    assert words in found.mended[0]
+    assert found.failed == []
+    assert world.facts() == before
+    assert {c.address for c in world.engine.containers(APP) if c.version == "v2"} == {"10.213.0.96", "10.213.0.97"}
+    assert world.recover().mended == []
+
+
+def test_all_live_containers_are_gone(world: World) -> None:
+    world.release("v1")
+    before = world.facts()
+    for container in world.engine.containers(APP):
+        world.engine.remove(container)
+    assert len(world.recover().mended) == 2
+    assert world.facts() == before
+    assert world.served() == "v1"
+
+
+def test_what_cannot_be_mended_stops_no_rollback(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    gone = first(world, "v2")
+    world.engine.remove(gone)
+    world.engine.images.pop(f"{APP}:v2")
+    found = world.recover()
+    assert found.mended == []
+    assert found.failed == [f"the engine could not create the container {gone.name}: No such image"]
+    world.rollback()
+    assert world.served() == "v1"
+
+
+def lose(world: World) -> None:
+    world.close()
+    for file in world.folder.glob("ledger.db*"):
+        file.unlink()
+
+
+def damaged(world: World) -> None:
+    lose(world)
+    (world.folder / "ledger.db").write_bytes(b"rubbish " * 1000)
+
+
+def the_state(world: World) -> object:
+    slots = world.ledger.slots(APP)
+    versions = world.ledger.versions(APP)
+    return (
+        {slot: (state.version, state.state) for slot, state in slots.items()},
+        {
+            name: (v.image, v.image_id, v.context, v.parent, v.author, v.git_commit, bool(v.stable_at))
+            for name, v in versions.items()
+        },
+        {name: world.ledger.settings(APP, name)["run"]["replicas"] for name in versions},
+        world.ledger.proxy_apps()[0].route,
+        dict(world.ledger.proxy_apps()[0].slots.items()),
+        world.ledger.app_block(APP, 10),
+    )
+
+
+def story_warm(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+
+
+def story_cold(world: World) -> None:
+    world.keep_warm = "0s"
+    story_warm(world)
+
+
+def story_rolled_back(world: World) -> None:
+    story_warm(world)
+    world.rollback()
+
+
+def story_first(world: World) -> None:
+    world.release("v1")
+
+
+@pytest.mark.parametrize("routes", ["kept", "lost"])
+@pytest.mark.parametrize("story", [story_first, story_warm, story_cold, story_rolled_back])
+def test_a_lost_ledger_is_put_together_from_labels(world: World, story: Callable[[World], None], routes: str) -> None:
+    world.env = 'TOKEN = "secret"'
+    story(world)
+    before, served, containers = the_state(world), world.served(), world.facts()["containers"]
+    back = way_back(world.services.observe(APP))
+    damaged(world)
+    if routes == "lost":
+        world.proxy.disk.clear()
+    world.process()
+    with pytest.raises(LedgerDamaged):
+        world.ledger.versions(APP)
+    assert rebuild_ledger(world.process()) == [APP]
+    assert the_state(world) == before
+    assert world.ledger.settings(APP, "v1")["environment"] == {"TOKEN": "secret"}
+    assert way_back(world.services.observe(APP)) == back
+    assert world.served() == served
+    world.recover()
+    assert list(world.facts()["containers"]) == containers
+    assert world.recover().mended == []
+    assert len(list(world.folder.glob("ledger.db.damaged-*"))) >= 1
+    world.release("v7")
+    assert world.served() == "v7"
+    world.rollback()
+    assert world.served() == served
+
+
+def test_a_release_that_was_at_work_is_taken_away(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    world.rollback()
+    box = first(world, "v2")
+    world.engine.remove(box)
+    new = world.engine.create(
+        world.config(),
+        world.ledger.versions(APP)["v2"],
+        "green",
+        1,
+        deployment=9,
+        address=box.address,
+        settings="",
+    )
+    world.engine.start(new)
+    damaged(world)
+    rebuild_ledger(world.process())
+    assert new.id not in {c.id for c in world.engine.containers(APP)}
+    assert world.served() == "v1"
+
+
+@pytest.mark.parametrize("routes", ["kept", "lost"])
+def test_what_serves_is_never_taken_away(world: World, routes: str) -> None:
+    # Somebody has changed the restart policy of the live containers by hand.
+    world.release("v1")
+    world.release("v2")
+    for container in world.engine.containers(APP):
+        world.engine.set_restart(container, "no")
+    if routes == "lost":
+        world.proxy.disk.clear()
+        assert world.proxy.running is not None
+        world.proxy.running.clear()
+    before = {container.id for container in world.engine.containers(APP)}
+    damaged(world)
+    rebuild_ledger(world.process())
+    assert {container.id for container in world.engine.containers(APP)} == before
+    if routes == "kept":
+        assert world.live() == ("v2", "green")
+        world.recover()
+        assert world.served() == "v2"
+
+
+def test_a_ledger_in_order_is_not_rebuilt(world: World) -> None:
+    world.release("v1")
+    with pytest.raises(UsageError, match="in order"):
+        rebuild_ledger(world.process())
+
+
+def test_nothing_to_rebuild_from(world: World) -> None:
+    damaged(world)
+    with pytest.raises(UsageError, match="no container of this state folder"):
+        rebuild_ledger(world.process())
+
+
+def test_a_release_over_containers_that_nobody_knows(world: World) -> None:
+    world.release("v1")
+    lose(world)
+    before = world.facts()["containers"]
+    with pytest.raises(LedgerDamaged, match=f"knows nothing of {APP}"):
+        world.release("v1")
+    assert world.facts()["containers"] == before
+
+
+def test_the_label_tells_no_value(world: World) -> None:
+    world.env = 'TOKEN = "hunter2"'
+    world.release("v1")
+    text = record.write(world.ledger.versions(APP)["v1"], world.ledger.settings(APP, "v1"))
+    assert "hunter2" not in text
+    assert "TOKEN" not in text
+
+
+def test_a_container_without_the_label(world: World) -> None:
+    world.release("v1")
+    evidence = [replace(item, record="") for item in world.engine.evidence()]
+    found = record.restore(evidence, APP, "blue", 1, "now")
+    assert [(v.name, v.image, v.author) for v in found.versions] == [("v1", f"{APP}:v1", "unknown")]
+    assert [(s.slot, s.version, s.state) for s in found.slots] == [("blue", "v1", "live")]
+
+
+def test_an_engine_that_refuses_one_container_mends_the_others(world: World) -> None:
+    world.release("v1")
+    one, two = world.engine.containers(APP)
+    world.engine.stop(one)
+    world.engine.stop(two)
+    start = world.engine.start
+
+    def refuse(container: Container) -> None:
+        if container.id == one.id:
+            raise EngineError("the engine could not start it", why="no space left on device")
+        start(container)
+
+    world.engine.start = refuse  # type: ignore[method-assign]
+    found = world.recover()
+    assert found.mended == [f"{two.name} started again"]
+    assert found.failed == [f"{one.name}: the engine could not start it: no space left on device"]

@@ -1,0 +1,378 @@
+"""Verify: what is not as it was recorded is named, whatever it is; what another command is doing is not."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.adapters.docker import files_in as seen
+from orchestrator.adapters.sqlite import schema
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.domain.record.labels import Restored
+from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest
+from orchestrator.errors import Degraded, DeploymentFailed, EngineError, Locked
+from orchestrator.release.rebuild import rebuild_ledger
+from orchestrator.reports.past import who_was_live
+from orchestrator.reports.verify import Proof, _Manifests, verify
+from tests.unit.builders import APP, version
+from tests.unit.fakes import Crash, World
+from tests.unit.release.test_heal import damaged
+
+
+@pytest.fixture
+def world(worlds: Callable[[], World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """v1 is warm, v2 live; their manifests hold a file each and a link, and differ in the build's facts."""
+    found = worlds()
+    made = {}
+    for number in (1, 2):
+        files = [File("context/a", "file", "0644", 1, f"{number:064x}"), File.link("context/l", f"to-{number}")]
+        manifest = Manifest.of(files, {"args": str(number)})
+        made[manifest.digest] = manifest
+        monkeypatch.setattr(found.artifacts, "manifest", lambda config, **how: made[found.artifacts.context])
+        monkeypatch.setattr(found.artifacts, "known", made.get)
+        found.release(f"v{number}", context=manifest.digest)
+    return found
+
+
+def problems(world: World) -> list[str]:
+    return look(world).problems
+
+
+def look(world: World) -> Proof:
+    return verify(world.process(), APP)
+
+
+def tamper(world: World, *statements: str) -> None:
+    with closing(sqlite3.connect(world.folder / "ledger.db")) as db:
+        for statement in statements:
+            assert db.execute(statement).rowcount > 0
+        db.commit()
+
+
+def test_what_was_done_is_sound(world: World) -> None:
+    found = look(world)
+    assert found.problems == []
+    assert {"events", "manifests", "deltas", "slots", "images", "containers"} <= found.checked.keys()
+    world.rollback()
+    world.release("v2", context=world.artifacts.context)
+    assert problems(world) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE versions SET author = CAST(author AS BLOB) WHERE name = 'v1'", "the record of mymodel v1 is not"),
+        ("UPDATE versions SET author = CAST(x'6de5' AS TEXT) WHERE name = 'v1'", "the record of mymodel v1 is not"),
+        ("UPDATE versions SET author = CAST(x'6de5' AS TEXT) WHERE name = 'v2'", "the record of mymodel v2 is not"),
+        ("UPDATE versions SET snapshot = '{\"a:1}' WHERE name = 'v2'", "the record of mymodel v2 is not"),
+        ("UPDATE versions SET name = CAST(x'76e5' AS TEXT) WHERE name = 'v1'", "version v1 of mymodel was recorded"),
+        ("UPDATE deployments SET actor = CAST(x'6de5' AS TEXT) WHERE id = 1", "the record of deployment 1"),
+        ("UPDATE deployments SET reason = CAST('x' AS BLOB) WHERE id = 1", "the record of deployment 1"),
+        ("UPDATE steps SET args = CAST(x'6de5' AS TEXT) WHERE id = 1", "the journal of deployment 1"),
+        ("UPDATE events SET kind = CAST(x'6de5' AS TEXT) WHERE id = 1", "event 1 (m\\udce5) is not"),
+        ("UPDATE events SET detail = CAST(detail AS BLOB) WHERE id = 1", "event 1 ("),
+        ("UPDATE events SET detail = '{' WHERE kind = 'live' AND id < 20", "(live) is not what was recorded"),
+        ("UPDATE slots SET version = 'v1' WHERE state = 'live'", "the slots say that v1 of mymodel is live"),
+        ("UPDATE slots SET state = 'mive' WHERE state = 'live'", "the ledger says that nothing is live"),
+        ("UPDATE slots SET slot = CAST(x'62e5' AS TEXT) WHERE state = 'live'", "the record of the slots"),
+        ("UPDATE apps SET proxy = '{'", "the record of the slots, or of what the proxy knows of them, is damaged"),
+        ("UPDATE images SET layers = '[]' WHERE version = 'v1'", "the layers of the image of mymodel v1"),
+        ("DELETE FROM images WHERE version = 'v1'", "image v1 of mymodel was recorded, and is gone"),
+        ("UPDATE changes SET target = 'x' WHERE path = 'context/l' AND version = 'v2'", "v2: its recorded delta to v1"),
+        ("UPDATE changes SET digest = CAST(x'6de5' AS TEXT) WHERE version = 'v2'", "v2: its recorded delta to v1"),
+        ("UPDATE builds SET facts = '{}' WHERE version = 'v2'", "v2: its recorded delta to v1"),
+        ("UPDATE builds SET facts = 'x' WHERE version = 'v2'", "v2: its recorded delta to v1"),
+        ("DELETE FROM builds WHERE version = 'v2'", "v2: its recorded delta to v1"),
+    ],
+)
+def test_whatever_is_damaged_in_the_ledger_is_named(world: World, statement: str, named: str) -> None:
+    tamper(world, statement)
+    assert named in "\n".join(problems(world))
+
+
+def test_a_flipped_bit_in_an_index_is_named(world: World) -> None:
+    with closing(sqlite3.connect(world.folder / "ledger.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    world.close()
+    file = world.folder / "ledger.db"
+    data = bytearray(file.read_bytes())
+    at = data.find(b"mymodellive")
+    while data[at + 11] == ord("{"):  # the table's own row goes on with the detail, the index does not
+        at = data.find(b"mymodellive", at + 1)
+    assert at >= 0
+    data[at + 7] ^= 1
+    file.write_bytes(data)
+    assert "index events_by_kind" in "\n".join(problems(world))
+
+
+def test_who_was_live_says_that_its_events_are_damaged(world: World) -> None:
+    tamper(world, "UPDATE events SET detail = '{' WHERE kind = 'live'")
+    with pytest.raises(Degraded, match="nobody can say when mymodel was served by what"):
+        who_was_live(world.process(), APP, world.now(), world.now())
+
+
+# --- slots, containers -------------------------------------------------------------------------------------------
+
+
+def test_the_route_is_held_against_the_slots(world: World) -> None:
+    world.proxy.disk[APP] = "blue"
+    assert problems(world) == ["the route on disk leads to blue, the ledger says that v2 is live in green"]
+
+
+def test_a_live_version_without_containers_is_named(world: World) -> None:
+    world.engine.remove(next(box for box in world.engine.containers(APP) if box.version == "v2"))
+    assert problems(world) == ["v2 is live in green with 0 of 1 container(s)"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "seen_as"),
+    [
+        ("slot", "green", {"slot": "green"}),
+        ("slot", "reen", {}),
+        ("index", "2", {"index": 2}),
+        ("deployment", "7", {"deployment": 7}),
+        ("deployment", "2", {"deployment": 2}),
+        ("state", "other", {}),
+    ],
+)
+def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: dict[str, Any]) -> None:
+    box = next(box for box in world.engine.containers(APP) if box.version == "v1")
+    world.engine.labels[box.id][f"deployctl.{key}"] = value
+    world.engine._change(box, **seen_as)
+    found = problems(world)
+    assert found
+    assert all(text.startswith(f"{box.name} has the label") for text in found)
+
+
+def test_a_container_that_goes_away_meanwhile_is_skipped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = next(box for box in world.engine.containers(APP) if box.version == "v1")
+
+    def labels(container: Any) -> dict[str, str]:
+        if container.id == box.id:
+            world.engine.remove(box)
+            raise EngineError("No such container")
+        return world.engine.labels[container.id]
+
+    monkeypatch.setattr(world.engine, "container_labels", labels)
+    assert problems(world) == []
+
+
+class Api:
+    """An engine whose archive is asked for when the host shows nothing."""
+
+    def inspect_container(self, container_id: str) -> dict[str, Any]:
+        return {"State": {"Pid": 4711}}
+
+
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError, ProcessLookupError])
+@pytest.mark.parametrize("where", ["_through_links", "_walk"])
+def test_what_the_host_does_not_show_is_asked_of_the_engine(
+    monkeypatch: pytest.MonkeyPatch, where: str, error: type[OSError]
+) -> None:
+    def fail(*places: Path) -> Any:
+        raise error
+
+    monkeypatch.setattr(seen, "_is_of", lambda pid, container_id: True)
+    monkeypatch.setattr(seen, "_through_links", lambda root, place: False)
+    monkeypatch.setattr(seen, where, fail)
+    monkeypatch.setattr(seen, "archived", lambda *asked: {"w": "1"})
+    assert seen.files_in(Api(), "c", "/model") == {"w": "1"}
+
+
+def test_an_archive_that_breaks_off_is_an_error_of_the_engine() -> None:
+    class Broken:
+        def get_archive(self, container_id: str, folder: str, chunk_size: int) -> Any:
+            return iter([b"rubbish " * 100]), {}
+
+    with pytest.raises(EngineError, match="archive of /model cannot be read"):
+        seen.archived(Broken(), "c", "/model")
+
+
+# --- other commands ----------------------------------------------------------------------------------------------
+
+
+def test_what_another_command_does_meanwhile_is_no_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = iter([["is being removed"], []])
+
+    def objects(progress: object) -> Any:
+        for fault in next(faults):
+            world.ledgers[0].event(APP, "mended", {})
+            yield "0" * 64, fault
+
+    monkeypatch.setattr(world.artifacts, "check_objects", objects)
+    assert problems(world) == []
+
+
+def test_nothing_is_claimed_while_another_command_holds_the_app(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.artifacts, "check_objects", lambda progress: iter([("0" * 64, "is being removed")]))
+    services = world.process()
+    with services.locks.app(APP):
+        with pytest.raises(Locked, match="what other commands are doing") as caught:
+            verify(services, APP)
+        assert caught.value.exit_code == 75
+        tamper(world, "UPDATE versions SET author = 'x' WHERE name = 'v1'")
+        found = verify(services, APP).problems
+    assert found[0] == "the record of mymodel v1 is not what was recorded"
+    assert len(found) == 2
+    assert "is being removed" in "\n".join(verify(services, APP).problems)
+
+
+def test_a_sound_app_is_sound_while_another_command_holds_it(world: World) -> None:
+    services = world.process()
+    with services.locks.app(APP):
+        assert verify(services, APP).problems == []
+
+
+# --- memory ------------------------------------------------------------------------------------------------------
+
+
+def test_only_a_few_manifests_are_held() -> None:
+    class Services:
+        class artifacts:
+            known = staticmethod(lambda digest: EMPTY)
+
+    versions = {f"v{number}": version(f"v{number}") for number in range(1, 50)}
+    manifests = _Manifests(Services, versions, set())  # type: ignore[arg-type]
+    for name in versions:
+        manifests.get(name)
+    assert len(manifests._kept) <= 4
+
+
+# --- an old ledger, a lost ledger --------------------------------------------------------------------------------
+
+
+def test_versions_that_are_older_than_manifests_are_no_problem(world: World) -> None:
+    world.close()
+    old = world.folder / "ledger.db"
+    for file in world.folder.glob("ledger.db*"):
+        file.unlink()
+    with closing(sqlite3.connect(old, isolation_level=None)) as db:
+        for number in range(3):
+            for statement in schema._statements(schema.MIGRATIONS[number]):  # type: ignore[arg-type]
+                db.execute(statement)
+        db.execute("PRAGMA user_version = 3")
+        db.execute(f"INSERT INTO apps (name, block) VALUES ('{APP}', 1)")
+        db.execute(
+            "INSERT INTO versions (app, name, image, image_id, context, author, created_at, snapshot)"
+            f" VALUES ('{APP}', 'v1', 'i', 'i', 'sha256:old', 'a', 't', '{{}}')"
+        )
+    services = world.process()
+    found = verify(services, APP)
+    assert (found.checked["without a manifest"], found.checked["manifests"]) == (1, 0)
+    assert not any("manifest" in text or text.startswith("the record") for text in found.problems)
+    services.ledger.record_version(version("v1"))
+    assert verify(services, APP).checked["without a manifest"] == 1
+    services.ledger.record_version(version("v1"), Delta())
+    assert verify(services, APP).checked["without a manifest"] == 0
+
+
+def test_a_damaged_manifest_does_not_stop_a_rebuild(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged(world)
+    intact = world.artifacts.known
+    newest = world.artifacts.context
+
+    def known(digest: str) -> Manifest | None:
+        if digest == newest:
+            raise DeploymentFailed("the manifest was changed")
+        return intact(digest)
+
+    monkeypatch.setattr(world.artifacts, "known", known)
+    services = world.process()
+    assert rebuild_ledger(services) == [APP]
+    assert "v2 is recorded without its files: the manifest was changed" in world.reports.notes
+    assert [event.kind for event in world.ledger.audit()[0]].count("rebuilt") == 1
+    assert problems(world) == ["v2: the manifest was changed"]
+
+
+def test_a_container_that_cannot_be_removed_does_not_stop_a_rebuild(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = world.ledger.versions(APP)["v1"]
+    world.engine.remove(next(box for box in world.engine.containers(APP) if box.version == "v1"))
+    left = world.engine.create(world.config(), one, "blue", 1, deployment=9, address="10.213.0.9", settings="")
+    damaged(world)
+
+    def refuse(container: object) -> None:
+        raise EngineError("it is busy")
+
+    monkeypatch.setattr(world.engine, "remove", refuse)
+    assert rebuild_ledger(world.process()) == [APP]
+    assert f"{left.name} stays, and was never proven: it is busy" in world.reports.notes
+    assert [event.kind for event in world.ledger.audit()[0]].count("rebuilt") == 1
+
+
+def test_a_number_that_another_app_has_is_not_sealed_anew(world: World, tmp_path: Path) -> None:
+    ledger = SqliteLedger(world.folder / "ledger.db", now=lambda: "2031-01-01T00:00:00.000Z")
+    taken = ledger.deployment(APP, 1)
+    assert taken is not None
+    other = Restored("other", 0, (), (), (replace(taken, app="other", actor="unknown"),))
+    ledger.adopt([other])
+    assert ledger.audit()[1] == []
+    ledger.close()
+
+
+# --- when it was -------------------------------------------------------------------------------------------------
+
+
+def test_a_year_before_1000_is_before_all_others(world: World) -> None:
+    early = datetime(900, 1, 1, tzinfo=UTC)
+    assert who_was_live(world.process(), APP, early, early)["live"] == []
+
+
+def test_the_time_of_a_switch_is_taken_right_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = []
+    switch, set_spare = world.proxy.switch, world.proxy.set_spare
+    world.bake = "10m"
+    world.release("v1", context=world.ledger.versions(APP)["v1"].context)
+
+    def noted(app: str, slot: Any) -> None:
+        switch(app, slot)
+        moments.append(world.now())
+
+    def slow(*arguments: Any) -> None:
+        world.time += 7
+        set_spare(*arguments)
+
+    monkeypatch.setattr(world.proxy, "switch", noted)
+    monkeypatch.setattr(world.proxy, "set_spare", slow)
+    world.rollback("v2")
+    assert world.now() > moments[-1]
+    assert datetime.fromisoformat(world.ledger.switches(APP)[-1].since) == moments[-1]
+
+
+def test_after_a_crash_the_time_of_a_switch_is_the_file_s(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = []
+    up, switch = world.proxy.up, world.proxy.switch
+
+    def slow_up(*arguments: Any) -> None:
+        world.time += 20
+        up(*arguments)
+
+    def dying_switch(app: str, slot: Any) -> None:
+        switch(app, slot)
+        at.append(world.now())
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.proxy, "up", slow_up)
+        patch.setattr(world.proxy, "switch", dying_switch)
+        with pytest.raises(Crash):
+            world.rollback()
+    world.time += 300
+    world.recover()
+    last = world.ledger.switches(APP)[-1]
+    assert (last.version, datetime.fromisoformat(last.since)) == ("v1", at[0])
+
+
+def test_each_room_of_the_ledger_can_be_loaded_first() -> None:
+    for name in ("schema", "sealing", "events", "file", "versions"):
+        subprocess.run([sys.executable, "-c", f"import orchestrator.adapters.sqlite.{name}"], check=True)

@@ -1,0 +1,340 @@
+"""Who is told what and when; what becomes of a notice that fails; and that no URL is seen anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import LedgerDamaged
+from orchestrator.release.release import Result
+from orchestrator.watch import notices
+from orchestrator.watch.notices import addresses, deployed, notice
+from tests.unit.fakes import APP, World
+from tests.unit.receivers import Receiver, hanging
+
+ROOT = Path(__file__).parents[3]
+SECRET = "hunter2"
+URL = f"json://somebody:{SECRET}@127.0.0.1:1/{SECRET}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    found = World(tmp_path)
+    found.more = f'[notify]\nurls = ["{URL}"]\ntimeout = "7s"\n'
+    yield found
+    found.close()
+
+
+def events(world: World) -> list[tuple[str, dict[str, Any]]]:
+    rows = world.ledger._read("SELECT kind, detail FROM events WHERE app = ? ORDER BY id", (APP,))
+    return [(kind, json.loads(detail)) for kind, detail in rows if kind.startswith("notification")]
+
+
+def counts(world: World) -> dict[str, int]:
+    return {name: value for name, value in world.ledger.counts(APP).items() if name.startswith("notification")}
+
+
+def tell(world: World, result: Result) -> None:
+    """As the command does it, once the result is there."""
+    deployed(world.services, world.config(), result)
+
+
+# --- whom ----------------------------------------------------------------------------------------------------------
+
+
+def test_urls_come_from_the_file_its_file_and_the_environment(world: World) -> None:
+    (world.folder / "urls").write_text("\ufeff# ours\n\n  ntfy://one  \r\nntfy://two\n")
+    world.more = '[notify]\nurls = ["ntfy://zero"]\nurls_file = "urls"\n'
+    found, problems = addresses(world.config(), {notices.URLS: " ntfy://three\nntfy://two "})
+    assert found == ("ntfy://zero", "ntfy://one", "ntfy://two", "ntfy://three")
+    assert problems == []
+    world.more = ""
+    assert addresses(world.config(), {}) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB"),
+        (f"ntfy://good\n{SECRET}\n".encode(), ", line 2: no URL"),
+    ],
+)
+def test_a_file_of_urls_that_is_no_good_is_a_sentence(world: World, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (world.folder / "urls").write_bytes(content)
+    world.more = '[notify]\nurls_file = "urls"\n'
+    found, [problem] = addresses(world.config(), {})
+    assert found == (("ntfy://good",) if content and b"good" in content else ())
+    assert problem == f"notify.urls_file: {world.folder / 'urls'}{'' if said[0] == ',' else ' '}{said}"
+
+
+def test_a_folder_as_the_file_of_urls(world: World) -> None:
+    world.more = '[notify]\nurls_file = "."\n'
+    assert addresses(world.config(), {})[1] == [f"notify.urls_file: {world.folder} cannot be read: Is a directory"]
+
+
+# --- what ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_and_a_rollback_are_told(world: World) -> None:
+    world.artifacts.commit = "c0ffee0123456789"
+    for result in (world.release("v1"), world.release("v2"), world.rollback()):
+        tell(world, result)
+    first, second, back = world.notifier.told
+    assert [said["title"] for said in world.notifier.told] == [
+        "mymodel: v1 is live",
+        "mymodel: v2 is live",
+        "mymodel: v2 rolled back to v1",
+    ]
+    assert [said["severity"] for said in world.notifier.told] == ["success", "success", "warning"]
+    assert (first["urls"], first["timeout"]) == ([URL], 7.0)
+    lines = second["body"].splitlines()
+    assert re.fullmatch(
+        r"Somebody <some@body> made v2 live instead of v1, in \d+\.\d s, from commit c0ffee0123\.", lines[0]
+    )
+    assert lines[1:] == [
+        "",
+        f"host: {socket.gethostname()}",
+        f"when: {world.now():%Y-%m-%d %H:%M:%S} UTC",
+        f"next: deployctl --file {world.folder / 'deploy.toml'} status",
+    ]
+    assert back["body"].endswith(" history")
+    assert counts(world) == {"notification": 3}
+    assert events(world) == []
+    assert world.reports.notes == []
+
+
+def test_nothing_to_do_is_nothing_to_tell(world: World) -> None:
+    world.release("v1")
+    tell(world, world.release("v1"))
+    assert world.notifier.told == []
+
+
+@pytest.mark.parametrize(
+    ("what", "severity", "title"),
+    [
+        ("healed", "info", "mymodel: v2 was healed"),
+        ("degraded", "failure", "mymodel: v2 is degraded"),
+        ("recovered", "success", "mymodel: v2 is well again"),
+        ("rolled back", "warning", "mymodel: v3 rolled back to v2"),
+    ],
+)
+def test_every_notice_has_a_title_and_a_severity(world: World, what: Any, severity: str, title: str) -> None:
+    world.release("v2")
+    notice(world.services, world.config(), what, "v2", "why", previous="v3", command="logs v3", environ={})
+    [said] = world.notifier.told
+    assert (said["severity"], said["title"]) == (severity, title)
+    assert said["body"].startswith("why\n\nhost: ")
+    assert said["body"].endswith(" logs v3")
+
+
+def test_what_nobody_wants_to_know_is_not_told(world: World) -> None:
+    world.more += 'on = ["degraded"]\n'
+    tell(world, world.release("v1"))
+    assert world.notifier.told == []
+    notice(world.services, world.config(), "degraded", "v1", "why", environ={})
+    assert len(world.notifier.told) == 1
+
+
+def test_nobody_to_tell_is_no_trouble(world: World) -> None:
+    world.more = ""
+    world.release("v1")
+    notice(world.services, world.config(), "released", "v1", "why", environ={})
+    assert (world.notifier.told, world.reports.notes, counts(world)) == ([], [], {})
+
+
+# --- when it fails -------------------------------------------------------------------------------------------------
+
+
+def test_a_notice_that_fails_is_noted_recorded_and_counted_once(world: World) -> None:
+    world.notifier.why = "JSON: connection refused"
+    tell(world, world.release("v1"))
+    why = {"notice": "released", "version": "v1", "why": "JSON: connection refused"}
+    assert events(world) == [("notification-failed", why)]
+    assert world.reports.notes == ["the notification 'released' did not reach everybody: JSON: connection refused"]
+    assert counts(world) == {"notification-failed": 1}
+
+
+def test_a_missing_file_of_urls_is_told_though_nobody_else_can_be(world: World) -> None:
+    world.more = '[notify]\nurls_file = "gone"\n'
+    world.release("v1")
+    notice(world.services, world.config(), "released", "v1", "why", environ={})
+    assert world.notifier.told == []
+    [(kind, detail)] = events(world)
+    assert kind == "notification-failed"
+    assert detail["why"].endswith("cannot be read: No such file or directory")
+
+
+def test_a_notifier_that_raises_spoils_nothing_and_shows_nothing(world: World) -> None:
+    world.notifier.error = RuntimeError(URL)
+    tell(world, world.release("v1"))
+    assert world.reports.notes == [
+        "the notification 'released' did not reach everybody: a bug of deployctl: RuntimeError"
+    ]
+    assert counts(world) == {"notification-failed": 1}
+
+
+def test_a_ledger_that_fails_afterwards_is_noted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = world.release("v1")
+
+    def count(*arguments: object) -> None:
+        raise LedgerDamaged("ledger.db", "the disk is full")
+
+    monkeypatch.setattr(world.ledger, "count", count)
+    tell(world, result)
+    [note] = world.reports.notes
+    assert note.startswith("the notification 'released' could not be recorded: ")
+
+
+# --- what nobody may see -------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_and_the_labels_hold_no_url(world: World) -> None:
+    world.more += f'[watchdog]\nheartbeat = "https://somebody:{SECRET}@example.com/{SECRET}"\n'
+    world.notifier.why = "JSON: connection refused"
+    for result in (world.release("v1"), world.release("v2"), world.rollback()):
+        tell(world, result)
+    files = [path for path in world.folder.rglob("*") if path.is_file()]
+    assert any(path.name == "ledger.db-wal" for path in files)
+    assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert len(world.engine.records) == 2
+    assert SECRET not in str(world.engine.records)
+    assert SECRET not in repr(world.config())
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("DEPLOYCTL_", "DOCKER_", "NO_COLOR"))}
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli.main", "--state-dir", str(folder / "state"), *arguments],
+        cwd=folder,
+        env={**clean, "PYTHONPATH": str(ROOT), "DOCKER_HOST": "unix:///nonexistent", **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def write(folder: Path, notify: str) -> None:
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    # `notify` comes last, but a key without a table must come first.
+    parts = ['[app]\nname = "mymodel"\nport = 8080\n', notify]
+    (folder / "deploy.toml").write_text("".join(parts if notify.startswith("[") else reversed(parts)))
+
+
+@pytest.mark.parametrize(
+    "notify",
+    [
+        f'[notify]\nurls = ["{SECRET}"]\n',
+        f'[notify]\nurls = ["json://{SECRET} {SECRET}"]\n',
+        f'[notify]\nurls = "json://{SECRET}"\n',
+        f'[notify]\nurls = [["json://{SECRET}"]]\n',
+        f'[notify]\nurls = {{ a = "json://{SECRET}" }}\n',
+        f'[notify]\nurl = ["json://{SECRET}"]\n',
+        f'[notify]\nurls_file = "json://{SECRET}"\n',
+        f'[notify]\nurls = ["json://{SECRET}"]\nurls = ["json://{SECRET}"]\n',
+        f'[notify]\nurls = ["json://{SECRET}"\ntimeout = 1\n',
+        f'[notify]\nurls = ["json://{SECRET}]\n',
+        f'[[notify]]\nurls = ["json://{SECRET}"]\n',
+        f'notify = "json://{SECRET}"\n',
+        f'notify = ["json://{SECRET}"]\n',
+        f'[watchdog]\nheartbeat = "{SECRET}"\n',
+        f'[watchdog]\nheartbeat = "json://{SECRET}"\n',
+        f'[watchdog]\nheartbeat = ["https://{SECRET}"]\n',
+        f'watchdog = "https://{SECRET}"\n',
+    ],
+)
+def test_a_url_that_is_written_wrong_is_not_shown(tmp_path: Path, notify: str) -> None:
+    write(tmp_path, notify)
+    for options in ([], ["--json"]):
+        done = run(tmp_path, "config", "check", *options, DEPLOYCTL_DEBUG="1")
+        assert done.returncode == 2, (done.stdout, done.stderr)
+        assert SECRET not in done.stdout + done.stderr
+
+
+def test_no_command_shows_a_url(tmp_path: Path) -> None:
+    write(tmp_path, f'[notify]\nurls = ["{URL}"]\n[watchdog]\nheartbeat = "https://{SECRET}"\n')
+    commands = (["config", "check"], ["status"], ["doctor"], ["plan"], ["release"], ["rollback"], ["history"])
+    for command in (*commands, ["notify"], ["config", "schema"]):
+        for options in ([], ["--json"]):
+            done = run(tmp_path, *command, *options, DEPLOYCTL_DEBUG="1", DEPLOYCTL_NOTIFY_URLS=f"xml://{SECRET}:1")
+            assert SECRET not in done.stdout + done.stderr, command
+    for path in tmp_path.glob("state/**/*"):
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
+
+
+def test_the_trace_of_a_bug_shows_no_url(tmp_path: Path) -> None:
+    write(tmp_path, f'[notify]\nurls = ["{URL}"]\n')
+    code = (
+        "from orchestrator.notify import apprise\n"
+        "apprise.AppriseNotifier.deliver = apprise.AppriseNotifier.beat\n"
+        "from orchestrator.cli.main import main; main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEPLOYCTL_DEBUG": "1"}
+    command = [sys.executable, "-c", code, "--state-dir", str(tmp_path / "state"), "notify"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" in done.stderr
+    assert SECRET not in done.stderr
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+def test_notify_says_who_took_it(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        good = f"json://127.0.0.1:{receiver.port}/"
+        write(tmp_path, f'[notify]\nurls = ["{good}"]\non = []\n')
+        done = run(tmp_path, "notify")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "1 of 1 URL took it\n", "")
+        [got] = receiver.got
+        assert (got["title"], got["type"]) == ("mymodel: a test of deployctl", "info")
+        assert got["message"].startswith("Nothing has happened.")
+        assert f"--state-dir {tmp_path / 'state'}" in got["message"]
+        done = run(tmp_path, "notify", DEPLOYCTL_NOTIFY_URLS=URL)
+        assert done.returncode == 3
+        assert done.stdout == "1 of 2 URLs took it\n  number 2: JSON: connection refused\n"
+        done = run(tmp_path, "notify", "--json", DEPLOYCTL_NOTIFY_URLS=URL)
+        assert done.returncode == 3
+        assert json.loads(done.stdout) == {
+            "schema_version": 1,
+            "app": "mymodel",
+            "urls": 2,
+            "took": 1,
+            "failed": [{"number": 2, "why": "JSON: connection refused"}],
+            "problems": [],
+        }
+
+
+def test_notify_with_nobody_to_tell(tmp_path: Path) -> None:
+    write(tmp_path, "[notify]\n")
+    done = run(tmp_path, "notify", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["message"] == "there is nobody to tell"
+
+
+def test_notify_with_a_file_of_urls_that_is_no_good(tmp_path: Path) -> None:
+    (tmp_path / "urls").write_text("not one\n")
+    write(tmp_path, '[notify]\nurls_file = "urls"\n')
+    done = run(tmp_path, "notify")
+    assert done.returncode == 3
+    assert done.stdout == f"0 of 0 URLs took it\n  notify.urls_file: {tmp_path / 'urls'}, line 1: no URL\n"
+
+
+def test_notify_does_not_wait_for_the_dead(tmp_path: Path) -> None:
+    with hanging() as port:
+        write(tmp_path, f'[notify]\nurls = ["json://127.0.0.1:{port}/?rto=60"]\ntimeout = "1s"\n')
+        done = run(tmp_path, "notify")
+    assert done.returncode == 3
+    assert done.stdout == "0 of 1 URL took it\n  number 1: no answer within 1 s\n"

@@ -1,0 +1,342 @@
+"""Passes of the watchdog over a world in memory: what is down comes back, what is bad goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.traffic.sample import Sample
+from orchestrator.errors import EngineUnreachable, UsageError
+from orchestrator.reports.status import status
+from orchestrator.reports.versions import lineage
+from tests.unit.fakes import APP, Crash, World
+
+
+@pytest.fixture
+def world(worlds: Callable[[], World]) -> World:
+    made = worlds()
+    made.release("v1")
+    made.release("v2")
+    return made
+
+
+def baking(world: World) -> None:
+    world.bake, world.keep_warm = "2m", "0s"
+    world.release("v3")
+
+
+def serve(world: World, requests: int, errors: int = 0, seconds: float = 0.01) -> None:
+    """The live slot answers requests."""
+    live = world.live()
+    assert live is not None
+    before = world.proxy.counted.get((APP, live[1]), Sample(0, 0, 0.0))
+    world.proxy.counted[APP, live[1]] = Sample(before.requests + requests, before.errors + errors, seconds)
+
+
+def kill(world: World) -> None:
+    live = world.live()
+    assert live is not None
+    for box in world.engine.containers(APP):
+        if (box.version, box.slot) == live:
+            world.engine._change(box, state="exited", exit_code=137)
+
+
+def test_a_pass_over_a_healthy_app_changes_nothing_and_says_nothing(world: World) -> None:
+    before = world.facts()
+    passed = world.watch()
+    assert (passed.outcome, passed.news, passed.events, passed.version) == ("healthy", [], [], "v2")
+    assert world.facts() == before
+    assert [row.outcome for row in world.ledger.passes(APP, 5)] == ["healthy"]
+    assert world.ledger.counts(APP) == {"pass:healthy": 1}
+
+
+def test_an_app_that_was_never_released(worlds: Callable[[], World]) -> None:
+    world = worlds()
+    with pytest.raises(UsageError):
+        world.watch()
+
+
+def test_a_container_that_ended_is_started_again(world: World) -> None:
+    kill(world)
+    passed = world.watch()
+    assert passed.outcome == "acted"
+    assert passed.done == ["mymodel-v2-green-1 started again: it ended with exit code 137"]
+    assert passed.events == [("healed", passed.done[0])]
+    assert world.served() == "v2"
+    assert world.watch().outcome == "healthy"
+    assert world.ledger.counts(APP)["healed"] == 1
+
+
+def test_a_container_that_hangs_is_restarted(world: World) -> None:
+    world.prober.silent.add("v2")
+    passed = world.watch()
+    assert passed.done == [
+        "mymodel-v2-green-1 restarted: 3 of 3 probes failed, last: connection refused",
+    ]
+    world.prober.silent.clear()
+    assert world.watch().outcome == "healthy"
+
+
+def test_what_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
+    world.prober.silent.add("v2")
+    outcomes = []
+    for _ in range(40):
+        passed = world.watch()
+        outcomes.append(passed.outcome)
+        if world.live() == ("v1", "blue"):
+            break
+        world.time += 30
+    assert world.live() == ("v1", "blue")
+    assert world.served() == "v1"
+    assert len(world.engine.restarted) == 5
+    why = (
+        "v2 cannot be healed: mymodel-v2-green-1 was mended 5 times and is down again: 3 of 3 probes failed,"
+        " last: connection refused"
+    )
+    assert ("rolled back", f"v2 rolled back to v1: {why}") in passed.events
+    newest = world.ledger.deployments(APP, 1)[0]
+    assert (newest.kind, newest.outcome, newest.reason, newest.actor) == (
+        "auto-rollback",
+        "succeeded",
+        why,
+        "watchdog",
+    )
+    assert world.ledger.versions(APP)["v2"].bad_why == why
+    (root,) = lineage(world.process(), APP)["versions"]
+    assert root["children"][0]["mark"] == "bad"
+    with pytest.raises(UsageError, match="v2 went bad when it was live"):
+        world.release("v2")
+    world.prober.silent.clear()
+    world.release("v2", force=True)
+    assert world.ledger.versions(APP)["v2"].bad_at is None
+    assert world.watch().outcome == "healthy"
+
+
+def test_one_rollback_is_not_followed_by_another(world: World) -> None:
+    world.release("v3")
+    world.prober.silent.add("v3")
+    for _ in range(30):
+        world.watch()
+        world.time += 15
+        if world.live() == ("v2", "green"):
+            break
+    assert world.live() == ("v2", "green")
+    world.prober.silent.add("v2")
+    rolled = world.time
+    while world.time < rolled + 550:
+        passed = world.watch()
+        world.time += 15
+    assert world.live() == ("v2", "green"), "v1 is possible, and the cool-down forbids it"
+    assert passed.outcome == "degraded"
+    assert "too young" in passed.problems[0]
+    while world.time < rolled + 800 and world.live() == ("v2", "green"):
+        world.watch()
+        world.time += 15
+    assert world.live() == ("v1", "blue")
+
+
+def test_trouble_is_news_once(world: World) -> None:
+    def refuse(name: str) -> None:
+        if name.startswith("engine."):
+            raise EngineUnreachable("the Docker engine does not answer", hint="is it running?")
+
+    world.faults.watch = refuse
+    first, second = world.watch(), world.watch()
+    assert (first.outcome, second.outcome) == ("failed", "failed")
+    assert first.news == ["the Docker engine does not answer; next: is it running?"]
+    assert [kind for kind, _ in first.events] == ["degraded"]
+    assert (second.news, second.events) == ([], [])
+    world.faults.watch = lambda name: None
+    back, after = world.watch(), world.watch()
+    assert (back.news, back.events) == (["mymodel is well again"], [("recovered", "mymodel is well again")])
+    assert (after.news, after.outcome) == ([], "healthy")
+
+
+def test_a_lock_that_is_held_makes_a_pass_a_quiet_nothing(world: World) -> None:
+    kill(world)
+    with world.process().locks.app(APP):
+        passed = world.watch()
+    assert (passed.outcome, passed.news) == ("skipped", [])
+    assert world.ledger.counts(APP) == {"skipped": 1}
+    assert world.ledger.passes(APP, 5) == []
+
+
+def test_an_interrupted_release_is_undone_by_a_pass(world: World) -> None:
+    def die(when: str, step: str) -> None:
+        if (when, step) == ("acted", "start"):
+            raise Crash
+
+    world.boundary = die
+    with pytest.raises(Crash):
+        world.release("v3")
+    world.boundary = lambda when, step: None
+    passed = world.watch()
+    assert passed.done == ["the interrupted deployment 3 was undone"]
+    assert world.served() == "v2"
+    assert world.watch().outcome == "healthy"
+
+
+# --- a version that bakes ------------------------------------------------------------------------------------------
+
+
+def test_a_bake_keeps_the_old_version_warm_and_ends(world: World) -> None:
+    baking(world)
+    assert status(world.process(), APP, "")["state"] == "baking"
+    assert world.proxy.spares == {APP: "green"}
+    world.time += 119
+    assert world.watch().outcome == "healthy"
+    found = status(world.process(), APP, "")
+    assert (found["state"], found["previous"]["rollback"]["mode"]) == ("baking", "switch")
+    assert world.ledger.versions(APP)["v3"].stable_at is None
+    world.time += 2
+    serve(world, 5)
+    passed = world.watch()
+    assert passed.done == ["v3 is stable: its bake is over (5 requests, 100 are needed to judge)"]
+    assert world.ledger.versions(APP)["v3"].stable_at is not None
+    assert world.proxy.spares == {}
+    assert status(world.process(), APP, "")["state"] == "stable"
+    assert world.watch().done == ["v2 stopped: its warm time was up"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "seconds", "why"),
+    [
+        (300, 0.01, "30.0% of 1,000 requests failed, 10 ms on average"),
+        (0, 0.2, "0.0% of 1,000 requests failed, 200 ms on average"),
+    ],
+)
+def test_bad_traffic_goes_back(world: World, errors: int, seconds: float, why: str) -> None:
+    serve(world, 5_000, 10)
+    baking(world)
+    serve(world, 1_000, errors, seconds)
+    passed = world.watch()
+    assert world.live() == ("v2", "green")
+    assert world.served() == "v2"
+    assert world.proxy.spares == {}
+    assert why in passed.events[0][1]
+    assert "(before the switch 0.2% of 5,000 requests failed, 10 ms on average)" in passed.events[0][1]
+    assert world.ledger.versions(APP)["v3"].bad_at is not None
+    assert world.watch().outcome == "healthy"
+
+
+def test_traffic_of_earlier_versions_in_the_slot_is_not_the_new_ones(world: World) -> None:
+    world.proxy.counted[APP, "blue"] = Sample(9_000, 9_000, 5.0)  # v1 was there
+    baking(world)
+    serve(world, 1_000, 0)
+    assert world.watch().outcome == "healthy"
+    assert world.live() == ("v3", "blue")
+
+
+def test_while_it_bakes_the_way_back_is_what_it_replaced(world: World) -> None:
+    world.bake = "2m"
+    world.release("v1", force=True)  # up the lineage of v1 there is nothing
+    serve(world, 1_000, 500)
+    world.watch()
+    assert world.served() == "v2"
+
+
+def test_a_first_version_bakes_too(worlds: Callable[[], World]) -> None:
+    world = worlds()
+    world.bake = "2m"
+    world.release("v1")
+    assert status(world.process(), APP, "")["state"] == "baking"
+    assert world.proxy.spares == {}
+    serve(world, 1_000, 500)
+    passed = world.watch()
+    assert passed.outcome == "degraded"
+    assert "there is no stable version to go back to" in passed.problems[0]
+    assert world.served() == "v1"
+
+
+def test_a_release_over_a_baking_version(world: World) -> None:
+    baking(world)
+    world.release("v4")
+    assert world.served() == "v4"
+    assert world.ledger.versions(APP)["v3"].stable_at is None
+    back = status(world.process(), APP, "")["previous"]
+    assert back["version"] == "v2", "v3 never became stable"
+
+
+def test_a_release_that_is_undone_leaves_the_bake_before_it_as_it_was(world: World) -> None:
+    baking(world)
+
+    def die(when: str, step: str) -> None:
+        if (when, step) == ("before", "switch"):
+            raise Crash
+
+    world.boundary = die
+    with pytest.raises(Crash):
+        world.release("v4")
+    world.boundary = lambda when, step: None
+    world.watch()
+    assert world.served() == "v3"
+    assert status(world.process(), APP, "")["state"] == "baking"
+
+
+# --- a pass that dies anywhere -------------------------------------------------------------------------------------
+
+
+def healing(world: World) -> str:
+    kill(world)
+    return "v2"
+
+
+def promoting(world: World) -> str:
+    baking(world)
+    world.time += 121
+    return "v3"
+
+
+def going_back(world: World) -> str:
+    baking(world)
+    serve(world, 1_000, 500)
+    return "v2"
+
+
+STORIES: dict[str, Callable[[World], str]] = {
+    "healing": healing,
+    "promoting": promoting,
+    "going back": going_back,
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_pass_that_dies_at_any_call_is_followed_by_one_that_converges(
+    worlds: Callable[[], World], story: str
+) -> None:
+    def staged() -> tuple[World, str]:
+        made = worlds()
+        made.release("v1")
+        made.release("v2")
+        return made, STORIES[story](made)
+
+    world, expected = staged()
+    world.faults.arm(None)
+    world.watch()
+    calls = list(world.faults.calls)
+    assert len(calls) > 10
+    for number in range(len(calls)):
+        for after in (False, True):
+            world, expected = staged()
+            world.faults.arm(number, Crash(), after=after)
+            with pytest.raises(Crash):
+                world.watch()
+            world.faults.arm(None)
+            finals: list[Any] = []
+            for _ in range(4):
+                world.time += 30
+                world.watch()
+                finals.append(world.facts())
+            where = f"{'after' if after else 'before'} call {number}: {calls[number]}"
+            assert world.served() == expected, where
+            assert finals[-1] == finals[-2], where
+            assert world.watch().outcome == "healthy", where
+            version = world.ledger.versions(APP).get("v3")
+            if story == "going back":
+                assert version is not None
+                assert version.bad_at is not None, where
+            if story == "promoting":
+                assert version is not None
+                assert version.stable_at is not None, where

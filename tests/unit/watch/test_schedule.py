@@ -1,0 +1,180 @@
+"""install, uninstall and status of the watchdog's schedule, on a world in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli import render
+from orchestrator.domain.moments import iso
+from orchestrator.domain.watch.passes import Pass
+from orchestrator.domain.watch.schedule import Entry
+from orchestrator.errors import UsageError
+from orchestrator.watch.schedule import Installed, install, status, uninstall
+from tests.unit.fakes import APP, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    made.ledger.app_block(APP, 100)  # passes are of an app that the ledger knows
+    yield made
+    made.close()
+
+
+def put(world: World, every: str = "1m", *, file: str = "/f", **options: bool) -> Installed:
+    chosen = {"systemd": False, "user": False, "force": False, **options}
+    return install(world.services, world.config(), file, every, **chosen)
+
+
+def look(world: World) -> dict[str, Any]:
+    return status(world.services, world.config(), "/f")
+
+
+def passed(world: World, outcome: Any = "healthy", *said: str, ago: float = 0) -> None:
+    at = iso((world.now() - timedelta(seconds=ago)).astimezone(UTC))
+    world.ledger.record_pass(APP, Pass(at, 0.25, outcome, said), {}, {f"pass:{outcome}": 1})
+
+
+def test_done_twice_it_changes_nothing(world: World) -> None:
+    first = put(world)
+    assert first.changed and first.entry.kind == "cron.d" and first.entry.every == 60
+    assert first.entry.state_dir == str(world.folder)
+    assert not put(world).changed
+    assert put(world, "5m").changed
+    assert [entry.every for entry in world.scheduler.installed] == [300]
+
+
+def test_one_schedule_is_enough(world: World) -> None:
+    put(world)
+    moved = put(world, systemd=True, user=True)
+    assert [entry.kind for entry in moved.removed] == ["cron.d"]
+    assert [entry.kind for entry in world.scheduler.installed] == ["systemd --user"]
+    assert "enable-linger" in moved.notes[0]
+
+
+def test_what_is_for_another_file_is_refused(world: World) -> None:
+    put(world, file="/other")
+    with pytest.raises(UsageError) as error:
+        put(world)
+    assert error.value.why == f"it is for /other, with the state folder {world.folder}"
+    assert "--force" in error.value.hint
+    assert put(world, force=True).changed
+    assert [entry.file for entry in world.scheduler.installed] == ["/f"]
+
+
+def test_what_somebody_wrote_by_hand_is_refused(world: World) -> None:
+    world.scheduler.installed = [Entry("cron.d", "/etc/cron.d/x", APP)]
+    with pytest.raises(UsageError, match="it does not say whose it is"):
+        put(world)
+
+
+def test_another_place_may_have_another_app(world: World) -> None:
+    put(world, file="/other", user=True)
+    assert put(world).changed
+    assert [(entry.kind, entry.file) for entry in world.scheduler.installed] == [
+        ("crontab", "/other"),
+        ("cron.d", "/f"),
+    ]
+
+
+def test_cron_that_does_not_run_is_noted(world: World) -> None:
+    world.scheduler.broken = {"cron.d": "cron does not run here"}
+    assert put(world).notes == ["cron does not run here"]
+
+
+def test_a_relative_file_becomes_absolute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world.folder)
+    assert put(world, file="deploy.toml").entry.file == f"{world.folder}/deploy.toml"
+
+
+def test_uninstall_takes_ours_and_leaves_the_rest(world: World) -> None:
+    put(world)
+    put(world, file="/other", user=True)
+    done = uninstall(world.services, world.config(), "/f", force=False)
+    assert [entry.kind for entry in done.removed] == ["cron.d"]
+    assert [entry.kind for entry in done.left] == ["crontab"]
+    done = uninstall(world.services, world.config(), "/f", force=False)
+    assert done.removed == []
+    done = uninstall(world.services, world.config(), "/f", force=True)
+    assert [entry.kind for entry in done.removed] == ["crontab"]
+    assert world.scheduler.installed == []
+
+
+def test_status_with_nothing_there(world: World) -> None:
+    found = look(world)
+    assert (found["schedules"], found["next"], found["passes"], found["problems"]) == ([], None, [], [])
+    assert found["counts"]["pass:healthy"] == 0
+    assert render.watchdog(found).splitlines() == [
+        "schedule   none: deployctl watchdog install",
+        "pass       none yet",
+        "counted    nothing yet",
+    ]
+
+
+def test_status_when_all_is_well(world: World) -> None:
+    put(world)
+    passed(world, ago=70)
+    passed(world, "acted", "started mymodel-v1-blue-1", ago=10)
+    world.ledger.count(APP, "healed")
+    found = look(world)
+    assert found["problems"] == []
+    assert found["next"] == "2031-05-06T07:09:00.000Z"
+    assert [row["outcome"] for row in found["passes"]] == ["acted", "healthy"]
+    assert found["schedules"] == [
+        {
+            "kind": "cron.d",
+            "place": f"cron.d of {APP}",
+            "every": 60,
+            "enabled": True,
+            "ours": True,
+            "state_dir": str(world.folder),
+            "file": "/f",
+        }
+    ]
+    assert render.watchdog(found).splitlines() == [
+        f"schedule   every 1m, by cron.d of {APP}",
+        "next       2031-05-06 07:09:00 UTC",
+        "pass       2031-05-06 07:07:59 UTC acted, 0.2 s: started mymodel-v1-blue-1",
+        "pass       2031-05-06 07:06:59 UTC healthy, 0.2 s",
+        "counted    healthy 1, acted 1, healed 1",
+    ]
+
+
+def test_passes_that_do_not_come_are_a_problem(world: World) -> None:
+    put(world)
+    passed(world, ago=180)
+    assert look(world)["problems"] == []
+    world.time += 1
+    assert look(world)["problems"] == ["there was no pass for 3m, and one is due every 1m"]
+
+
+def test_everything_that_can_be_wrong_is_said(world: World) -> None:
+    world.scheduler.broken = {"cron.d": "cron does not run here"}
+    since = world.now() - timedelta(days=3)
+    world.scheduler.installed = [
+        Entry("cron.d", "/x", APP, str(world.folder), "/f", 60, False, since, "/gone/deployctl", True)
+    ]
+    passed(world, "degraded", "no version to go back to", ago=4000)
+    found = look(world)
+    assert found["problems"] == [
+        "the schedule in /x is switched off, or cannot be read: deployctl watchdog install",
+        "the schedule in /x starts /gone/deployctl, which is not there: deployctl watchdog install",
+        "cron does not run here",
+        "there was no pass for 66m, and one is due every 1m",
+        "the last pass found what it could not mend: no version to go back to",
+    ]
+    assert found["next"] is None
+
+
+def test_a_schedule_of_another_app_is_shown_and_not_judged(world: World) -> None:
+    put(world, file="/other")
+    world.scheduler.broken = {"cron.d": "cron does not run here"}
+    found = look(world)
+    assert (found["problems"], found["next"]) == ([], None)
+    assert [row["ours"] for row in found["schedules"]] == [False]
+    assert "another state folder or file: /other" in render.watchdog(found)
