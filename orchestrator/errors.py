@@ -1,20 +1,27 @@
-"""Every error that a user can meet, in one tree.
+"""Every error that a user can meet, in one tree. Each is named after what happened; the exit code follows from that.
 
-    DeployctlError              exit 1   the base; met alone it is a bug of ours
-    ├── UsageError              exit 2   what was asked cannot be done as it was asked
-    │   └── ConfigError         exit 2   deploy.toml is wrong; carries every finding at once
-    ├── DeploymentFailed        exit 3   tried, failed, undone: what served before still serves
-    │   ├── BuildFailed         exit 3
-    │   ├── ProbeFailed         exit 3
-    │   ├── EngineError         exit 3   the engine refused
-    │   │   └── EngineUnreachable  exit 3   the engine is not there, or hangs
-    │   └── ProxyError          exit 3   the proxy refused or is not there
-    ├── Degraded                exit 4   somebody must act now
-    │   └── LedgerDamaged       exit 4   the record is gone or broken: nothing can be changed
-    ├── Locked                  exit 75  another command holds the app
-    └── Interrupted             exit 128 + signal
+    DeployctlError                 exit 1   the base; on its own it is an internal error
+    ├── UsageError                 exit 2   the request cannot be carried out as it was made; nothing was changed
+    │   └── ConfigError            exit 2   deploy.toml is invalid; carries every finding at once
+    ├── OperationFailed            exit 3   an operation failed; what served before still serves
+    │   ├── DeploymentFailed       exit 3   a deployment failed and was undone
+    │   │   ├── BuildFailed        exit 3   the image could not be built
+    │   │   └── ProbeFailed        exit 3   the version did not become ready
+    │   ├── EngineError            exit 3   the Docker engine refused
+    │   │   └── EngineUnreachable  exit 3   the Docker engine does not answer
+    │   ├── RegistryError          exit 3   the registry refused, or does not answer
+    │   ├── ProxyError             exit 3   the proxy refused, or does not answer
+    │   ├── StorageError           exit 3   the state folder cannot be read or written, or its content was changed
+    │   ├── GitError               exit 3   Git cannot provide what is needed
+    │   ├── SecretUnavailable      exit 3   the value of a secret is not available
+    │   ├── HostError              exit 3   a program or a file of the host cannot be used
+    │   └── NotDelivered           exit 3   a notification was not delivered
+    ├── Degraded                   exit 4   act now: traffic, the record or the rollback is at risk
+    │   └── LedgerDamaged          exit 4   the ledger is missing or damaged; nothing can be changed
+    ├── Locked                     exit 75  another command holds the lock
+    └── Interrupted                exit 128 + signal
 
-Each says what happened, why, and what to do next.
+Each error says what happened, why, and what to do next.
 """
 
 from __future__ import annotations
@@ -39,14 +46,14 @@ class DeployctlError(Exception):
 
 
 class UsageError(DeployctlError):
-    """What was asked cannot be done as it was asked; nothing was changed."""
+    """The request cannot be carried out as it was made; nothing was changed."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong in a configuration: where (`health.timeout`), what, and how to mend it."""
+    """One problem in a configuration: where (`health.timeout`), what is wrong, and how to fix it."""
 
     path: str
     message: str
@@ -57,23 +64,27 @@ class Finding:
 
 
 class ConfigError(UsageError):
-    """deploy.toml cannot be used; `findings` lists everything that is wrong with it."""
+    """deploy.toml is invalid; `findings` lists every problem in it."""
 
     def __init__(self, file: str, findings: list[Finding]) -> None:
         count = f"{len(findings)} problem{'s' if len(findings) != 1 else ''}"
         super().__init__(
             f"{file}: {count}",
-            hint="mend the file, then run 'deployctl config check'",
+            hint="fix the file, then run 'deployctl config check'",
             details="\n".join(str(finding) for finding in findings),
         )
         self.file = file
         self.findings = findings
 
 
-class DeploymentFailed(DeployctlError):
-    """The deployment failed and was undone: what served before still serves."""
+class OperationFailed(DeployctlError):
+    """An operation failed; what served before still serves."""
 
     exit_code = 3
+
+
+class DeploymentFailed(OperationFailed):
+    """The deployment failed and was undone; what served before still serves."""
 
 
 class BuildFailed(DeploymentFailed):
@@ -84,51 +95,77 @@ class ProbeFailed(DeploymentFailed):
     """The version did not become ready."""
 
 
-class EngineError(DeploymentFailed):
+class EngineError(OperationFailed):
     """The Docker engine refused."""
 
 
 class EngineUnreachable(EngineError):
-    """The Docker engine does not answer: what it would say is unknown."""
+    """The Docker engine does not answer, so its state is unknown."""
 
 
-def engine_unreachable(error: Exception, doing: str = "say who it is", *, hung: bool) -> EngineUnreachable:
-    """What a client's error means, in plain words; `hung` says that the time was up."""
-    if hung:
-        return EngineUnreachable(
-            f"the Docker engine gave no answer in time when asked to {doing}",
-            hint="is it hung? 'docker ps' tells; when it answers again: deployctl recover",
-        )
-    text = str(error)
-    if "FileNotFoundError" in text or "No such file" in text:
-        text = "its socket is not there"
-    elif "Connection refused" in text:
-        text = "nobody listens on its socket"
-    elif "PermissionError" in text or "Permission denied" in text:
-        text = "its socket may not be used by this user"
-    return EngineUnreachable(
-        "the Docker engine does not answer", why=text, hint="is it running, and may you use it? 'docker version' tells"
-    )
+class RegistryError(OperationFailed):
+    """The registry refused, or does not answer."""
 
 
-class ProxyError(DeploymentFailed):
+class ProxyError(OperationFailed):
     """The proxy refused, or does not answer."""
 
 
+class StorageError(OperationFailed):
+    """The state folder cannot be read or written, or its content is not what was stored."""
+
+
+class GitError(OperationFailed):
+    """Git cannot provide what is needed."""
+
+
+class SecretUnavailable(OperationFailed):
+    """The value of a secret is not available. The message contains no value."""
+
+
+class HostError(OperationFailed):
+    """A program or a file of the host cannot be used."""
+
+
+class NotDelivered(OperationFailed):
+    """A notification was not delivered to every URL."""
+
+
+def engine_unreachable(error: Exception, doing: str = "report its version", *, hung: bool) -> EngineUnreachable:
+    """The error for a client that got no answer; `hung`: the request timed out."""
+    if hung:
+        return EngineUnreachable(
+            f"the Docker engine did not answer in time (request: {doing})",
+            hint="check whether it hangs (docker ps); once it answers again, run 'deployctl recover'",
+        )
+    text = str(error)
+    if "FileNotFoundError" in text or "No such file" in text:
+        text = "its socket does not exist"
+    elif "Connection refused" in text:
+        text = "nothing listens on its socket"
+    elif "PermissionError" in text or "Permission denied" in text:
+        text = "permission denied on its socket"
+    return EngineUnreachable(
+        "the Docker engine does not answer",
+        why=text,
+        hint="check that it runs and that you have access: docker version",
+    )
+
+
 class Degraded(DeployctlError):
-    """Traffic, truth or the way back is in danger: somebody must act now."""
+    """Act now: traffic, the record or the rollback is at risk."""
 
     exit_code = 4
 
 
 class LedgerDamaged(Degraded):
-    """The ledger is gone or broken. What runs goes on; nothing is changed that cannot be recorded."""
+    """The ledger is missing or damaged. Running versions keep serving; nothing is changed that cannot be recorded."""
 
     def __init__(self, file: str, why: str) -> None:
         super().__init__(
             f"the ledger {file} cannot be used",
             why=why,
-            hint="restore it from a backup, or put it together from the containers: deployctl recover --rebuild-ledger",
+            hint="restore it from a backup, or rebuild it from the containers: deployctl recover --rebuild-ledger",
         )
 
 

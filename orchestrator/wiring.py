@@ -25,7 +25,7 @@ from orchestrator.ports.services import Reporter, Services
 if TYPE_CHECKING:
     from docker import DockerClient
 
-    from orchestrator.ports import Artifacts, Notifier, Prober, Scheduler, Secrets
+    from orchestrator.ports.old import Artifacts, Notifier, Prober, Scheduler, Secrets
 
 
 def state_dir(given: Path | None) -> Path:

@@ -6,6 +6,8 @@ file since.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os.path
 from collections.abc import Mapping
 from functools import cache
@@ -24,7 +26,8 @@ from pydantic import (
 
 from orchestrator.config import values as read
 from orchestrator.config.env_file import read_env_file
-from orchestrator.config.explain import explain
+from orchestrator.config.explain import explain, printable
+from orchestrator.config.ignoring import ignore_file, ignore_patterns
 from orchestrator.config.section import Section
 from orchestrator.config.types import (
     AppName,
@@ -52,9 +55,12 @@ from orchestrator.config.types import (
     written,
 )
 from orchestrator.config.watchdog import Notify, Watchdog
+from orchestrator.domain import naming
 from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.rollout.workload import Runtime
 from orchestrator.domain.traffic.route import Route
-from orchestrator.errors import ConfigError, Finding
+from orchestrator.domain.version.build import BuildSpec
+from orchestrator.errors import ConfigError, Finding, UsageError
 
 DEFAULT_HEALTH_PATH = "/healthz"
 
@@ -262,6 +268,57 @@ class Config(Section):
         proxy = self.proxy
         hosts, metrics = tuple(proxy.host), proxy.metrics or ""
         return Route(proxy.listen, hosts, proxy.path_prefix, proxy.strip_prefix, proxy.timeout, metrics)
+
+    def runtime(self) -> Runtime:
+        """How containers run, as the engine is asked for it."""
+        run = self.run
+        return Runtime(
+            command=tuple(run.command or ()),
+            user=run.user,
+            environment=self.environment(),
+            volumes=tuple(run.volumes),
+            memory=run.memory,
+            cpus=run.cpus,
+            gpus=run.gpus,
+            shm_size=run.shm_size,
+            pids_limit=run.pids_limit or None,
+            read_only=run.read_only,
+            init=run.init,
+            cap_add=tuple(run.cap_add),
+            no_new_privileges=run.no_new_privileges,
+            stop_timeout=run.stop_timeout,
+            log_max_size=run.log_max_size,
+            log_max_files=run.log_max_files,
+        )
+
+    def build_spec(self, version: str, labels: Mapping[str, str]) -> BuildSpec:
+        """What the image of a version is built from.
+
+        Raises:
+            UsageError: the ignore file cannot be read.
+        """
+        try:
+            ignore = tuple(ignore_patterns(self))
+        except OSError as error:
+            raise UsageError(
+                f"{printable(ignore_file(self))} cannot be read", why=error.strerror or str(error)
+            ) from error
+        return BuildSpec(
+            tag=naming.image(self.app.name, version),
+            context=self.context_dir,
+            dockerfile=self.build.dockerfile,
+            target=self.build.target,
+            args=dict(self.build.args),
+            ignore=ignore,
+            labels=labels,
+            builder=self.build.builder,
+        )
+
+    def run_digest(self) -> str:
+        """The digest of all that containers are started with; the same digest means no reason to start new ones."""
+        stored = self.snapshot()
+        parts = {key: stored[key] for key in ("port", "environment", "run", "health", "model")}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def probe_spec(self) -> ProbeSpec:
         """How to ask this app whether it is ready."""

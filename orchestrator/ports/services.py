@@ -13,7 +13,7 @@ from orchestrator.domain.naming import Names, address, block_count
 from orchestrator.domain.rollout.plan import Observed
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.errors import LedgerDamaged
-from orchestrator.ports import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy, Scheduler, Secrets
+from orchestrator.ports.old import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy, Scheduler, Secrets
 
 
 class Reporter(Protocol):

@@ -11,10 +11,10 @@ from typing import Any
 
 from orchestrator.domain.health.probe import Target
 from orchestrator.domain.moments import iso
-from orchestrator.domain.traffic.route import Backend, ProxyApp
+from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.domain.traffic.slot import SLOTS, Slot, other
 from orchestrator.errors import ProbeFailed, ProxyError
-from orchestrator.ports import Order
+from orchestrator.ports.old import Order
 from orchestrator.release.making import Detail, Making
 from orchestrator.release.slots import note_cold, park, set_spare
 from orchestrator.supply.tagging import tag
@@ -92,12 +92,12 @@ class Actions(Making):
         with self.s.locks.proxy():
             known = self.s.ledger.proxy_app(self.app)
             addresses = tuple(container.address for container in containers)
-            backend = Backend(args["version"], addresses, probe, active=True)
+            backend = SlotEndpoints(args["version"], addresses, probe, active=True)
             if known is None:
                 # Both slots from the beginning: the next release finds its servers there and needs no reload.
                 away = other(slot)
                 subnet = self.s.engine.ensure_network()
-                spare = Backend("none", self.s.addresses(self.app, away, len(addresses), subnet), probe)
+                spare = SlotEndpoints("none", self.s.addresses(self.app, away, len(addresses), subnet), probe)
                 entry = ProxyApp(self.app, route, {slot: backend, away: spare})
             else:
                 entry = replace(known, slots={**known.slots, slot: backend})

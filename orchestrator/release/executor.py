@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from orchestrator.domain.rollout.plan import Step, undo
 from orchestrator.domain.rollout.recovery import recover
-from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, EngineUnreachable, Interrupted
+from orchestrator.errors import (
+    Degraded,
+    DeployctlError,
+    DeploymentFailed,
+    EngineUnreachable,
+    Interrupted,
+    OperationFailed,
+)
 from orchestrator.ports.services import Services
 from orchestrator.release.actions import Actions
 
@@ -121,5 +128,5 @@ class Executor:
     def _logs(self) -> str:
         try:
             return self.actions.keep_logs()
-        except DeploymentFailed as error:
+        except OperationFailed as error:
             return f"(could not be read: {error})"

@@ -6,8 +6,8 @@ from orchestrator.config import Config
 from orchestrator.domain.rollout.plan import Observed
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import SlotState
-from orchestrator.errors import DeploymentFailed, EngineUnreachable
-from orchestrator.ports import Order
+from orchestrator.errors import EngineUnreachable, OperationFailed
+from orchestrator.ports.old import Order
 from orchestrator.ports.services import Services
 from orchestrator.release.settings import settings_digest
 
@@ -46,7 +46,7 @@ class Healer:
         # The proxy asks at this address, and nowhere else.
         if self._lost(container):
             return "it has lost its place in the network"
-        if container.restart_policy != "always":
+        if not container.kept_running:
             return "the engine would not start it again"
         return ""
 
@@ -72,7 +72,7 @@ class Healer:
             self.s.engine.set_restart(container, "always")
             self.s.engine.start(container)
             done.append(f"{container.name} started again")
-        elif container.restart_policy != "always":
+        elif not container.kept_running:
             self.s.engine.set_restart(container, "always")
             done.append(f"{container.name} will be started again by the engine")
         return done
@@ -140,7 +140,7 @@ def heal(services: Services, observed: Observed) -> tuple[list[str], list[str]]:
             mended += healer.mend(index)
         except EngineUnreachable:
             raise
-        except DeploymentFailed as error:
+        except OperationFailed as error:
             name = healer.name(index)
             failed.append(str(error) if name in str(error) else f"{name}: {error}")
     return mended, failed

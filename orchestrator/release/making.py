@@ -11,7 +11,7 @@ from orchestrator.domain.rollout.deployment import Deployment, Outcome
 from orchestrator.domain.rollout.plan import Plan, Step
 from orchestrator.domain.version.manifest import EMPTY, Manifest, delta
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import DeploymentFailed, EngineUnreachable, UsageError
+from orchestrator.errors import DeploymentFailed, EngineUnreachable, OperationFailed, UsageError
 from orchestrator.ports.services import Services
 from orchestrator.release.slots import Slots
 from orchestrator.supply.source import Source, interruptible
@@ -70,7 +70,7 @@ class Making:
                     hint="let the program that writes it finish, then release again",
                 )
             self.s.artifacts.snapshot(self.app, draft.name, self.manifest)
-        except (DeploymentFailed, UsageError):
+        except (OperationFailed, UsageError):
             # It is not recorded: nobody would ever find it.
             if before is None or before.image_id != image_id:
                 self.s.engine.remove_image(draft.image, image_id)
@@ -87,7 +87,7 @@ class Making:
         parent = self.s.ledger.versions(self.app).get(version.parent or "")
         try:
             return (self.s.artifacts.known(parent.context) if parent else None) or EMPTY
-        except DeploymentFailed as error:
+        except OperationFailed as error:
             # A record of the past that was damaged must not stop what is to come.
             self.s.reporter.note(f"{version.name} is recorded whole, not as a change of {version.parent}: {error}")
             return EMPTY
@@ -149,7 +149,7 @@ class Making:
             image_id = self._from_registry(lost)
         except EngineUnreachable:
             raise
-        except DeploymentFailed as error:
+        except OperationFailed as error:
             return {"image_id": self._instead_of_pull(lost, args, error), "rebuilt": True}
         if image_id != lost.image_id:
             self.s.ledger.record_version(replace(lost, image_id=image_id))
@@ -162,7 +162,7 @@ class Making:
         with self.s.interrupts.interruptible():
             return self.s.engine.pull(lost, progress=self.s.reporter.detail, cancelled=self.s.interrupts.check)
 
-    def _instead_of_pull(self, lost: Version, args: dict[str, Any], error: DeploymentFailed) -> str:
+    def _instead_of_pull(self, lost: Version, args: dict[str, Any], error: OperationFailed) -> str:
         """Builds again what cannot be pulled, where its commit is whole; returns the image's id."""
         if lost.git_commit is None or lost.git_dirty:
             built = "changes that were never committed" if lost.git_commit else "files outside of Git"
@@ -174,7 +174,7 @@ class Making:
         self.s.reporter.note(str(error))
         try:
             found = self._rebuild({**args, "commit": lost.git_commit})
-        except (DeploymentFailed, UsageError) as second:
+        except (OperationFailed, UsageError) as second:
             raise DeploymentFailed(
                 f"{lost.name} can be neither pulled nor built again",
                 why=f"{error}; and {second}",

@@ -13,10 +13,10 @@ from orchestrator.domain.naming import address, block_of
 from orchestrator.domain.record import labels as record
 from orchestrator.domain.record.labels import Evidence, Restored
 from orchestrator.domain.rollout.workload import Container
-from orchestrator.domain.traffic.route import Backend, ProxyApp
+from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.domain.version.manifest import EMPTY, Manifest, delta
-from orchestrator.errors import ConfigError, DeploymentFailed, EngineError, UsageError
+from orchestrator.errors import ConfigError, EngineError, OperationFailed, UsageError
 from orchestrator.ports.services import Services
 
 
@@ -76,7 +76,7 @@ def _record_again(services: Services, found: Restored) -> None:
     for version in found.versions:
         try:
             known[version.name] = services.artifacts.known(version.context)
-        except DeploymentFailed as error:
+        except OperationFailed as error:
             services.reporter.note(f"{version.name} is recorded without its files: {error}")
     for version in found.versions:
         manifest = known.get(version.name)
@@ -84,7 +84,7 @@ def _record_again(services: Services, found: Restored) -> None:
             services.ledger.record_version(version, delta(known.get(version.parent or "") or EMPTY, manifest))
         try:
             layers = services.engine.layers(version.image_id)
-        except DeploymentFailed as error:
+        except OperationFailed as error:
             services.reporter.note(f"{version.name} is recorded without the layers of its image: {error}")
         else:
             services.ledger.record_layers(found.app, version.name, layers)
@@ -116,7 +116,7 @@ def _warm_again(services: Services, found: Restored, slot: SlotState) -> SlotSta
 
 
 def _proxy_app(found: Restored, boxes: Sequence[Container], subnet: str) -> ProxyApp | None:
-    slots: dict[Slot, Backend] = {}
+    slots: dict[Slot, SlotEndpoints] = {}
     route = None
     for slot in found.slots:
         config = _settings(found, slot)
@@ -124,10 +124,10 @@ def _proxy_app(found: Restored, boxes: Sequence[Container], subnet: str) -> Prox
             continue  # the next release makes the slot anew
         here = [box for box in boxes if (box.app, box.version, box.slot) == (found.app, slot.version, slot.slot)]
         addresses = tuple(box.address for box in sorted(here, key=lambda box: box.index))
-        slots[slot.slot] = Backend(slot.version, addresses, config.probe_spec(), active=slot.state != "cold")
+        slots[slot.slot] = SlotEndpoints(slot.version, addresses, config.probe_spec(), active=slot.state != "cold")
         if slot.state == "live":
             route = config.route()
             away = other(slot.slot)
             spare = tuple(address(subnet, found.block, away, index) for index in range(1, len(addresses) + 1))
-            slots.setdefault(away, Backend("none", spare, config.probe_spec()))
+            slots.setdefault(away, SlotEndpoints("none", spare, config.probe_spec()))
     return ProxyApp(found.app, route, slots) if route is not None else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.domain.rollout.plan import Observed
 from orchestrator.domain.version.lineage import kept
-from orchestrator.errors import DeploymentFailed
+from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
 from orchestrator.release.slots import park
 
@@ -90,7 +90,7 @@ def retain(services: Services, app: str, limit: int) -> None:
     """Retention after a deployment: what cannot be removed now is left to the next time, and said."""
     try:
         done = prune(services, app, limit)
-    except DeploymentFailed as error:
+    except OperationFailed as error:
         services.reporter.note(f"old versions could not be removed now: {error}")
         return
     if done.versions:

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.domain.rollout.plan import Observed
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.errors import Degraded, DeploymentFailed, ProxyError
+from orchestrator.errors import Degraded, DeploymentFailed, OperationFailed, ProxyError
 from orchestrator.ports.services import Services
 
 
@@ -50,7 +50,7 @@ class Slots:
         for container in containers:
             try:
                 lines = list(self.s.engine.logs(container, tail=count))
-            except DeploymentFailed as error:
+            except OperationFailed as error:
                 lines = [f"(its log cannot be read: {error})"]
             parts += [f"last lines of {container.name}:", *(f"  {line}" for line in lines)] if lines else []
         # What the model says of itself goes to a terminal and into the ledger: its secrets do not.

@@ -9,7 +9,7 @@ from orchestrator.domain.version import settings
 from orchestrator.domain.version.lineage import Node, tree
 from orchestrator.domain.version.manifest import EMPTY, new_bytes
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import DeploymentFailed
+from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
 from orchestrator.reports.diff import version_of
 from orchestrator.reports.past import lived
@@ -109,7 +109,7 @@ def _files(services: Services, version: Version) -> Json | None:
         manifest = services.artifacts.known(version.context)
         above = services.ledger.versions(version.app).get(version.parent or "")
         parent = (services.artifacts.known(above.context) if above else None) or EMPTY
-    except DeploymentFailed as error:
+    except OperationFailed as error:
         services.reporter.note(str(error))
         return None
     if manifest is None:

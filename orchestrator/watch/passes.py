@@ -21,11 +21,11 @@ from orchestrator.domain.watch.decision import Memory, decide
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import (
     DeployctlError,
-    DeploymentFailed,
     EngineUnreachable,
     Interrupted,
     LedgerDamaged,
     Locked,
+    OperationFailed,
     UsageError,
 )
 from orchestrator.ports.services import Services
@@ -251,7 +251,7 @@ def _mend(services: Services, view: look.View, index: int, why: str, passed: Pas
         done = healer.mend(index) if healer.ailment(index) else [healer.restart(index)]
     except EngineUnreachable:
         raise
-    except DeploymentFailed as error:
+    except OperationFailed as error:
         passed.problems.append(f"{name}: {why}, and it could not be mended: {error}")
         return
     if view.look.replicas and done:

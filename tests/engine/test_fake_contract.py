@@ -24,7 +24,7 @@ from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import EngineError
-from orchestrator.ports import Engine
+from orchestrator.ports.old import Engine
 from tests.engine.harness import App
 from tests.engine.registries import registry
 from tests.unit.fakes import FakeEngine
@@ -133,7 +133,7 @@ def test_a_created_container_is_as_it_was_asked_for(rig: Rig) -> None:
     made = rig.create(version, "green", 2)
     assert made.name.startswith(f"{rig.app}-v1-green-2")
     assert (made.app, made.version, made.slot, made.index, made.deployment) == (rig.app, "v1", "green", 2, 7)
-    assert (made.image_id, made.state, made.restart_policy) == (version.image_id, "created", "no")
+    assert (made.image_id, made.state, made.kept_running) == (version.image_id, "created", False)
     assert made.address == naming.address(rig.engine.ensure_network(), rig.block, "green", 2)
     assert (made.exit_code, made.restarts) == (0, 0)
     assert rig.engine.inspect(made.id) == made
@@ -149,11 +149,11 @@ def test_start_stop_and_start_again(rig: Rig) -> None:
     rig.engine.start(made)
     assert rig.now(made) == replace(made, state="running"), "the start of a running one changes nothing"
     rig.engine.set_restart(made, "always")
-    assert rig.now(made) == replace(made, state="running", restart_policy="always")
+    assert rig.now(made) == replace(made, state="running", kept_running=True)
     for _ in range(2):
         rig.engine.stop(made)
         stopped = rig.now(made)
-        assert (stopped.state, stopped.restart_policy, stopped.address) == ("exited", "no", made.address)
+        assert (stopped.state, stopped.kept_running, stopped.address) == ("exited", False, made.address)
     rig.engine.start(made)
     assert rig.now(made).running
 
@@ -239,7 +239,7 @@ def test_no_container_without_its_image(rig: Rig) -> None:
 def test_what_ends_at_once_was_started_all_the_same(rig: Rig) -> None:
     made = rig.run(rig.build(ends=True))
     ended = rig.ended(made)
-    assert (ended.exit_code, ended.restarts, ended.restart_policy) == (1, 0, "no")
+    assert (ended.exit_code, ended.restarts, ended.kept_running) == (1, 0, False)
     assert len(list(rig.engine.logs(ended, tail=10))) == 2
     (line,) = rig.engine.logs(ended, tail=1)
     assert "gives up" in line

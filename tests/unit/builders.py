@@ -11,7 +11,7 @@ from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.rollout.deployment import StepRecord
 from orchestrator.domain.rollout.plan import Choice, Observed, Plan, Step, plan_release, plan_rollback, way_back
 from orchestrator.domain.rollout.workload import Container
-from orchestrator.domain.traffic.route import Backend, ProxyApp, Route
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.version.version import Version
 
@@ -152,10 +152,10 @@ def journal(steps: Iterable[Step], last: str) -> list[StepRecord]:
     return [record(n, step, "done" if n < len(rows) else last) for n, step in enumerate(rows, 1)]
 
 
-def backend(name: str, *addresses: str, active: bool = True, **probe: Any) -> Backend:
+def backend(name: str, *addresses: str, active: bool = True, **probe: Any) -> SlotEndpoints:
     spec = ProbeSpec(**{"path": "/healthz", "port": 8080, **probe})
-    return Backend(name, addresses, spec, active)
+    return SlotEndpoints(name, addresses, spec, active)
 
 
-def proxy_app(name: str, route: Route, blue: Backend, green: Backend) -> ProxyApp:
+def proxy_app(name: str, route: Route, blue: SlotEndpoints, green: SlotEndpoints) -> ProxyApp:
     return ProxyApp(name, route, {"blue": blue, "green": green})

@@ -27,7 +27,7 @@ from orchestrator.domain.naming import Names, image
 from orchestrator.domain.record import labels as record
 from orchestrator.domain.record.labels import Evidence
 from orchestrator.domain.rollout.workload import Container
-from orchestrator.domain.traffic.route import Backend, ProxyApp, Route
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.domain.version.manifest import Manifest
@@ -228,14 +228,14 @@ class FakeEngine:
     def stop(self, container: Container) -> None:
         if container.id in self._containers:
             state = "created" if self._containers[container.id].state == "created" else "exited"
-            self._change(container, state=state, restart_policy="no")
+            self._change(container, state=state, kept_running=False)
 
     def remove(self, container: Container) -> None:
         self._containers.pop(container.id, None)
 
     def set_restart(self, container: Container, policy: str) -> None:
         self._known(container)
-        self._change(container, restart_policy=policy)
+        self._change(container, kept_running=policy == "always")
 
     def unpause(self, container: Container) -> None:
         self._known(container)
@@ -361,7 +361,7 @@ class FakeProxy:
         if self.running is not None:
             self.running.pop(app, None)
 
-    def activate(self, app: str, slot: Slot, spec: Backend) -> None:
+    def activate(self, app: str, slot: Slot, spec: SlotEndpoints) -> None:
         self._workers()
         self.parked.discard((app, slot))
 
@@ -807,7 +807,7 @@ class World:
     def facts(self) -> dict[str, Any]:
         """All that another command could tell apart, without times and ids."""
         return {
-            "containers": [(c.name, c.state, c.restart_policy) for c in self.engine.containers()],
+            "containers": [(c.name, c.state, c.kept_running) for c in self.engine.containers()],
             "disk": dict(self.proxy.disk),
             "running": None if self.proxy.running is None else dict(self.proxy.running),
             "slots": {slot: (s.version, s.state) for slot, s in self.ledger.slots(APP).items()},

@@ -25,7 +25,7 @@ from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.config import Config, example, parse
 from orchestrator.domain import naming
 from orchestrator.domain.rollout.plan import Choice, plan_release
-from orchestrator.domain.traffic.route import Backend, ProxyApp
+from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.release.settings import settings_digest
 from tests.unit.builders import kept, nothing_live, v1_live, v2_live
@@ -665,9 +665,9 @@ def proxy_app(config: Config, name: str | None = None, block: int = 1) -> ProxyA
     """The app as the proxy knows it after its first release."""
     probe, count = config.probe_spec(), config.run.replicas
 
-    def backend(version: str, slot: Any) -> Backend:
+    def backend(version: str, slot: Any) -> SlotEndpoints:
         addresses = tuple(naming.address(SUBNET, block, slot, index) for index in range(1, count + 1))
-        return Backend(version, addresses, probe, slot == "blue")
+        return SlotEndpoints(version, addresses, probe, slot == "blue")
 
     slots: Any = {"blue": backend("v1", "blue"), "green": backend("none", "green")}
     return ProxyApp(name or config.app.name, config.route(), slots)

@@ -85,7 +85,7 @@ def observed(info: dict[str, Any], network_name: str) -> Container:
         state=state["Status"],
         exit_code=int(state.get("ExitCode", 0)),
         restarts=int(info.get("RestartCount", 0)),
-        restart_policy=info["HostConfig"]["RestartPolicy"]["Name"] or "no",
+        kept_running=info["HostConfig"]["RestartPolicy"]["Name"] == "always",
         address=endpoint.get("IPAddress") or fixed,
         started_at=_epoch(state.get("StartedAt", "")),
     )

@@ -17,7 +17,7 @@ from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import DeploymentFailed, EngineError, UsageError, engine_unreachable
+from orchestrator.errors import EngineError, OperationFailed, UsageError, engine_unreachable
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -470,7 +470,7 @@ class DockerEngine:
             raise engine_unreachable(error, doing, hung=isinstance(error, requests.exceptions.Timeout)) from error
 
 
-def _refusal(doing: str, error: Any) -> DeploymentFailed:
+def _refusal(doing: str, error: Any) -> OperationFailed:
     text = str(error.explanation or error)
     hint = ""
     if "is already in use by container" in text:

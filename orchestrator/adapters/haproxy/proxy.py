@@ -19,7 +19,7 @@ from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
 from orchestrator.adapters.haproxy.files import NEW, ProxyFiles
 from orchestrator.adapters.haproxy.runtime import Runtime, Server
 from orchestrator.domain.naming import backend
-from orchestrator.domain.traffic.route import Backend, ProxyApp, Route
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.routing import split_listen
 from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.errors import ProxyError, UsageError
@@ -199,7 +199,7 @@ class HAProxy:
 
     # Slots
 
-    def activate(self, app: str, slot: Slot, spec: Backend) -> None:
+    def activate(self, app: str, slot: Slot, spec: SlotEndpoints) -> None:
         """Points a slot's servers at its containers; each must pass a check before it counts as up."""
         self._runtime.set_entry(render.VERSIONS, backend(app, slot), spec.version)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.errors import DeploymentFailed, Locked
+from orchestrator.errors import DeploymentFailed, Locked, OperationFailed
 
 _PROXY_WAIT = 60.0
 # A look is over in a second, unless it finds work to do.
@@ -110,7 +110,7 @@ class FileLocks:
         except OSError as error:
             raise self._unusable(name, error) from error
 
-    def _unusable(self, name: str, error: OSError) -> DeploymentFailed:
+    def _unusable(self, name: str, error: OSError) -> OperationFailed:
         return DeploymentFailed(
             f"the lock {self._folder / name} cannot be taken",
             why=error.strerror or str(error),

@@ -20,7 +20,7 @@ from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.record.chain import Switch
 from orchestrator.domain.rollout.deployment import Deployment, DeploymentCount, Outcome, StepRecord
 from orchestrator.domain.rollout.plan import Plan, Step
-from orchestrator.domain.traffic.route import Backend, ProxyApp, Route
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.errors import LedgerDamaged, UsageError
 
@@ -371,10 +371,10 @@ def _columns(names: str) -> list[str]:
 def _proxy_app(name: str, text: str) -> ProxyApp:
     data = json.loads(text)
     route = data["route"]
-    slots: dict[Slot, Backend] = {}
+    slots: dict[Slot, SlotEndpoints] = {}
     for slot, item in data["slots"].items():
         probe = {**item["probe"], "statuses": tuple(item["probe"]["statuses"])}
-        slots[cast("Slot", slot)] = Backend(
+        slots[cast("Slot", slot)] = SlotEndpoints(
             item["version"], tuple(item["addresses"]), ProbeSpec(**probe), item["active"]
         )
     return ProxyApp(name, Route(**{**route, "hosts": tuple(route["hosts"])}), slots, data.get("spare"))

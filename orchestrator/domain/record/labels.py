@@ -92,14 +92,14 @@ def _newest(boxes: list[Container], state: Literal["live", "warm", "cold"], now:
 
 
 def _proven(box: Container, route: Slot | None) -> bool:
-    return box.restart_policy == "always" or box.state == "exited" or (box.running and box.slot == route)
+    return box.kept_running or box.state == "exited" or (box.running and box.slot == route)
 
 
 def _live(boxes: list[Container], route: Slot | None) -> tuple[str, Slot] | None:
     if route is not None:
         boxes = [box for box in boxes if box.slot == route] or boxes
     # What is live is started again by the engine; what was stopped on purpose is not.
-    boxes = [box for box in boxes if box.restart_policy == "always"] or boxes
+    boxes = [box for box in boxes if box.kept_running] or boxes
     if not boxes:
         return None
     best = max(boxes, key=lambda box: (box.running, box.deployment))

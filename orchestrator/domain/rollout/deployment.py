@@ -6,11 +6,29 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.traffic.state import TrafficState
 
 Kind = Literal["release", "rollback", "auto-rollback"]
-
-
 Outcome = Literal["succeeded", "failed", "undone"]
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """A plan as it is stored: its steps as names and arguments, ready for JSON.
+
+    `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones). `before` is who gets the requests
+    when it begins.
+    """
+
+    kind: Kind
+    app: str
+    from_version: str | None
+    to_version: str
+    from_slot: Slot | None
+    to_slot: Slot
+    mode: str
+    before: TrafficState
+    steps: tuple[tuple[str, dict[str, Any]], ...]
 
 
 @dataclass(frozen=True)

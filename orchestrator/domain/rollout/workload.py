@@ -1,17 +1,22 @@
-"""What runs in a slot, as the engine reports it."""
+"""What runs in a slot: what is asked of the engine for it, and what the engine reports of it. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from orchestrator.domain.traffic.slot import Slot
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container of ours, as the engine reports it now.
+    """One container of deployctl, as the engine reports it now.
 
-    `restarts` counts those by the engine, since somebody started it; `started_at` is in seconds since the epoch.
+    `restarts` counts restarts by the engine since the last start by a person or by deployctl; `started_at` is in
+    seconds since the epoch. `kept_running`: the engine starts it again whenever it ends. `address` is where it can be
+    reached, empty when it cannot.
     """
 
     id: str
@@ -25,10 +30,64 @@ class Container:
     state: str
     exit_code: int = 0
     restarts: int = 0
-    restart_policy: str = "no"
+    kept_running: bool = False
     address: str = ""
     started_at: float = field(default=0.0, compare=False)
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def running(self) -> bool:
         return self.state == "running"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of the host that a container sees, read-only. It must exist when the container starts."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a container runs. Sizes in bytes, times in seconds; None: no limit, or the image's own value.
+
+    `volumes` are written as for `docker run --volume`, with absolute sources.
+    """
+
+    command: tuple[str, ...] = ()
+    user: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    volumes: tuple[str, ...] = ()
+    memory: int | None = None
+    cpus: float | None = None
+    gpus: int | Literal["all"] | None = None
+    shm_size: int | None = None
+    pids_limit: int | None = None
+    read_only: bool = False
+    init: bool = True
+    cap_add: tuple[str, ...] = ()
+    no_new_privileges: bool = True
+    stop_timeout: float = 10.0
+    log_max_size: int = 10_000_000
+    log_max_files: int = 3
+
+
+@dataclass(frozen=True)
+class WorkloadSpec:
+    """One replica to create: what it is a replica of, and how it runs.
+
+    `app_number` is the app's number in the state folder, given once and never to another app; an adapter may derive
+    from it what must not be shared between apps. `labels` are those that other programs may rely on.
+    """
+
+    app: str
+    app_number: int
+    version: str
+    slot: Slot
+    index: int
+    deployment: int
+    image_id: str
+    runtime: Runtime
+    mounts: tuple[Mount, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -29,8 +29,11 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Backend:
-    """What the proxy knows of one slot: where its servers are and how to probe them."""
+class SlotEndpoints:
+    """What the edge knows of one slot: where its replicas are, in order of their indexes, and how to probe them.
+
+    `active`: the slot is in use; else it is parked, and none of its replicas gets a check or a request.
+    """
 
     version: str
     addresses: tuple[str, ...]
@@ -47,5 +50,5 @@ class ProxyApp:
 
     name: str
     route: Route
-    slots: Mapping[Slot, Backend] = field(hash=False)
+    slots: Mapping[Slot, SlotEndpoints] = field(hash=False)
     spare: Slot | None = None

@@ -219,7 +219,7 @@ def expect_rest(world: World, version: str | None) -> None:
         assert world.proxy.disk == {APP: live[1]}
         for container in world.engine.containers(APP):
             serving = (container.version, container.slot) == live
-            assert not serving or (container.running and container.restart_policy == "always"), container
+            assert not serving or (container.running and container.kept_running), container
     for slot, state in world.ledger.slots(APP).items():
         behind = [c for c in world.engine.containers(APP) if (c.version, c.slot) == (state.version, slot)]
         running = bool(behind) and all(container.running for container in behind)
@@ -304,7 +304,7 @@ def test_the_previous_version_stays_warm_and_is_stopped_in_time(world: World) ->
     world.time += 2
     assert world.recover().mended == ["v1 stopped: its warm time was up"]
     (v1,) = (c for c in world.engine.containers(APP) if c.version == "v1")
-    assert (v1.state, v1.restart_policy) == ("exited", "no")
+    assert (v1.state, v1.kept_running) == ("exited", False)
     assert world.ledger.slots(APP)["blue"].state == "cold"
     assert world.served() == "v2"
 

@@ -392,7 +392,7 @@ class Life(RuleBasedStateMachine):
             inside = slots.get(container.slot)
             ours = inside is not None and inside.version == container.version
             if live == (container.version, container.slot):
-                assert (container.state, container.restart_policy) == ("running", "always"), container
+                assert (container.state, container.kept_running) == ("running", True), container
             assert not container.running or (ours and inside and inside.state in ("live", "warm")), (container, slots)
             assert not versions[container.version].pruned_at, f"{container} was left behind by retention"
         for slot, inside in slots.items():

@@ -14,7 +14,7 @@ from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.config import PRESET_NAMES
 from orchestrator.domain.health.presets import resolve
 from orchestrator.domain.health.probe import ProbeSpec
-from orchestrator.domain.traffic.route import Backend, ProxyApp, Route
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from tests.unit.builders import backend, proxy_app
 
 TEMPLATE = "global\n  setenv DEPLOYCTL_CONFIG @config@\n  nbthread @threads@\n"
@@ -239,7 +239,9 @@ def test_a_preset_that_reads_the_body() -> None:
 def test_every_preset_can_be_written(name: str, model: str | None) -> None:
     preset = resolve(name, model)
     probe = ProbeSpec(preset.path, preset.port, body=preset.body, statuses=preset.statuses)
-    found = text(proxy_app("m", Route("*:80"), Backend("v1", ("10.213.0.64",), probe), backend("v2", "10.213.0.96")))
+    found = text(
+        proxy_app("m", Route("*:80"), SlotEndpoints("v1", ("10.213.0.64",), probe), backend("v2", "10.213.0.96"))
+    )
     lines = section(found, "backend m_blue")
     assert f"http-check expect status {preset.statuses[0]}-{preset.statuses[1]}" in lines
     if preset.body is not None:

@@ -1,0 +1,68 @@
+"""Who gets an app's requests: the state that plans move between, the ledger stores and the edge applies. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.domain.traffic.slot import Slot, other
+
+ALL = 10_000
+"""The share of all requests. Shares are counted in hundredths of a percent."""
+
+
+@dataclass(frozen=True)
+class TrafficState:
+    """Which slot gets which share of the requests.
+
+    `live` gets what `candidate` does not; `share` is the candidate's, in hundredths of a percent (0 to 9,999; all of
+    them means that it is live). With `shield` the older of the two running versions answers what the newer one cannot.
+    With `preview` the candidate answers at its own address as well. With `held` requests wait instead of being served.
+    """
+
+    live: Slot | None = None
+    candidate: Slot | None = None
+    share: int = 0
+    shield: bool = False
+    preview: bool = False
+    held: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < ALL:
+            raise ValueError(f"a candidate's share is 0 to {ALL - 1}, not {self.share}")
+        if self.candidate is not None and self.candidate == self.live:
+            raise ValueError(f"{self.live} cannot be live and candidate at once")
+        if self.share and self.candidate is None:
+            raise ValueError("a share needs a candidate")
+        if self.shield and self.live is None:
+            raise ValueError("a shield needs a live version")
+
+    def share_of(self, slot: Slot) -> int:
+        """The slot's share of the requests, in hundredths of a percent."""
+        if slot == self.candidate:
+            return self.share
+        return ALL - self.share if slot == self.live else 0
+
+    @property
+    def fallback(self) -> Slot | None:
+        """The slot that answers what the newer version cannot; None without a shield."""
+        if not self.shield or self.live is None:
+            return None
+        # A candidate is newer than the live version; without one, the live version is the newer of the two.
+        return self.live if self.candidate is not None else other(self.live)
+
+    def needs(self, slot: Slot) -> bool:
+        """Whether nothing may be taken from the slot: it has a share, answers for one that has, or is previewed."""
+        previewed = self.preview and slot == self.candidate
+        return self.share_of(slot) > 0 or slot in (self.live, self.fallback) or previewed
+
+    def same_shares(self, other: TrafficState) -> bool:
+        """Whether every slot gets the same share in both states."""
+        return (self.live, self.candidate, self.share) == (other.live, other.candidate, other.share)
+
+    def __str__(self) -> str:
+        if self.live is None:
+            return "no slot"
+        text = f"{self.live}"
+        if self.candidate is not None:
+            text += f", {self.share / 100:g} % to {self.candidate}"
+        return text + (f", shielded by {self.fallback}" if self.shield else "")

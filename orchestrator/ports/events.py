@@ -1,0 +1,28 @@
+"""The chain of events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from orchestrator.domain.record.chain import Event, Switch
+
+
+class Events(Protocol):
+    """Everything that happened, linked so that no entry can be changed unnoticed. See `Ledger`."""
+
+    def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
+        """Adds an event to the end of the chain."""
+
+    def head(self) -> int:
+        """The number of the newest event; 0 when there is none."""
+
+    def switches(self, app: str) -> list[Switch]:
+        """Which version was live from when on, oldest first.
+
+        Raises:
+            Degraded: one of the events that say it is damaged.
+        """
+
+    def audit(self) -> tuple[list[Event], list[str]]:
+        """All events, and every difference between them and the tables, in words; both from one moment."""

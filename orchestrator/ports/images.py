@@ -1,0 +1,37 @@
+"""Images on the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from orchestrator.domain.version.build import BuildSpec, Image, Layer
+    from orchestrator.ports.progress import Progress
+
+
+class Images(Protocol):
+    """Builds, finds and removes images.
+
+    Every method raises EngineUnreachable when the engine does not answer, and EngineError when it refuses.
+    """
+
+    def build(self, spec: BuildSpec, progress: Progress) -> str:
+        """Builds and tags an image; returns its id. May be repeated: the tag moves to the new image.
+
+        Raises:
+            BuildFailed: the build failed; `details` has the builder's last lines. The tag is as it was.
+            UsageError: there is no Dockerfile, or the builder that is asked for is not installed.
+            Interrupted: `progress.check` raised it; the builder was stopped.
+        """
+
+    def find(self, reference: str) -> Image | None:
+        """An image by its id or by a name; None when the engine does not have it."""
+
+    def layers(self, image_id: str) -> list[Layer]:
+        """The layers of an image, the lowest first; empty when the engine does not have it."""
+
+    def remove(self, reference: str, image_id: str) -> bool:
+        """Removes the tag `reference` from an image, and the image when it has no other name. May be repeated.
+
+        False: nothing was removed. The tag belongs to another image, a container uses the image, or it is gone.
+        """

@@ -1,0 +1,31 @@
+"""What one pass of the watchdog leaves to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from orchestrator.domain.watch.passes import Pass
+
+
+class WatchRecords(Protocol):
+    """The watchdog's passes, its memory and its counters. See `Ledger` for what holds of all records."""
+
+    def memory(self, app: str) -> dict[str, Any]:
+        """What the last look left to the next one; empty when there was none."""
+
+    def remember(self, app: str, memory: dict[str, Any]) -> None:
+        """Writes what the next look shall know."""
+
+    def record_pass(self, app: str, found: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
+        """Writes a pass, what it leaves to the next one, and what it adds to the counters."""
+
+    def passes(self, app: str, limit: int) -> list[Pass]:
+        """The newest passes, newest first; -1 for all that are kept. The newest good one is always among all."""
+
+    def count(self, app: str, name: str, by: int = 1) -> None:
+        """Adds to one of the app's counters."""
+
+    def counts(self, app: str) -> dict[str, int]:
+        """All counters of the app."""
