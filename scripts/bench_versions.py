@@ -198,11 +198,11 @@ def _write_history(app: App, versions: int, files: int) -> None:
             name=f"v{number}",
             image=f"{app.name}:v{number}",
             image_id=f"sha256:{number:064}",
-            context=manifest.digest,
+            manifest=manifest.digest,
             parent=parent,
             author="Somebody <some@body.example>",
             created_at=now(),
-            snapshot=snapshot,
+            settings=snapshot,
         )
         ledger.record_version(version, delta(before, manifest))
         ledger.record_layers(app.name, version.name, [("sha256:base", 1), (f"sha256:{number}", 2)])

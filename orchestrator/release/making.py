@@ -81,12 +81,12 @@ class Making:
         if before is not None and before.image_id != image_id:
             # The image of an earlier try has lost its tag: nobody would ever find it again.
             self.s.engine.remove_image(before.image, before.image_id)
-        return {"image_id": image_id, "manifest": draft.context}
+        return {"image_id": image_id, "manifest": draft.manifest}
 
     def _parent_of(self, version: Version) -> Manifest:
         parent = self.s.ledger.versions(self.app).get(version.parent or "")
         try:
-            return (self.s.artifacts.known(parent.context) if parent else None) or EMPTY
+            return (self.s.artifacts.known(parent.manifest) if parent else None) or EMPTY
         except OperationFailed as error:
             # A record of the past that was damaged must not stop what is to come.
             self.s.reporter.note(f"{version.name} is recorded whole, not as a change of {version.parent}: {error}")
@@ -99,11 +99,11 @@ class Making:
         with interruptible(self.s, self.s.artifacts.checkout(self.config, lost)) as source:
             manifest = self.s.artifacts.manifest(source, keep=True)
             found = manifest.digest
-            if found != lost.context:
+            if found != lost.manifest:
                 raise DeploymentFailed(
                     f"{lost.name} cannot be built again",
                     why=f"commit {args['commit'][:10]} gives other files than it was built from ({found[:19]}…,"
-                    f" recorded is {lost.context[:19]}…)",
+                    f" recorded is {lost.manifest[:19]}…)",
                     hint="were files in the build that Git ignores? release its source as a new version",
                 )
             image_id = self._image(source, lost)
@@ -118,7 +118,7 @@ class Making:
         labels = {
             "deployctl.app": self.app,
             "deployctl.version": version.name,
-            "deployctl.manifest": version.context,
+            "deployctl.manifest": version.manifest,
             "deployctl.state": self.s.names.state_id,
         }
         with self.s.interrupts.interruptible():

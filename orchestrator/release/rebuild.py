@@ -75,7 +75,7 @@ def _record_again(services: Services, found: Restored) -> None:
     known: dict[str, Manifest | None] = {}
     for version in found.versions:
         try:
-            known[version.name] = services.artifacts.known(version.context)
+            known[version.name] = services.artifacts.known(version.manifest)
         except OperationFailed as error:
             services.reporter.note(f"{version.name} is recorded without its files: {error}")
     for version in found.versions:
@@ -102,7 +102,7 @@ def _settings(found: Restored, slot: SlotState) -> Config | None:
     """What a slot's version ran with; None when the label is missing, or was written by hand."""
     version = next(version for version in found.versions if version.name == slot.version)
     try:
-        return Config.from_snapshot(version.snapshot)
+        return Config.from_snapshot(version.settings)
     except ConfigError:
         return None
 

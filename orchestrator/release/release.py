@@ -110,13 +110,13 @@ def prepare(
         name=choice.version,
         image=naming.image(app, choice.version),
         image_id="",
-        context=manifest.digest,
+        manifest=manifest.digest,
         parent=live.version if live else None,
         author=git.user or services.os_user(),
         created_at=iso(services.wall()),
         git_commit=git.commit,
         git_dirty=git.dirty,
-        snapshot=config.snapshot(),
+        settings=config.snapshot(),
     )
     plan = plan_release(
         observed,

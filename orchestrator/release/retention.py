@@ -54,7 +54,7 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
                 services.ledger.clear_slot(app, slot)
     if not dry_run:
         for name in keep & observed.versions.keys():
-            if observed.versions[name].snapshot.get("model"):
+            if observed.versions[name].settings.get("model"):
                 services.artifacts.keep(observed.versions[name])
         done.freed = services.artifacts.collect()
         forget_secrets(services, app)

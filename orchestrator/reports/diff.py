@@ -41,7 +41,7 @@ def compare(services: Services, config: Config, before: str, after: str) -> Json
         "summary": summary,
         "tensors": [row for path in paths if (row := _tensors(services, path, one, two))],
         "build": settings.changes(one.build, two.build),
-        "settings": settings.changes(old.snapshot, new.snapshot),
+        "settings": settings.changes(old.settings, new.settings),
         "image": _layers(services, app, before, after),
         "commits": _commits(services, config, old, new),
     }
@@ -69,7 +69,7 @@ def manifest_of(services: Services, version: Version) -> Manifest:
         UsageError: it was never kept.
         DeploymentFailed: it was changed.
     """
-    found = services.artifacts.known(version.context)
+    found = services.artifacts.known(version.manifest)
     if found is None:
         raise UsageError(
             f"the manifest of {version.name} is not there",

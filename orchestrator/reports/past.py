@@ -62,7 +62,7 @@ def _lived(services: Services, app: str, switch: Switch, until: str | None, vers
         "kind": deployment.kind if deployment else None,
         "actor": deployment.actor if deployment else None,
         "reason": deployment.reason if deployment else None,
-        "manifest": version.context if version else None,
+        "manifest": version.manifest if version else None,
         "image_id": version.image_id if version else None,
         "git_commit": version.git_commit if version else None,
         "git_dirty": version.git_dirty if version else None,

@@ -123,7 +123,7 @@ class _Manifests:
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]
-        found = self._artifacts.known(self.versions[name].context)
+        found = self._artifacts.known(self.versions[name].manifest)
         self._kept[name] = found
         if len(self._kept) > _KEPT_MANIFESTS:
             self._kept.popitem(last=False)
@@ -152,7 +152,7 @@ def _manifests(services: Services, app: str, manifests: _Manifests, found: Proof
             continue
         found.checked["manifests"] += 1
         if manifest is None:
-            found.problems.append(f"{name}: its manifest {version.context[:19]}… is not there")
+            found.problems.append(f"{name}: its manifest {version.manifest[:19]}… is not there")
             continue
         _delta(services, app, name, manifest, manifests, found)
         if version.pruned_at is not None:
@@ -272,7 +272,7 @@ def _containers(services: Services, app: str, manifests: _Manifests, found: Proo
 def _mislabelled(version: Version, labels: dict[str, str], *, manifest: bool) -> Iterator[str]:
     wanted = {naming.LABEL_APP: version.app, naming.LABEL_VERSION: version.name}
     if manifest:
-        wanted[naming.LABEL_MANIFEST] = version.context
+        wanted[naming.LABEL_MANIFEST] = version.manifest
     yield from _differing(labels, wanted)
 
 
@@ -315,7 +315,7 @@ def _seen(
     services: Services, container: Container, version: Version, manifests: _Manifests, found: Proof
 ) -> Iterator[str]:
     """What a running container sees of its weights that is not in its manifest."""
-    model = version.snapshot.get("model")
+    model = version.settings.get("model")
     manifest = manifests.sound(version.name) if container.running and model else None
     wanted = {path: file.digest for path, file in manifest.below(MODEL).items()} if manifest else {}
     if not wanted or not model:

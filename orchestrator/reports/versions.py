@@ -47,7 +47,7 @@ def version_row(version: Version, live: str | None, left: set[str]) -> Json:
         "image": version.image,
         "image_id": version.image_id,
         "pushed": version.pushed,
-        "manifest": version.context,
+        "manifest": version.manifest,
         "author": version.author,
         "created_at": version.created_at,
         "live_at": version.live_at,
@@ -96,7 +96,7 @@ def show(services: Services, app: str, name: str) -> Json:
         **version_row(version, live, services.ledger.left_by_rollback(app)),
         "files": _files(services, version),
         "image_layers": None if layers is None else [{"digest": digest, "size": size} for digest, size in layers],
-        "settings": settings.shown(version.snapshot),
+        "settings": settings.shown(version.settings),
         "was_live": lived(services, app, name),
         "containers": containers,
         "deployments": rows,
@@ -106,9 +106,9 @@ def show(services: Services, app: str, name: str) -> Json:
 def _files(services: Services, version: Version) -> Json | None:
     """What a version's manifest holds, in figures; None when it is not there, or is another one."""
     try:
-        manifest = services.artifacts.known(version.context)
+        manifest = services.artifacts.known(version.manifest)
         above = services.ledger.versions(version.app).get(version.parent or "")
-        parent = (services.artifacts.known(above.context) if above else None) or EMPTY
+        parent = (services.artifacts.known(above.manifest) if above else None) or EMPTY
     except OperationFailed as error:
         services.reporter.note(str(error))
         return None

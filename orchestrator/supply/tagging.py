@@ -28,7 +28,7 @@ def tag(services: Services, config: Config, name: str, since: str) -> None:
         [
             f"{app} {name}",
             "",
-            f"manifest: {version.context}",
+            f"manifest: {version.manifest}",
             f"stable since: {since}",
             f"released by: {version.author}",
         ]

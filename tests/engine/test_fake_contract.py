@@ -63,7 +63,7 @@ class Rig:
             name=name,
             image=naming.image(self.app, name),
             image_id=found,
-            context="",
+            manifest="",
             parent=None,
             author="somebody",
             created_at="2031-01-01T00:00:00.000Z",

@@ -33,7 +33,7 @@ def version(name: str, parent: str | None = None, *, stable: bool = True, live: 
         "name": name,
         "image": f"{APP}:{name}",
         "image_id": f"sha256:{name}",
-        "context": f"context of {name}",
+        "manifest": f"context of {name}",
         "parent": parent,
         "author": "somebody",
         "created_at": at,

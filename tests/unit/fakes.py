@@ -208,7 +208,7 @@ class FakeEngine:
             "deployctl.state": "default",
             "deployctl.app": version.app,
             "deployctl.version": version.name,
-            "deployctl.manifest": version.context,
+            "deployctl.manifest": version.manifest,
             "deployctl.slot": slot,
             "deployctl.index": str(index),
             "deployctl.deployment": str(deployment),

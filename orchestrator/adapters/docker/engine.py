@@ -233,7 +233,7 @@ class DockerEngine:
         labels = {
             naming.LABEL_APP: version.app,
             naming.LABEL_VERSION: version.name,
-            naming.LABEL_MANIFEST: version.context,
+            naming.LABEL_MANIFEST: version.manifest,
         }
         with self._errors("pull the image"):
             return registry.pull(
@@ -316,7 +316,7 @@ class DockerEngine:
             naming.LABEL_VERSION: version.name,
             naming.LABEL_SLOT: slot,
             naming.LABEL_DEPLOYMENT: str(deployment),
-            naming.LABEL_MANIFEST: version.context,
+            naming.LABEL_MANIFEST: version.manifest,
             naming.LABEL_INDEX: str(index),
             naming.LABEL_CONFIG: settings,
             naming.LABEL_RECORD: record.write(version, config.snapshot()),

@@ -60,7 +60,7 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         name TEXT NOT NULL,
         image TEXT NOT NULL,
         image_id TEXT NOT NULL,
-        context TEXT NOT NULL,                  -- digest of everything the version was built from
+        manifest TEXT NOT NULL,                 -- its digest: of everything the version was built from
         parent TEXT,
         author TEXT NOT NULL,
         git_commit TEXT,
@@ -69,7 +69,7 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         live_at TEXT,
         stable_at TEXT,
         pruned_at TEXT,
-        snapshot TEXT NOT NULL,                 -- JSON: the configuration it ran with last
+        settings TEXT NOT NULL,                 -- JSON: the configuration it ran with last
         PRIMARY KEY (app, name)
     );
     CREATE TABLE deployments (

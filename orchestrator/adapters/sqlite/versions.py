@@ -21,7 +21,7 @@ COLUMNS = (
     "name",
     "image",
     "image_id",
-    "context",
+    "manifest",
     "parent",
     "author",
     "created_at",
@@ -33,7 +33,7 @@ COLUMNS = (
     "bad_at",
     "bad_why",
     "pushed",
-    "snapshot",
+    "settings",
 )
 NAMES = ", ".join(COLUMNS)
 
@@ -98,8 +98,8 @@ class VersionLedger(EventLedger):
         """Records that a version went bad while it was live; it is stable no more."""
         self._change(app, version, "bad", "bad_at = :now, bad_why = :why, stable_at = NULL", why=why)
 
-    def record_settings(self, app: str, version: str, snapshot: dict[str, Any]) -> None:
-        self._change(app, version, "configured", "snapshot = :snapshot", snapshot=json.dumps(snapshot))
+    def record_settings(self, app: str, version: str, settings: dict[str, Any]) -> None:
+        self._change(app, version, "configured", "settings = :settings", settings=json.dumps(settings))
 
     def promote(self, app: str) -> None:
         """Ends the bake of the live version: it is stable now."""
@@ -120,7 +120,7 @@ class VersionLedger(EventLedger):
         Raises:
             UsageError: the ledger does not know the version.
         """
-        row = self._read("SELECT snapshot FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
+        row = self._read("SELECT settings FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
         if row is None:
             raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
         found: dict[str, Any] = json.loads(row[0])
@@ -209,7 +209,7 @@ class VersionLedger(EventLedger):
 
 def insert(db: sqlite3.Connection, version: Version) -> None:
     """Writes a version, or writes it anew."""
-    values = {**{name: getattr(version, name) for name in COLUMNS}, "snapshot": json.dumps(version.snapshot)}
+    values = {**{name: getattr(version, name) for name in COLUMNS}, "settings": json.dumps(version.settings)}
     names, marks = ", ".join(values), ",".join("?" * len(values))
     # Not INSERT OR REPLACE: that would make it the newest.
     anew = ", ".join(f"{name} = excluded.{name}" for name in values)
@@ -243,5 +243,5 @@ def _whole(value: object) -> bool:
 def _version(row: Sequence[Any]) -> Version:
     columns = dict(zip(COLUMNS, row[: len(COLUMNS)], strict=True))
     dirty = columns["git_dirty"]
-    columns.update(git_dirty=None if dirty is None else bool(dirty), snapshot=json.loads(columns["snapshot"]))
+    columns.update(git_dirty=None if dirty is None else bool(dirty), settings=json.loads(columns["settings"]))
     return Version(**columns)

@@ -276,7 +276,7 @@ class ArtifactStore:
         """
         if config.model is None or self._planted(version):
             return
-        recorded = self.known(version.context)
+        recorded = self.known(version.manifest)
         why = "its tree was removed, and its files are neither in the store nor in a commit"
         if recorded is not None and version.git_commit is not None:
             try:
@@ -294,7 +294,7 @@ class ArtifactStore:
 
     def _planted(self, version: Version) -> bool:
         """Whether a version's tree is there; it is made again when the store has all its files."""
-        recorded = self.known(version.context)
+        recorded = self.known(version.manifest)
         if recorded is None:
             return self.has_snapshot(version.app, version.name)  # of a deployctl that kept no manifests
         files = recorded.below(MODEL)

@@ -16,7 +16,7 @@ from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.version.version import Version
 
-_FACTS = ("image", "context", "parent", "author", "created_at", "git_commit", "git_dirty", "pushed")
+_FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "git_dirty", "pushed")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Restored:
 
 
 def write(version: Version, settings: Mapping[str, Any]) -> str:
-    """The label's text. `settings` is a configuration's snapshot."""
+    """The label's text. `settings` is the version's stored configuration."""
     kept = {**settings, "environment": {}}
     for section, key in (("run", "env"), ("build", "args")):
         kept[section] = {**kept[section], key: {}}
@@ -122,14 +122,14 @@ def _version(item: Evidence, now: str) -> Version:
         name=box.version,
         image=facts.get("image") or f"{box.app}:{box.version}",
         image_id=box.image_id,
-        context=facts.get("context", ""),
+        manifest=facts.get("manifest", ""),
         parent=facts.get("parent"),
         author=facts.get("author") or "unknown",
         created_at=facts.get("created_at") or item.created,
         git_commit=facts.get("git_commit"),
         git_dirty=facts.get("git_dirty"),
         pushed=facts.get("pushed"),
-        snapshot=settings,
+        settings=settings,
     )
     return replace(found, live_at=item.created, stable_at=item.created)
 

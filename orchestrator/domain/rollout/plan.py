@@ -135,7 +135,7 @@ def choose_release(
         )
     if known.live_at is None:
         return Choice(name, "build", f"{name} was built before but never live: it is built anew")
-    if known.context != context:
+    if known.manifest != context:
         raise UsageError(
             f"{name} has been live and cannot change",
             why="what it was built from is not what is in the build context now",
@@ -273,7 +273,7 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
 
 def _replicas(version: Version, otherwise: int) -> int:
     """How many containers a version ran in last; a set that has lost one is no set to go back to."""
-    return int(version.snapshot.get("run", {}).get("replicas", otherwise))
+    return int(version.settings.get("run", {}).get("replicas", otherwise))
 
 
 def plan_rollback(

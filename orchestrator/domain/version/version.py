@@ -8,7 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Version:
-    """One immutable build of an app. Times are UTC in ISO 8601; `context` is its identity: its manifest's digest.
+    """One immutable build of an app. Times are UTC in ISO 8601; `manifest` is its identity: its manifest's digest.
+
+    `settings` is the stored configuration that it ran with last.
 
     `pushed` names its image in a registry by digest, if one has it.
     `bad_at` is set on a version that went bad while it was live and was rolled back by itself.
@@ -18,7 +20,7 @@ class Version:
     name: str
     image: str
     image_id: str
-    context: str
+    manifest: str
     parent: str | None
     author: str
     created_at: str
@@ -30,7 +32,7 @@ class Version:
     bad_at: str | None = None
     bad_why: str = ""
     pushed: str | None = None
-    snapshot: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    settings: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def the_state(world: World) -> object:
     return (
         {slot: (state.version, state.state) for slot, state in slots.items()},
         {
-            name: (v.image, v.image_id, v.context, v.parent, v.author, v.git_commit, bool(v.stable_at))
+            name: (v.image, v.image_id, v.manifest, v.parent, v.author, v.git_commit, bool(v.stable_at))
             for name, v in versions.items()
         },
         {name: world.ledger.settings(APP, name)["run"]["replicas"] for name in versions},

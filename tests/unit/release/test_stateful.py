@@ -128,7 +128,7 @@ class Life(RuleBasedStateMachine):
         known = self.versions().get(name)
         done = self.command(lambda: self.world.release(name, context="sha256:changed"), trouble)
         if done is not None and known is not None and known.live_at:
-            assert known.context == "sha256:changed", f"{name} was live, and was made anew from something else"
+            assert known.manifest == "sha256:changed", f"{name} was live, and was made anew from something else"
 
     @rule(trouble=troubles, unready=st.sampled_from([False, False, True]))
     def roll_back(self, trouble: Trouble | None, unready: bool) -> None:

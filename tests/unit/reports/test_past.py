@@ -118,7 +118,7 @@ def told(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def tell(name: str, parent: str | None, **files: str) -> None:
         manifest = Manifest.of([file(f"model/{path}", text) for path, text in files.items()], {})
         manifests[manifest.digest] = made[name] = manifest
-        one = replace(version(name), parent=parent, context=manifest.digest, snapshot=configured().snapshot())
+        one = replace(version(name), parent=parent, manifest=manifest.digest, settings=configured().snapshot())
         ledger.record_version(one, delta(made.get(parent or "", EMPTY), manifest))
 
     return tell

@@ -73,7 +73,7 @@ def test_what_was_done_is_sound(world: World) -> None:
         ("UPDATE versions SET author = CAST(author AS BLOB) WHERE name = 'v1'", "the record of mymodel v1 is not"),
         ("UPDATE versions SET author = CAST(x'6de5' AS TEXT) WHERE name = 'v1'", "the record of mymodel v1 is not"),
         ("UPDATE versions SET author = CAST(x'6de5' AS TEXT) WHERE name = 'v2'", "the record of mymodel v2 is not"),
-        ("UPDATE versions SET snapshot = '{\"a:1}' WHERE name = 'v2'", "the record of mymodel v2 is not"),
+        ("UPDATE versions SET settings = '{\"a:1}' WHERE name = 'v2'", "the record of mymodel v2 is not"),
         ("UPDATE versions SET name = CAST(x'76e5' AS TEXT) WHERE name = 'v1'", "version v1 of mymodel was recorded"),
         ("UPDATE deployments SET actor = CAST(x'6de5' AS TEXT) WHERE id = 1", "the record of deployment 1"),
         ("UPDATE deployments SET reason = CAST('x' AS BLOB) WHERE id = 1", "the record of deployment 1"),
@@ -262,7 +262,7 @@ def test_versions_that_are_older_than_manifests_are_no_problem(world: World) -> 
         db.execute("PRAGMA user_version = 3")
         db.execute(f"INSERT INTO apps (name, block) VALUES ('{APP}', 1)")
         db.execute(
-            "INSERT INTO versions (app, name, image, image_id, context, author, created_at, snapshot)"
+            "INSERT INTO versions (app, name, image, image_id, manifest, author, created_at, settings)"
             f" VALUES ('{APP}', 'v1', 'i', 'i', 'sha256:old', 'a', 't', '{{}}')"
         )
     services = world.process()
@@ -332,7 +332,7 @@ def test_the_time_of_a_switch_is_taken_right_after_it(world: World, monkeypatch:
     moments = []
     switch, set_spare = world.proxy.switch, world.proxy.set_spare
     world.bake = "10m"
-    world.release("v1", context=world.ledger.versions(APP)["v1"].context)
+    world.release("v1", context=world.ledger.versions(APP)["v1"].manifest)
 
     def noted(app: str, slot: Any) -> None:
         switch(app, slot)

@@ -327,7 +327,7 @@ def test_wherever_the_app_lies(tmp_path: Path, store: ArtifactStore, make: Made)
     clean = store.git(there)
     assert (clean.commit, clean.dirty) == (git(top, "rev-parse", "HEAD"), False), clean
     made = store.manifest(there, keep=False).digest
-    lost = version("v1", context=made, git_commit=clean.commit)
+    lost = version("v1", manifest=made, git_commit=clean.commit)
     (there.context_dir / "answer.txt").write_text("being edited")
     assert store.git(there).dirty is True
     with store.at(there, store.resolve(there, "one")) as (_, building):
@@ -477,9 +477,9 @@ def test_weights_outside_of_the_repository(app: Path, store: ArtifactStore, tmp_
     with store.at(config(app), third) as (_, building):
         assert building.model_dir is not None
         assert building.model_dir.resolve() == outside
-    lost = version("v1", context=store.manifest(config(app), keep=False).digest, git_commit=third)
+    lost = version("v1", manifest=store.manifest(config(app), keep=False).digest, git_commit=third)
     with store.checkout(config(app), lost) as building:
-        assert store.manifest(building, keep=False).digest == lost.context
+        assert store.manifest(building, keep=False).digest == lost.manifest
 
 
 def test_a_symlink_that_leads_back_into_the_tree(app: Path, store: ArtifactStore) -> None:
@@ -544,7 +544,7 @@ def test_submodules_that_were_never_fetched(composed: Path, store: ArtifactStore
 def test_a_version_with_submodules_is_built_again(composed: Path, store: ArtifactStore) -> None:
     there = config(composed)
     made = store.manifest(there, keep=False).digest
-    lost = version("v1", context=made, git_commit=git(composed, "rev-parse", "HEAD"))
+    lost = version("v1", manifest=made, git_commit=git(composed, "rev-parse", "HEAD"))
     with store.checkout(there, lost) as building:
         assert store.manifest(building, keep=False).digest == made
 
@@ -912,7 +912,7 @@ def test_a_release_of_a_commit(project: Project, tmp_path: Path) -> None:
     assert (known.git_commit, known.git_dirty) == (first, False)
     assert result.deployment is not None
     assert result.deployment.git_commit == first
-    for stored in (project.ledger.settings("mymodel", "v1"), result.deployment.config, known.snapshot):
+    for stored in (project.ledger.settings("mymodel", "v1"), result.deployment.config, known.settings):
         assert "checkouts" not in str(stored)
     assert project.reports.steps[0] == f"check out commit {first[:10]} (one)"
     assert left(tmp_path, project.app) == []
@@ -994,7 +994,7 @@ def test_a_plan_of_a_commit(project: Project, tmp_path: Path) -> None:
         planned = prepare(services, project.config(), "v1", services.observe("mymodel"), source=source)
     assert planned.draft.git_commit == git(project.app, "rev-parse", "one^{commit}")
     made = project.make("v1", "one")
-    assert project.ledger.versions("mymodel")["v1"].context == planned.draft.context
+    assert project.ledger.versions("mymodel")["v1"].manifest == planned.draft.manifest
     assert made.deployment is not None
     assert fingerprint(project.app) == before
     assert left(tmp_path, project.app) == []
@@ -1112,7 +1112,7 @@ def test_a_stable_version_is_tagged(project: Project) -> None:
     known = project.ledger.versions("mymodel")["v1"]
     words = git(project.app, "tag", "--list", "--format=%(contents)", "mymodel/v1")
     assert words == (
-        f"mymodel v1\n\nmanifest: {known.context}\nstable since: {known.stable_at}\nreleased by: {known.author}"
+        f"mymodel v1\n\nmanifest: {known.manifest}\nstable since: {known.stable_at}\nreleased by: {known.author}"
     )
     assert project.events("tagged") == [{"version": "v1", "tag": "mymodel/v1", "commit": head}]
     edit(project.app)

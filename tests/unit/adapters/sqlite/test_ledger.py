@@ -240,14 +240,14 @@ def test_what_the_proxy_knows(ledger: SqliteLedger) -> None:
 
 
 def test_a_version_comes_back_as_it_was(ledger: SqliteLedger) -> None:
-    first = version("v1", live=False, git_commit="abc", git_dirty=True, snapshot={"run": {"replicas": 1}})
+    first = version("v1", live=False, git_commit="abc", git_dirty=True, settings={"run": {"replicas": 1}})
     second = version("v2", "v1", live=False)
     ledger.record_version(first)
     ledger.record_version(second)
     found = ledger.versions(APP)
     assert list(found) == ["v1", "v2"]
     assert found == {"v1": first, "v2": second}
-    assert found["v1"].snapshot == {"run": {"replicas": 1}}
+    assert found["v1"].settings == {"run": {"replicas": 1}}
     assert found["v1"].git_dirty is True
     assert found["v2"].git_dirty is None
     assert ledger.versions("other") == {}
@@ -257,7 +257,7 @@ def test_only_what_is_asked_for_is_taken_apart(ledger: SqliteLedger) -> None:
     for number in range(1, 4):
         ledger.record_version(version(f"v{number}", live=False))
     with sqlite3.connect(ledger.path) as db:
-        db.execute("UPDATE versions SET snapshot = 'no JSON' WHERE name = 'v1'")
+        db.execute("UPDATE versions SET settings = 'no JSON' WHERE name = 'v1'")
     db.close()
     found = ledger.versions(APP)
     assert found["v3"] == version("v3", live=False)
@@ -306,7 +306,7 @@ def test_a_pruned_version_that_is_live_again_is_not_pruned(ledger: SqliteLedger)
 
 
 def test_settings(ledger: SqliteLedger) -> None:
-    ledger.record_version(version("v1", snapshot={"a": 1}))
+    ledger.record_version(version("v1", settings={"a": 1}))
     assert ledger.settings(APP, "v1") == {"a": 1}
     ledger.record_settings(APP, "v1", {"a": 2})
     assert ledger.settings(APP, "v1") == {"a": 2}

@@ -56,18 +56,18 @@ def take(store: ArtifactStore, settings: Config) -> None:
 
 
 def recorded(folder: Path, store: ArtifactStore, settings: Config) -> Version:
-    return version("v1", context=identity(store, settings), git_commit=git(folder, "rev-parse", "HEAD"))
+    return version("v1", manifest=identity(store, settings), git_commit=git(folder, "rev-parse", "HEAD"))
 
 
 def test_a_checkout_has_the_digest_that_was_recorded(folder: Path, store: ArtifactStore) -> None:
     settings = config(folder)
     first = recorded(folder, store, settings)
     (folder / "run.sh").write_text("exit 1\n")
-    assert identity(store, settings) != first.context
+    assert identity(store, settings) != first.manifest
     before = git(folder, "status", "--porcelain"), git(folder, "branch", "--show-current")
     with store.checkout(settings, first) as source:
         assert source.base != folder
-        assert identity(store, source) == first.context
+        assert identity(store, source) == first.manifest
     assert not source.base.exists()
     assert (git(folder, "status", "--porcelain"), git(folder, "branch", "--show-current")) == before
     assert len(git(folder, "worktree", "list").splitlines()) == 1
@@ -94,9 +94,9 @@ def test_weights_come_from_the_snapshot(folder: Path, store: ArtifactStore) -> N
     first = recorded(folder, store, settings)
     (folder / "weights" / "w.bin").write_bytes(b"2")
     with store.checkout(settings, first) as source:
-        assert identity(store, source) == first.context
+        assert identity(store, source) == first.manifest
         take(store, source)  # it is what it is a snapshot of
-        assert identity(store, source) == first.context
+        assert identity(store, source) == first.manifest
 
 
 @pytest.mark.parametrize("how", ["no such commit", "no repository"])

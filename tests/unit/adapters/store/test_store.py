@@ -218,7 +218,7 @@ def test_nothing_is_collected_while_another_app_takes_files_in(
 
 
 def test_a_store_with_all_its_files_makes_a_tree_again(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
-    first = version("v1", app="m", context=take(store, config).digest)
+    first = version("v1", app="m", manifest=take(store, config).digest)
     take(store, config, "v2")
     store.drop_snapshot("m", "v1")
     store.restore_snapshot(config, first)
@@ -257,7 +257,7 @@ def test_a_damaged_object_is_not_taken_again_for_an_unchanged_file(
 def test_an_object_that_was_only_touched_is_as_good_as_before(
     tmp_path: Path, store: ArtifactStore, config: Config
 ) -> None:
-    first = version("v1", app="m", context=take(store, config).digest)
+    first = version("v1", app="m", manifest=take(store, config).digest)
     objects = [path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file()]
     before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in objects]
     for path in objects:
@@ -267,7 +267,7 @@ def test_an_object_that_was_only_touched_is_as_good_as_before(
 
 
 def test_a_kept_version_without_its_tree_keeps_its_files(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
-    first = version("v1", app="m", context=take(store, config).digest)
+    first = version("v1", app="m", manifest=take(store, config).digest)
     shutil.rmtree(tmp_path / "models" / "m" / "v1")
     store.keep(first)
     assert store.collect() == 0
@@ -275,7 +275,7 @@ def test_a_kept_version_without_its_tree_keeps_its_files(tmp_path: Path, store: 
 
 
 def test_a_tree_with_a_missing_file_is_made_again(tmp_path: Path, store: ArtifactStore, config: Config) -> None:
-    first = version("v1", app="m", context=take(store, config).digest)
+    first = version("v1", app="m", manifest=take(store, config).digest)
     (tmp_path / "models" / "m" / "v1" / "weights").unlink()
     store.restore_snapshot(config, first)
     assert content(tmp_path) == {"v1": whole("old")}

@@ -105,7 +105,7 @@ def test_every_change_of_the_history_is_sealed(ledger: SqliteLedger) -> None:
     ("tamper", "named"),
     [
         ("UPDATE versions SET author = 'x' WHERE name = 'v2'", "the record of mymodel v2"),
-        ("UPDATE versions SET context = 'x' WHERE name = 'v1'", "the record of mymodel v1"),
+        ("UPDATE versions SET manifest = 'x' WHERE name = 'v1'", "the record of mymodel v1"),
         ("UPDATE versions SET stable_at = NULL WHERE name = 'v2'", "the record of mymodel v2"),
         ("DELETE FROM versions WHERE name = 'v1'", "version v1 of mymodel was recorded, and is gone"),
         ("UPDATE deployments SET actor = 'x'", "the record of deployment 1"),
@@ -136,7 +136,7 @@ def test_an_old_ledger_is_sealed_when_it_is_opened(tmp_path: Path, monkeypatch: 
         db.execute("INSERT INTO apps (name, block) VALUES ('m', 1)")
         for name in ("v1", "v2"):
             db.execute(
-                "INSERT INTO versions (app, name, image, image_id, context, author, created_at, snapshot)"
+                "INSERT INTO versions (app, name, image, image_id, manifest, author, created_at, settings)"
                 " VALUES ('m', ?, 'i', 'i', 'c', 'a', 't', '{}')",
                 (name,),
             )
