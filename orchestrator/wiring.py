@@ -38,6 +38,13 @@ def state_dir(given: Path | None) -> Path:
     return Path(home) / "deployctl"
 
 
+def take_signals() -> Interrupts:
+    """Takes over SIGINT, SIGTERM and SIGHUP of the process: from now on they are raised at safe points only."""
+    interrupts = Interrupts()
+    interrupts.install()
+    return interrupts
+
+
 def _serves(folder: Path) -> bool:
     """Whether the proxy of this state folder has a route: then there must be a ledger."""
     try:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 _FLAGS = frozenset({"--json", "--quiet", "-q", "--no-color", "--version"})
 _VALUES = frozenset({"--file", "-f", "--state-dir"})
-# What follows this command's name belongs to a program in a container.
-_PASSES_ON = "exec"
+# What follows these names is not for this program: the command line of a program in a container, or one to complete.
+_PASSES_ON = frozenset({"exec", "__complete"})
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
@@ -17,7 +17,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
     waiting = list(arguments)
     while waiting:
         word = waiting.pop(0)
-        if word == "--" or word == _PASSES_ON:
+        if word == "--" or word in _PASSES_ON:
             rest += [word, *waiting]
             break
         if word in _FLAGS or _attached(word):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cli import render, render_versions
+from orchestrator.cli import render, render_versions, render_watchdog
 from orchestrator.cli.console import Console
 from orchestrator.domain.version.lineage import Node
 from orchestrator.domain.version.lineage import tree as grown
@@ -235,7 +235,7 @@ SHOWN = {
     "diff": (lambda: render_versions.diff(difference()), 11),
     "who-was-live": (lambda: render_versions.lived(life()), 3),
     "status": (lambda: render.status(state()), 4),
-    "watchdog status": (lambda: render.watchdog(passes()), 5),
+    "watchdog status": (lambda: render_watchdog.watchdog(passes()), 5),
 }
 
 

@@ -297,14 +297,14 @@ def test_notify_says_who_took_it(tmp_path: Path) -> None:
         good = f"json://127.0.0.1:{receiver.port}/"
         write(tmp_path, f'[notify]\nurls = ["{good}"]\non = []\n')
         done = run(tmp_path, "notify")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "1 of 1 URL took it\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "delivered to 1 of 1 URL\n", "")
         [got] = receiver.got
         assert (got["title"], got["type"]) == ("mymodel: a test of deployctl", "info")
         assert got["message"].startswith("Nothing has happened.")
         assert f"--state-dir {tmp_path / 'state'}" in got["message"]
         done = run(tmp_path, "notify", DEPLOYCTL_NOTIFY_URLS=URL)
         assert done.returncode == 3
-        assert done.stdout == "1 of 2 URLs took it\n  number 2: JSON: connection refused\n"
+        assert done.stdout == "delivered to 1 of 2 URLs\n  number 2: JSON: connection refused\n"
         done = run(tmp_path, "notify", "--json", DEPLOYCTL_NOTIFY_URLS=URL)
         assert done.returncode == 3
         assert json.loads(done.stdout) == {
@@ -321,7 +321,7 @@ def test_notify_with_nobody_to_tell(tmp_path: Path) -> None:
     write(tmp_path, "[notify]\n")
     done = run(tmp_path, "notify", "--json")
     assert done.returncode == 2
-    assert json.loads(done.stdout)["error"]["message"] == "there is nobody to tell"
+    assert json.loads(done.stdout)["error"]["message"] == "no notification URLs configured"
 
 
 def test_notify_with_a_file_of_urls_that_is_no_good(tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_notify_with_a_file_of_urls_that_is_no_good(tmp_path: Path) -> None:
     write(tmp_path, '[notify]\nurls_file = "urls"\n')
     done = run(tmp_path, "notify")
     assert done.returncode == 3
-    assert done.stdout == f"0 of 0 URLs took it\n  notify.urls_file: {tmp_path / 'urls'}, line 1: no URL\n"
+    assert done.stdout == f"delivered to 0 of 0 URLs\n  notify.urls_file: {tmp_path / 'urls'}, line 1: no URL\n"
 
 
 def test_notify_does_not_wait_for_the_dead(tmp_path: Path) -> None:
@@ -337,4 +337,4 @@ def test_notify_does_not_wait_for_the_dead(tmp_path: Path) -> None:
         write(tmp_path, f'[notify]\nurls = ["json://127.0.0.1:{port}/?rto=60"]\ntimeout = "1s"\n')
         done = run(tmp_path, "notify")
     assert done.returncode == 3
-    assert done.stdout == "0 of 1 URL took it\n  number 1: no answer within 1 s\n"
+    assert done.stdout == "delivered to 0 of 1 URL\n  number 1: no answer within 1 s\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli import render
+from orchestrator.cli import render_watchdog as render
 from orchestrator.domain.moments import iso
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.domain.watch.schedule import Entry

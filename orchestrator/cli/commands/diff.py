@@ -1,0 +1,35 @@
+"""`deployctl diff`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import render_versions as render
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.reports.diff import compare
+
+app = new_app()
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    before: Annotated[str, typer.Argument(help="v1, v2 …")],
+    after: Annotated[str, typer.Argument(help="v1, v2 …")],
+) -> None:
+    """Compare two versions: files, tensors, settings, image.
+
+    Comparing tensors of safetensors, ONNX and numpy files needs: pip install 'deployctl[tensors]'
+
+    Examples: deployctl diff v1 v2; deployctl diff v1 v2 --json
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        report = compare(services(cli), config, before, after)
+        console.data(report) if cli.json else console.lines(render.diff(report))

@@ -1,0 +1,40 @@
+"""`deployctl exec`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.release.execute import serving_container
+
+app = new_app()
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def execute(
+    ctx: typer.Context,
+    command: Annotated[list[str], typer.Argument(help="The program and its arguments.")],
+) -> None:
+    """Run a program in a container of the live version.
+
+    Exits with the exit code of the program.
+
+    Examples: deployctl exec bash; deployctl exec -- nvidia-smi -L
+    """
+    cli = current(ctx)
+    with cli.guarded():
+        config = load(cli.file)
+        own = services(cli)
+        container = serving_container(own, config.app.name)
+        # A shell needs a terminal: the docker CLI connects one, where it is installed.
+        if sys.stdin.isatty() and sys.stdout.isatty() and shutil.which("docker"):
+            os.execvp("docker", ["docker", "exec", "-it", container.id, *command])
+        raise typer.Exit(own.engine.execute(container, command, sys.stdout.buffer, sys.stderr.buffer))

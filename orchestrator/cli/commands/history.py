@@ -1,0 +1,34 @@
+"""`deployctl history`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import render
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.reports.status import history as look
+
+app = new_app()
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many deployments.")] = 20,
+) -> None:
+    """List deployments, newest first.
+
+    Each with who, when, from, to, outcome and why.
+
+    Example: deployctl history -n 5
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        report = look(services(cli), config.app.name, limit)
+        console.data(report) if cli.json else console.rich(render.history(report))

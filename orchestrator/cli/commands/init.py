@@ -1,0 +1,37 @@
+"""`deployctl init`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.config import example
+from orchestrator.errors import UsageError
+from orchestrator.files import write_atomic
+
+app = new_app()
+
+
+@app.command()
+def init(
+    ctx: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a commented deploy.toml.
+
+    Example: deployctl init && $EDITOR deploy.toml && deployctl config check
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        if cli.file.exists() and not force:
+            raise UsageError(f"{cli.file} already exists", hint="edit it, or overwrite it with --force")
+        try:
+            write_atomic(cli.file, example())
+        except OSError as error:
+            raise UsageError(f"{cli.file} cannot be written", why=str(error.strerror)) from error
+        console.done(f"{cli.file} written; edit it, then run: deployctl config check")
+        if cli.json:
+            console.data({"schema_version": 1, "file": str(cli.file)})

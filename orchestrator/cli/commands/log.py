@@ -1,0 +1,35 @@
+"""`deployctl log`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import render_versions as render
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.reports.past import file_log
+
+app = new_app()
+
+
+@app.command()
+def log(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(help="A path in the folder, or as 'deployctl show' prints it.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many changes, from the newest.")] = 50,
+) -> None:
+    """List what each version changed in one file.
+
+    Newest first, each with version, time, author, size, digest and commit.
+
+    Examples: deployctl log model/weights.safetensors; deployctl log server.py -n 5
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        report = file_log(services(cli), config, file, limit)
+        console.data(report) if cli.json else console.rich(render.log(report))

@@ -1,0 +1,39 @@
+"""`deployctl metrics`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.reports.metrics import collect
+from orchestrator.reports.prometheus import rows, text
+
+app = new_app()
+
+
+@app.command()
+def metrics(
+    ctx: typer.Context,
+    app: Annotated[str | None, typer.Option("--app", help="Only this app; without it all apps.")] = None,
+) -> None:
+    """Print metrics of all apps in the format of Prometheus.
+
+    No deploy.toml is needed.
+
+    Example: deployctl metrics
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        own = services(cli)
+        collected, problems = collect(own, own.ledger.apps() if app is None else [app])
+        for problem in problems:
+            console.note(f"some metrics are missing: {problem}")
+        if cli.json:
+            console.data({"schema_version": 1, "metrics": rows(collected)})
+        else:
+            sys.stdout.write(text(collected))

@@ -1,0 +1,87 @@
+"""`deployctl proxy`: the proxy of the state folder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.context import Context, current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.ports.services import Services
+from orchestrator.release import proxy as use_case
+from orchestrator.reports.proxy import proxy_status
+
+app = new_app("Manage the reverse proxy: up, status, reload, down.")
+
+
+@app.command()
+def up(ctx: typer.Context) -> None:
+    """Start the proxy, with every app in the ledger.
+
+    Example: deployctl proxy up
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        own = services(cli, changing=True)
+        use_case.start(own)
+        console.done("the proxy runs")
+        _print_state(cli, own)
+
+
+@app.command()
+def status(ctx: typer.Context) -> None:
+    """Show the proxy and where it sends the requests of each app.
+
+    Example: deployctl proxy status --json
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        state, rows = proxy_status(services(cli))
+        if cli.json:
+            console.data({"schema_version": 1, "proxy": {"state": state}, "apps": rows})
+            return
+        console.print(f"proxy: {state}")
+        for row in rows:
+            where = f"{row['listen']}{row['path_prefix']}" + (
+                f" host {', '.join(row['hosts'])}" if row["hosts"] else ""
+            )
+            servers = ", ".join(f"{name} {verdict}" for name, verdict in row["servers"].items())
+            console.print(f"  {row['app']}: {where} → {row['route'] or 'nothing'} ({servers or 'no server'})")
+
+
+@app.command()
+def reload(ctx: typer.Context) -> None:
+    """Reload the proxy's configuration, without losing a request.
+
+    Example: deployctl proxy reload
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        own = services(cli, changing=True)
+        use_case.reload(own)
+        console.done("the proxy has reloaded its configuration")
+        _print_state(cli, own)
+
+
+@app.command()
+def down(
+    ctx: typer.Context,
+    force: Annotated[bool, typer.Option("--force", help="Even while it serves apps: they stop answering.")] = False,
+) -> None:
+    """Remove the proxy. Every app behind it stops answering.
+
+    Example: deployctl proxy down --force
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        own = services(cli, changing=True)
+        cut_off = use_case.remove(own, force=force)
+        console.done("the proxy is removed" + ("; 'deployctl proxy up' starts it again" if cut_off else ""))
+        _print_state(cli, own)
+
+
+def _print_state(cli: Context, own: Services) -> None:
+    if cli.json:
+        cli.console.data({"schema_version": 1, "proxy": {"state": own.proxy.state()}})

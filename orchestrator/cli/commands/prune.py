@@ -1,0 +1,44 @@
+"""`deployctl prune`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.release.prune import prune as run_prune
+
+app = new_app()
+
+
+@app.command()
+def prune(
+    ctx: typer.Context,
+    keep: Annotated[
+        int | None, typer.Option("--keep", min=1, help="How many versions to keep; overrides retention.versions.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")] = False,
+) -> None:
+    """Remove versions that the retention rules do not keep.
+
+    The live version and the target of a rollback are always kept.
+
+    Example: deployctl prune --keep 2 --dry-run
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        own = services(cli, changing=not dry_run)
+        done = run_prune(own, config.app.name, keep or config.retention.versions, dry_run=dry_run)
+        if cli.json:
+            body: dict[str, Any] = {"versions": done.versions, "containers": done.containers, "images": done.images}
+            body["freed_bytes"] = done.freed
+            console.data({"schema_version": 1, "app": config.app.name, "dry_run": dry_run, **body})
+        else:
+            names = [*done.containers, *done.images]
+            verb = "would be removed" if dry_run else "removed"
+            console.print(f"{verb}: {', '.join(names)}" if names else "nothing to remove")

@@ -1,0 +1,78 @@
+"""`deployctl release`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.cli.context import Context, current
+from orchestrator.cli.deployed import report
+from orchestrator.cli.options import RefOption
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.release.release import release as run_release
+from orchestrator.watch.bake import Progress
+from orchestrator.watch.notices import deployed
+from orchestrator.watch.waiting import Bake, wait_until_cold, watch_bake
+
+app = new_app()
+_SECONDS_BETWEEN_LINES = 10
+
+
+@app.command()
+def release(
+    ctx: typer.Context,
+    version: Annotated[str | None, typer.Argument(help="v1, v2 …; without it the next one")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the standby time of the previous version is over, and stop it.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave the bake to the watchdog.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Release even a version that went bad before.")] = False,
+    ref: RefOption = None,
+) -> None:
+    """Build a version and make it live, without losing a request.
+
+    When it fails, the old version still serves and the exit code is 3. With rollout.bake the command stays and watches
+    the new version; when that goes bad, traffic goes back at once, and the exit code is 3 as well.
+
+    Examples: deployctl release v2; deployctl release v2 --ref v1.4.0; deployctl release --detach --json
+    """
+    cli = current(ctx)
+    with cli.guarded():
+        config = load(cli.file)
+        own = services(cli, changing=True)
+        result = run_release(own, config, version, force=force, ref=ref)
+        config = result.config or config
+        bake = None
+        if result.deployment is not None:
+            bake = watch_bake(own, config, _bake_lines(cli), detach=detach)
+            if bake is not None and bake.why:
+                cli.console.note(bake.why)
+        report(cli, config.app.name, result, _document(bake))
+        # After the lock is free and the result is printed: notifications may take their time.
+        deployed(own, config, result)
+        if wait and result.deployment is not None:
+            wait_until_cold(own, config.app.name)
+
+
+def _bake_lines(cli: Context) -> Any:
+    """Prints the progress of a bake: a terminal rewrites its line, a log gets one every ten seconds."""
+    due = 0.0
+
+    def show(progress: Progress) -> None:
+        nonlocal due
+        if sys.stderr.isatty() or progress.elapsed >= due:
+            due = progress.elapsed + _SECONDS_BETWEEN_LINES
+            cli.console.detail(str(progress))
+
+    return show
+
+
+def _document(bake: Bake | None) -> dict[str, Any] | None:
+    if bake is None:
+        return None
+    body: dict[str, Any] = {"outcome": bake.outcome, "until": bake.until}
+    return body if bake.seconds is None else {**body, "seconds": round(bake.seconds, 3)}

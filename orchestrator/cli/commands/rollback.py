@@ -1,0 +1,40 @@
+"""`deployctl rollback`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.context import current
+from orchestrator.cli.deployed import report
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.release.rollback import rollback as run_rollback
+from orchestrator.watch.notices import deployed
+
+app = new_app()
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    to: Annotated[
+        str | None, typer.Option("--to", help="The version to go back to; without it the last stable one.")
+    ] = None,
+) -> None:
+    """Make the previous stable version live again.
+
+    The version that serves now is stopped and kept.
+
+    Examples: deployctl rollback; deployctl rollback --to v1
+    """
+    cli = current(ctx)
+    with cli.guarded():
+        config = load(cli.file)
+        own = services(cli, changing=True)
+        result = run_rollback(own, config, to)
+        report(cli, config.app.name, result)
+        # After the lock is free and the result is printed: notifications may take their time.
+        deployed(own, config, result)

@@ -1,0 +1,31 @@
+"""`deployctl show`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import render_versions as render
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.reports.versions import show as look
+
+app = new_app()
+
+
+@app.command()
+def show(ctx: typer.Context, version: Annotated[str, typer.Argument(help="v1, v2 …")]) -> None:
+    """Show everything that is recorded about one version.
+
+    Its identity, files, image, settings, deployments, and when it was live.
+
+    Examples: deployctl show v2; deployctl show v2 --json
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        report = look(services(cli), config.app.name, version)
+        console.data(report) if cli.json else console.lines(render.show(report))

@@ -1,0 +1,197 @@
+"""`deployctl watchdog`: passes over the live versions, and the schedule that runs them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.cli import render_watchdog as render
+from orchestrator.cli.context import Context, current
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load, seconds
+from orchestrator.domain.watch.schedule import write_every
+from orchestrator.errors import Degraded, UsageError
+from orchestrator.ports.services import Services
+from orchestrator.watch import schedule
+from orchestrator.watch.passes import Passed
+from orchestrator.watch.rounds import pause, watch_all, watch_one
+
+app = new_app("Watch the live version: run, install, uninstall, status.")
+
+
+class _Silent:
+    """The reporter of a pass: it prints nothing, because cron would mail it every minute."""
+
+    def step(self, text: str) -> None:
+        return
+
+    detail = note = step
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    every_app: Annotated[
+        bool, typer.Option("--all", help="Watch every app of the state folder, at the same time.")
+    ] = False,
+    loop: Annotated[
+        str | None, typer.Option("--loop", help="Repeat, with this time between the starts of two passes: 10s.")
+    ] = None,
+) -> None:
+    """Check the live version once; repair it or roll it back.
+
+    Restarts or recreates what died, finishes what was interrupted, and rolls back what cannot be repaired. Made for
+    cron: silent when all is well, one message for each change. Exits with 4 when somebody must act.
+
+    Examples: deployctl watchdog run; deployctl watchdog run --all --loop 10s
+    """
+    cli = current(ctx)
+    with cli.guarded():
+        period = _period(loop)
+        own = services(cli, changing=True, reporter=_Silent())
+
+        def another() -> Services:
+            return services(cli, reporter=_Silent(), sharing=own)
+
+        while True:
+            started = own.clock()
+            passes = watch_all(own, another) if every_app else [watch_one(own, cli.file)]
+            _report(cli, passes)
+            if period is None:
+                break
+            pause(own, period - (own.clock() - started))
+        if any(passed.outcome in ("degraded", "failed") for passed in passes):
+            raise typer.Exit(Degraded.exit_code)
+
+
+@app.command()
+def install(
+    ctx: typer.Context,
+    every: Annotated[str, typer.Option("--every", help="Time between two passes: 1m, 5m, 1h …")] = "1m",
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Use a systemd timer, which also accepts seconds.")
+    ] = False,
+    user: Annotated[bool, typer.Option("--user", help="Use your own crontab, even as root.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the schedule of another app of the same name.")
+    ] = False,
+) -> None:
+    """Run the watchdog on a schedule: cron or a systemd timer.
+
+    As root by a file in /etc/cron.d, as another user by their crontab.
+
+    Examples: deployctl watchdog install; deployctl watchdog install --systemd --every 10s
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        own = services(cli, changing=True)
+        done = schedule.install(own, config, str(cli.file), every, systemd=systemd, user=user, force=force)
+        entry = done.entry
+        step = write_every(entry.every) if entry.every else every
+        for removed in done.removed:
+            console.note(f"the schedule in {removed.place} was removed: one is enough")
+        for note in done.notes:
+            console.note(note)
+        if done.changed:
+            console.done(f"a pass over {entry.app} every {step}, by {entry.place}")
+        else:
+            console.done(f"nothing to do: {entry.place} already has this schedule (every {step})")
+        if cli.json:
+            console.data(
+                {
+                    "schema_version": 1,
+                    "app": entry.app,
+                    "kind": entry.kind,
+                    "place": entry.place,
+                    "every": entry.every,
+                    "changed": done.changed,
+                    "removed": [{"kind": removed.kind, "place": removed.place} for removed in done.removed],
+                    "notes": done.notes,
+                }
+            )
+
+
+@app.command()
+def uninstall(
+    ctx: typer.Context,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove the schedule of another app of the same name, too.")
+    ] = False,
+) -> None:
+    """Remove the watchdog's schedule, wherever it is.
+
+    Example: deployctl watchdog uninstall
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        done = schedule.uninstall(services(cli, changing=True), config, str(cli.file), force=force)
+        for kept in done.left:
+            console.note(f"{kept.place} is for another state folder or file, and was kept: --force removes it")
+        if done.removed:
+            console.done("; ".join(f"removed from {removed.place}" for removed in done.removed))
+        else:
+            console.done("nothing to remove")
+        if cli.json:
+            console.data(
+                {
+                    "schema_version": 1,
+                    "app": config.app.name,
+                    "removed": [{"kind": removed.kind, "place": removed.place} for removed in done.removed],
+                    "left": [{"kind": kept.kind, "place": kept.place} for kept in done.left],
+                }
+            )
+
+
+@app.command()
+def status(ctx: typer.Context) -> None:
+    """Show the schedule, the last passes and the next one.
+
+    Example: deployctl watchdog status --json
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        config = load(cli.file)
+        report = schedule.status(services(cli), config, str(cli.file))
+        console.data(report) if cli.json else console.lines(render.watchdog(report))
+
+
+def _period(loop: str | None) -> float | None:
+    """The time between the starts of two passes, in seconds."""
+    if loop is None:
+        return None
+    period = seconds(loop, "--loop")
+    if period < 1:
+        raise UsageError(f"--loop: {loop} is too short", hint="a pass takes a second: --loop 10s")
+    return period
+
+
+def _report(cli: Context, passes: list[Passed]) -> None:
+    if cli.json:
+        cli.console.data({"schema_version": 1, "passes": [_document(passed) for passed in passes]})
+        return
+    watching = sys.stdout.isatty() and not cli.quiet
+    for passed in passes:
+        for text in passed.news:
+            cli.console.print(f"{passed.app}: {text}")
+        if watching and not passed.news:
+            rest = "; ".join([*passed.problems, *passed.waiting])
+            version = f" {passed.version}" if passed.version else ""
+            cli.console.print(f"{passed.app}{version}: {passed.outcome}" + (f" ({rest})" if rest else ""))
+    sys.stdout.flush()
+
+
+def _document(passed: Passed) -> dict[str, Any]:
+    return {
+        "app": passed.app,
+        "outcome": passed.outcome,
+        "version": passed.version,
+        "done": passed.done,
+        "problems": passed.problems,
+        "waiting": passed.waiting,
+        "seconds": round(passed.seconds, 3),
+    }

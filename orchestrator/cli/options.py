@@ -1,0 +1,12 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+RefOption = Annotated[
+    str | None,
+    typer.Option("--ref", help="Build from a clean checkout of this tag, branch or commit instead of the folder."),
+]

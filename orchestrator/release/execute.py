@@ -1,0 +1,23 @@
+"""Where `deployctl exec` runs a program."""
+
+from __future__ import annotations
+
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.errors import UsageError
+from orchestrator.ports.services import Services
+
+
+def serving_container(services: Services, app: str) -> Container:
+    """The first running container of the live version.
+
+    Raises:
+        UsageError: nothing is live, or no container of it runs.
+    """
+    observed = services.observe(app)
+    live = observed.live
+    if live is None:
+        raise UsageError(f"{app} has no live version", hint="deployctl status")
+    for container in observed.of(live.version, live.slot):
+        if container.running:
+            return container
+    raise UsageError(f"no container of {live.version} runs", hint="deployctl recover")

@@ -1,0 +1,35 @@
+"""Starting, reloading and removing the proxy of the state folder. Each holds the proxy's lock."""
+
+from __future__ import annotations
+
+from orchestrator.errors import UsageError
+from orchestrator.ports.services import Services
+
+
+def start(services: Services) -> None:
+    """Makes the proxy run with every app in the ledger. Does nothing where it already does."""
+    with services.locks.proxy():
+        services.proxy.apply(services.ledger.proxy_apps(), services.reporter.detail)
+
+
+def reload(services: Services) -> None:
+    """Makes the proxy load its configuration again, without losing a request."""
+    with services.locks.proxy():
+        services.proxy.up(services.ledger.proxy_apps(), services.reporter.detail)
+        services.proxy.reload()
+
+
+def remove(services: Services, *, force: bool) -> list[str]:
+    """Removes the proxy; returns the names of the apps that stop answering.
+
+    Raises:
+        UsageError: it serves apps, and `force` is not set.
+    """
+    with services.locks.proxy():
+        served = [app.name for app in services.ledger.proxy_apps()]
+        if served and not force:
+            raise UsageError(
+                f"the proxy serves {', '.join(served)}", hint="deployctl proxy down --force removes it anyway"
+            )
+        services.proxy.down()
+    return served

@@ -1,0 +1,65 @@
+"""What a release may wait for after its switch: the bake of the new version, the standby time of the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.config import Config
+from orchestrator.ports.services import Services
+from orchestrator.release.recover import recover
+from orchestrator.watch.bake import Progress, stay
+
+
+@dataclass(frozen=True)
+class Bake:
+    """How a bake ended, or `baking` when nobody waited for it; `seconds` is how long the wait took."""
+
+    outcome: str
+    until: str | None
+    seconds: float | None = None
+    why: str = ""
+
+
+def watch_bake(
+    services: Services, config: Config, report: Callable[[Progress], None], *, detach: bool = False
+) -> Bake | None:
+    """Stays with the live version until its bake is over; None when it does not bake. With `detach` returns at once.
+
+    Raises:
+        DeploymentFailed: it went bad, and what served before serves again.
+        Degraded: it went bad, and there is no version to go back to.
+        Interrupted: a signal came; the bake goes on.
+    """
+    if not config.rollout.bake:
+        return None
+    live = services.live(config.app.name)
+    if live is None or not live.baking:
+        return None
+    if detach:
+        return Bake("baking", live.bake_until)
+    services.reporter.step(f"watch {live.version} until {live.bake_until}")
+    baked = stay(services, config, report)
+    if baked is None:
+        return None
+    why = baked.why if baked.outcome == "replaced" else ""
+    return Bake(baked.outcome, live.bake_until, baked.seconds, why)
+
+
+def wait_until_cold(services: Services, app: str) -> None:
+    """Waits until the standby time of the previous version is over, and stops it.
+
+    Raises:
+        Interrupted: a signal came; the next command or the watchdog stops the version.
+    """
+    warm = next((slot for slot in services.ledger.slots(app).values() if slot.state == "warm"), None)
+    if warm is None or warm.warm_until is None:
+        return
+    services.reporter.step(f"{warm.version} stays warm until {warm.warm_until}")
+    with services.interrupts.interruptible():
+        left = (datetime.fromisoformat(warm.warm_until) - services.wall()).total_seconds()
+        if left > 0:
+            services.sleep(left + 0.01)
+    with services.locks.app(app):
+        recover(services, app)
