@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, cast
 from orchestrator.adapters.docker.engine import DockerEngine, connect
 from orchestrator.adapters.haproxy.container import ProxyContainer
 from orchestrator.adapters.haproxy.proxy import HAProxy
+from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
 from orchestrator.adapters.posix.interrupts import Interrupts
 from orchestrator.adapters.posix.locks import FileLocks
-from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.moments import iso
 from orchestrator.domain.naming import DEFAULT_STATE_DIR, Names
 from orchestrator.errors import UsageError

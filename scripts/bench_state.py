@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
 from orchestrator.domain.naming import address
 from scripts.bench_traffic import Row, median, run
 from tests.engine.harness import App

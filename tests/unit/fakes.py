@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
 from orchestrator.adapters.posix.interrupts import Interrupts
 from orchestrator.adapters.posix.locks import FileLocks
-from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.adapters.store.secrets import SecretStore
 from orchestrator.config import Config, parse
 from orchestrator.domain.health.probe import ProbeSpec, Reply, Target

@@ -1,7 +1,7 @@
-"""The ledger's events, as a chain; every change of its history is one of them, in the same transaction.
+"""The ledger's chain of events, and its comparison with the tables.
 
-A version, a deployment or an image that changes is sealed: its event carries the digest of its row as it is from then
-on. What is read to be proven is read as the file has it, at one moment: damage is named, whatever it is.
+Whoever changes a version, a deployment or an image seals it: the event carries the digest of the changed row. An
+audit reads everything exactly as the file has it, at one moment, so that it can name any damage.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from orchestrator.domain.record.chain import Event, Switch, plain
 from orchestrator.errors import Degraded
 
 _Key = tuple[str, str, object]
+_Details = dict[_Key, dict[str, Any]]
 
 
-class EventLedger(LedgerFile):
-    """What happened, in the order in which it was recorded."""
+class SqliteEvents(LedgerFile):
+    """Everything that happened, in the order in which it was recorded."""
 
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
+        """Adds an event to the end of the chain."""
         with self._transaction() as db:
             append(db, self._now(), app, kind, detail)
 
@@ -31,82 +33,94 @@ class EventLedger(LedgerFile):
         return int(self._read("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
 
     def switches(self, app: str) -> list[Switch]:
-        """Which versions were live from when on, in the order in which that was recorded.
+        """Which version was live from when on, oldest first.
 
         Raises:
             Degraded: one of the events that say it is damaged.
         """
-        found = []
+        switches = []
         rows = self._read("SELECT id, detail FROM events WHERE app = ? AND kind = ? ORDER BY id", (app, LIVE))
-        for number, detail in rows:
-            said = chain.said(detail)
+        for number, text in rows:
+            detail = chain.said(text)
             try:
-                found.append(Switch(said["version"], said["slot"], said["deployment"], said["since"]))
+                switches.append(Switch(detail["version"], detail["slot"], detail["deployment"], detail["since"]))
             except KeyError:
                 raise Degraded(
-                    f"nobody can say when {app} was served by what",
+                    f"the record of which version of {app} was live at which time cannot be read",
                     why=f"event {number} of the ledger is damaged",
-                    hint="deployctl verify says what else is not as it was recorded; restore the ledger from a backup",
+                    hint="run 'deployctl verify' for all differences; restore the ledger from a backup",
                 ) from None
-        return found
+        return switches
 
     def audit(self) -> tuple[list[Event], list[str]]:
-        """All events, and what is not as they say, in words; both from one moment."""
-        with self._snapshot() as db:
-            events = _events(db)
-            return events, [*chain.breaks(events), *_unsealed(db, events)]
+        """All events, and every difference between them and the tables, in words; both from one moment."""
+        with self._one_moment() as db:
+            events = [Event(*row) for row in db.execute(f"SELECT {EVENT} FROM events ORDER BY id")]
+            return events, [*chain.breaks(events), *_differences(db, events)]
 
 
-def _events(db: sqlite3.Connection) -> list[Event]:
-    return [Event(*row) for row in db.execute(f"SELECT {EVENT} FROM events ORDER BY id")]
-
-
-def _unsealed(db: sqlite3.Connection, events: list[Event]) -> Iterator[str]:
-    known: dict[_Key, dict[str, Any]] = {}
+def _differences(db: sqlite3.Connection, events: list[Event]) -> Iterator[str]:
+    recorded: _Details = {}
     live: dict[str, dict[str, Any]] = {}
     for event in events:
-        said = chain.said(event.detail)
+        detail = chain.said(event.detail)
         if event.kind == LIVE:
-            live[event.app] = said
-        elif event.kind in (VERSION, DEPLOYMENT, IMAGE) and isinstance(said.get(event.kind), str | int):
-            known[event.app, event.kind, said[event.kind]] = said
-    there: set[_Key] = set()
-    for row in _all(db, "SELECT * FROM versions ORDER BY rowid"):
-        app, name = row["app"], row["name"]
-        there.add((app, VERSION, name))
-        if known.get((app, VERSION, name), {}).get("row") != chain.seal(row):
-            yield f"the record of {plain(app)} {plain(name)} is not what was recorded"
-    for row in _all(db, "SELECT * FROM images"):
-        app, name = row["app"], row["version"]
-        there.add((app, IMAGE, name))
-        if known.get((app, IMAGE, name), {}).get("row") != chain.seal(row):
-            yield f"the layers of the image of {plain(app)} {plain(name)} are not what was recorded"
-    yield from _deployments(db, known, there)
-    for app, slot, version, number in db.execute("SELECT app, slot, version, deployment FROM slots WHERE state='live'"):
-        said = live.get(app, {})
-        if (said.get("slot"), said.get("version"), said.get("deployment")) != (slot, version, number):
-            went = f"{said['version']} went live last" if "version" in said else "none went live"
-            yield (
-                f"the slots say that {plain(version)} of {plain(app)} is live in {plain(slot)}"
-                f" by deployment {plain(number)}, which is not what was recorded: {went}"
-            )
-    for app, kind, name in known:
-        if (app, kind, name) not in there:
-            yield f"{kind} {plain(name)} of {plain(app)} was recorded, and is gone"
+            live[event.app] = detail
+        elif event.kind in (VERSION, DEPLOYMENT, IMAGE) and isinstance(detail.get(event.kind), str | int):
+            recorded[event.app, event.kind, detail[event.kind]] = detail
+    present: set[_Key] = set()
+    yield from _rows_differ(db, VERSION, "SELECT app, name AS key, * FROM versions ORDER BY rowid", recorded, present)
+    yield from _rows_differ(db, IMAGE, "SELECT app, version AS key, * FROM images", recorded, present)
+    yield from _deployments_differ(db, recorded, present)
+    yield from _traffic_differs(db, live)
+    for app, kind, key in recorded:
+        if (app, kind, key) not in present:
+            yield f"{kind} {plain(key)} of {plain(app)} was recorded, but is missing"
 
 
-def _deployments(db: sqlite3.Connection, known: dict[_Key, dict[str, Any]], there: set[_Key]) -> Iterator[str]:
+def _rows_differ(
+    db: sqlite3.Connection, kind: str, statement: str, recorded: _Details, present: set[_Key]
+) -> Iterator[str]:
+    words = "the record of {} {} is not" if kind == VERSION else "the layers of the image of {} {} are not"
+    for row in _all(db, statement):
+        app, name = row["app"], row.pop("key")
+        present.add((app, kind, name))
+        if recorded.get((app, kind, name), {}).get("row") != chain.seal(row):
+            yield f"{words.format(plain(app), plain(name))} what was recorded"
+
+
+def _deployments_differ(db: sqlite3.Connection, recorded: _Details, present: set[_Key]) -> Iterator[str]:
     journals: dict[object, list[str]] = {}
     for row in _all(db, "SELECT * FROM steps ORDER BY id"):
         journals.setdefault(row["deployment"], []).append(chain.seal(row))
     for row in _all(db, "SELECT * FROM deployments ORDER BY id"):
         app, number = row["app"], row["id"]
-        there.add((app, DEPLOYMENT, number))
-        said = known.get((app, DEPLOYMENT, number), {})
-        if said.get("row") != chain.seal(row):
+        present.add((app, DEPLOYMENT, number))
+        detail = recorded.get((app, DEPLOYMENT, number), {})
+        if detail.get("row") != chain.seal(row):
             yield f"the record of deployment {number} of {plain(app)} is not what was recorded"
-        if row["outcome"] is not None and said.get("journal") != chain.gather(journals.get(number, [])):
+        # While a deployment is open its journal grows; it is sealed at the end.
+        if row["outcome"] is not None and detail.get("journal") != chain.gather(journals.get(number, [])):
             yield f"the journal of deployment {number} of {plain(app)} is not what was recorded"
+
+
+def _traffic_differs(db: sqlite3.Connection, live: dict[str, dict[str, Any]]) -> Iterator[str]:
+    rows = db.execute(
+        "SELECT t.app, t.live, s.version, s.deployment FROM traffic t"
+        " LEFT JOIN slots s ON s.app = t.app AND s.slot = t.live WHERE t.live IS NOT NULL"
+    )
+    for app, slot, version, number in rows:
+        detail = live.get(app, {})
+        if (detail.get("slot"), detail.get("version"), detail.get("deployment")) == (slot, version, number):
+            continue
+        last = f"{detail['version']} went live last" if "version" in detail else "no version went live"
+        if version is None:
+            yield f"the slots say that nothing is in {plain(slot)} of {plain(app)}, which is live: {last}"
+        else:
+            yield (
+                f"the slots say that {plain(version)} of {plain(app)} is live in {plain(slot)}"
+                f" by deployment {plain(number)}, which is not what was recorded: {last}"
+            )
 
 
 def _all(db: sqlite3.Connection, statement: str) -> Iterator[dict[str, Any]]:

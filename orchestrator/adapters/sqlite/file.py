@@ -1,11 +1,10 @@
-"""The ledger's file: opened once, brought to the newest schema, written in transactions that are on disk at their end.
+"""The ledger's file: opened at the first use, brought to the newest schema, written in durable transactions.
 
-WAL and synchronous=FULL: what was recorded survives a crash.
+WAL and synchronous=FULL: a transaction is on disk when it ends, and survives a crash.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Iterator
@@ -15,28 +14,34 @@ from typing import Any
 
 from orchestrator.adapters.sqlite.schema import migrate
 from orchestrator.adapters.sqlite.sealing import lossless
-from orchestrator.errors import DeployctlError, DeploymentFailed, LedgerDamaged
+from orchestrator.errors import DeployctlError, LedgerDamaged, StorageError
 
-# What SQLite says without a code of its own.
+# Damage that SQLite reports without an error code of its own.
 _DAMAGED = ("no such table", "no such column", "Could not decode to UTF-8")
 
 
 class _Rows(list[Any]):
-    """Rows that were read whole: no cursor stays open on the file."""
+    """Rows that were read completely: no cursor stays open on the file."""
 
     def fetchone(self) -> Any:
         return self[0] if self else None
 
 
 class LedgerFile:
-    """One SQLite file in the state folder. `now` gives the wall time as ISO 8601 in UTC."""
+    """One SQLite file in the state folder. The parts of the ledger inherit from it and share its connection."""
 
     def __init__(self, path: Path, *, now: Callable[[], str], lost: Callable[[], bool] = lambda: False) -> None:
-        """`lost` says whether there must have been a ledger, when none is there."""
+        """`now` returns the wall time as ISO 8601 in UTC. `lost` is asked when there is no file: was there one?"""
         self.path = path
         self._lost = lost
         self._now = now
         self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Closes the file; it opens again at the next call."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -45,11 +50,11 @@ class LedgerFile:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
-        # isolation_level=None: transactions are where this file says, not where the module guesses.
         try:
             new = not self.path.exists() or self.path.stat().st_size == 0
             if new and self._lost():
-                raise LedgerDamaged(str(self.path), "it is gone, but apps are being served")
+                raise LedgerDamaged(str(self.path), "the file is missing, but apps are being served")
+            # isolation_level=None: transactions begin and end where this file says so.
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
             # Also at the end of the program: closing merges the write-ahead log into the file.
             weakref.finalize(self, db.close)
@@ -62,27 +67,23 @@ class LedgerFile:
             db.execute("PRAGMA foreign_keys = ON")
             migrate(db, str(self.path))
         except (sqlite3.Error, OSError) as error:
-            raise self._unusable(error, "cannot be used") from error
+            raise self._unusable(error, "opened") from error
         return db
 
-    def _unusable(self, error: Exception, what: str) -> DeployctlError:
+    def _unusable(self, error: Exception, action: str) -> DeployctlError:
         damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
         if damaged or any(sign in str(error) for sign in _DAMAGED):
             return LedgerDamaged(str(self.path), str(error))
-        return DeploymentFailed(
-            f"the ledger {self.path} {what}",
+        return StorageError(
+            f"the ledger {self.path} cannot be {action}",
             why=str(error),
-            hint=f"is the disk full, read-only, or somebody else's? ({os.fspath(self.path.parent)})"
-            " deployctl changes nothing that it cannot record",
+            hint=f"check that {self.path.parent} is writable by this user and that its disk is neither full nor"
+            " read-only; deployctl changes nothing that it cannot record",
         )
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing: what runs inside is on disk at the end, or rolled back when it raises."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -94,18 +95,18 @@ class LedgerFile:
                     db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise self._unusable(error, "refused a record") from error
+            raise self._unusable(error, "written") from error
 
     def _read(self, statement: str, values: tuple[object, ...] = ()) -> _Rows:
         try:
             return _Rows(self._db.execute(statement, values).fetchall())
         except sqlite3.Error as error:
-            raise self._unusable(error, "cannot be read") from error
+            raise self._unusable(error, "read") from error
 
     @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """The file at one moment, whatever is written meanwhile. Text is read as it is there (`lossless`)."""
-        assert self._db, "opened, and of this program's schema"
+    def _one_moment(self) -> Iterator[sqlite3.Connection]:
+        """The file as it is at one moment, whatever is written meanwhile. Text is read losslessly (`lossless`)."""
+        assert self._db, "opens the file and migrates it"
         try:
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
             db.text_factory = lossless
@@ -115,4 +116,4 @@ class LedgerFile:
             finally:
                 db.close()
         except sqlite3.Error as error:
-            raise self._unusable(error, "cannot be read") from error
+            raise self._unusable(error, "read") from error

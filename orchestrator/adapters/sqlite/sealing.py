@@ -1,4 +1,4 @@
-"""Adds events to the chain, and seals the rows that they speak of, in the transaction that changes them."""
+"""Adds events to the chain and seals the rows that they are about, in the transaction that changes those rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVENT = "id, at, app, kind, detail, previous, digest"
 
 
 def lossless(data: bytes) -> str:
-    """Text as the file has it: what is no UTF-8 any more is kept, byte for byte, and can be sealed and named."""
+    """Text exactly as it is in the file: bytes that are not UTF-8 are kept, so that they can be sealed and shown."""
     return data.decode(errors="surrogateescape")
 
 
@@ -28,15 +28,15 @@ def append(db: sqlite3.Connection, at: str, app: str, kind: str, detail: dict[st
     db.execute(f"INSERT INTO events ({EVENT}) VALUES (?,?,?,?,?,?,?)", (number, at, app, kind, text, previous, digest))
 
 
-def version_changed(db: sqlite3.Connection, at: str, app: str, version: str, what: str, **more: Any) -> None:
-    """Records that a version's row was written: `what` has become of it."""
+def version_changed(db: sqlite3.Connection, at: str, app: str, version: str, what: str) -> None:
+    """Records that a version's row was written; `what` is one word for why. Nothing when there is no such version."""
     rows = _rows(db, "SELECT * FROM versions WHERE app = ? AND name = ?", (app, version))
     if rows:
-        append(db, at, app, VERSION, {VERSION: version, "what": what, "row": chain.seal(rows[0]), **more})
+        append(db, at, app, VERSION, {VERSION: version, "what": what, "row": chain.seal(rows[0])})
 
 
 def deployment_changed(db: sqlite3.Connection, at: str, app: str, deployment: int, what: str) -> None:
-    """Records that a deployment's row was written, and seals the journal as it is."""
+    """Records that a deployment's row was written, and seals its journal as it is."""
     row = chain.seal(_rows(db, "SELECT * FROM deployments WHERE id = ?", (deployment,))[0])
     journal = chain.seal_all(_rows(db, "SELECT * FROM steps WHERE deployment = ? ORDER BY id", (deployment,)))
     append(db, at, app, DEPLOYMENT, {DEPLOYMENT: deployment, "what": what, "row": row, "journal": journal})
@@ -52,6 +52,15 @@ def went_live(db: sqlite3.Connection, at: str, app: str, switch: Switch) -> None
     """Records from when on a version was live."""
     detail = {"version": switch.version, "slot": switch.slot, "deployment": switch.deployment, "since": switch.since}
     append(db, at, app, LIVE, detail)
+
+
+def last_live(db: sqlite3.Connection, app: str) -> tuple[object, object, object]:
+    """Slot, version and deployment of the app's newest "live" event; None in each place that it does not say."""
+    row = db.execute(
+        "SELECT detail FROM events WHERE app = ? AND kind = ? ORDER BY id DESC LIMIT 1", (app, LIVE)
+    ).fetchone()
+    detail = chain.said(row[0]) if row else {}
+    return detail.get("slot"), detail.get("version"), detail.get("deployment")
 
 
 def _rows(db: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[dict[str, Any]]:

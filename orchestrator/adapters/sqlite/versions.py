@@ -1,4 +1,4 @@
-"""The ledger's versions: how they are written, how they are read, and what has changed from one to the next."""
+"""The ledger's versions, their images, and the changes from each to the next."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.adapters.sqlite.events import EventLedger
+from orchestrator.adapters.sqlite.file import LedgerFile
 from orchestrator.adapters.sqlite.sealing import image_changed, version_changed
+from orchestrator.domain.version.build import Layer
+from orchestrator.domain.version.manifest import Delta, File
 from orchestrator.domain.version.version import FileChange, Version
 from orchestrator.errors import UsageError
-
-if TYPE_CHECKING:
-    from orchestrator.domain.version.manifest import Delta
 
 COLUMNS = (
     "app",
@@ -38,10 +37,10 @@ COLUMNS = (
 NAMES = ", ".join(COLUMNS)
 
 
-class Versions(Mapping[str, Version]):
-    """An app's versions as they were read, in the order they were made; a row becomes a Version when it is asked for.
+class LazyVersions(Mapping[str, Version]):
+    """An app's versions as they were read, in the order in which they were made.
 
-    Most commands ask for a few: taking thousands of rows apart would be most of what they do.
+    A row becomes a Version when it is asked for: most commands need a few out of thousands.
     """
 
     def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
@@ -63,25 +62,26 @@ class Versions(Mapping[str, Version]):
         return name in self._rows
 
 
-class VersionLedger(EventLedger):
-    """What versions there are, and what has become of each."""
+class SqliteVersions(LedgerFile):
+    """Which versions there are and what has become of each."""
 
     def versions(self, app: str) -> Mapping[str, Version]:
-        """The app's versions in the order they were made."""
-        # Sorted here: SQLite would carry whole rows through its sorter, for twice the time.
+        """The app's versions by name, in the order in which they were made."""
+        # Sorted here: SQLite would carry whole rows through its sorter, which takes twice the time.
         rows = self._read(f"SELECT {NAMES}, rowid FROM versions WHERE app = ?", (app,))
-        return Versions(sorted(rows, key=itemgetter(-1)))
+        return LazyVersions(sorted(rows, key=itemgetter(-1)))
 
     def record_version(self, version: Version, change: Delta | None = None) -> None:
-        """Writes a version, or writes it anew; `change` is its manifest's delta to the parent's, if that is new."""
+        """Writes a version, or replaces its record; `change` is its delta to its parent, when that is new."""
         with self._transaction() as db:
-            insert(db, version)
+            write(db, version)
             if change is not None:
                 _write_changes(db, version, change)
             what = "changed" if change is None else "recorded"
             version_changed(db, self._now(), version.app, version.name, what)
 
     def mark_live(self, app: str, version: str, *, stable: bool) -> None:
+        """Records that a version has become live (and stable); it is neither pruned nor bad any more."""
         self._change(
             app,
             version,
@@ -91,54 +91,48 @@ class VersionLedger(EventLedger):
             stable=stable,
         )
 
+    def mark_stable(self, app: str, version: str) -> None:
+        """Records that a version is stable, unless it was before."""
+        self._change(app, version, "stable", "stable_at = :now", where="stable_at IS NULL")
+
     def mark_pruned(self, app: str, version: str) -> None:
+        """Records that a version's image and containers were removed."""
         self._change(app, version, "pruned", "pruned_at = :now")
 
     def mark_bad(self, app: str, version: str, why: str) -> None:
-        """Records that a version went bad while it was live; it is stable no more."""
+        """Records that a version went bad while it was live; it is not stable any more."""
         self._change(app, version, "bad", "bad_at = :now, bad_why = :why, stable_at = NULL", why=why)
 
     def record_settings(self, app: str, version: str, settings: dict[str, Any]) -> None:
+        """Writes the configuration that a version runs with."""
         self._change(app, version, "configured", "settings = :settings", settings=json.dumps(settings))
 
-    def promote(self, app: str) -> None:
-        """Ends the bake of the live version: it is stable now."""
-        live = self._read("SELECT version FROM slots WHERE app = ? AND state = 'live'", (app,)).fetchone()
-        with self._transaction() as db:
-            if live is not None:
-                now = self._now()
-                db.execute(
-                    "UPDATE versions SET stable_at = COALESCE(stable_at, ?) WHERE app = ? AND name = ?",
-                    (now, app, live[0]),
-                )
-                version_changed(db, now, app, live[0], "stable")
-            db.execute("UPDATE slots SET bake_until = NULL WHERE app = ? AND state = 'live'", (app,))
-
     def settings(self, app: str, version: str) -> dict[str, Any]:
-        """The configuration that a version ran with last.
+        """The stored configuration that a version ran with last.
 
         Raises:
-            UsageError: the ledger does not know the version.
+            UsageError: there is no such version.
         """
         row = self._read("SELECT settings FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
         if row is None:
-            raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
-        found: dict[str, Any] = json.loads(row[0])
-        return found
+            raise UsageError(f"the ledger has no version {version} of {app}", hint="list all versions: deployctl tree")
+        settings: dict[str, Any] = json.loads(row[0])
+        return settings
 
-    def record_layers(self, app: str, version: str, layers: Sequence[tuple[str, int]]) -> None:
-        """Writes of what a version's image consists: digest and size of each layer, the lowest first."""
+    def record_layers(self, app: str, version: str, layers: Sequence[Layer]) -> None:
+        """Writes the layers of a version's image, the lowest first."""
+        text = json.dumps([(layer.digest, layer.size) for layer in layers])
         with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO images VALUES (?,?,?)", (app, version, json.dumps(layers)))
+            db.execute("INSERT OR REPLACE INTO images VALUES (?,?,?)", (app, version, text))
             image_changed(db, self._now(), app, version)
 
-    def layers(self, app: str, version: str) -> list[tuple[str, int]] | None:
+    def layers(self, app: str, version: str) -> list[Layer] | None:
         """The layers of a version's image; None when they were never recorded."""
         row = self._read("SELECT layers FROM images WHERE app = ? AND version = ?", (app, version)).fetchone()
-        return [(digest, size) for digest, size in json.loads(row[0])] if row else None
+        return [Layer(digest, size) for digest, size in json.loads(row[0])] if row else None
 
     def changes(self, app: str, *, version: str | None = None, path: str | None = None) -> list[FileChange]:
-        """What changed in a version, or of one path: the deltas to the parents, in the order of the versions."""
+        """What changed in one version, or of one path in all versions, in the order of the versions."""
         column, value = ("version", version) if path is None else ("path", path)
         rows = self._read(
             "SELECT c.version, c.path, c.kind, c.mode, c.size, c.digest, c.target FROM changes c"
@@ -149,26 +143,24 @@ class VersionLedger(EventLedger):
         return [FileChange(*row) for row in rows]
 
     def readable_versions(self, app: str) -> dict[str, Version]:
-        """The app's versions in the order they were made, but for those whose record is damaged."""
-        found = {}
-        with self._snapshot() as db:
+        """The app's versions in the order in which they were made, without those whose record is damaged."""
+        versions = {}
+        with self._one_moment() as db:
             for row in db.execute(f"SELECT {NAMES} FROM versions WHERE app = ? ORDER BY rowid", (app,)):
-                if all(_whole(value) for value in row):
+                if all(_intact(value) for value in row):
                     try:
-                        found[row[1]] = _version(row)
+                        versions[row[1]] = _version(row)
                     except ValueError:
-                        continue  # no JSON any more
-        return found
+                        continue  # its settings are not JSON any more
+        return versions
 
     def delta(self, app: str, version: str) -> Delta:
-        """What was recorded as the change of a version's manifest from its parent's.
+        """The recorded change of a version's manifest from its parent's.
 
         Raises:
-            ValueError: it is damaged.
+            ValueError: the record is damaged.
         """
-        from orchestrator.domain.version.manifest import Delta, File  # verify alone asks
-
-        with self._snapshot() as db:
+        with self._one_moment() as db:
             rows = db.execute(
                 "SELECT path, kind, mode, size, digest, target FROM changes WHERE app = ? AND version = ?",
                 (app, version),
@@ -182,39 +174,42 @@ class VersionLedger(EventLedger):
             raise ValueError(str(error)) from error
 
     def parents(self, app: str) -> dict[str, str | None]:
-        """The versions in the order they were made, each with its parent."""
+        """Each version's parent, in the order in which the versions were made."""
         return dict(self._read("SELECT name, parent FROM versions WHERE app = ? ORDER BY rowid", (app,)))
 
     def paths(self, app: str) -> list[str]:
-        """Every path that was ever in a manifest."""
+        """Every path that was ever in a manifest, sorted."""
         return [row[0] for row in self._read("SELECT DISTINCT path FROM changes WHERE app = ? ORDER BY path", (app,))]
 
     def change_counts(self, app: str) -> dict[str, tuple[int, int]]:
-        """How many files each version has added or changed, and how many it has taken away."""
+        """For each version how many files it added or changed, and how many it removed."""
         rows = self._read(
             "SELECT version, COUNT(digest), COUNT(*) - COUNT(digest) FROM changes WHERE app = ? GROUP BY version",
             (app,),
         )
         return {version: (put, gone) for version, put, gone in rows}
 
-    def _change(self, app: str, version: str, what: str, assignments: str, **values: object) -> None:
+    def _change(
+        self, app: str, version: str, what: str, assignments: str, *, where: str = "true", **values: object
+    ) -> None:
         with self._transaction() as db:
             now = self._now()
-            db.execute(
-                f"UPDATE versions SET {assignments} WHERE app = :app AND name = :name",
+            cursor = db.execute(
+                f"UPDATE versions SET {assignments} WHERE app = :app AND name = :name AND {where}",
                 {"now": now, "app": app, "name": version, **values},
             )
-            version_changed(db, now, app, version, what)
+            if cursor.rowcount:
+                version_changed(db, now, app, version, what)
 
 
-def insert(db: sqlite3.Connection, version: Version) -> None:
-    """Writes a version, or writes it anew."""
+def write(db: sqlite3.Connection, version: Version) -> None:
+    """Writes a version, or replaces its record; it keeps its place in the order."""
     values = {**{name: getattr(version, name) for name in COLUMNS}, "settings": json.dumps(version.settings)}
     names, marks = ", ".join(values), ",".join("?" * len(values))
     # Not INSERT OR REPLACE: that would make it the newest.
-    anew = ", ".join(f"{name} = excluded.{name}" for name in values)
+    update = ", ".join(f"{name} = excluded.{name}" for name in values)
     db.execute(
-        f"INSERT INTO versions ({names}) VALUES ({marks}) ON CONFLICT (app, name) DO UPDATE SET {anew}",
+        f"INSERT INTO versions ({names}) VALUES ({marks}) ON CONFLICT (app, name) DO UPDATE SET {update}",
         tuple(values.values()),
     )
 
@@ -233,8 +228,8 @@ def _write_changes(db: sqlite3.Connection, version: Version, change: Delta) -> N
         db.execute("INSERT INTO builds VALUES (?,?,?)", (version.app, version.name, facts))
 
 
-def _whole(value: object) -> bool:
-    """Whether a value can have been written by us: no BLOB, and no text that is no UTF-8 any more."""
+def _intact(value: object) -> bool:
+    """Whether this program can have written the value: it writes neither BLOBs nor text that is not UTF-8."""
     return not isinstance(value, bytes) and not (
         isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value)
     )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.version import Version
 
 _FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "git_dirty", "pushed")
@@ -40,6 +41,7 @@ class Restored:
     deployments: tuple[Deployment, ...]
     unproven: tuple[Container, ...] = ()
     proxy: ProxyApp | None = None
+    traffic: TrafficState = field(default_factory=TrafficState)
 
 
 def write(version: Version, settings: Mapping[str, Any]) -> str:

@@ -16,20 +16,21 @@ def other(slot: Slot) -> Slot:
 
 @dataclass(frozen=True)
 class SlotState:
-    """What the ledger says of a slot: the version in it and whether it is `live`, `warm`, `cold` or `starting`.
+    """What the ledger says of a slot: the version in it and its state: `starting`, `ready`, `warm` or `cold`.
 
-    A live slot with `bake_until` is baking: its version is watched until then before it counts as stable.
+    Whether a ready slot gets requests is said by the traffic state. One with `bake_until` is baking: its version is
+    watched until then before it is stable. `live` is written by the old ledger only.
     """
 
     app: str
     slot: Slot
     version: str
     deployment: int
-    state: Literal["live", "warm", "cold", "starting"]
+    state: Literal["starting", "ready", "warm", "cold", "live"]
     since: str
     warm_until: str | None = None
     bake_until: str | None = None
 
     @property
     def baking(self) -> bool:
-        return self.state == "live" and self.bake_until is not None
+        return self.state in ("ready", "live") and self.bake_until is not None

@@ -8,10 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Version:
-    """One immutable build of an app. Times are UTC in ISO 8601; `manifest` is its identity: its manifest's digest.
+    """One immutable build of an app. Times are UTC in ISO 8601.
 
-    `settings` is the stored configuration that it ran with last.
-
+    `manifest` is the digest of its manifest: its identity. `settings` is the stored configuration it ran with last.
     `pushed` names its image in a registry by digest, if one has it.
     `bad_at` is set on a version that went bad while it was live and was rolled back by itself.
     """

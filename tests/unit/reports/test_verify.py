@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from orchestrator.adapters.docker import files_in as seen
-from orchestrator.adapters.sqlite import schema
-from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.adapters.old_sqlite import schema
+from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
 from orchestrator.domain.record.labels import Restored
 from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest
 from orchestrator.errors import Degraded, DeploymentFailed, EngineError, Locked
@@ -375,4 +375,4 @@ def test_after_a_crash_the_time_of_a_switch_is_the_file_s(world: World, monkeypa
 
 def test_each_room_of_the_ledger_can_be_loaded_first() -> None:
     for name in ("schema", "sealing", "events", "file", "versions"):
-        subprocess.run([sys.executable, "-c", f"import orchestrator.adapters.sqlite.{name}"], check=True)
+        subprocess.run([sys.executable, "-c", f"import orchestrator.adapters.old_sqlite.{name}"], check=True)

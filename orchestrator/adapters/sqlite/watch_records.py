@@ -1,4 +1,4 @@
-"""The watchdog's part of the ledger: its passes, its memory, and what only grows."""
+"""The watchdog's part of the ledger: its passes, its memory and its counters."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.adapters.sqlite.versions import VersionLedger
+from orchestrator.adapters.sqlite.file import LedgerFile
 from orchestrator.domain.watch.passes import Pass
 
-# A day of passes at one a minute would be 1440: what people look at is the last hours.
+# A day at one pass a minute has 1440: people look at the last hours.
 _KEPT_PASSES = 500
-# The newest good pass is kept for ever: however many bad ones follow, metrics say when all was well last.
+# The newest good pass is always kept: metrics report when the last one was, however many bad ones follow.
 _GOOD = "outcome IN ('healthy', 'acted')"
 
 
-class WatchLedger(VersionLedger):
-    """What one pass leaves to the next, and to those who look at them."""
+class SqliteWatchRecords(LedgerFile):
+    """What one pass of the watchdog leaves to the next, and to people."""
 
     def memory(self, app: str) -> dict[str, Any]:
-        """What the last pass of the watchdog left to the next one; empty when there was none."""
+        """What the last pass left to the next one; empty when there was none."""
         row = self._read("SELECT memory FROM watch WHERE app = ?", (app,)).fetchone()
-        found: dict[str, Any] = json.loads(row[0]) if row else {}
-        return found
+        memory: dict[str, Any] = json.loads(row[0]) if row else {}
+        return memory
+
+    def remember(self, app: str, memory: dict[str, Any]) -> None:
+        """Writes what the next pass needs to know."""
+        with self._transaction() as db:
+            _remember(db, app, memory)
 
     def record_pass(self, app: str, found: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
         """Writes a pass, what it leaves to the next one, and what it adds to the counters."""
@@ -42,13 +47,8 @@ class WatchLedger(VersionLedger):
             for name, value in counts.items():
                 _count(db, app, name, value)
 
-    def remember(self, app: str, memory: dict[str, Any]) -> None:
-        """Writes what the next pass shall know."""
-        with self._transaction() as db:
-            _remember(db, app, memory)
-
     def passes(self, app: str, limit: int) -> list[Pass]:
-        """The last passes, newest first; `limit` -1 for all. The newest good one is among all, however old it is."""
+        """The newest passes, newest first; -1 for all that are kept. The newest good one is always among all."""
         rows = self._read(
             "SELECT at, seconds, outcome, said FROM passes WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit)
         )

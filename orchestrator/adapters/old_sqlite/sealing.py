@@ -1,0 +1,69 @@
+"""Adds events to the chain, and seals the rows that they speak of, in the transaction that changes them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from orchestrator.domain.record import chain
+from orchestrator.domain.record.chain import Switch
+
+VERSION, DEPLOYMENT, IMAGE, LIVE = "version", "deployment", "image", "live"
+EVENT = "id, at, app, kind, detail, previous, digest"
+
+
+def lossless(data: bytes) -> str:
+    """Text as the file has it: what is no UTF-8 any more is kept, byte for byte, and can be sealed and named."""
+    return data.decode(errors="surrogateescape")
+
+
+def append(db: sqlite3.Connection, at: str, app: str, kind: str, detail: dict[str, Any]) -> None:
+    """Adds an event to the end of the chain."""
+    last = db.execute("SELECT id, digest FROM events ORDER BY id DESC LIMIT 1").fetchone()
+    number, previous = (last[0] + 1, last[1]) if last else (1, chain.BEGINNING)
+    text = json.dumps(detail)
+    digest = chain.link(previous, number, at, app, kind, text)
+    db.execute(f"INSERT INTO events ({EVENT}) VALUES (?,?,?,?,?,?,?)", (number, at, app, kind, text, previous, digest))
+
+
+def version_changed(db: sqlite3.Connection, at: str, app: str, version: str, what: str, **more: Any) -> None:
+    """Records that a version's row was written: `what` has become of it."""
+    rows = _rows(db, "SELECT * FROM versions WHERE app = ? AND name = ?", (app, version))
+    if rows:
+        append(db, at, app, VERSION, {VERSION: version, "what": what, "row": chain.seal(rows[0]), **more})
+
+
+def deployment_changed(db: sqlite3.Connection, at: str, app: str, deployment: int, what: str) -> None:
+    """Records that a deployment's row was written, and seals the journal as it is."""
+    row = chain.seal(_rows(db, "SELECT * FROM deployments WHERE id = ?", (deployment,))[0])
+    journal = chain.seal_all(_rows(db, "SELECT * FROM steps WHERE deployment = ? ORDER BY id", (deployment,)))
+    append(db, at, app, DEPLOYMENT, {DEPLOYMENT: deployment, "what": what, "row": row, "journal": journal})
+
+
+def image_changed(db: sqlite3.Connection, at: str, app: str, version: str) -> None:
+    """Records that the layers of a version's image were written."""
+    row = chain.seal(_rows(db, "SELECT * FROM images WHERE app = ? AND version = ?", (app, version))[0])
+    append(db, at, app, IMAGE, {IMAGE: version, "row": row})
+
+
+def went_live(db: sqlite3.Connection, at: str, app: str, switch: Switch) -> None:
+    """Records from when on a version was live."""
+    detail = {"version": switch.version, "slot": switch.slot, "deployment": switch.deployment, "since": switch.since}
+    append(db, at, app, LIVE, detail)
+
+
+def _rows(db: sqlite3.Connection, statement: str, values: Sequence[object]) -> list[dict[str, Any]]:
+    before, db.text_factory = db.text_factory, lossless
+    try:
+        cursor = db.execute(statement, values)
+        return named(cursor, cursor.fetchall())
+    finally:
+        db.text_factory = before
+
+
+def named(cursor: sqlite3.Cursor, rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Rows with the names of their columns."""
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -1,0 +1,247 @@
+"""The ledger's versions: how they are written, how they are read, and what has changed from one to the next."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.adapters.old_sqlite.events import EventLedger
+from orchestrator.adapters.old_sqlite.sealing import image_changed, version_changed
+from orchestrator.domain.version.version import FileChange, Version
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.domain.version.manifest import Delta
+
+COLUMNS = (
+    "app",
+    "name",
+    "image",
+    "image_id",
+    "manifest",
+    "parent",
+    "author",
+    "created_at",
+    "git_commit",
+    "git_dirty",
+    "live_at",
+    "stable_at",
+    "pruned_at",
+    "bad_at",
+    "bad_why",
+    "pushed",
+    "settings",
+)
+NAMES = ", ".join(COLUMNS)
+
+
+class Versions(Mapping[str, Version]):
+    """An app's versions as they were read, in the order they were made; a row becomes a Version when it is asked for.
+
+    Most commands ask for a few: taking thousands of rows apart would be most of what they do.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
+        self._rows = {row[1]: row for row in rows}
+        self._made: dict[str, Version] = {}
+
+    def __getitem__(self, name: str) -> Version:
+        if name not in self._made:
+            self._made[name] = _version(self._rows[name])
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+
+class VersionLedger(EventLedger):
+    """What versions there are, and what has become of each."""
+
+    def versions(self, app: str) -> Mapping[str, Version]:
+        """The app's versions in the order they were made."""
+        # Sorted here: SQLite would carry whole rows through its sorter, for twice the time.
+        rows = self._read(f"SELECT {NAMES}, rowid FROM versions WHERE app = ?", (app,))
+        return Versions(sorted(rows, key=itemgetter(-1)))
+
+    def record_version(self, version: Version, change: Delta | None = None) -> None:
+        """Writes a version, or writes it anew; `change` is its manifest's delta to the parent's, if that is new."""
+        with self._transaction() as db:
+            insert(db, version)
+            if change is not None:
+                _write_changes(db, version, change)
+            what = "changed" if change is None else "recorded"
+            version_changed(db, self._now(), version.app, version.name, what)
+
+    def mark_live(self, app: str, version: str, *, stable: bool) -> None:
+        self._change(
+            app,
+            version,
+            "stable" if stable else "live",
+            "live_at = COALESCE(live_at, :now), pruned_at = NULL, bad_at = NULL, bad_why = '',"
+            " stable_at = CASE WHEN :stable THEN COALESCE(stable_at, :now) ELSE stable_at END",
+            stable=stable,
+        )
+
+    def mark_pruned(self, app: str, version: str) -> None:
+        self._change(app, version, "pruned", "pruned_at = :now")
+
+    def mark_bad(self, app: str, version: str, why: str) -> None:
+        """Records that a version went bad while it was live; it is stable no more."""
+        self._change(app, version, "bad", "bad_at = :now, bad_why = :why, stable_at = NULL", why=why)
+
+    def record_settings(self, app: str, version: str, settings: dict[str, Any]) -> None:
+        self._change(app, version, "configured", "settings = :settings", settings=json.dumps(settings))
+
+    def promote(self, app: str) -> None:
+        """Ends the bake of the live version: it is stable now."""
+        live = self._read("SELECT version FROM slots WHERE app = ? AND state = 'live'", (app,)).fetchone()
+        with self._transaction() as db:
+            if live is not None:
+                now = self._now()
+                db.execute(
+                    "UPDATE versions SET stable_at = COALESCE(stable_at, ?) WHERE app = ? AND name = ?",
+                    (now, app, live[0]),
+                )
+                version_changed(db, now, app, live[0], "stable")
+            db.execute("UPDATE slots SET bake_until = NULL WHERE app = ? AND state = 'live'", (app,))
+
+    def settings(self, app: str, version: str) -> dict[str, Any]:
+        """The configuration that a version ran with last.
+
+        Raises:
+            UsageError: the ledger does not know the version.
+        """
+        row = self._read("SELECT settings FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
+        if row is None:
+            raise UsageError(f"the ledger does not know {app} {version}", hint="deployctl tree")
+        found: dict[str, Any] = json.loads(row[0])
+        return found
+
+    def record_layers(self, app: str, version: str, layers: Sequence[tuple[str, int]]) -> None:
+        """Writes of what a version's image consists: digest and size of each layer, the lowest first."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO images VALUES (?,?,?)", (app, version, json.dumps(layers)))
+            image_changed(db, self._now(), app, version)
+
+    def layers(self, app: str, version: str) -> list[tuple[str, int]] | None:
+        """The layers of a version's image; None when they were never recorded."""
+        row = self._read("SELECT layers FROM images WHERE app = ? AND version = ?", (app, version)).fetchone()
+        return [(digest, size) for digest, size in json.loads(row[0])] if row else None
+
+    def changes(self, app: str, *, version: str | None = None, path: str | None = None) -> list[FileChange]:
+        """What changed in a version, or of one path: the deltas to the parents, in the order of the versions."""
+        column, value = ("version", version) if path is None else ("path", path)
+        rows = self._read(
+            "SELECT c.version, c.path, c.kind, c.mode, c.size, c.digest, c.target FROM changes c"
+            f" JOIN versions v ON v.app = c.app AND v.name = c.version WHERE c.app = ? AND c.{column} = ?"
+            " ORDER BY v.rowid, c.path",
+            (app, value),
+        )
+        return [FileChange(*row) for row in rows]
+
+    def readable_versions(self, app: str) -> dict[str, Version]:
+        """The app's versions in the order they were made, but for those whose record is damaged."""
+        found = {}
+        with self._snapshot() as db:
+            for row in db.execute(f"SELECT {NAMES} FROM versions WHERE app = ? ORDER BY rowid", (app,)):
+                if all(_whole(value) for value in row):
+                    try:
+                        found[row[1]] = _version(row)
+                    except ValueError:
+                        continue  # no JSON any more
+        return found
+
+    def delta(self, app: str, version: str) -> Delta:
+        """What was recorded as the change of a version's manifest from its parent's.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        from orchestrator.domain.version.manifest import Delta, File  # verify alone asks
+
+        with self._snapshot() as db:
+            rows = db.execute(
+                "SELECT path, kind, mode, size, digest, target FROM changes WHERE app = ? AND version = ?",
+                (app, version),
+            ).fetchall()
+            facts = db.execute("SELECT facts FROM builds WHERE app = ? AND version = ?", (app, version)).fetchone()
+        try:
+            files = sorted((File(*row) for row in rows if row[1] is not None), key=lambda file: file.path)
+            gone = sorted(row[0] for row in rows if row[1] is None)
+            return Delta(tuple(gone), tuple(files), json.loads(facts[0]) if facts else None)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+    def parents(self, app: str) -> dict[str, str | None]:
+        """The versions in the order they were made, each with its parent."""
+        return dict(self._read("SELECT name, parent FROM versions WHERE app = ? ORDER BY rowid", (app,)))
+
+    def paths(self, app: str) -> list[str]:
+        """Every path that was ever in a manifest."""
+        return [row[0] for row in self._read("SELECT DISTINCT path FROM changes WHERE app = ? ORDER BY path", (app,))]
+
+    def change_counts(self, app: str) -> dict[str, tuple[int, int]]:
+        """How many files each version has added or changed, and how many it has taken away."""
+        rows = self._read(
+            "SELECT version, COUNT(digest), COUNT(*) - COUNT(digest) FROM changes WHERE app = ? GROUP BY version",
+            (app,),
+        )
+        return {version: (put, gone) for version, put, gone in rows}
+
+    def _change(self, app: str, version: str, what: str, assignments: str, **values: object) -> None:
+        with self._transaction() as db:
+            now = self._now()
+            db.execute(
+                f"UPDATE versions SET {assignments} WHERE app = :app AND name = :name",
+                {"now": now, "app": app, "name": version, **values},
+            )
+            version_changed(db, now, app, version, what)
+
+
+def insert(db: sqlite3.Connection, version: Version) -> None:
+    """Writes a version, or writes it anew."""
+    values = {**{name: getattr(version, name) for name in COLUMNS}, "settings": json.dumps(version.settings)}
+    names, marks = ", ".join(values), ",".join("?" * len(values))
+    # Not INSERT OR REPLACE: that would make it the newest.
+    anew = ", ".join(f"{name} = excluded.{name}" for name in values)
+    db.execute(
+        f"INSERT INTO versions ({names}) VALUES ({marks}) ON CONFLICT (app, name) DO UPDATE SET {anew}",
+        tuple(values.values()),
+    )
+
+
+def _write_changes(db: sqlite3.Connection, version: Version, change: Delta) -> None:
+    db.execute("DELETE FROM changes WHERE app = ? AND version = ?", (version.app, version.name))
+    db.execute("DELETE FROM builds WHERE app = ? AND version = ?", (version.app, version.name))
+    rows: list[tuple[object, ...]] = [(path, None, None, None, None, None) for path in change.gone]
+    rows += [(file.path, file.kind, file.mode, file.size, file.digest, file.target) for file in change.put]
+    db.executemany(
+        "INSERT INTO changes (app, version, path, kind, mode, size, digest, target) VALUES (?,?,?,?,?,?,?,?)",
+        [(version.app, version.name, *row) for row in rows],
+    )
+    if change.build is not None:
+        facts = json.dumps(dict(change.build), sort_keys=True)
+        db.execute("INSERT INTO builds VALUES (?,?,?)", (version.app, version.name, facts))
+
+
+def _whole(value: object) -> bool:
+    """Whether a value can have been written by us: no BLOB, and no text that is no UTF-8 any more."""
+    return not isinstance(value, bytes) and not (
+        isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value)
+    )
+
+
+def _version(row: Sequence[Any]) -> Version:
+    columns = dict(zip(COLUMNS, row[: len(COLUMNS)], strict=True))
+    dirty = columns["git_dirty"]
+    columns.update(git_dirty=None if dirty is None else bool(dirty), settings=json.loads(columns["settings"]))
+    return Version(**columns)

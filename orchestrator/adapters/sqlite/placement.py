@@ -1,0 +1,181 @@
+"""What is where: the ledger's apps, slots and traffic."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any, cast
+
+from orchestrator.adapters.sqlite.file import LedgerFile
+from orchestrator.adapters.sqlite.sealing import last_live, went_live
+from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.record.chain import Switch
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
+from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.errors import LedgerDamaged
+
+_SLOT = "app, slot, version, deployment, state, since, warm_until, bake_until"
+_TRAFFIC = "live, candidate, share, shield, preview, held"
+
+
+class SqlitePlacement(LedgerFile):
+    """Which version is in which slot, and who gets the requests."""
+
+    def apps(self) -> list[str]:
+        """All apps, sorted."""
+        return [row[0] for row in self._read("SELECT name FROM apps ORDER BY name")]
+
+    def app_number(self, app: str) -> int:
+        """The app's number in the state folder: from 1, given once, never to another app. Makes the app known."""
+        row = self._read("SELECT number FROM apps WHERE name = ?", (app,)).fetchone()
+        if row:
+            return int(row[0])
+        with self._transaction() as db:
+            # Another process may have added the app since it was looked for.
+            db.execute(
+                "INSERT INTO apps (name, number) SELECT ?, COALESCE(MAX(number), 0) + 1 FROM apps WHERE true"
+                " ON CONFLICT (name) DO NOTHING",
+                (app,),
+            )
+            return int(db.execute("SELECT number FROM apps WHERE name = ?", (app,)).fetchone()[0])
+
+    def slots(self, app: str) -> dict[Slot, SlotState]:
+        """What is in each slot; a slot that holds nothing is missing."""
+        rows = self._read(f"SELECT {_SLOT} FROM slots WHERE app = ?", (app,))
+        return {row[1]: SlotState(*row) for row in rows}
+
+    def set_slot(self, state: SlotState) -> None:
+        """Writes what is in a slot. While version, deployment and state stay the same, so does `since`."""
+        with self._transaction() as db:
+            write_slot(db, state)
+
+    def clear_slot(self, app: str, slot: Slot) -> None:
+        """Records that a slot holds nothing. May be repeated."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM slots WHERE app = ? AND slot = ?", (app, slot))
+
+    def traffic(self, app: str) -> TrafficState:
+        """Who gets the app's requests by the record; no slot is live when that was never recorded."""
+        row = self._read(f"SELECT {_TRAFFIC} FROM traffic WHERE app = ?", (app,)).fetchone()
+        return self._traffic_state(app, row) if row else TrafficState()
+
+    def traffic_states(self) -> dict[str, TrafficState]:
+        """The same for all apps that the proxy knows."""
+        rows = self._read(
+            f"SELECT name, t.app, {_TRAFFIC} FROM apps LEFT JOIN traffic t ON t.app = name"
+            " WHERE proxy IS NOT NULL ORDER BY name"
+        )
+        return {name: self._traffic_state(name, row) if known else TrafficState() for name, known, *row in rows}
+
+    def set_traffic(self, app: str, state: TrafficState) -> None:
+        """Writes who gets the requests, when the live slot stays the same (or no slot is live any more).
+
+        Raises:
+            ValueError: another slot would become live. Only `go_live` records that, with its event.
+        """
+        with self._transaction() as db:
+            if state.live not in (None, _live_slot(db, app)):
+                raise ValueError(f"{state.live} of {app} becomes live by go_live, not by set_traffic")
+            write_traffic(db, app, state)
+
+    def go_live(self, slot: SlotState, traffic: TrafficState) -> None:
+        """Writes in one transaction that the version in `slot` is live: its slot, the traffic, and an event.
+
+        A slot that was ready before, and has no share any more, is warm from now on. For the version that was live
+        before, nothing but the traffic changes: its `since` stays, and there is no new event.
+
+        Raises:
+            ValueError: `slot` is not ready, or it is not the slot that is live in `traffic`.
+        """
+        if slot.state != "ready" or slot.slot != traffic.live:
+            raise ValueError(f"{slot.slot} of {slot.app} is {slot.state}, and {traffic.live} is to be live")
+        with self._transaction() as db:
+            here = (slot.slot, slot.version, slot.deployment)
+            was_live = _live_slot(db, slot.app) == slot.slot and last_live(db, slot.app) == here
+            for (other,) in db.execute(
+                "SELECT slot FROM slots WHERE app = ? AND state = 'ready' AND slot <> ?", (slot.app, slot.slot)
+            ).fetchall():
+                if not traffic.share_of(other):
+                    db.execute("UPDATE slots SET state = 'warm' WHERE app = ? AND slot = ?", (slot.app, other))
+            write_slot(db, slot, keep_since=was_live)
+            write_traffic(db, slot.app, traffic)
+            if not was_live:
+                went_live(db, self._now(), slot.app, Switch(slot.version, slot.slot, slot.deployment, slot.since))
+
+    def proxy_apps(self) -> list[ProxyApp]:
+        """All apps that the proxy knows, sorted by name."""
+        rows = self._read("SELECT name, proxy FROM apps WHERE proxy IS NOT NULL ORDER BY name")
+        return [_proxy_app(name, text) for name, text in rows]
+
+    def proxy_app(self, app: str) -> ProxyApp | None:
+        """One of them; None when the proxy does not know it."""
+        row = self._read("SELECT proxy FROM apps WHERE name = ? AND proxy IS NOT NULL", (app,)).fetchone()
+        return _proxy_app(app, row[0]) if row else None
+
+    def save_proxy_app(self, app: ProxyApp) -> None:
+        """Writes what the proxy knows of an app."""
+        with self._transaction() as db:
+            db.execute("UPDATE apps SET proxy = ? WHERE name = ?", (proxy_text(app), app.name))
+
+    def remove_proxy_app(self, app: str) -> None:
+        """Records that the proxy does not know the app any more, and that nobody gets its requests."""
+        with self._transaction() as db:
+            db.execute("UPDATE apps SET proxy = NULL WHERE name = ?", (app,))
+            db.execute("DELETE FROM traffic WHERE app = ?", (app,))
+
+    def _traffic_state(self, app: str, row: Sequence[Any]) -> TrafficState:
+        live, candidate, share, *flags = row
+        try:
+            return TrafficState(live, candidate, share, *(bool(flag) for flag in flags))
+        except (TypeError, ValueError) as error:
+            raise LedgerDamaged(str(self.path), f"the traffic of {app}: {error}") from error
+
+
+def write_slot(db: sqlite3.Connection, state: SlotState, *, keep_since: bool = True) -> None:
+    """Writes what is in a slot; with `keep_since`, `since` stays while version, deployment and state do."""
+    db.execute(
+        f"INSERT INTO slots ({_SLOT}) VALUES"
+        " (:app, :slot, :version, :deployment, :state, :since, :warm_until, :bake_until)"
+        " ON CONFLICT (app, slot) DO UPDATE SET"
+        " since = CASE WHEN :keep_since AND slots.state = excluded.state AND slots.version = excluded.version"
+        " AND slots.deployment = excluded.deployment THEN slots.since ELSE excluded.since END,"
+        " version = excluded.version, deployment = excluded.deployment, state = excluded.state,"
+        " warm_until = excluded.warm_until, bake_until = excluded.bake_until",
+        {**asdict(state), "keep_since": keep_since},
+    )
+
+
+def write_traffic(db: sqlite3.Connection, app: str, state: TrafficState) -> None:
+    """Writes who gets the app's requests."""
+    db.execute(
+        f"INSERT OR REPLACE INTO traffic (app, {_TRAFFIC})"
+        " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held)",
+        {"app": app, **asdict(state)},
+    )
+
+
+def proxy_text(app: ProxyApp) -> str:
+    """What the proxy knows of an app, as JSON."""
+    slots = {slot: asdict(endpoints) for slot, endpoints in app.slots.items()}
+    return json.dumps({"route": asdict(app.route), "slots": slots})
+
+
+def _live_slot(db: sqlite3.Connection, app: str) -> str | None:
+    row = db.execute("SELECT live FROM traffic WHERE app = ?", (app,)).fetchone()
+    return row[0] if row else None
+
+
+# A pass over many apps reads all of them for each one, and most of them have not changed.
+@lru_cache(maxsize=256)
+def _proxy_app(name: str, text: str) -> ProxyApp:
+    data = json.loads(text)
+    route = data["route"]
+    slots: dict[Slot, SlotEndpoints] = {}
+    for slot, item in data["slots"].items():
+        probe = ProbeSpec(**{**item["probe"], "statuses": tuple(item["probe"]["statuses"])})
+        slots[cast("Slot", slot)] = SlotEndpoints(**{**item, "addresses": tuple(item["addresses"]), "probe": probe})
+    return ProxyApp(name, Route(**{**route, "hosts": tuple(route["hosts"])}), slots)
