@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.unit.fakes import World
+from tests.unit.stage import FOLDER, Stage
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("unit", deadline=None)
@@ -20,9 +20,7 @@ settings.load_profile("unit")
 @pytest.fixture
 def worlds() -> Iterator[Callable[[], World]]:
     made: list[World] = []
-    # Thousands of real fsyncs: in memory they cost nothing.
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+    with TemporaryDirectory(dir=FOLDER) as folder:
 
         def new() -> World:
             made.append(World(Path(folder) / str(len(made))))
@@ -31,3 +29,11 @@ def worlds() -> Iterator[Callable[[], World]]:
         yield new
         for world in made:
             world.close()
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    with TemporaryDirectory(dir=FOLDER) as folder:
+        stage = Stage(Path(folder))
+        yield stage
+        stage.clear()

@@ -7,12 +7,14 @@ at is a version that runs.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from orchestrator.adapters.haproxy import render
@@ -301,7 +303,7 @@ class FakeProxy:
         self.reloads = 0
         self.counted: dict[tuple[str, Slot], Sample] = {}
         self.spares: dict[str, Slot] = {}
-        self.now: Callable[[], float] = lambda: 0.0
+        self.now: Callable[[], float] = float
         self.written: float | None = None
 
     def state(self) -> str:
@@ -590,6 +592,10 @@ class Reports:
         self.notes.append(text)
 
 
+def ignore(*arguments: object) -> None:
+    """A hook that does nothing."""
+
+
 class Faults:
     """Counts the calls that leave the use cases; at number `at` it raises `error`, before or after the call."""
 
@@ -598,7 +604,7 @@ class Faults:
         self.at: int | None = None
         self.error: BaseException | None = None
         self.after = False
-        self.watch: Callable[[str], None] = lambda call: None
+        self.watch: Callable[..., None] = ignore
 
     def arm(self, at: int | None, error: BaseException | None = None, *, after: bool = False) -> None:
         self.calls, self.at, self.error, self.after = [], at, error, after
@@ -682,6 +688,16 @@ class FakeScheduler:
         return self.broken.get(kind)
 
 
+@functools.cache
+def empty_ledger() -> bytes:
+    """The file of a new ledger: copying it costs less than the migrations do."""
+    with TemporaryDirectory() as folder:
+        ledger = SqliteLedger(Path(folder) / "ledger.db", now=lambda: iso(EPOCH))
+        ledger.apps()
+        ledger.close()
+        return ledger.path.read_bytes()
+
+
 class World:
     """One state folder, one engine, one proxy. `process()` is a new process in it."""
 
@@ -689,11 +705,14 @@ class World:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "Dockerfile").write_text("FROM scratch\n")
+        if not (ledger := folder / "ledger.db").exists():
+            ledger.touch(0o600)
+            ledger.write_bytes(empty_ledger())
         self.engine = FakeEngine()
         self.proxy = FakeProxy(self.engine)
-        self.proxy.now = lambda: self.now().timestamp()
+        self.proxy.now = self.timestamp
         self.prober = FakeProber(self.engine)
-        self.prober.through = lambda: 200 if self.served() else 503
+        self.prober.through = self.through
         self.artifacts = FakeArtifacts()
         self.notifier = FakeNotifier()
         self.scheduler = FakeScheduler()
@@ -701,7 +720,7 @@ class World:
         self.time = 0.0
         self.wall_offset = timedelta()  # somebody has set the wall clock
         self.boundaries: list[tuple[str, str]] = []
-        self.boundary: Callable[[str, str], None] = lambda when, step: None
+        self.boundary: Callable[..., None] = ignore
         self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
         self.listen, self.bake = "127.0.0.1:8000", "0s"
         self.more = ""  # lines at the end of deploy.toml
@@ -709,8 +728,23 @@ class World:
         self.ledgers: list[SqliteLedger] = []
         self.services = self.process()
 
+    # A copy of a world (pickle) is the same world in new processes: its folder is copied by whoever copies it.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "ledgers": [], "services": None, "reports": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.process()
+
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.time) + self.wall_offset
+
+    def timestamp(self) -> float:
+        return self.now().timestamp()
+
+    def through(self) -> int:
+        return 200 if self.served() else 503
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds

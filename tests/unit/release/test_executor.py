@@ -23,6 +23,7 @@ from orchestrator.errors import (
 )
 from tests.unit.builders import REGISTRY
 from tests.unit.fakes import APP, Crash, World
+from tests.unit.stage import Stage
 
 
 @pytest.fixture
@@ -174,11 +175,10 @@ main_scenes = pytest.mark.parametrize(
 )
 
 
-def staged(worlds: Callable[[], World], scene: str) -> tuple[World, Callable[[World], Any], str | None, str]:
+def staged(stage: Stage, scene: str) -> tuple[World, Callable[[World], Any], str | None, str]:
     """A world with the scene set, which from now on watches that something serves."""
     before, command, old, new = SCENES[scene]
-    world = worlds()
-    before(world)
+    world = stage.world(before)
     assert world.served() == old
     world.boundaries.clear()
     world.live_before = {v.name: (v.live_at, v.stable_at) for v in world.ledger.versions(APP).values()}
@@ -191,16 +191,16 @@ def staged(worlds: Callable[[], World], scene: str) -> tuple[World, Callable[[Wo
     return world, command, old, new
 
 
-def steps_of(worlds: Callable[[], World], scene: str) -> list[str]:
+def steps_of(stage: Stage, scene: str) -> list[str]:
     """The steps that the scene's command goes through when nothing is wrong."""
-    world, command, _, _ = staged(worlds, scene)
+    world, command, _, _ = staged(stage, scene)
     command(world)
     return [step for when, step in world.boundaries if when == "before"]
 
 
-def calls_of(worlds: Callable[[], World], scene: str) -> list[str]:
+def calls_of(stage: Stage, scene: str) -> list[str]:
     """The calls to the outside that it makes."""
-    world, command, _, _ = staged(worlds, scene)
+    world, command, _, _ = staged(stage, scene)
     world.faults.arm(None)
     command(world)
     return list(world.faults.calls)
@@ -275,8 +275,8 @@ def test_what_no_commit_holds_cannot_be_built_again(world: World, how: str) -> N
 
 
 @scenes
-def test_all_is_well(worlds: Callable[[], World], scene: str) -> None:
-    world, command, _, new = staged(worlds, scene)
+def test_all_is_well(stage: Stage, scene: str) -> None:
+    world, command, _, new = staged(stage, scene)
     result = command(world)
     assert result.version == new
     assert result.deployment is not None
@@ -477,12 +477,12 @@ def test_an_undo_that_fails_is_degraded_and_recovery_carries_on(world: World) ->
 @scenes
 @pytest.mark.parametrize(("when", "kind"), [("before", EngineError), ("acted", EngineError), ("acted", RuntimeError)])
 def test_a_failure_at_any_step_is_undone_or_finished(
-    worlds: Callable[[], World], scene: str, when: str, kind: type[Exception]
+    stage: Stage, scene: str, when: str, kind: type[Exception]
 ) -> None:
-    steps = steps_of(worlds, scene)
+    steps = steps_of(stage, scene)
     switch = steps.index("switch")
     for number, name in enumerate(steps):
-        world, command, old, new = staged(worlds, scene)
+        world, command, old, new = staged(stage, scene)
         error = kind(f"{when} {name}")
 
         def boundary(at: str, step: str, *, name: str = name, error: Exception = error, world: World = world) -> None:
@@ -509,9 +509,9 @@ def test_a_failure_at_any_step_is_undone_or_finished(
 
 @main_scenes
 @pytest.mark.parametrize("after", [False, True], ids=["unasked", "unanswered"])
-def test_any_call_to_the_outside_may_fail_once(worlds: Callable[[], World], scene: str, after: bool) -> None:
-    for at, call in enumerate(calls_of(worlds, scene)):
-        world, command, old, new = staged(worlds, scene)
+def test_any_call_to_the_outside_may_fail_once(stage: Stage, scene: str, after: bool) -> None:
+    for at, call in enumerate(calls_of(stage, scene)):
+        world, command, old, new = staged(stage, scene)
         error = DeploymentFailed(f"{call} failed")
         world.faults.arm(at, error, after=after)
         try:
@@ -549,11 +549,11 @@ def crash_at(world: World, when: str, name: str, occurrence: int = 0) -> None:
 
 @scenes
 @pytest.mark.parametrize("when", ["before", "acted", "after"])
-def test_a_crash_at_any_step_is_recovered(worlds: Callable[[], World], scene: str, when: str) -> None:
-    steps = steps_of(worlds, scene)
+def test_a_crash_at_any_step_is_recovered(stage: Stage, scene: str, when: str) -> None:
+    steps = steps_of(stage, scene)
     switch = steps.index("switch")
     for number, name in enumerate(steps):
-        world, command, old, new = staged(worlds, scene)
+        world, command, old, new = staged(stage, scene)
         crash_at(world, when, name)
         with pytest.raises(Crash):
             command(world)
@@ -570,11 +570,11 @@ def test_a_crash_at_any_step_is_recovered(worlds: Callable[[], World], scene: st
 
 
 @main_scenes
-def test_a_crash_in_any_step_of_the_recovery_is_recovered(worlds: Callable[[], World], scene: str) -> None:
-    steps = steps_of(worlds, scene)
+def test_a_crash_in_any_step_of_the_recovery_is_recovered(stage: Stage, scene: str) -> None:
+    steps = steps_of(stage, scene)
     switch = steps.index("switch")
     for number, name in enumerate(steps):
-        world, command, _, _ = staged(worlds, scene)
+        world, command, _, _ = staged(stage, scene)
         crash_at(world, "acted", name)
         with pytest.raises(Crash):
             command(world)
@@ -582,7 +582,7 @@ def test_a_crash_in_any_step_of_the_recovery_is_recovered(worlds: Callable[[], W
         world.recover()
         recovery = [(when, step) for when, step in world.boundaries if when != "after"]
         for when, step in recovery:
-            world, command, old, new = staged(worlds, scene)
+            world, command, old, new = staged(stage, scene)
             crash_at(world, "acted", name)
             with pytest.raises(Crash):
                 command(world)
@@ -597,9 +597,9 @@ def test_a_crash_in_any_step_of_the_recovery_is_recovered(worlds: Callable[[], W
 
 
 @main_scenes
-def test_a_crash_at_any_call_to_the_outside_is_recovered(worlds: Callable[[], World], scene: str) -> None:
-    for at, call in enumerate(calls_of(worlds, scene)):
-        world, command, old, new = staged(worlds, scene)
+def test_a_crash_at_any_call_to_the_outside_is_recovered(stage: Stage, scene: str) -> None:
+    for at, call in enumerate(calls_of(stage, scene)):
+        world, command, old, new = staged(stage, scene)
         world.faults.arm(at, Crash())
         with pytest.raises(Crash):
             command(world)
@@ -614,9 +614,9 @@ def test_a_crash_at_any_call_to_the_outside_is_recovered(worlds: Callable[[], Wo
             expect_rest(world, served)
 
 
-def test_a_crashed_release_can_simply_be_given_again(worlds: Callable[[], World]) -> None:
-    for name in steps_of(worlds, "second release"):
-        world, command, _, new = staged(worlds, "second release")
+def test_a_crashed_release_can_simply_be_given_again(stage: Stage) -> None:
+    for name in steps_of(stage, "second release"):
+        world, command, _, new = staged(stage, "second release")
         crash_at(world, "acted", name)
         with pytest.raises(Crash):
             command(world)
@@ -664,11 +664,11 @@ def test_what_a_finished_recovery_started_with_is_remembered(world: World) -> No
 
 @scenes
 @pytest.mark.parametrize("when", ["before", "acted"])
-def test_a_signal_before_the_switch_undoes_after_it_nothing(worlds: Callable[[], World], scene: str, when: str) -> None:
-    steps = steps_of(worlds, scene)
+def test_a_signal_before_the_switch_undoes_after_it_nothing(stage: Stage, scene: str, when: str) -> None:
+    steps = steps_of(stage, scene)
     switch = steps.index("switch")
     for number, name in enumerate(steps):
-        world, command, old, new = staged(worlds, scene)
+        world, command, old, new = staged(stage, scene)
 
         def boundary(at: str, step: str, *, world: World = world, name: str = name) -> None:
             if (at, step) == (when, name):
