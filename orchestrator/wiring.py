@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from orchestrator.adapters.docker.engine import DockerEngine, connect
+from orchestrator.adapters.docker.client import connect
+from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.haproxy.container import ProxyContainer
 from orchestrator.adapters.haproxy.proxy import HAProxy
 from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
@@ -125,7 +127,7 @@ def build(
         state_dir=folder,
         names=names,
         engine=DockerEngine(client, names, folder / "models", folder / "secrets"),
-        proxy=HAProxy(folder / "proxy", ProxyContainer(client, names, folder / "proxy")),
+        proxy=HAProxy(folder / "proxy", ProxyContainer(DockerHostContainers(client, names), names, folder / "proxy")),
         prober=cast("Prober", Late(_prober)),
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
         artifacts=cast("Artifacts", Late(lambda: _artifacts(folder))),

@@ -109,11 +109,12 @@ def until(wanted: str, port: int, host: str = "127.0.0.1") -> float:
 
 def switching(app: App, runs: int) -> list[Row]:
     """The switch alone, under 64 keep-alive clients; nginx's reload beside it."""
+    from orchestrator.adapters.docker.host_containers import DockerHostContainers
     from orchestrator.adapters.haproxy.container import ProxyContainer
     from orchestrator.adapters.haproxy.proxy import HAProxy
 
     folder = app.state_dir / "proxy"
-    proxy = HAProxy(folder, ProxyContainer(engine, app.names, folder))
+    proxy = HAProxy(folder, ProxyContainer(DockerHostContainers(engine, app.names), app.names, folder))
     status = app.json("status")
     versions = {status["live"]["slot"]: status["live"]["version"]}
     versions[status["previous"]["slot"]] = status["previous"]["version"]

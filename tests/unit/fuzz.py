@@ -19,12 +19,15 @@ from docker import APIClient
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from orchestrator.adapters.docker.containers import wanted
+from orchestrator.adapters.docker.addresses import address as fixed_address
+from orchestrator.adapters.docker.containers import description
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.config import Config, example, parse
 from orchestrator.domain import naming
+from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.plan import Choice, plan_release
+from orchestrator.domain.rollout.workload import Mount, WorkloadSpec
 from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.release.settings import settings_digest
@@ -627,24 +630,41 @@ def _engine() -> APIClient:
 
 def contained(config: Config) -> dict[str, Any]:
     """The engine's request for a container of this app, written by the real SDK."""
-    labels = {naming.LABEL_APP: config.app.name, naming.LABEL_CONFIG: settings_digest(config)}
     model = Path("/var/lib/deployctl/models") / config.app.name / "v1"
     secrets = Path("/var/lib/deployctl/secrets") / config.app.name / "v1" / "1"
-    address = naming.address(SUBNET, 1, "blue", 1)
-    described = wanted(
-        _engine(), config, network="deployctl", address=address, model=model, secrets=secrets, labels=labels
+    mounts = [Mount(model, config.model.mount)] if config.model else []
+    mounts += [Mount(secrets, "/run/secrets")] if config.run.secrets else []
+    spec = WorkloadSpec(
+        app=config.app.name,
+        app_number=1,
+        version="v1",
+        slot="blue",
+        index=1,
+        deployment=1,
+        image_id="sha256:0",
+        runtime=config.runtime(),
+        mounts=tuple(mounts),
+        labels={naming.LABEL_CONFIG: settings_digest(config)},
     )
-    request: dict[str, Any] = _engine().create_container_config("sha256:0", **described)
+    described = description(_engine(), Names("default"), spec, fixed_address(SUBNET, 1, "blue", 1))
+    assert described.pop("name") == f"{config.app.name}-v1-blue-1"
+    request: dict[str, Any] = _engine().create_container_config(described.pop("image"), **described)
     read = json.loads(json.dumps(request))
     host = read["HostConfig"]
     assert sorted(read["Env"] or []) == sorted(f"{key}={value}" for key, value in config.environment().items())
-    assert read["Labels"] == labels
+    assert read["Labels"] == {
+        "deployctl.state": "default",
+        "deployctl.app": config.app.name,
+        "deployctl.version": "v1",
+        "deployctl.slot": "blue",
+        "deployctl.deployment": "1",
+        "deployctl.index": "1",
+        "deployctl.config": settings_digest(config),
+    }
     assert read["Cmd"] == (config.run.command or None)
     assert host["CapDrop"] == ["ALL"]
-    mounts = [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in host.get("Mounts", [])]
-    wanted_mounts = [(str(model), config.model.mount, True)] if config.model else []
-    wanted_mounts += [(str(secrets), "/run/secrets", True)] if config.run.secrets else []
-    assert mounts == wanted_mounts
+    asked = [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in host.get("Mounts", [])]
+    assert asked == [(str(mount.source), mount.target, True) for mount in mounts]
     assert len(host["Binds"]) == len(config.run.volumes)
     for bind in host["Binds"]:
         source, target, mode = bind.split(":")
@@ -666,7 +686,7 @@ def proxy_app(config: Config, name: str | None = None, block: int = 1) -> ProxyA
     probe, count = config.probe_spec(), config.run.replicas
 
     def backend(version: str, slot: Any) -> SlotEndpoints:
-        addresses = tuple(naming.address(SUBNET, block, slot, index) for index in range(1, count + 1))
+        addresses = tuple(fixed_address(SUBNET, block, slot, index) for index in range(1, count + 1))
         return SlotEndpoints(version, addresses, probe, slot == "blue")
 
     slots: Any = {"blue": backend("v1", "blue"), "green": backend("none", "green")}

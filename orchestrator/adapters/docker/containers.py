@@ -3,58 +3,69 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Config
-from orchestrator.config.secrets import MOUNT as SECRETS_MOUNT
 from orchestrator.domain import naming
-from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.naming import Names
+from orchestrator.domain.rollout.workload import Container, Runtime, WorkloadSpec
 from orchestrator.domain.traffic.slot import SLOTS
 
 
-def wanted(
-    api: Any, config: Config, *, network: str, address: str, model: Path, secrets: Path, labels: dict[str, str]
-) -> dict[str, Any]:
-    """The arguments of the SDK's `create_container`: hardened unless the configuration says otherwise."""
+def description(api: Any, names: Names, spec: WorkloadSpec, address: str) -> dict[str, Any]:
+    """The arguments of the SDK's `create_container`.
+
+    The container has no capability but those of the spec, and the engine does not restart it.
+    """
+    runtime, network = spec.runtime, names.network
+    return {
+        "name": names.container(spec.app, spec.version, spec.slot, spec.index),
+        "image": spec.image_id,
+        "command": list(runtime.command) or None,
+        "user": runtime.user,
+        "environment": dict(runtime.environment),
+        "labels": _labels(names, spec),
+        "host_config": _host_config(api, network, runtime, spec),
+        "networking_config": api.create_networking_config({network: api.create_endpoint_config(ipv4_address=address)}),
+        "stop_timeout": max(1, round(runtime.stop_timeout)),
+    }
+
+
+def _host_config(api: Any, network: str, runtime: Runtime, spec: WorkloadSpec) -> dict[str, Any]:
     from docker.types import LogConfig, Mount
 
-    run = config.run
-    binds = list(run.volumes)
-    # No binds like the others: for these the engine makes an empty folder when there is none.
-    mounts = []
-    if config.model is not None:
-        mounts.append(Mount(config.model.mount, str(model), type="bind", read_only=True))
-    if run.secrets:
-        mounts.append(Mount(SECRETS_MOUNT, str(secrets), type="bind", read_only=True))
-    host = api.create_host_config(
+    # Volumes of the user are binds, for which the engine creates a missing folder; ours must exist.
+    mounts = [Mount(mount.target, str(mount.source), type="bind", read_only=True) for mount in spec.mounts]
+    log_limits = {"max-size": str(runtime.log_max_size), "max-file": str(runtime.log_max_files)}
+    config: dict[str, Any] = api.create_host_config(
         network_mode=network,
-        binds=binds,
+        binds=list(runtime.volumes),
         mounts=mounts,
-        init=run.init,
+        init=runtime.init,
         cap_drop=["ALL"],
-        cap_add=list(run.cap_add),
-        security_opt=["no-new-privileges"] if run.no_new_privileges else [],
-        pids_limit=run.pids_limit or None,
-        mem_limit=run.memory,
-        nano_cpus=int(run.cpus * 1e9) if run.cpus else None,
-        shm_size=run.shm_size,
-        read_only=run.read_only,
-        device_requests=_gpus(run.gpus),
-        # While it is being probed it must not come back by itself: an exit is a verdict.
+        cap_add=list(runtime.cap_add),
+        security_opt=["no-new-privileges"] if runtime.no_new_privileges else [],
+        pids_limit=runtime.pids_limit,
+        mem_limit=runtime.memory,
+        nano_cpus=int(runtime.cpus * 1e9) if runtime.cpus else None,
+        shm_size=runtime.shm_size,
+        read_only=runtime.read_only,
+        device_requests=_gpus(runtime.gpus),
+        # While it is being probed, the engine must not restart it: an exit is a verdict.
         restart_policy={"Name": "no"},
-        log_config=LogConfig(
-            type="json-file", config={"max-size": str(run.log_max_size), "max-file": str(run.log_max_files)}
-        ),
+        log_config=LogConfig(type="json-file", config=log_limits),
     )
+    return config
+
+
+def _labels(names: Names, spec: WorkloadSpec) -> dict[str, str]:
     return {
-        "command": list(run.command) if run.command else None,
-        "user": run.user,
-        "environment": config.environment(),
-        "labels": labels,
-        "host_config": host,
-        "networking_config": api.create_networking_config({network: api.create_endpoint_config(ipv4_address=address)}),
-        "stop_timeout": max(1, round(run.stop_timeout)),
+        **spec.labels,
+        naming.LABEL_STATE: names.state_id,
+        naming.LABEL_APP: spec.app,
+        naming.LABEL_VERSION: spec.version,
+        naming.LABEL_SLOT: spec.slot,
+        naming.LABEL_DEPLOYMENT: str(spec.deployment),
+        naming.LABEL_INDEX: str(spec.index),
     }
 
 
@@ -66,19 +77,36 @@ def _gpus(gpus: int | str | None) -> list[Any] | None:
     return [DeviceRequest(count=-1 if gpus == "all" else int(gpus), capabilities=[["gpu"]])]
 
 
-def observed(info: dict[str, Any], network_name: str) -> Container:
-    """What the engine's inspection of a container means to us."""
+def inspections(api: Any, names: Names, app: str | None = None) -> list[dict[str, Any]]:
+    """What the engine says of each container of the state folder's apps, or of one app, in order of their names."""
+    import docker.errors
+
+    # A container inherits the labels of its image, so a container that somebody else made from our image has them
+    # too. Only ours have that of the deployment.
+    labels = [f"{naming.LABEL_STATE}={names.state_id}", naming.LABEL_DEPLOYMENT]
+    if app is not None:
+        labels.append(f"{naming.LABEL_APP}={app}")
+    inspected = []
+    for row in api.containers(all=True, filters={"label": labels}):
+        try:
+            inspected.append(api.inspect_container(row["Id"]))
+        except docker.errors.NotFound:
+            continue  # it was removed between the two requests
+    return sorted(inspected, key=lambda info: str(info["Name"]))
+
+
+def observed(info: dict[str, Any], network: str) -> Container:
+    """What the engine's inspection of a container means; `network` is the name of the apps' network."""
     labels = info["Config"].get("Labels") or {}
-    endpoint = info["NetworkSettings"]["Networks"].get(network_name) or {}
+    endpoint = info["NetworkSettings"]["Networks"].get(network) or {}
     fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
     state = info["State"]
-    slot = labels.get(naming.LABEL_SLOT)
     return Container(
         id=info["Id"],
         name=info["Name"].lstrip("/"),
         app=labels.get(naming.LABEL_APP, ""),
         version=labels.get(naming.LABEL_VERSION, ""),
-        slot="green" if slot == SLOTS[1] else "blue",
+        slot="green" if labels.get(naming.LABEL_SLOT) == SLOTS[1] else "blue",
         deployment=_number(labels.get(naming.LABEL_DEPLOYMENT), 0),
         index=_number(labels.get(naming.LABEL_INDEX), 1),
         image_id=info["Image"],
@@ -88,11 +116,12 @@ def observed(info: dict[str, Any], network_name: str) -> Container:
         kept_running=info["HostConfig"]["RestartPolicy"]["Name"] == "always",
         address=endpoint.get("IPAddress") or fixed,
         started_at=_epoch(state.get("StartedAt", "")),
+        labels=labels,
     )
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    """A label may be anybody's."""
+    """The number in a label. Anybody may have written it, so it may be no number."""
     try:
         return int(text or otherwise)
     except ValueError:
@@ -100,7 +129,7 @@ def _number(text: str | None, otherwise: int) -> int:
 
 
 def _epoch(text: str) -> float:
-    """The engine's times have nanoseconds; one that never came is in the year 1."""
+    """Seconds since the epoch. The engine writes nanoseconds, and the year 1 for what has not happened."""
     try:
         return max(0.0, datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
     except ValueError:

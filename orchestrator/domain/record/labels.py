@@ -22,12 +22,16 @@ _FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "
 
 @dataclass(frozen=True)
 class Evidence:
-    """One container of ours: as the engine reports it, with its label, its own environment and its time of birth."""
+    """What one container says of itself: its state, the record in its label, its own environment, its creation time.
+
+    `app_number` is the number of its app, by its address; None when the address does not tell.
+    """
 
     container: Container
     record: str
     environment: Mapping[str, str]
     created: str
+    app_number: int | None = None
 
 
 @dataclass(frozen=True)

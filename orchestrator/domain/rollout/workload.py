@@ -1,4 +1,4 @@
-"""What runs in a slot: what is asked of the engine for it, and what the engine reports of it. Pure."""
+"""What runs on the engine: what is asked for, and what the engine reports of it. Pure."""
 
 from __future__ import annotations
 
@@ -91,3 +91,22 @@ class WorkloadSpec:
     runtime: Runtime
     mounts: tuple[Mount, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class HostContainerSpec:
+    """A helper that runs for all apps on the host's network, and is kept running.
+
+    When the engine does not have `image`, it is built from the text `dockerfile` alone, with `build_args`. `folder` is
+    mounted at `target`, writable. `user` is `uid:gid`. It has no capability but `capabilities`.
+    """
+
+    name: str
+    image: str
+    dockerfile: str
+    folder: Path
+    target: str
+    user: str
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()

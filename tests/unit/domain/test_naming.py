@@ -1,8 +1,6 @@
-"""Names and addresses never meet another app's."""
+"""Names never meet those of another state folder."""
 
 from __future__ import annotations
-
-import ipaddress
 
 import pytest
 from hypothesis import given
@@ -10,56 +8,6 @@ from hypothesis import strategies as st
 
 from orchestrator.domain import naming
 from orchestrator.domain.naming import Names
-from orchestrator.domain.traffic.slot import SLOTS, Slot
-
-SUBNET = "10.213.0.0/18"
-places = st.tuples(
-    st.integers(1, naming.block_count(SUBNET)), st.sampled_from(SLOTS), st.integers(1, naming.MAX_REPLICAS)
-)
-
-
-@given(places, places)
-def test_no_two_replicas_share_an_address(one: tuple[int, Slot, int], two: tuple[int, Slot, int]) -> None:
-    assert (naming.address(SUBNET, *one) == naming.address(SUBNET, *two)) == (one == two)
-
-
-@given(places)
-def test_addresses_stay_out_of_the_half_that_the_engine_hands_out(place: tuple[int, Slot, int]) -> None:
-    found = ipaddress.ip_address(naming.address(SUBNET, *place))
-    network = ipaddress.ip_network(SUBNET)
-    assert found in network
-    assert found not in ipaddress.ip_network(naming.upper_half(SUBNET))
-    # The network's own address and the gateway are in block 0.
-    assert int(found) - int(network.network_address) >= 64
-
-
-def test_all_addresses_of_a_network_differ() -> None:
-    found = [
-        naming.address(SUBNET, block, slot, index)
-        for block in range(1, naming.block_count(SUBNET) + 1)
-        for slot in SLOTS
-        for index in range(1, naming.MAX_REPLICAS + 1)
-    ]
-    assert len(set(found)) == len(found) == naming.block_count(SUBNET) * 64
-
-
-def test_the_first_addresses() -> None:
-    assert naming.address(SUBNET, 1, "blue", 1) == "10.213.0.64"
-    assert naming.address(SUBNET, 1, "green", 1) == "10.213.0.96"
-    assert naming.address(SUBNET, 2, "blue", 1) == "10.213.0.128"
-
-
-@pytest.mark.parametrize(
-    ("block", "index"), [(0, 1), (1, 0), (1, 33), (-1, 1), (naming.block_count(SUBNET) + 1, 1), (10**6, 1)]
-)
-def test_an_address_out_of_range_is_refused(block: int, index: int) -> None:
-    with pytest.raises(ValueError, match="no address for block"):
-        naming.address(SUBNET, block, "blue", index)
-
-
-def test_how_many_apps_a_network_holds() -> None:
-    assert naming.block_count(SUBNET) == 127
-    assert naming.upper_half(SUBNET) == "10.213.32.0/19"
 
 
 def test_the_default_folder_has_plain_names() -> None:

@@ -1,4 +1,4 @@
-"""Pushing and pulling: what is asked of the engine, what is tried again, what is said when it cannot be done."""
+"""Pushing and pulling: what is asked of the engine, what is tried again, and the messages when it fails."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from typing import Any
 import pytest
 import requests.exceptions
 
-from orchestrator.adapters.docker import registry
+from orchestrator.adapters.docker import transfer
+from orchestrator.adapters.docker.registry import DockerRegistry
 from orchestrator.cli import render, render_versions
 from orchestrator.config import Config
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import DeploymentFailed, EngineError, UsageError
+from orchestrator.errors import DeploymentFailed, EngineUnreachable, OperationFailed, RegistryError, UsageError
 from orchestrator.release.retention import prune
 from orchestrator.reports.doctor import doctor
 from orchestrator.reports.status import status
 from orchestrator.reports.versions import show
-from tests.unit.builders import REGISTRY
+from tests.fakes.progress import FakeProgress
+from tests.unit.builders import REGISTRY, version
 from tests.unit.fakes import APP, World
 
 V1 = f"{REGISTRY}:v1"
@@ -102,21 +104,15 @@ def naps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[float]:
     return taken
 
 
-def push(client: Client, said: list[str] | None = None) -> str:
-    tell = said.append if said is not None else lambda text: None
-    return registry.push(client, "sha256:1", V1, progress=tell, cancelled=lambda: None)  # type: ignore[arg-type]
+def push(client: Client, progress: FakeProgress | None = None) -> str:
+    adapter = DockerRegistry(lambda: client)  # type: ignore[arg-type, return-value]
+    return adapter.push("sha256:1", V1, progress or FakeProgress())
 
 
-def pull(client: Client, labels: dict[str, str] | None = None) -> str:
-    return registry.pull(
-        client,  # type: ignore[arg-type]
-        PINNED,
-        "mymodel:v1",
-        image_id="sha256:1",
-        labels=labels or {"deployctl.app": APP},
-        progress=lambda text: None,
-        cancelled=lambda: None,
-    )
+def pull(client: Client) -> str:
+    adapter = DockerRegistry(lambda: client)  # type: ignore[arg-type, return-value]
+    wanted = version("v1", image_id="sha256:1", image="mymodel:v1", manifest="sha256:m", pushed=PINNED)
+    return adapter.pull(wanted, FakeProgress())
 
 
 # --- the engine is asked -------------------------------------------------------------------------------------------
@@ -143,19 +139,20 @@ def test_a_pull_is_by_digest_and_ends_under_the_old_name() -> None:
 
 
 def test_another_id_with_the_same_labels_is_the_same_image() -> None:
-    client = Client(Answer(), image=Image("sha256:2", {"deployctl.app": APP, "more": ""}, [], None))  # type: ignore[arg-type]
+    labels = {"deployctl.app": APP, "deployctl.version": "v1", "deployctl.manifest": "sha256:m", "more": ""}
+    client = Client(Answer(), image=Image("sha256:2", labels, [], None))  # type: ignore[arg-type]
     assert pull(client) == "sha256:2"
 
 
 def test_what_is_another_image_is_refused_and_taken_away() -> None:
     client = Client(Answer(), image=Image("sha256:2", {"deployctl.app": "theirs"}, [], None))  # type: ignore[arg-type]
-    with pytest.raises(EngineError, match="is not the image mymodel:v1 that was pushed"):
+    with pytest.raises(RegistryError, match="is not the image mymodel:v1 that was pushed"):
         pull(client)
     assert client.did == [f"remove {PINNED}"]
 
 
 def test_a_push_without_a_digest_is_none() -> None:
-    with pytest.raises(EngineError, match="the engine named no digest"):
+    with pytest.raises(RegistryError, match="the engine reported no digest"):
         push(Client(Answer({"status": "Preparing", "id": "a"})))
 
 
@@ -177,19 +174,19 @@ def refused(text: str) -> Answer:
     ],
 )
 def test_what_may_pass_is_tried_again(text: str, naps: list[float]) -> None:
-    said: list[str] = []
-    assert push(Client(refused(text), Answer({"message": text}, status=500), Answer(DONE)), said) == PINNED
+    progress = FakeProgress()
+    assert push(Client(refused(text), Answer({"message": text}, status=500), Answer(DONE)), progress) == PINNED
     assert naps == [1, 2]
-    assert said == [f"{text}: trying again in 1 s", f"{text}: trying again in 2 s"]
+    assert progress.details == [f"{text}: trying again in 1 s", f"{text}: trying again in 2 s"]
 
 
 def test_not_for_ever(naps: list[float]) -> None:
     client = Client(*[refused("EOF")] * 9)
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(RegistryError) as caught:
         push(client)
     assert naps == [1, 2, 4]
     assert str(caught.value) == f"{V1} could not be pushed: EOF"
-    assert caught.value.hint == f"does the registry {HOST} run, and can the engine reach it?"
+    assert caught.value.hint == f"check that the registry {HOST} runs and that the engine can reach it"
     assert client.did[-1] == f"remove {V1}"
 
 
@@ -201,12 +198,12 @@ def test_not_for_ever(naps: list[float]) -> None:
         ("denied: requested access to the resource is denied", f"docker login {HOST}, "),
         (
             'Get "https://registry.example.com:5000/v2/": x509: certificate signed by unknown authority',
-            f"the engine does not know who signed the registry's certificate: put that CA's certificate into"
+            f"the engine does not know the CA that signed the registry's certificate: put the CA's certificate into"
             f" /etc/docker/certs.d/{HOST}/ca.crt",
         ),
-        ("x509: certificate is valid for other.example.com, not registry.example.com", "is the registry's certificate"),
-        ("x509: certificate has expired or is not yet valid", "is the registry's certificate"),
-        ("http: server gave HTTP response to HTTPS client", f"give the registry TLS, or name {HOST} among"),
+        ("x509: certificate is valid for other.example.com, not registry.example.com", "check the name and the dates"),
+        ("x509: certificate has expired or is not yet valid", "check the name and the dates"),
+        ("http: server gave HTTP response to HTTPS client", f"set up TLS for the registry, or add {HOST} to "),
         ("write /var/lib/registry/x: no space left on device", "free some disk"),
         ("manifest unknown: manifest unknown", "somebody removed it"),
     ],
@@ -214,7 +211,7 @@ def test_not_for_ever(naps: list[float]) -> None:
 @pytest.mark.parametrize("how", [refused, lambda text: Answer({"message": text}, status=500)])
 def test_what_stays_is_said_at_once(text: str, hint: str, how: Callable[[str], Answer], naps: list[float]) -> None:
     for ask, what in ((push, f"{V1} could not be pushed"), (pull, f"{PINNED} could not be pulled")):
-        with pytest.raises(EngineError) as caught:
+        with pytest.raises(RegistryError) as caught:
             ask(Client(how(text)))
         assert (caught.value.exit_code, caught.value.message, caught.value.why) == (3, what, text)
         assert caught.value.hint.startswith(hint)
@@ -225,14 +222,14 @@ def test_an_answer_that_is_no_json() -> None:
     answer = Answer(status=502)
     answer.text = "<html>"
     answer.json = lambda: json.loads("<html>")  # type: ignore[method-assign]
-    with pytest.raises(EngineError, match="502 <html>"):
+    with pytest.raises(RegistryError, match="502 <html>"):
         push(Client(*[answer] * 4))
 
 
 def test_a_registry_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, naps: list[float]) -> None:
     monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", "7")
     client = Client(Answer({"status": "Pushing", "id": "a"}, requests.exceptions.ConnectionError("Read timed out.")))
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(RegistryError) as caught:
         push(client)
     assert caught.value.why == f"the registry {HOST} made no progress for 7 s"
     assert "DEPLOYCTL_REGISTRY_TIMEOUT=14" in caught.value.hint
@@ -244,7 +241,7 @@ def test_a_layer_that_begins_again_and_again_is_no_progress(monkeypatch: pytest.
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", "10")
-    said: list[str] = []
+    progress = FakeProgress()
 
     def messages() -> Iterator[bytes]:
         nonlocal now
@@ -259,24 +256,24 @@ def test_a_layer_that_begins_again_and_again_is_no_progress(monkeypatch: pytest.
 
     answer = Answer()
     answer.iter_lines = messages  # type: ignore[method-assign]
-    with pytest.raises(EngineError, match="made no progress for 10 s"):
-        push(Client(answer), said)
+    with pytest.raises(RegistryError, match="made no progress for 10 s"):
+        push(Client(answer), progress)
     assert now < 20
-    assert "pushed 0 of 1 layers, 0.0 of 9.0 MB" in said
-    assert "layer a: the connection broke off, retrying in 5 seconds" in said
+    assert "pushed 0 of 1 layers, 0.0 of 9.0 MB" in progress.details
+    assert "layer a: the connection broke off, retrying in 5 seconds" in progress.details
 
 
 def test_an_engine_that_breaks_off_is_not_the_registry() -> None:
     error = requests.exceptions.ChunkedEncodingError("Connection broken")
-    with pytest.raises(requests.exceptions.RequestException):  # which the adapter above turns into EngineUnreachable
+    with pytest.raises(EngineUnreachable):
         push(Client(Answer(error)))
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "5s", "1.5", "٥", "86401", "9" * 20])
-def test_a_time_that_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_an_invalid_time(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", text)
     with pytest.raises(UsageError, match="DEPLOYCTL_REGISTRY_TIMEOUT"):
-        registry.patience()
+        transfer.patience()
 
 
 @pytest.mark.parametrize(
@@ -290,11 +287,12 @@ def test_a_time_that_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None
 )
 def test_the_check(answer: Answer, good: bool) -> None:
     client = Client(answer)
+    adapter = DockerRegistry(lambda: client)  # type: ignore[arg-type, return-value]
     if good:
-        registry.check(client, REGISTRY)  # type: ignore[arg-type]
+        adapter.check(REGISTRY)
     else:
-        with pytest.raises(EngineError, match=f"{REGISTRY} cannot be asked"):
-            registry.check(client, REGISTRY)  # type: ignore[arg-type]
+        with pytest.raises(RegistryError, match=f"the check of {REGISTRY} failed"):
+            adapter.check(REGISTRY)
     assert client.asked == [f"http+docker://localhost/v1.41/distribution/{REGISTRY}:v1/json"]
 
 
@@ -303,9 +301,10 @@ def test_a_check_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
         raise requests.exceptions.ReadTimeout("Read timed out.")
 
     client = Client()
+    adapter = DockerRegistry(lambda: client)  # type: ignore[arg-type, return-value]
     monkeypatch.setattr(client, "get", late)
-    with pytest.raises(EngineError, match="it gave no answer within 20 s"):
-        registry.check(client, REGISTRY)  # type: ignore[arg-type]
+    with pytest.raises(RegistryError, match="no answer within 20 s"):
+        adapter.check(REGISTRY)
     assert client.did == ["ping"]
 
 
@@ -348,7 +347,7 @@ def test_a_push_that_fails_changes_nothing_and_the_next_release_pushes(world: Wo
     world.release("v1")
     before = world.facts()
     world.engine.refusal = "unauthorized: authentication required"
-    with pytest.raises(DeploymentFailed) as caught:
+    with pytest.raises(OperationFailed) as caught:
         world.release("v2")
     assert (caught.value.exit_code, caught.value.hint) == (3, "docker login")
     assert world.facts() == before
@@ -475,7 +474,7 @@ def test_a_name_that_a_killed_push_left_is_taken_off_the_image(world: World) -> 
     world.release("v1")
     world.engine.names[f"{REGISTRY}:v2"] = "sha256:2"
     world.engine.refusal = "EOF"
-    with pytest.raises(DeploymentFailed):
+    with pytest.raises(OperationFailed):
         world.release("v2")
     assert world.engine.names == {}
 

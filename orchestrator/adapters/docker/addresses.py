@@ -1,0 +1,53 @@
+"""Fixed addresses in the network: derived from the app's number, the slot and the index, never stored. Pure.
+
+Each app owns 64 addresses for ever, 32 for each slot, so an address that outlives its container never reaches another
+app. The first 64 addresses are left to the gateway. The engine assigns addresses of its own choice only from the upper
+half of the subnet.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from orchestrator.domain.traffic.slot import SLOTS, Slot
+
+MAX_REPLICAS = 32
+NETWORK_PREFIX = 18
+_PER_APP = len(SLOTS) * MAX_REPLICAS
+
+
+def address(subnet: str, app_number: int, slot: Slot, index: int) -> str:
+    """The fixed address of replica `index` (from 1) in a slot of an app.
+
+    Raises:
+        ValueError: `app_number` or `index` is beyond the lower half of the subnet.
+    """
+    network = ip_network(subnet)
+    offset = app_number * _PER_APP + SLOTS.index(slot) * MAX_REPLICAS + (index - 1)
+    if not (1 <= index <= MAX_REPLICAS and _PER_APP <= offset < network.num_addresses // 2):
+        raise ValueError(f"no address for app number {app_number}, replica {index} in {subnet}")
+    return str(network[offset])
+
+
+def app_number_of(subnet: str, address: str) -> int | None:
+    """The number of the app that owns an address; None when it is not one of the fixed addresses of the subnet."""
+    network = ip_network(subnet)
+    if not address or ip_address(address) not in network:
+        return None
+    number = (int(ip_address(address)) - int(network.network_address)) // _PER_APP
+    return number if 1 <= number <= app_count(subnet) else None
+
+
+def app_count(subnet: str) -> int:
+    """How many apps a network of this size can hold."""
+    return int(ip_network(subnet).num_addresses // 2 // _PER_APP) - 1
+
+
+def upper_half(subnet: str) -> str:
+    """The part of the subnet from which the engine assigns addresses of its own choice."""
+    return str(list(ip_network(subnet).subnets(1))[1])
+
+
+def subnet_around(address: str) -> str:
+    """The subnet that an address belongs to when it has the size that deployctl gives its networks."""
+    return str(ip_network(f"{address}/{NETWORK_PREFIX}", strict=False))

@@ -1,0 +1,95 @@
+"""What happens inside the containers of one Docker engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from orchestrator.adapters.docker import network
+from orchestrator.adapters.docker.addresses import app_number_of, subnet_around
+from orchestrator.adapters.docker.containers import inspections, observed
+from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.domain.naming import LABEL_RECORD, Names
+from orchestrator.domain.record.labels import Evidence
+from orchestrator.domain.rollout.workload import Container
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+class DockerContainerAccess:
+    """`ContainerAccess` on one engine, for one state folder. `connect` is called at first use, and must cache."""
+
+    def __init__(self, connect: Callable[[], DockerClient], names: Names) -> None:
+        self._connect = connect
+        self._names = names
+
+    @property
+    def _api(self) -> Any:
+        return self._connect().api
+
+    def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
+        with engine_errors(f"read the log of {container.name}"):
+            chunks: Any = self._api.logs(container.id, tail=tail, stream=True, follow=follow)
+            rest = b""
+            for chunk in chunks:
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace").rstrip("\r") for line in lines)
+            if rest:
+                yield rest.decode(errors="replace")
+
+    def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
+        with engine_errors(f"run {command[0]} in {container.name}"):
+            api = self._api
+            job = api.exec_create(container.id, list(command))["Id"]
+            chunks: Any = api.exec_start(job, stream=True, demux=True)
+            for to_out, to_err in chunks:
+                for target, chunk in ((out, to_out), (err, to_err)):
+                    if chunk:
+                        target.write(chunk)
+                        target.flush()
+            return int(api.exec_inspect(job)["ExitCode"] or 0)
+
+    def files_in(self, container: Container, folder: str) -> dict[str, str]:
+        from orchestrator.adapters.docker import files_in as seen  # loads tarfile, which few commands need
+
+        with engine_errors(f"read {folder} in {container.name}"):
+            return seen.files_in(self._api, container.id, folder)
+
+    def memory_kills(self, container: Container, since: float) -> int:
+        with engine_errors(f"read the events of {container.name}"):
+            chosen = {"type": ["container"], "event": ["oom"], "container": [container.id]}
+            # Without an end the stream stays open.
+            until = int(time.time()) + 1
+            events: Any = self._api.events(since=int(since), until=until, filters=chosen, decode=True)
+            return sum(1 for _ in events)
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        current = network.find(self._connect(), self._names)
+        with engine_errors("read the labels of the containers"):
+            inspected = inspections(self._api, self._names)
+            return tuple(self._evidence(info, current.subnet if current else None) for info in inspected)
+
+    def _evidence(self, info: dict[str, Any], subnet: str | None) -> Evidence:
+        container = observed(info, self._names.network)
+        number = None
+        if container.address:
+            # Without the network (docker network prune) the address still says whose it was.
+            number = app_number_of(subnet or subnet_around(container.address), container.address)
+        own = set(info["Config"].get("Env") or []) - self._image_environment(container.image_id)
+        return Evidence(
+            container,
+            container.labels.get(LABEL_RECORD, ""),
+            dict(line.split("=", 1) for line in own if "=" in line),
+            info["Created"][:23] + "Z",
+            number,
+        )
+
+    def _image_environment(self, image_id: str) -> set[str]:
+        import docker.errors
+
+        try:
+            return set(self._api.inspect_image(image_id)["Config"].get("Env") or [])
+        except docker.errors.ImageNotFound:
+            return set()

@@ -1,0 +1,47 @@
+"""Docker's errors, and those of the connection, as deployctl's own. The only place that translates them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orchestrator.errors import EngineError, engine_unreachable
+
+# What an engine says, and what to do about it. The first match gives the hint.
+_HINTS: tuple[tuple[str, str], ...] = (
+    ("is already in use by container", "a container that is not deployctl's has that name: rename or remove it"),
+    ("No such image", "the image was removed: release the version again"),
+    ("no space left", "free some disk: deployctl prune, or docker system df"),
+    ("Address already in use", "another container holds the address: docker network inspect shows which one"),
+    ("could not select device driver", "run.gpus needs the NVIDIA container toolkit on this machine"),
+    ("executable file not found", "check run.command and the CMD of the image"),
+    ("no such file or directory", "check run.command and the CMD of the image"),
+)
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Translates what the SDK raises inside; `doing` completes "the engine could not …".
+
+    Raises:
+        EngineError: the engine refused.
+        EngineUnreachable: it did not answer.
+    """
+    import docker.errors
+    import requests.exceptions
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise refusal(doing, str(error.explanation or error)) from error
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise engine_unreachable(error, doing, hung=isinstance(error, requests.exceptions.Timeout)) from error
+
+
+def refusal(doing: str, text: str) -> EngineError:
+    """The error for what the engine says when it refuses."""
+    if "bind source path does not exist" in text and "/secrets/" in text:
+        hint = "the copy of its secrets was removed: release the version again"
+    else:
+        hint = next((hint for part, hint in _HINTS if part in text), "")
+    return EngineError(f"the engine could not {doing}", why=text, hint=hint)

@@ -1,0 +1,153 @@
+"""Helpers on the host's network, such as the proxy, as containers of one Docker engine."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.domain.naming import LABEL_STATE, Names
+from orchestrator.domain.rollout.workload import HostContainerSpec
+from orchestrator.errors import BuildFailed, EngineError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_LAST_LINES = 20
+_RESTART_GRACE = 1  # seconds to end by itself
+
+
+class DockerHostContainers:
+    """`HostContainers` on one engine, for one state folder. `connect` is called at first use, and must cache."""
+
+    def __init__(self, connect: Callable[[], DockerClient], names: Names) -> None:
+        self._connect = connect
+        self._names = names
+
+    def state(self, name: str) -> str:
+        with engine_errors(f"inspect the container {name}"):
+            container = self._find(name)
+        return "missing" if container is None else str(container.status)
+
+    def has_image(self, reference: str) -> bool:
+        import docker.errors
+
+        with engine_errors("inspect an image"):
+            try:
+                self._connect().images.get(reference)
+            except docker.errors.ImageNotFound:
+                return False
+        return True
+
+    def start(self, spec: HostContainerSpec, report: Callable[[str], None]) -> None:
+        with engine_errors(f"start the container {spec.name}"):
+            container = self._find(spec.name)
+            if container is None:
+                if not self.has_image(spec.image):
+                    report(f"building the image {spec.image} (once)")
+                    self._build(spec)
+                self._create(spec).start()
+            elif container.status == "paused":
+                container.unpause()
+            elif container.status != "running":
+                container.start()
+
+    def remove(self, name: str) -> bool:
+        import docker.errors
+
+        with engine_errors(f"remove the container {name}"):
+            container = self._find(name)
+            if container is None:
+                return False
+            try:
+                container.remove(force=True)
+            except docker.errors.NotFound:
+                return False
+        return True
+
+    def restart(self, name: str) -> None:
+        with engine_errors(f"restart the container {name}"):
+            container = self._find(name)
+            if container is not None:
+                container.restart(timeout=_RESTART_GRACE)
+
+    def execute(self, name: str, command: Sequence[str]) -> tuple[int, str]:
+        with engine_errors(f"run {command[0]} in {name}"):
+            container = self._find(name)
+            if container is None:
+                raise EngineError(f"the engine could not run {command[0]} in {name}", why="no such container")
+            code, output = container.exec_run(list(command))
+        return int(code), output.decode(errors="replace")
+
+    def logs(self, name: str, tail: int) -> list[str]:
+        with engine_errors(f"read the log of {name}"):
+            container = self._find(name)
+            output: bytes = b"" if container is None else container.logs(tail=tail)
+        return output.decode(errors="replace").splitlines()
+
+    def _find(self, name: str) -> Any | None:
+        import docker.errors
+
+        try:
+            container = self._connect().containers.get(name)
+        except docker.errors.NotFound:
+            return None
+        if container.labels.get(LABEL_STATE) != self._names.state_id:
+            raise EngineError(
+                f"a container named {name} exists and is not deployctl's",
+                hint=f"rename it (docker rename {name} …) or remove it",
+            )
+        return container
+
+    def _create(self, spec: HostContainerSpec) -> Any:
+        from docker.types import LogConfig
+
+        return self._connect().containers.create(
+            spec.image,
+            name=spec.name,
+            network_mode="host",
+            user=spec.user,
+            restart_policy={"Name": "always"},
+            labels={**spec.labels, LABEL_STATE: self._names.state_id},
+            volumes={str(spec.folder): {"bind": spec.target, "mode": "rw"}},
+            cap_drop=["ALL"],
+            cap_add=list(spec.capabilities),
+            security_opt=["no-new-privileges"],
+            log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+        )
+
+    def _build(self, spec: HostContainerSpec) -> None:
+        import docker.errors
+
+        try:
+            self._connect().images.build(
+                fileobj=_context(spec.dockerfile),
+                custom_context=True,
+                buildargs=dict(spec.build_args),
+                tag=spec.image,
+                rm=True,
+                forcerm=True,
+                labels=dict(spec.labels),
+            )
+        except docker.errors.BuildError as error:
+            output = "".join(str(entry.get("stream", "")) for entry in error.build_log)
+            raise BuildFailed(
+                f"the image {spec.image} could not be built",
+                why=str(error.msg).strip(),
+                details="\n".join(output.splitlines()[-_LAST_LINES:]),
+            ) from error
+
+
+def _context(dockerfile: str) -> io.BytesIO:
+    """A build context that has nothing but the Dockerfile."""
+    import tarfile  # few commands need it
+
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        data = dockerfile.encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(data)
+        tar.addfile(entry, io.BytesIO(data))
+    archive.seek(0)
+    return archive

@@ -1,0 +1,85 @@
+"""The images of one Docker engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.domain.version.build import BuildSpec, Image, Layer
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from orchestrator.ports.progress import Progress
+
+
+class DockerImages:
+    """`Images` on one engine. `connect` is called at first use, and must cache."""
+
+    def __init__(self, connect: Callable[[], DockerClient]) -> None:
+        self._connect = connect
+
+    @property
+    def _api(self) -> Any:
+        return self._connect().api
+
+    def build(self, spec: BuildSpec, progress: Progress) -> str:
+        from orchestrator.adapters.docker import build  # only a release builds: the other commands start faster
+
+        with engine_errors("build the image"):
+            return build.image(self._connect(), spec, progress)
+
+    def find(self, reference: str) -> Image | None:
+        info = self._inspect(reference)
+        return None if info is None else Image(str(info["Id"]), dict(info["Config"].get("Labels") or {}))
+
+    def layers(self, image_id: str) -> list[Layer]:
+        import docker.errors
+
+        info = self._inspect(image_id)
+        if info is None:
+            return []
+        digests = info["RootFS"].get("Layers") or []
+        with engine_errors("read the history of an image"):
+            try:
+                # One entry for each instruction, the newest first; those that changed no file made no layer.
+                sizes = [int(row["Size"]) for row in reversed(self._api.history(image_id)) if row["Size"]]
+            except docker.errors.ImageNotFound:
+                return []  # it was removed between the two requests
+        if len(sizes) != len(digests):
+            sizes = [0] * len(digests)  # a layer of no bytes: which one cannot be told
+        return [Layer(digest, size) for digest, size in zip(digests, sizes, strict=True)]
+
+    def remove(self, reference: str, image_id: str) -> bool:
+        import docker.errors
+
+        with engine_errors("remove an image"):
+            images = self._connect().images
+            try:
+                tags = images.get(image_id).tags
+                if tags and reference not in tags:
+                    return False
+                images.remove(reference if tags else image_id)
+            except docker.errors.APIError as error:
+                if error.status_code == 404:
+                    return False
+                # When two images with the same parent are removed at the same time, both are removed, but the engine
+                # may fail at the parent, as in docker/compose#9763.
+                if self._inspect(image_id) is None:
+                    return True
+                # A container, perhaps somebody else's, uses it.
+                if error.status_code == 409:
+                    return False
+                raise
+        return True
+
+    def _inspect(self, reference: str) -> dict[str, Any] | None:
+        import docker.errors
+
+        with engine_errors("inspect an image"):
+            try:
+                info: dict[str, Any] = self._api.inspect_image(reference)
+            except docker.errors.ImageNotFound:
+                return None
+        return info

@@ -1,0 +1,122 @@
+"""The containers of the apps on one Docker engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.adapters.docker import network
+from orchestrator.adapters.docker.addresses import address
+from orchestrator.adapters.docker.containers import description, inspections, observed
+from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.domain.naming import Names
+from orchestrator.domain.rollout.workload import Container, WorkloadSpec
+from orchestrator.domain.traffic.slot import Slot
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_HUNG_GRACE = 2  # seconds that a container which does not answer gets to end by itself
+
+
+class DockerWorkloads:
+    """`Workloads` on one engine, for one state folder. `connect` is called at first use, and must cache."""
+
+    def __init__(self, connect: Callable[[], DockerClient], names: Names) -> None:
+        self._connect = connect
+        self._names = names
+
+    @property
+    def _api(self) -> Any:
+        # The stubs do not know all arguments of the low-level API.
+        return self._connect().api
+
+    def version(self) -> dict[str, str]:
+        with engine_errors("report its version"):
+            reported = self._connect().version()
+        return {"version": str(reported.get("Version", "")), "api": str(reported.get("ApiVersion", ""))}
+
+    def name(self, app: str, version: str, slot: Slot, index: int) -> str:
+        return self._names.container(app, version, slot, index)
+
+    def containers(self, app: str | None = None) -> tuple[Container, ...]:
+        with engine_errors("list the containers"):
+            inspected = inspections(self._api, self._names, app)
+        return tuple(observed(info, self._names.network) for info in inspected)
+
+    def inspect(self, container_id: str) -> Container | None:
+        import docker.errors
+
+        with engine_errors("inspect a container"):
+            try:
+                return observed(self._api.inspect_container(container_id), self._names.network)
+            except docker.errors.NotFound:
+                return None
+
+    def create(self, spec: WorkloadSpec) -> Container:
+        subnet = network.ensure(self._connect(), self._names).subnet
+        fixed = address(subnet, spec.app_number, spec.slot, spec.index)
+        wanted = description(self._api, self._names, spec, fixed)
+        with engine_errors(f"create the container {wanted['name']}"):
+            created = self._api.create_container(**wanted)
+            return observed(self._api.inspect_container(created["Id"]), self._names.network)
+
+    def start(self, container: Container) -> None:
+        with engine_errors(f"start the container {container.name}"):
+            self._api.start(container.id)
+
+    def stop(self, container: Container) -> None:
+        import docker.errors
+
+        with engine_errors(f"stop the container {container.name}"):
+            api = self._api
+            try:
+                # First, for the engine would start it again when it starts itself.
+                api.update_container(container.id, restart_policy={"Name": "no"})
+                info = api.inspect_container(container.id)
+                if info["State"].get("Paused"):
+                    api.unpause(container.id)
+                grace = info["Config"].get("StopTimeout")
+                api.stop(container.id, timeout=10 if grace is None else grace)
+            except docker.errors.NotFound:
+                return
+
+    def remove(self, container: Container) -> None:
+        import docker.errors
+
+        with engine_errors(f"remove the container {container.name}"):
+            try:
+                self._api.remove_container(container.id, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+
+    def keep_running(self, container: Container) -> None:
+        with engine_errors(f"enable automatic restart of {container.name}"):
+            # Not "unless-stopped": such containers stay down after the engine was killed.
+            self._api.update_container(container.id, restart_policy={"Name": "always"})
+
+    def resume(self, container: Container) -> None:
+        with engine_errors(f"unpause the container {container.name}"):
+            self._api.unpause(container.id)
+
+    def restart(self, container: Container) -> None:
+        with engine_errors(f"restart the container {container.name}"):
+            self._api.restart(container.id, timeout=_HUNG_GRACE)
+
+    def reconnect(self, container: Container, app_number: int) -> None:
+        current = network.ensure(self._connect(), self._names)
+        fixed = address(current.subnet, app_number, container.slot, container.index)
+        with engine_errors(f"connect the container {container.name} to the network"):
+            api, name = self._api, self._names.network
+            info = api.inspect_container(container.id)
+            endpoint = info["NetworkSettings"]["Networks"].get(name)
+            if endpoint is not None:
+                # A container that was not started yet is in no network by its id.
+                same = endpoint.get("NetworkID") in ("", current.id)
+                if same and observed(info, name).address == fixed:
+                    return
+                api.disconnect_container_from_network(container.id, name, force=True)
+            api.connect_container_to_network(container.id, name, ipv4_address=fixed)
+
+    def tidy(self) -> bool:
+        return not self.containers() and network.remove(self._connect(), self._names)
