@@ -101,7 +101,7 @@ def test_a_build_that_fails_in_buildkit(app: App, buildx: None) -> None:
     why = next(line for line in done.stderr.splitlines() if line.strip().startswith("why: "))
     assert "exit code: 42" in why
     assert "no such package" in done.stderr
-    assert "next: mend the Dockerfile or the build context, then release again" in done.stderr
+    assert "next: fix the Dockerfile or the build context, then release again" in done.stderr
     assert app.left_over() == []
 
 

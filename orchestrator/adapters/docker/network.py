@@ -123,7 +123,8 @@ def _create(client: DockerClient, names: Names) -> None:
     for subnet in _candidates(set(_taken(client))):
         pool = IPAMPool(subnet=str(subnet), iprange=upper_half(str(subnet)))
         try:
-            client.networks.create(
+            # Not client.networks.create: that reads it back, and another process may have removed it as the second one.
+            client.api.create_network(
                 names.network,
                 driver="bridge",
                 ipam=IPAMConfig(pool_configs=[pool]),

@@ -1,0 +1,73 @@
+"""The engines that each case runs on."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import docker
+import pytest
+
+from orchestrator.adapters.docker.client import connect
+from orchestrator.adapters.docker.container_access import DockerContainerAccess
+from orchestrator.adapters.docker.host_containers import DockerHostContainers
+from orchestrator.adapters.docker.images import DockerImages
+from orchestrator.adapters.docker.registry import DockerRegistry
+from orchestrator.adapters.docker.workloads import DockerWorkloads
+from orchestrator.domain.naming import Names
+from tests.engine.contracts.rig import Rig
+from tests.engine.harness import App
+from tests.fakes.engine import (
+    FakeContainerAccess,
+    FakeEngineState,
+    FakeHostContainers,
+    FakeImages,
+    FakeRegistry,
+    FakeWorkloads,
+)
+
+
+@pytest.fixture(params=["fake", "real"])
+def rig(request: pytest.FixtureRequest, make_app: Callable[..., App]) -> Iterator[Rig]:
+    # Its state folder makes its names unique, and `make_app` removes all that is the folder's afterwards.
+    app = make_app()
+    names = Names.of(str(app.state_dir.resolve()))
+
+    @cache
+    def client() -> docker.DockerClient:
+        return connect()
+
+    if request.param == "fake":
+        state = FakeEngineState(names, host_images={"deployctl-base:bookworm"})
+        yield Rig(
+            FakeWorkloads(state),
+            FakeContainerAccess(state),
+            FakeImages(state),
+            FakeRegistry(state),
+            FakeHostContainers(state),
+            names.state_id,
+            app.folder,
+            state,
+            client,
+        )
+        return
+    try:
+        yield Rig(
+            DockerWorkloads(client, names),
+            DockerContainerAccess(client, names),
+            DockerImages(client),
+            DockerRegistry(client),
+            DockerHostContainers(client, names),
+            names.state_id,
+            app.folder,
+            None,
+            client,
+        )
+    finally:
+        client().close()  # type: ignore[no-untyped-call]
+        # What the SDK leaves open of a stream is collected here, and not in the middle of another test.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()

@@ -1,0 +1,344 @@
+"""An engine in memory, behind the same ports as Docker: the adapters here share one `FakeEngineState`.
+
+tests/engine/contracts runs the same cases on these and on the real engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, TYPE_CHECKING, Any
+
+from orchestrator.adapters.docker.addresses import address, app_number_of
+from orchestrator.domain import naming
+from orchestrator.domain.naming import Names
+from orchestrator.domain.record.labels import Evidence
+from orchestrator.domain.rollout.workload import Container, HostContainerSpec, WorkloadSpec
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.version.build import BuildSpec, Image, Layer
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import BuildFailed, EngineError, RegistryError
+
+if TYPE_CHECKING:
+    from orchestrator.ports.progress import Progress
+
+SUBNET = "10.213.0.0/18"
+CREATED = "2031-01-01T00:00:00.000Z"
+
+
+@dataclass
+class FakeEngineState:
+    """Containers and images as dictionaries, and what goes wrong with them.
+
+    `exits` are versions whose containers end at once, `broken_builds` those that cannot be built. `registry` has images
+    by their pinned names, `refusal` is why it refuses, `left_names` are names that a killed push or pull left.
+    """
+
+    names: Names = field(default_factory=lambda: Names("default"))
+    network: bool = False
+    containers: dict[str, Container] = field(default_factory=dict)
+    specs: dict[str, WorkloadSpec] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+    # Images whose tag moved to a newer one: they are found by their ids until somebody removes them.
+    untagged: set[str] = field(default_factory=set)
+    image_labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    registry: dict[str, str] = field(default_factory=dict)
+    refusal: str = ""
+    left_names: dict[str, str] = field(default_factory=dict)
+    exits: set[str] = field(default_factory=set)
+    broken_builds: set[str] = field(default_factory=set)
+    built: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
+    memory_kills: dict[str, int] = field(default_factory=dict)
+    host_containers: dict[str, str] = field(default_factory=dict)
+    host_images: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def known(self, container: Container, doing: str) -> Container:
+        """The container as it is now.
+
+        Raises:
+            EngineError: it is gone.
+        """
+        if container.id not in self.containers:
+            raise EngineError(f"the engine could not {doing}", why=f"No such container: {container.id}")
+        return self.containers[container.id]
+
+    def change(self, container: Container, **changes: Any) -> None:
+        """Changes a container that exists."""
+        self.containers[container.id] = replace(self.containers[container.id], **changes)
+
+    def image_id(self, reference: str) -> str | None:
+        """The id of an image by its id or a tag."""
+        ids = {*self.images.values(), *self.untagged}
+        return self.images.get(reference) or (reference if reference in ids else None)
+
+
+class FakeWorkloads:
+    """`Workloads` in memory."""
+
+    def __init__(self, state: FakeEngineState) -> None:
+        self._state = state
+
+    def version(self) -> dict[str, str]:
+        return {"version": "fake", "api": "1.41"}
+
+    def name(self, app: str, version: str, slot: Slot, index: int) -> str:
+        return self._state.names.container(app, version, slot, index)
+
+    def containers(self, app: str | None = None) -> tuple[Container, ...]:
+        chosen = [container for container in self._state.containers.values() if app in (None, container.app)]
+        return tuple(sorted(chosen, key=lambda container: container.name))
+
+    def inspect(self, container_id: str) -> Container | None:
+        return self._state.containers.get(container_id)
+
+    def create(self, spec: WorkloadSpec) -> Container:
+        self._state.network = True
+        name = self.name(spec.app, spec.version, spec.slot, spec.index)
+        doing = f"create the container {name}"
+        if any(container.name == name for container in self._state.containers.values()):
+            raise EngineError(f"the engine could not {doing}", why="the name is already in use")
+        if self._state.image_id(spec.image_id) is None:
+            raise EngineError(f"the engine could not {doing}", why=f"No such image: {spec.image_id}")
+        container = Container(
+            id=f"c{next(self._state.numbers)}",
+            name=name,
+            app=spec.app,
+            version=spec.version,
+            slot=spec.slot,
+            deployment=spec.deployment,
+            index=spec.index,
+            image_id=spec.image_id,
+            state="created",
+            address=address(SUBNET, spec.app_number, spec.slot, spec.index),
+            labels={
+                **spec.labels,
+                naming.LABEL_STATE: self._state.names.state_id,
+                naming.LABEL_APP: spec.app,
+                naming.LABEL_VERSION: spec.version,
+                naming.LABEL_SLOT: spec.slot,
+                naming.LABEL_DEPLOYMENT: str(spec.deployment),
+                naming.LABEL_INDEX: str(spec.index),
+            },
+        )
+        self._state.containers[container.id] = container
+        self._state.specs[container.id] = spec
+        return container
+
+    def start(self, container: Container) -> None:
+        doing = f"start the container {container.name}"
+        current = self._state.known(container, doing)
+        for other in self._state.containers.values():
+            if other.running and other.address == current.address and other.id != current.id:
+                raise EngineError(f"the engine could not {doing}", why="Address already in use")
+        if current.version in self._state.exits:
+            self._state.change(container, state="exited", exit_code=1)
+        else:
+            self._state.change(container, state="running")
+
+    def stop(self, container: Container) -> None:
+        if container.id in self._state.containers:
+            state = "created" if self._state.containers[container.id].state == "created" else "exited"
+            self._state.change(container, state=state, kept_running=False)
+
+    def remove(self, container: Container) -> None:
+        self._state.containers.pop(container.id, None)
+
+    def keep_running(self, container: Container) -> None:
+        self._state.known(container, f"enable automatic restart of {container.name}")
+        self._state.change(container, kept_running=True)
+
+    def resume(self, container: Container) -> None:
+        doing = f"unpause the container {container.name}"
+        if self._state.known(container, doing).state != "paused":
+            raise EngineError(f"the engine could not {doing}", why=f"Container {container.name} is not paused")
+        self._state.change(container, state="running")
+
+    def restart(self, container: Container) -> None:
+        self._state.known(container, f"restart the container {container.name}")
+        self._state.restarted.append(container.name)
+        self._state.change(container, state="running")
+
+    def reconnect(self, container: Container, app_number: int) -> None:
+        self._state.known(container, f"connect the container {container.name} to the network")
+        self._state.network = True
+        fixed = address(SUBNET, app_number, container.slot, container.index)
+        self._state.change(container, address=fixed)
+
+    def tidy(self) -> bool:
+        removed = self._state.network and not self._state.containers
+        self._state.network = self._state.network and not removed
+        return removed
+
+
+class FakeContainerAccess:
+    """`ContainerAccess` in memory. `files` is what each container sees, by its name and then by path."""
+
+    def __init__(self, state: FakeEngineState) -> None:
+        self._state = state
+        self.files: dict[str, dict[str, str]] = {}
+
+    def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
+        if self._state.known(container, f"read the log of {container.name}").state == "created":
+            return
+        yield from [f"{container.name} says hello", f"{container.name} gives up"][-tail:]
+
+    def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
+        doing = f"run {command[0]} in {container.name}"
+        if not self._state.known(container, doing).running:
+            raise EngineError(f"the engine could not {doing}", why="it is not running")
+        code, output = _outcome(command)
+        out.write(output.encode())
+        return code
+
+    def files_in(self, container: Container, folder: str) -> dict[str, str]:
+        self._state.known(container, f"read {folder} in {container.name}")
+        return dict(self.files.get(container.name, {}))
+
+    def memory_kills(self, container: Container, since: float) -> int:
+        return self._state.memory_kills.get(container.name, 0)
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        return tuple(
+            Evidence(
+                container,
+                container.labels.get(naming.LABEL_RECORD, ""),
+                dict(self._state.specs[container.id].runtime.environment),
+                CREATED,
+                app_number_of(SUBNET, container.address),
+            )
+            for container in sorted(self._state.containers.values(), key=lambda container: container.name)
+        )
+
+
+class FakeImages:
+    """`Images` in memory."""
+
+    def __init__(self, state: FakeEngineState) -> None:
+        self._state = state
+
+    def build(self, spec: BuildSpec, progress: Progress) -> str:
+        version = spec.labels.get(naming.LABEL_VERSION, spec.tag)
+        progress.check()
+        progress.detail(f"building {version}")
+        if version in self._state.broken_builds:
+            raise BuildFailed(f"the image {spec.tag} could not be built", details="RUN false")
+        self._state.built.append(version)
+        image_id = f"sha256:{len(self._state.built):064x}"
+        if spec.tag in self._state.images:
+            self._state.untagged.add(self._state.images[spec.tag])
+        self._state.images[spec.tag] = image_id
+        self._state.image_labels[image_id] = dict(spec.labels)
+        return image_id
+
+    def find(self, reference: str) -> Image | None:
+        image_id = self._state.image_id(reference)
+        return None if image_id is None else Image(image_id, self._state.image_labels.get(image_id, {}))
+
+    def layers(self, image_id: str) -> list[Layer]:
+        return [Layer(image_id, 1)] if self._state.image_id(image_id) else []
+
+    def remove(self, reference: str, image_id: str) -> bool:
+        if any(container.image_id == image_id for container in self._state.containers.values()):
+            return False
+        if image_id in self._state.untagged:
+            self._state.untagged.remove(image_id)
+            return True
+        if self._state.images.get(reference) != image_id:
+            return False
+        del self._state.images[reference]
+        return True
+
+
+class FakeRegistry:
+    """`Registry` in memory."""
+
+    def __init__(self, state: FakeEngineState) -> None:
+        self._state = state
+
+    def push(self, image_id: str, reference: str, progress: Progress) -> str:
+        progress.check()
+        if self._state.image_id(image_id) is None:
+            raise EngineError("the engine could not push the image", why=f"No such image: {image_id}")
+        self._refuse(f"{reference} could not be pushed")
+        progress.detail(f"pushing {reference}")
+        pinned = f"{reference.rpartition(':')[0]}@sha256:{image_id[7:][::-1]}"
+        self._state.registry[pinned] = image_id
+        return pinned
+
+    def pull(self, version: Version, progress: Progress) -> str:
+        progress.check()
+        assert version.pushed is not None, "only what was pushed is pulled"
+        what = f"{version.pushed} could not be pulled"
+        self._refuse(what)
+        if version.pushed not in self._state.registry:
+            raise RegistryError(what, why="manifest unknown", hint="somebody removed it from the registry")
+        progress.detail(f"pulling {version.pushed}")
+        image_id = self._state.registry[version.pushed]
+        if self._state.images.get(version.image, image_id) != image_id:
+            self._state.untagged.add(self._state.images[version.image])
+        self._state.images[version.image] = image_id
+        self._state.untagged.discard(image_id)
+        return image_id
+
+    def untag(self, reference: str) -> bool:
+        return self._state.left_names.pop(reference, None) is not None
+
+    def check(self, repository: str) -> None:
+        self._refuse(f"the check of {repository} failed")
+
+    def _refuse(self, what: str) -> None:
+        if self._state.refusal:
+            raise RegistryError(what, why=self._state.refusal, hint="docker login")
+
+
+class FakeHostContainers:
+    """`HostContainers` in memory: the state of each by its name. `foreign` names are somebody else's."""
+
+    def __init__(self, state: FakeEngineState) -> None:
+        self._state = state
+
+    def state(self, name: str) -> str:
+        return self._find(name) or "missing"
+
+    def has_image(self, reference: str) -> bool:
+        return reference in self._state.host_images
+
+    def start(self, spec: HostContainerSpec, report: Callable[[str], None]) -> None:
+        if self._find(spec.name) is None and not self.has_image(spec.image):
+            report(f"building the image {spec.image} (once)")
+            if spec.image in self._state.broken_builds:
+                raise BuildFailed(f"the image {spec.image} could not be built", details="RUN false")
+            self._state.host_images.add(spec.image)
+        self._state.host_containers[spec.name] = "running"
+
+    def remove(self, name: str) -> bool:
+        self._find(name)
+        return self._state.host_containers.pop(name, None) is not None
+
+    def restart(self, name: str) -> None:
+        if self._find(name) is not None:
+            self._state.host_containers[name] = "running"
+
+    def execute(self, name: str, command: Sequence[str]) -> tuple[int, str]:
+        if self._find(name) != "running":
+            raise EngineError(f"the engine could not run {command[0]} in {name}", why="it is not running")
+        return _outcome(command)
+
+    def logs(self, name: str, tail: int) -> list[str]:
+        return [] if self._find(name) is None else [f"{name} says hello", f"{name} waits"][-tail:]
+
+    def _find(self, name: str) -> str | None:
+        if name in self._state.foreign:
+            raise EngineError(f"a container named {name} exists and is not deployctl's")
+        return self._state.host_containers.get(name)
+
+
+def _outcome(command: Sequence[str]) -> tuple[int, str]:
+    """What a program would have done: it says its own words, and `exit 3` at the end is its exit code."""
+    code = re.search(r"exit (\d+)$", command[-1])
+    return int(code[1]) if code else 0, " ".join(command)
