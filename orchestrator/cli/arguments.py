@@ -1,45 +1,41 @@
-"""The global options may stand anywhere on the command line; this puts them where the parser wants them."""
+"""The global options may stand anywhere on the command line; this puts them where the parser expects them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 _FLAGS = frozenset({"--json", "--quiet", "-q", "--no-color", "--version"})
-_VALUES = frozenset({"--file", "-f", "--state-dir"})
+WITH_FILE = frozenset({"--file", "-f"})
+WITH_FOLDER = frozenset({"--state-dir"})
 # What follows these names is not for this program: the command line of a program in a container, or one to complete.
-_PASSES_ON = frozenset({"exec", "__complete"})
+PASSES_ON = frozenset({"exec", "__complete"})
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
-    """Moves global options to the front. Nothing behind `--`, or behind `exec`, is touched."""
+    """Moves global options to the front. Nothing behind `--`, `exec` or `__complete` is touched."""
+    front, rest = split(arguments)
+    return front + rest
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The global options with their values, and the rest, which begins with the name of the command."""
     front: list[str] = []
     rest: list[str] = []
     waiting = list(arguments)
     while waiting:
         word = waiting.pop(0)
-        if word == "--" or word in _PASSES_ON:
+        if word == "--" or word in PASSES_ON:
             rest += [word, *waiting]
             break
-        if word in _FLAGS or _attached(word):
+        if word in _FLAGS or _with_value(word):
             front.append(word)
-        elif word in _VALUES and waiting:
+        elif word in WITH_FILE | WITH_FOLDER and waiting:
             front += [word, waiting.pop(0)]
         else:
             rest.append(word)
-    return front + rest
+    return front, rest
 
 
-def command(arguments: Sequence[str]) -> str | None:
-    """The first word of hoisted arguments that is no global option and no global option's value."""
-    words = iter(arguments)
-    for word in words:
-        if word in _VALUES:
-            next(words, None)
-        elif word not in _FLAGS and not _attached(word):
-            return word
-    return None
-
-
-def _attached(word: str) -> bool:
-    """Whether it is an option with its value."""
+def _with_value(word: str) -> bool:
+    """Whether it is a global option and its value in one word."""
     return word.startswith(("--file=", "--state-dir=")) or (word[:2] == "-f" and len(word) > 2)

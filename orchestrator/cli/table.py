@@ -50,6 +50,6 @@ TABLE: dict[str, Entry] = {
     "notify": _entry("notify", "Send a test notification to every configured URL"),
     "proxy": _entry("proxy", "Manage the reverse proxy: up, status, reload, down"),
     "config": _entry("config", "Check deploy.toml, or print its JSON Schema"),
-    # "completion": _entry("completion", "Print a completion script for bash, zsh or fish"),
-    # "__complete": _entry("complete", "Print the candidates for a word on the command line", hidden=True),
+    "completion": _entry("completion", "Print a completion script for bash, zsh or fish"),
+    "__complete": _entry("complete", "Print the candidates for a word on the command line", hidden=True),
 }

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
@@ -19,8 +20,8 @@ app = new_app()
 @app.command()
 def diff(
     ctx: typer.Context,
-    before: Annotated[str, typer.Argument(help="v1, v2 …")],
-    after: Annotated[str, typer.Argument(help="v1, v2 …")],
+    before: Annotated[str, typer.Argument(help="v1, v2 …", autocompletion=candidates.versions)],
+    after: Annotated[str, typer.Argument(help="v1, v2 …", autocompletion=candidates.versions)],
 ) -> None:
     """Compare two versions: files, tensors, settings, image.
 

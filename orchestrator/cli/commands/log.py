@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
@@ -19,7 +20,10 @@ app = new_app()
 @app.command()
 def log(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(help="A path in the folder, or as 'deployctl show' prints it.")],
+    file: Annotated[
+        str,
+        typer.Argument(help="A path in the folder, or as 'deployctl show' prints it.", autocompletion=candidates.files),
+    ],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many changes, from the newest.")] = 50,
 ) -> None:
     """List what each version changed in one file.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
@@ -19,7 +20,9 @@ app = new_app()
 @app.command()
 def logs(
     ctx: typer.Context,
-    version: Annotated[str | None, typer.Argument(help="v1, v2 …; without it the live one")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="v1, v2 …; without it the live one", autocompletion=candidates.versions)
+    ] = None,
     tail: Annotated[int, typer.Option("--tail", min=0, help="How many lines, from the newest.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", help="Print new lines as they come.")] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli.context import current
 from orchestrator.cli.options import RefOption
 from orchestrator.cli.program import new_app
@@ -20,8 +21,10 @@ app = new_app()
 @app.command()
 def plan(
     ctx: typer.Context,
-    action: Annotated[str, typer.Argument(help="release or rollback")] = "release",
-    version: Annotated[str | None, typer.Argument(help="v1, v2 …; without it the next one")] = None,
+    action: Annotated[str, typer.Argument(help="release or rollback", autocompletion=candidates.actions)] = "release",
+    version: Annotated[
+        str | None, typer.Argument(help="v1, v2 …; without it the next one", autocompletion=candidates.releasable)
+    ] = None,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 10 when something would change.")
     ] = False,

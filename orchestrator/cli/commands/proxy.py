@@ -70,7 +70,7 @@ def down(
     ctx: typer.Context,
     force: Annotated[bool, typer.Option("--force", help="Even while it serves apps: they stop answering.")] = False,
 ) -> None:
-    """Remove the proxy. Every app behind it stops answering.
+    """Remove the proxy; every app behind it stops answering.
 
     Example: deployctl proxy down --force
     """

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli.context import Context, current
 from orchestrator.cli.deployed import report
 from orchestrator.cli.options import RefOption
@@ -25,7 +26,9 @@ _SECONDS_BETWEEN_LINES = 10
 @app.command()
 def release(
     ctx: typer.Context,
-    version: Annotated[str | None, typer.Argument(help="v1, v2 …; without it the next one")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="v1, v2 …; without it the next one", autocompletion=candidates.releasable)
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the standby time of the previous version is over, and stop it.")
     ] = False,

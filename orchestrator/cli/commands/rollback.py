@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli.context import current
 from orchestrator.cli.deployed import report
 from orchestrator.cli.program import new_app
@@ -21,7 +22,12 @@ app = new_app()
 def rollback(
     ctx: typer.Context,
     to: Annotated[
-        str | None, typer.Option("--to", help="The version to go back to; without it the last stable one.")
+        str | None,
+        typer.Option(
+            "--to",
+            help="The version to go back to; without it the last stable one.",
+            autocompletion=candidates.rollback_targets,
+        ),
     ] = None,
 ) -> None:
     """Make the previous stable version live again.

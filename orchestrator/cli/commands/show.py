@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
@@ -17,7 +18,9 @@ app = new_app()
 
 
 @app.command()
-def show(ctx: typer.Context, version: Annotated[str, typer.Argument(help="v1, v2 …")]) -> None:
+def show(
+    ctx: typer.Context, version: Annotated[str, typer.Argument(help="v1, v2 …", autocompletion=candidates.versions)]
+) -> None:
     """Show everything that is recorded about one version.
 
     Its identity, files, image, settings, deployments, and when it was live.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.cli.arguments import command, hoist
+from orchestrator.cli.arguments import hoist, split
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,18 @@ def test_the_given_list_is_not_changed() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], None),
-        (["--help"], "--help"),
-        (["--json", "-q"], None),
-        (["status"], "status"),
-        (["--json", "-f", "release", "--state-dir=/s", "-fa.toml", "status", "release"], "status"),
-        (["--state-dir", "exec", "exec", "ls"], "exec"),
-        (["--file"], None),
-        (["--", "status"], "--"),
+        ([], []),
+        (["--help"], ["--help"]),
+        (["--json", "-q"], []),
+        (["status"], ["status"]),
+        (["--json", "-f", "release", "--state-dir=/s", "-fa.toml", "status", "release"], ["status", "release"]),
+        (["--state-dir", "exec", "exec", "ls"], ["exec", "ls"]),
+        (["--file"], ["--file"]),
+        (["--", "status"], ["--", "status"]),
+        (["__complete", "--", "--json", "status"], ["__complete", "--", "--json", "status"]),
     ],
 )
-def test_the_command_is_the_first_word_that_is_no_global_option(given: list[str], expected: str | None) -> None:
-    assert command(given) == expected
+def test_the_rest_begins_with_the_command(given: list[str], expected: list[str]) -> None:
+    front, rest = split(given)
+    assert rest == expected
+    assert sorted([*front, *rest]) == sorted(given)

@@ -1,0 +1,84 @@
+"""Where the candidates for an argument come from. Each function is an `autocompletion` of Typer.
+
+They run at every press of the tab key: they connect to nothing, and return nothing where something is missing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import typer
+
+from orchestrator import wiring
+from orchestrator.cli.completion_scripts import FILES
+from orchestrator.domain.naming import next_version
+
+
+def files(incomplete: str) -> list[str]:
+    """Has the shell complete the names of files itself."""
+    # Typer drops what does not begin with the incomplete word.
+    return [incomplete + FILES]
+
+
+def actions() -> list[str]:
+    """What can be planned."""
+    return ["release", "rollback"]
+
+
+def versions(ctx: typer.Context) -> list[str]:
+    """Every recorded version, newest first."""
+    return _versions(ctx)
+
+
+def releasable(ctx: typer.Context) -> list[str]:
+    """The next version, and those that were not pruned."""
+    known = _versions(ctx)
+    return [next_version(known), *_versions(ctx, "AND pruned_at IS NULL")]
+
+
+def rollback_targets(ctx: typer.Context) -> list[str]:
+    """Stable versions that were not pruned, newest first."""
+    return _versions(ctx, "AND stable_at IS NOT NULL AND pruned_at IS NULL")
+
+
+def gates(ctx: typer.Context) -> list[str]:
+    """The names of the gates in deploy.toml."""
+    rows = _toml(ctx).get("gate")
+    names = [row.get("name") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [name for name in names if isinstance(name, str)]
+
+
+def _versions(ctx: typer.Context, condition: str = "") -> list[str]:
+    app = _toml(ctx).get("app")
+    if not isinstance(app, dict):
+        return []
+    query = f"SELECT name FROM versions WHERE app = ? {condition} ORDER BY CAST(SUBSTR(name, 2) AS INTEGER) DESC"
+    return _read(wiring.state_dir(ctx.find_root().params.get("state_dir")) / "ledger.db", query, app.get("name"))
+
+
+def _read(ledger: Path, query: str, value: object) -> list[str]:
+    """The first column of a query; empty where the ledger does not exist or cannot be read."""
+    # Without a WAL no command is running. Opened as immutable, SQLite then creates no files beside the ledger.
+    mode = "mode=ro" if ledger.with_name(f"{ledger.name}-wal").exists() else "immutable=1"
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(ledger))}?{mode}", uri=True, timeout=0.2)
+    except sqlite3.Error:
+        return []
+    try:
+        return [row[0] for row in connection.execute(query, (value,))]
+    except sqlite3.Error:
+        return []
+    finally:
+        connection.close()
+
+
+def _toml(ctx: typer.Context) -> dict[str, Any]:
+    """deploy.toml, unchecked; empty where it does not exist or cannot be read."""
+    try:
+        return tomllib.loads(Path(ctx.find_root().params.get("file") or "deploy.toml").read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,36 @@
+"""`deployctl completion`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.completion_scripts import SCRIPTS
+from orchestrator.cli.context import current
+from orchestrator.cli.program import new_app
+from orchestrator.errors import UsageError
+
+app = new_app()
+
+
+def _shells() -> list[str]:
+    return list(SCRIPTS)
+
+
+@app.command()
+def completion(
+    ctx: typer.Context,
+    shell: Annotated[str, typer.Argument(help="bash, zsh or fish", autocompletion=_shells)],
+) -> None:
+    """Print a completion script for bash, zsh or fish.
+
+    It completes commands, options, versions and the names of gates. How to install it stands in its first lines.
+
+    Example: source <(deployctl completion bash)
+    """
+    with current(ctx).guarded():
+        if shell not in SCRIPTS:
+            raise UsageError(f"there is no completion for {shell!r}", hint=f"choose one of: {', '.join(SCRIPTS)}")
+        sys.stdout.write(SCRIPTS[shell])

@@ -1,0 +1,46 @@
+"""`config check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.cli.running import Run, document, expect
+
+
+def test_all_problems_at_once(run: Run, app: Path) -> None:
+    app.write_text('[app]\nname = "My Model"\n[health]\ntimeout = "soon"\n[prox]\n')
+    done = run("config", "check", "--json")
+    expect(done, 2)
+    error = document(done)["error"]
+    assert error["code"] == 2
+    paths = [finding["path"] for finding in error["findings"]]
+    assert {"app.name", "health.timeout", "prox"} <= set(paths)
+    for finding in error["findings"]:
+        assert set(finding) == {"path", "message", "hint"}
+        assert f"{finding['path']}: {finding['message']}" in done.stderr
+
+
+def test_secrets_that_are_not_there(run: Run, app: Path, tmp_path: Path) -> None:
+    app.write_text(app.read_text() + '[run]\nsecrets = { token = "env:SECRET_TOKEN", db = "file:db" }\n')
+    done = run("config", "check", "--json")
+    expect(done, 2)
+    exposed, missing = document(done)["error"]["findings"]
+    assert {exposed["path"], missing["path"]} == {"run.secrets.db"}
+    assert missing["message"] == f"there is no file {tmp_path}/db"
+    assert "would get into the image" in exposed["message"]
+    # A file is there or not; a variable belongs to whoever releases.
+    (tmp_path / "db").write_text("hunter2hunter2")
+    (tmp_path / ".dockerignore").write_text("db\n")
+    assert document(run("config", "check", "--json"))["notes"] == [
+        "run.secrets.token: the variable SECRET_TOKEN is not set"
+    ]
+    done = run("config", "check")
+    expect(done, 0)
+    assert "note: run.secrets.token: the variable SECRET_TOKEN is not set" in done.stderr
+    assert document(run("config", "check", "--json", SECRET_TOKEN="hunter2hunter2"))["notes"] == []
+    (tmp_path / ".dockerignore").unlink()
+    done = run("config", "check", SECRET_TOKEN="hunter2hunter2")
+    expect(done, 2)
+    assert "run.secrets.db: " in done.stderr
+    assert "is in the build context, and would get into the image" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr

@@ -1,0 +1,76 @@
+"""How errors end every command: exit code, streams, JSON."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.running import Run, document, expect
+
+
+@pytest.mark.parametrize("command", [["status"], ["release", "v1"], ["config", "check"], ["doctor"], ["rollback"]])
+def test_without_deploy_toml(run: Run, command: list[str]) -> None:
+    done = run(*command)
+    expect(done, 2)
+    assert done.stdout == ""
+    assert done.stderr == "error: deploy.toml does not exist\n  next: run 'deployctl init' to write one\n"
+
+
+def test_an_error_steers_no_terminal(run: Run) -> None:
+    done = run("status", "--file", "\033[2J\nnext.toml", "--json")
+    expect(done, 2)
+    assert done.stderr.startswith("error: \\x1b[2J\\nnext.toml does not exist\n  next: ")
+    assert document(done)["error"]["message"] == "\033[2J\nnext.toml does not exist"
+
+
+def test_an_error_as_json(run: Run) -> None:
+    done = run("status", "--json")
+    expect(done, 2)
+    assert document(done) == {
+        "schema_version": 1,
+        "error": {
+            "code": 2,
+            "message": "deploy.toml does not exist",
+            "why": "",
+            "details": "",
+            "next": "run 'deployctl init' to write one",
+        },
+    }
+    assert done.stderr.startswith("error: deploy.toml does not exist\n")
+
+
+@pytest.mark.parametrize("command", [["status"], ["release", "v1"], ["proxy", "up"], ["proxy", "status"]])
+def test_an_engine_that_is_not_there(run: Run, app: Path, command: list[str]) -> None:
+    done = run(*command)
+    expect(done, 3)
+    assert done.stdout == ""
+    assert "error: the Docker engine does not answer\n  why: its socket does not exist\n" in done.stderr
+    assert "next: check that it runs and that you have access: docker version" in done.stderr
+
+
+def test_a_state_folder_that_cannot_be_made(run: Run, app: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("status", "--state-dir", str(tmp_path / "file" / "state"))
+    expect(done, 2)
+    assert "cannot be made" in done.stderr
+    assert "next: use --state-dir, or be root" in done.stderr
+
+
+def test_no_secret_is_shown(run: Run, app: Path) -> None:
+    app.write_text(app.read_text() + '[run]\nenv = { TOKEN = "s3cret" }\n')
+    for command in (["plan"], ["plan", "--json"], ["config", "check", "--json"], ["release", "v1", "--json"]):
+        done = run(*command)
+        assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_the_ledger_is_not_readable_by_others(run: Run, app: Path, tmp_path: Path) -> None:
+    run("plan")
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "state" / "ledger.db").stat().st_mode) == 0o600
+
+
+def test_a_command_that_ends_leaves_the_ledger_in_one_file(run: Run, app: Path, tmp_path: Path) -> None:
+    expect(run("history"), 0)
+    assert [path.name for path in (tmp_path / "state").glob("ledger*")] == ["ledger.db"]

@@ -1,0 +1,58 @@
+"""`init`."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from pathlib import Path
+
+from tests.unit.cli.running import Run, document, expect
+
+
+def test_init_check_schema(run: Run, tmp_path: Path) -> None:
+    done = run("init")
+    expect(done, 0)
+    assert done.stdout == ""
+    assert done.stderr == "done: deploy.toml written; edit it, then run: deployctl config check\n"
+    written = (tmp_path / "deploy.toml").read_text()
+    assert tomllib.loads(written)["app"] == {"name": "mymodel", "port": 8080}
+    assert stat.S_IMODE((tmp_path / "deploy.toml").stat().st_mode) == 0o644
+
+    done = run("config", "check")
+    expect(done, 0)
+    assert done.stdout == "deploy.toml: valid (app mymodel)\n"
+
+    done = run("config", "schema")
+    expect(done, 0)
+    found = document(done)
+    assert found["$schema"].startswith("https://json-schema.org/")
+    assert set(found["properties"]) == {
+        "app",
+        "build",
+        "model",
+        "registry",
+        "run",
+        "health",
+        "proxy",
+        "rollout",
+        "retention",
+        "git",
+        "watchdog",
+        "notify",
+    }
+
+
+def test_init_overwrites_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "deploy.toml").write_text("precious\n")
+    done = run("init")
+    expect(done, 2)
+    assert done.stderr == "error: deploy.toml already exists\n  next: edit it, or overwrite it with --force\n"
+    assert (tmp_path / "deploy.toml").read_text() == "precious\n"
+    expect(run("init", "--force"), 0)
+    assert (tmp_path / "deploy.toml").read_text() != "precious\n"
+
+
+def test_init_where_it_cannot_write(run: Run) -> None:
+    done = run("init", "--file", "no/such/folder/deploy.toml")
+    expect(done, 2)
+    assert "cannot be written" in done.stderr
