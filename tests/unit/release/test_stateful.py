@@ -6,7 +6,8 @@ nothing in every run, and are the same in every run.
 
 from __future__ import annotations
 
-import os
+import atexit
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from orchestrator.release.recover import recover
 from orchestrator.release.retention import prune
 from tests.unit.builders import REGISTRY
 from tests.unit.fakes import APP, Crash, Faults, World
+from tests.unit.stage import FOLDER, Stage
 
 # Two machines of 500 lives each, which pytest-xdist runs side by side.
 SETTINGS = settings(
@@ -45,8 +47,6 @@ SETTINGS = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-MEMORY = Path("/dev/shm")
-FOLDER = MEMORY if os.access(MEMORY, os.W_OK) else None
 DAY = 86400.0
 # What each port raises when it fails; the artifacts are files, and no call of theirs comes after a change.
 ERRORS: dict[str, type[DeployctlError]] = {
@@ -75,6 +75,29 @@ troubles = st.one_of(
 names = st.integers(1, 6).map(lambda number: f"v{number}")
 
 
+def nothing(world: World) -> None:
+    world.versions = 3
+
+
+@functools.cache
+def four_versions(replicas: int, keep_warm: str) -> Callable[[World], None]:
+    def before(world: World) -> None:
+        nothing(world)
+        world.replicas, world.keep_warm = replicas, keep_warm
+        for number in range(1, 5):
+            world.release(f"v{number}")
+            assert world.served() == f"v{number}"
+
+    return before
+
+
+@functools.cache
+def stage() -> Stage:
+    folder = TemporaryDirectory(dir=FOLDER)
+    atexit.register(folder.cleanup)
+    return Stage(Path(folder.name))
+
+
 class PortFaults(Faults):
     """Faults whose error is the one that the port itself would raise."""
 
@@ -93,12 +116,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory(dir=FOLDER)
-        self.world = World(Path(self.folder.name))
-        self.world.faults = PortFaults()
-        self.world.faults.watch = self.watch
-        self.world.boundary = self.record
-        self.world.versions = 3
+        self.begin(nothing)
         # What was ever seen to answer requests, and what of a version somebody may have taken away.
         self.has_served: set[str] = set()
         self.gone: set[str] = set()
@@ -109,9 +127,17 @@ class Life(RuleBasedStateMachine):
         self.records = 0
         self.crash_at: int | None = None
 
+    def begin(self, before: Callable[[World], None]) -> None:
+        """Starts in a world as `before` sets it up."""
+        self.world = stage().world(before)
+        self.world.faults = PortFaults()
+        self.world.faults.watch = self.watch
+        self.world.boundary = self.record
+        # Its services count the calls with the faults that there were before.
+        self.world.process()
+
     def teardown(self) -> None:
-        self.world.close()
-        self.folder.cleanup()
+        stage().clear()
 
     # --- commands --------------------------------------------------------------------------------------------------
 
@@ -462,9 +488,8 @@ class WithHistory(Life):
 
     @initialize(replicas=st.integers(1, 2), keep_warm=st.sampled_from(["0s", "10m"]))
     def four_releases(self, replicas: int, keep_warm: str) -> None:
-        self.world.replicas, self.world.keep_warm = replicas, keep_warm
-        for number in range(1, 5):
-            self.world.release(f"v{number}")
+        self.begin(four_versions(replicas, keep_warm))
+        self.has_served = {"v1", "v2", "v3", "v4"}
 
 
 TestFromNothing = FromNothing.TestCase
