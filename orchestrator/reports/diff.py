@@ -1,50 +1,140 @@
-"""What is different from one version to another: files, tensors, settings, layers of the image, commits. Reads only."""
+"""The differences between two versions: files, tensors, settings, image layers, commits. Reads only."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from orchestrator.config import Config
 from orchestrator.domain.version import settings
 from orchestrator.domain.version.manifest import File, Manifest, delta, new_bytes
-from orchestrator.domain.version.version import Version
+from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.domain.version.version import Commit, Version
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
 
-SCHEMA = {"schema_version": 1}
-Json = dict[str, Any]
+Change = Literal["added", "removed", "changed"]
 
 
-def compare(services: Services, config: Config, before: str, after: str) -> Json:
-    """All that is different. Values that may be secret are not in it.
+@dataclass(frozen=True)
+class FileDifference:
+    """A file that differs. Sizes in bytes; None on the side where there is no file."""
+
+    path: str
+    change: Change
+    size_before: int | None
+    digest_before: str | None
+    mode_before: str | None
+    size_after: int | None
+    digest_after: str | None
+    mode_after: str | None
+
+
+@dataclass(frozen=True)
+class DiffSummary:
+    """How many files differ, how large both versions are, and the bytes of contents that only the second one has."""
+
+    added: int
+    removed: int
+    changed: int
+    bytes_before: int
+    bytes_after: int
+    new_bytes: int
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """The tensors of one file that differ. `note` says why they could not be compared."""
+
+    path: str
+    tensors: tuple[TensorChange, ...]
+    note: str | None
+
+
+@dataclass(frozen=True)
+class SettingChange:
+    """A setting that differs: None where there is none, `(hidden)` where it may be secret."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """A layer of an image. `size` in bytes."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ImageDifference:
+    """The layers that both images have, in figures, and those that only the second one has."""
+
+    shared_layers: int
+    shared_bytes: int
+    new_layers: tuple[LayerReport, ...]
+    new_bytes: int
+
+
+@dataclass(frozen=True)
+class CommitRange:
+    """The commits of both versions and those between them, newest first; None when Git cannot tell.
+
+    `dirty`: the second version was built from changes to its commit.
+    """
+
+    before: str | None
+    after: str | None
+    dirty: bool
+    between: tuple[Commit, ...] | None
+
+
+@dataclass(frozen=True)
+class DiffReport:
+    """The differences between two versions. Values that may be secret are hidden."""
+
+    app: str
+    from_: str
+    to: str
+    manifest_before: str
+    manifest_after: str
+    files: tuple[FileDifference, ...]
+    summary: DiffSummary
+    tensors: tuple[TensorFile, ...]
+    build: tuple[SettingChange, ...]
+    settings: tuple[SettingChange, ...]
+    image: ImageDifference | None
+    commits: CommitRange
+
+
+def compare(services: Services, config: Config, before: str, after: str) -> DiffReport:
+    """The differences between two versions.
 
     Raises:
-        UsageError: there is no such version, or its manifest was never kept.
-        DeploymentFailed: a manifest was changed.
+        UsageError: there is no such version, or its manifest was never stored.
+        OperationFailed: a stored manifest was changed.
     """
     app = config.app.name
     old, new = (version_of(services, app, name) for name in (before, after))
     one, two = (manifest_of(services, version) for version in (old, new))
     paths = _changed(one, two)
-    rows = [_row(path, one.files.get(path), two.files.get(path)) for path in paths]
-    counts = {change: sum(row["change"] == change for row in rows) for change in ("added", "removed", "changed")}
-    summary = {**counts, "bytes_before": one.size, "bytes_after": two.size, "new_bytes": new_bytes(one, two)}
-    return {
-        **SCHEMA,
-        "app": app,
-        "from": before,
-        "to": after,
-        "manifest_before": one.digest,
-        "manifest_after": two.digest,
-        "files": rows,
-        "summary": summary,
-        "tensors": [row for path in paths if (row := _tensors(services, path, one, two))],
-        "build": settings.changes(one.build, two.build),
-        "settings": settings.changes(old.settings, new.settings),
-        "image": _layers(services, app, before, after),
-        "commits": _commits(services, config, old, new),
-    }
+    files = tuple(_file(path, one.files.get(path), two.files.get(path)) for path in paths)
+    return DiffReport(
+        app=app,
+        from_=before,
+        to=after,
+        manifest_before=one.digest,
+        manifest_after=two.digest,
+        files=files,
+        summary=_summary(files, one, two),
+        tensors=tuple(row for path in paths if (row := _tensors(services, path, one, two))),
+        build=_settings(settings.changes(one.build, two.build)),
+        settings=_settings(settings.changes(old.settings, new.settings)),
+        image=_layers(services, app, before, after),
+        commits=_commits(services, config, old, new),
+    )
 
 
 def version_of(services: Services, app: str, name: str) -> Version:
@@ -66,17 +156,17 @@ def manifest_of(services: Services, version: Version) -> Manifest:
     """A version's manifest.
 
     Raises:
-        UsageError: it was never kept.
-        DeploymentFailed: it was changed.
+        UsageError: it was never stored.
+        OperationFailed: it was changed.
     """
-    found = services.artifacts.known(version.manifest)
-    if found is None:
+    manifest = services.artifacts.known(version.manifest)
+    if manifest is None:
         raise UsageError(
-            f"the manifest of {version.name} is not there",
-            why="the version was made by a deployctl that kept none, or the store was removed",
-            hint="deployctl verify says what else is missing",
+            f"the manifest of {version.name} is missing",
+            why="the version was made by a deployctl that stored none, or the store was removed",
+            hint="check what else is missing: deployctl verify",
         )
-    return found
+    return manifest
 
 
 def _changed(one: Manifest, two: Manifest) -> list[str]:
@@ -84,39 +174,62 @@ def _changed(one: Manifest, two: Manifest) -> list[str]:
     return sorted([*change.gone, *(file.path for file in change.put)])
 
 
-def _row(path: str, before: File | None, after: File | None) -> Json:
-    change = "added" if before is None else "removed" if after is None else "changed"
-    facts: Json = {"path": path, "change": change}
-    for name, file in (("before", before), ("after", after)):
-        for key in ("size", "digest", "mode"):
-            facts[f"{key}_{name}"] = getattr(file, key) if file else None
-    return facts
+def _file(path: str, before: File | None, after: File | None) -> FileDifference:
+    return FileDifference(
+        path=path,
+        change="added" if before is None else "removed" if after is None else "changed",
+        size_before=before.size if before else None,
+        digest_before=before.digest if before else None,
+        mode_before=before.mode if before else None,
+        size_after=after.size if after else None,
+        digest_after=after.digest if after else None,
+        mode_after=after.mode if after else None,
+    )
 
 
-def _tensors(services: Services, path: str, one: Manifest, two: Manifest) -> Json | None:
+def _summary(files: tuple[FileDifference, ...], one: Manifest, two: Manifest) -> DiffSummary:
+    changes = [file.change for file in files]
+    return DiffSummary(
+        added=changes.count("added"),
+        removed=changes.count("removed"),
+        changed=changes.count("changed"),
+        bytes_before=one.size,
+        bytes_after=two.size,
+        new_bytes=new_bytes(one, two),
+    )
+
+
+def _settings(changes: list[dict[str, Any]]) -> tuple[SettingChange, ...]:
+    return tuple(SettingChange(change["key"], change["before"], change["after"]) for change in changes)
+
+
+def _tensors(services: Services, path: str, one: Manifest, two: Manifest) -> TensorFile | None:
     before, after = one.files.get(path), two.files.get(path)
     if before is None or after is None or before.digest == after.digest:
         return None
-    found, why = services.artifacts.tensors(before, after)
-    if not found and why is None:
+    changes, why = services.artifacts.tensors(before, after)
+    if not changes and why is None:
         return None
-    return {"path": path, "tensors": [asdict(change) for change in found], "note": why}
+    return TensorFile(path, tuple(changes), why)
 
 
-def _layers(services: Services, app: str, before: str, after: str) -> Json | None:
+def _layers(services: Services, app: str, before: str, after: str) -> ImageDifference | None:
     old, new = services.ledger.layers(app, before), services.ledger.layers(app, after)
     if old is None or new is None:
         return None
-    there = {digest for digest, _ in old}
-    rows = [{"digest": digest, "size": size} for digest, size in new if digest not in there]
-    shared = [size for digest, size in new if digest in there]
-    new_size = sum(size for digest, size in new if digest not in there)
-    return {"shared_layers": len(shared), "shared_bytes": sum(shared), "new_layers": rows, "new_bytes": new_size}
+    known = {digest for digest, _ in old}
+    added = tuple(LayerReport(digest, size) for digest, size in new if digest not in known)
+    shared = [size for digest, size in new if digest in known]
+    return ImageDifference(len(shared), sum(shared), added, sum(layer.size for layer in added))
 
 
-def _commits(services: Services, config: Config, old: Version, new: Version) -> Json:
-    found: Json = {"before": old.git_commit, "after": new.git_commit, "dirty": bool(new.git_dirty), "between": None}
+def _commits(services: Services, config: Config, old: Version, new: Version) -> CommitRange:
+    between = None
     if old.git_commit and new.git_commit:
-        commits = services.artifacts.commits(config.base, old.git_commit, new.git_commit)
-        found["between"] = None if commits is None else [asdict(commit) for commit in commits]
-    return found
+        between = services.artifacts.commits(config.base, old.git_commit, new.git_commit)
+    return CommitRange(
+        before=old.git_commit,
+        after=new.git_commit,
+        dirty=bool(new.git_dirty),
+        between=None if between is None else tuple(between),
+    )

@@ -1,4 +1,4 @@
-"""Doctor: looks at everything that a deployment needs, says what is wrong and how to mend it."""
+"""Doctor: checks everything that a deployment needs, and says how to fix what is wrong. Reads only."""
 
 from __future__ import annotations
 
@@ -17,15 +17,23 @@ _LOW_DISK = 1 << 30
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `hint` says how to mend it when it is not ok."""
+    """One check. `next` says how to fix what is wrong; empty when all is well."""
 
     name: str
     ok: bool
-    found: str
-    hint: str = ""
+    message: str
+    next: str = ""
 
 
-def doctor(services: Services, config: Config) -> list[Check]:
+@dataclass(frozen=True)
+class DoctorReport:
+    """All checks. `ok`: each of them passed."""
+
+    ok: bool
+    checks: tuple[Check, ...]
+
+
+def doctor(services: Services, config: Config) -> DoctorReport:
     """All checks, in the order in which things depend on each other."""
     app = config.app.name
     checks = [_guard("engine", lambda: _engine(services))]
@@ -38,7 +46,7 @@ def doctor(services: Services, config: Config) -> list[Check]:
         if config.registry.push:
             checks.append(_guard("registry", lambda: _registry(services, config.registry.push or "")))
         checks.append(_guard("app", lambda: _app(services, config)))
-    return checks
+    return DoctorReport(all(check.ok for check in checks), tuple(checks))
 
 
 def _guard(name: str, check: Callable[[], Check]) -> Check:
@@ -49,24 +57,21 @@ def _guard(name: str, check: Callable[[], Check]) -> Check:
 
 
 def _engine(services: Services) -> Check:
-    found = services.engine.ping()
-    return Check("engine", True, f"Docker {found['version']}, API {found['api']}")
+    engine = services.engine.ping()
+    return Check("engine", True, f"Docker {engine['version']}, API {engine['api']}")
 
 
 def _state_dir(services: Services) -> Check:
     folder = services.state_dir
     usable = os.access(folder, os.R_OK | os.W_OK | os.X_OK)
-    return Check("state folder", usable, str(folder), "mend its owner, or use --state-dir" if not usable else "")
+    return Check("state folder", usable, str(folder), "" if usable else "fix its owner, or use --state-dir")
 
 
 def _disk(services: Services) -> Check:
     free = shutil.disk_usage(services.state_dir).free
     low = free < _LOW_DISK
     return Check(
-        "disk",
-        not low,
-        f"{free / (1 << 30):.1f} GiB free",
-        "deployctl prune; docker system df" if low else "",
+        "disk", not low, f"{free / (1 << 30):.1f} GiB free", "deployctl prune; docker system df" if low else ""
     )
 
 
@@ -83,12 +88,13 @@ def _listen(services: Services, config: Config) -> Check:
 def _proxy(services: Services) -> Check:
     state = services.proxy.state()
     apps = services.ledger.proxy_apps()
-    wanted = bool(apps)
-    if wanted and (damaged := services.proxy.drift(apps)):
-        found = f"{state}, but not what the ledger says: {', '.join(damaged)}"
-        return Check("proxy", False, found, "deployctl recover restores the files")
-    ok = state == "running" or not wanted
-    return Check("proxy", ok, state if wanted else f"{state} (no app needs it yet)", "" if ok else "deployctl recover")
+    if not apps:
+        return Check("proxy", True, f"{state} (no app needs it yet)")
+    if damaged := services.proxy.drift(apps):
+        message = f"{state}, but files differ from the ledger: {', '.join(damaged)}"
+        return Check("proxy", False, message, "deployctl recover restores the files")
+    running = state == "running"
+    return Check("proxy", running, state, "" if running else "deployctl recover")
 
 
 def _registry(services: Services, repository: str) -> Check:
@@ -97,11 +103,7 @@ def _registry(services: Services, repository: str) -> Check:
 
 
 def _app(services: Services, config: Config) -> Check:
-    found = status(services, config.app.name, config.proxy.listen)
-    problems: list[str] = found["problems"]
-    return Check(
-        "app",
-        not problems,
-        "; ".join(problems) or str(found["state"]),
-        "" if not problems else "deployctl recover",
-    )
+    report = status(services, config.app.name, config.proxy.listen)
+    if report.problems:
+        return Check("app", False, "; ".join(report.problems), "deployctl recover")
+    return Check("app", True, report.state)

@@ -1,28 +1,36 @@
-"""What is told to Prometheus: collected from ledger, engine and proxy. Reads only."""
+"""The metrics for Prometheus, collected from ledger, engine and proxy. Reads only."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import __version__
 from orchestrator.domain.watch.passes import Pass
-from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, UsageError
+from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, StorageError, UsageError
 from orchestrator.files import write_atomic
 from orchestrator.ports.services import Services
 from orchestrator.release.rollback import target
 from orchestrator.reports.prometheus import Facts, Metric, Seen, metrics, text
 from orchestrator.reports.status import status
-from orchestrator.reports.versions import version_row
+from orchestrator.reports.versions import mark
 
 _GOOD = ("healthy", "acted")
 
 
-def collect(services: Services, apps: Sequence[str]) -> tuple[list[Metric], list[DeployctlError]]:
+@dataclass(frozen=True)
+class MetricsReport:
+    """The metrics that have a value now."""
+
+    metrics: tuple[Metric, ...]
+
+
+def collect(services: Services, apps: Sequence[str]) -> tuple[MetricsReport, list[DeployctlError]]:
     """The metrics of these apps, and why some of them are missing.
 
-    What the ledger knows is told whatever the engine does.
+    What the ledger knows is there whatever the state of the engine.
 
     Raises:
         UsageError: the ledger does not know one of them.
@@ -34,39 +42,39 @@ def collect(services: Services, apps: Sequence[str]) -> tuple[list[Metric], list
             raise UsageError(
                 f"the ledger does not know the app {app}", why=f"the apps are: {', '.join(known) or 'none yet'}"
             )
-    found: list[Facts] = []
+    facts: list[Facts] = []
     problems: list[DeployctlError] = []
     engine_up = True
     for app in apps:
         seen = None
-        # An engine that hangs is asked once: each question to it takes a minute.
+        # An engine that hangs is asked once: each request to it takes a minute.
         if engine_up:
             try:
                 seen = _look(services, app)
             except (EngineError, ProxyError) as error:
                 problems.append(error)
                 engine_up = not isinstance(error, EngineUnreachable)
-        found.append(_facts(services, app, seen, engine_up=engine_up))
-    return metrics(found), problems
+        facts.append(_facts(services, app, seen, engine_up=engine_up))
+    return MetricsReport(tuple(metrics(facts))), problems
 
 
 def write_textfile(services: Services, app: str, path: Path) -> None:
-    """Writes one app's metrics for node_exporter, which may run as any user and reads whole files only.
+    """Writes one app's metrics for node_exporter, which may run as any user and must not read half a file.
 
-    Not while the caller holds the app's lock: a deployment that was interrupted would be told as one that runs.
+    Call it without the app's lock: while it is held, an interrupted deployment looks like one that runs.
 
     Raises:
-        UsageError: the file cannot be written.
-        LedgerDamaged: the ledger is gone or broken; the file stays as it was, and grows old.
+        StorageError: the file cannot be written.
+        LedgerDamaged: the ledger is missing or damaged; the file stays as it was, and grows old.
     """
-    found, _ = collect(services, [app])
+    report, _ = collect(services, [app])
     try:
-        write_atomic(path, text(found), mode=0o644)
+        write_atomic(path, text(report.metrics), mode=0o644)
     except OSError as error:
-        raise UsageError(
+        raise StorageError(
             f"watchdog.textfile: {path} cannot be written",
             why=error.strerror or str(error),
-            hint="is its folder there, and yours?",
+            hint="check that its folder exists and that you may write there",
         ) from error
 
 
@@ -74,9 +82,7 @@ def _facts(services: Services, app: str, seen: Seen | None, *, engine_up: bool) 
     ledger = services.ledger
     live = services.live(app)
     left = ledger.left_by_rollback(app)
-    marks = Counter(
-        version_row(version, live.version if live else None, left)["mark"] for version in ledger.versions(app).values()
-    )
+    marks: Counter[str] = Counter(mark(version, live.version if live else None, left) for version in ledger.versions(app).values())
     last = next(iter(ledger.passes(app, 1)), None)
     return Facts(
         app=app,
@@ -95,21 +101,19 @@ def _facts(services: Services, app: str, seen: Seen | None, *, engine_up: bool) 
 def _good(services: Services, app: str, last: Pass | None) -> Pass | None:
     if last is None or last.outcome in _GOOD:
         return last
-    return next((found for found in services.ledger.passes(app, -1) if found.outcome in _GOOD), None)
+    return next((each for each in services.ledger.passes(app, -1) if each.outcome in _GOOD), None)
 
 
 def _look(services: Services, app: str) -> Seen:
-    found = status(services, app, "")
-    containers = found["live"]["containers"] if found["live"] else []
-    running = sum(container["state"] == "running" for container in containers)
-    live = services.live(app)
-    state = str(found["state"])
+    report = status(services, app, "")
+    containers = report.live.containers if report.live else ()
+    running = sum(container.state == "running" for container in containers)
     return Seen(
-        state="baking" if state == "stable" and live is not None and live.baking else state,
+        state=report.state,
         running=running,
         others=len(containers) - running,
-        restarts=sum(container["restarts"] for container in containers),
-        problems=len(found["problems"]),
+        restarts=sum(container.restarts for container in containers),
+        problems=len(report.problems),
         rollback=_rollback_possible(services, app),
     )
 

@@ -1,29 +1,53 @@
-"""What `deployctl plan` answers: the plan of a release or a rollback. Changes nothing."""
+"""The plan of a release or a rollback, as it is shown before anything is done. Changes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.config import Config
+from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.rollout.plan import Observed, Plan, plan_rollback
+from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
 from orchestrator.release.release import prepare
 from orchestrator.release.rollback import target
-from orchestrator.reports.status import estimate
+from orchestrator.reports.estimate import estimate
 from orchestrator.supply.source import opened
 
 
 @dataclass(frozen=True)
-class Preview:
-    """A plan, whether it would change anything, and how many seconds a rollback should take."""
+class PlannedStep:
+    """One step of a plan: its name, its arguments, and what it does in one line."""
 
-    plan: Plan
+    name: str
+    args: Mapping[str, Any]
+    description: str
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """What a release or a rollback would do. `estimate_seconds` is for a rollback; without `changes` there is no step.
+
+    `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones).
+    """
+
+    app: str
+    kind: Kind
+    from_: str | None
+    to: str
+    from_slot: Slot | None
+    to_slot: Slot
+    mode: str
     changes: bool
-    seconds: float | None = None
+    estimate_seconds: float | None
+    steps: tuple[PlannedStep, ...]
+    notes: tuple[str, ...]
 
 
-def preview(services: Services, config: Config, action: str, version: str | None, *, ref: str | None) -> Preview:
+def preview(services: Services, config: Config, action: str, version: str | None, *, ref: str | None) -> PlanReport:
     """Plans `action`, a release or a rollback, without carrying it out.
 
     Raises:
@@ -38,11 +62,29 @@ def preview(services: Services, config: Config, action: str, version: str | None
         return _rollback(services, observed, version)
     with opened(services, config, ref) as source:
         prepared = prepare(services, config, version, observed, source=source)
-    return Preview(prepared.plan, changes=prepared.choice.action != "nothing")
+    return plan_report(prepared.plan, changes=prepared.choice.action != "nothing")
 
 
-def _rollback(services: Services, observed: Observed, version: str | None) -> Preview:
+def _rollback(services: Services, observed: Observed, version: str | None) -> PlanReport:
     back = target(observed, version)
     replicas = services.ledger.settings(observed.app, back.version)["run"]["replicas"]
     plan = plan_rollback(observed, back, replicas=replicas)
-    return Preview(plan, changes=True, seconds=estimate(services, observed.app, back))
+    return plan_report(plan, seconds=estimate(services, observed.app, back))
+
+
+def plan_report(plan: Plan, *, changes: bool = True, seconds: float | None = None) -> PlanReport:
+    """A plan as a report; `changes` is false when there is nothing to do, `seconds` is the estimate of a rollback."""
+    steps = tuple(PlannedStep(step.name, step.args, step.words()) for step in plan.steps) if changes else ()
+    return PlanReport(
+        app=plan.app,
+        kind=plan.kind,
+        from_=plan.from_version,
+        to=plan.to_version,
+        from_slot=plan.from_slot,
+        to_slot=plan.to_slot,
+        mode=plan.mode,
+        changes=changes,
+        estimate_seconds=seconds,
+        steps=steps,
+        notes=plan.notes,
+    )

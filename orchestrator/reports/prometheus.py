@@ -1,7 +1,7 @@
-"""What Prometheus is told of the apps: which metrics there are, and their text. Pure.
+"""The metrics for Prometheus: which there are, and their text format. Pure.
 
-Every sample carries the label `app`, those about the whole machine too: each app may have a file of its own, and two
-files of one folder must not hold the same sample.
+Every sample has the label `app`, also those about the whole machine: each app may have a file of its own, and two files
+of one folder must not contain the same sample.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from orchestrator.domain.rollout.deployment import DeploymentCount, Kind, Outcome
 from orchestrator.domain.traffic.slot import SlotState
@@ -19,35 +19,38 @@ Type = Literal["gauge", "counter"]
 STATES = ("empty", "deploying", "baking", "stable", "degraded")
 MARKS = ("live", "stable", "not stable", "rolled back", "bad", "pruned", "never live")
 _PASS = "pass:"
-# Those that are told as 0 before they happen: an increase is seen only where there was a number before.
+# Those that are 0 before they happen: an increase is visible only after a number.
 _OUTCOMES = ("healthy", "acted", "degraded", "failed", "skipped")
 
 FAMILIES: Mapping[str, tuple[Type, str]] = {
-    "deployctl_build_info": ("gauge", "Which deployctl tells this; always 1."),
+    "deployctl_build_info": ("gauge", "The version of deployctl; always 1."),
     "deployctl_engine_up": ("gauge", "Whether the Docker engine answered."),
     "deployctl_app_live_info": ("gauge", "Which version is live, and in which slot; always 1."),
     "deployctl_app_live_since_timestamp_seconds": ("gauge", "When the live version became live."),
-    "deployctl_app_state": ("gauge", "1 for the state that the app is in, 0 for the others."),
+    "deployctl_app_state": ("gauge", "1 for the state of the app, 0 for the others."),
     "deployctl_app_problems": ("gauge", "How many problems status finds."),
-    "deployctl_app_containers": ("gauge", "Containers of the live version, by whether they run."),
+    "deployctl_app_containers": ("gauge", "Containers of the live version: running, and others."),
     "deployctl_app_container_restarts": (
         "gauge",
-        "How often the engine has restarted the live version's containers since each was created.",
+        "Restarts of the live version's containers by the engine since their creation.",
     ),
-    "deployctl_app_rollback_possible": ("gauge", "Whether there is a version to go back to."),
+    "deployctl_app_rollback_possible": ("gauge", "Whether a rollback is possible."),
     "deployctl_versions": ("gauge", "Versions by their mark."),
-    "deployctl_deployments_total": ("counter", "Deployments that have ended, by kind and outcome."),
-    "deployctl_deployment_last_timestamp_seconds": ("gauge", "When the last of them ended."),
+    "deployctl_deployments_total": ("counter", "Finished deployments, by kind and outcome."),
+    "deployctl_deployment_last_timestamp_seconds": (
+        "gauge",
+        "When the last deployment of this kind and outcome ended.",
+    ),
     "deployctl_watchdog_passes_total": ("counter", "Passes of the watchdog, by outcome."),
-    "deployctl_watchdog_healed_total": ("counter", "Containers that the watchdog has healed."),
-    "deployctl_watchdog_auto_rollbacks_total": ("counter", "Rollbacks that the watchdog has begun."),
+    "deployctl_watchdog_healed_total": ("counter", "Containers that the watchdog repaired."),
+    "deployctl_watchdog_auto_rollbacks_total": ("counter", "Rollbacks that the watchdog started."),
     "deployctl_watchdog_last_pass_timestamp_seconds": ("gauge", "When the last pass was."),
     "deployctl_watchdog_last_success_timestamp_seconds": (
         "gauge",
-        "When the last pass was that left the app healthy; 0 when none has yet.",
+        "When the last pass that left the app healthy was; 0 when there was none.",
     ),
     "deployctl_watchdog_pass_duration_seconds": ("gauge", "How long the last pass took."),
-    "deployctl_notifications_total": ("counter", "Notifications, by whether they were sent."),
+    "deployctl_notifications_total": ("counter", "Notifications, by outcome."),
 }
 
 
@@ -61,7 +64,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric with everything that is known of it now."""
+    """A metric with its current samples."""
 
     name: str
     type: Type
@@ -71,7 +74,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Seen:
-    """What only engine and proxy can tell of an app."""
+    """What only engine and proxy know of an app."""
 
     state: str
     running: int
@@ -83,7 +86,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is told of one app. `seen` is None when it could not be looked at; `program` is deployctl's version."""
+    """Everything about one app. `seen` is None when the engine did not answer; `program` is deployctl's version."""
 
     app: str
     program: str
@@ -98,37 +101,24 @@ class Facts:
 
 
 def metrics(apps: Sequence[Facts]) -> list[Metric]:
-    """The metrics of these apps, in a fixed order. Those that nothing is known of are left out."""
-    found: dict[str, list[Sample]] = {name: [] for name in FAMILIES}
+    """The metrics of these apps, in a fixed order. Those without a value are left out."""
+    samples_by_name: dict[str, list[Sample]] = {name: [] for name in FAMILIES}
     for facts in apps:
         for name, labels, value in (*_of_app(facts), *_of_record(facts), *_of_watchdog(facts)):
-            found[name].append(Sample({"app": facts.app, **labels}, value))
-    return [Metric(name, *FAMILIES[name], tuple(samples)) for name, samples in found.items() if samples]
+            samples_by_name[name].append(Sample({"app": facts.app, **labels}, value))
+    return [Metric(name, *FAMILIES[name], tuple(samples)) for name, samples in samples_by_name.items() if samples]
 
 
-def text(found: Sequence[Metric]) -> str:
+def text(families: Sequence[Metric]) -> str:
     """The metrics in Prometheus' text format."""
     lines = []
-    for metric in found:
+    for metric in families:
         lines.append(f"# HELP {metric.name} {_escaped(metric.help)}")
         lines.append(f"# TYPE {metric.name} {metric.type}")
         for sample in metric.samples:
             labels = ",".join(f'{name}="{_quoted(value)}"' for name, value in sample.labels.items())
             lines.append(f"{metric.name}{{{labels}}} {_number(sample.value)}")
     return "".join(f"{line}\n" for line in lines)
-
-
-def rows(found: Sequence[Metric]) -> list[dict[str, Any]]:
-    """The metrics, ready for JSON."""
-    return [
-        {
-            "name": metric.name,
-            "type": metric.type,
-            "help": metric.help,
-            "samples": [{"labels": dict(sample.labels), "value": sample.value} for sample in metric.samples],
-        }
-        for metric in found
-    ]
 
 
 _Row = tuple[str, dict[str, str], float]
@@ -142,7 +132,7 @@ def _of_app(facts: Facts) -> Iterator[_Row]:
         yield "deployctl_app_live_since_timestamp_seconds", {}, _seconds(facts.live.since)
     seen = facts.seen
     if seen is None:
-        # What was true before may be wrong by now: a metric that is gone says so.
+        # An old value may be wrong by now: a metric that is missing says so.
         return
     for state in dict.fromkeys((*STATES, seen.state)):
         yield "deployctl_app_state", {"state": state}, int(state == seen.state)

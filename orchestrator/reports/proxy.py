@@ -1,27 +1,73 @@
-"""What `deployctl proxy status` answers."""
+"""The proxy and the routes of all apps. Reads only."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from orchestrator.domain.traffic.route import ProxyApp
+from orchestrator.domain.traffic.slot import Slot
 from orchestrator.ports.services import Services
 
 
-def proxy_status(services: Services) -> tuple[str, list[dict[str, Any]]]:
-    """The state of the proxy, and for each app where its requests go."""
+@dataclass(frozen=True)
+class ProxyState:
+    """`running`, `missing`, or what the engine says of a proxy that does not run."""
+
+    state: str
+
+
+@dataclass(frozen=True)
+class ProxyReport:
+    """The proxy after `proxy up`, `reload` or `down`."""
+
+    proxy: ProxyState
+
+
+@dataclass(frozen=True)
+class ProxyAppStatus:
+    """One app at the proxy. `route` is the running proxy's, `on_disk` the one that it would start with."""
+
+    app: str
+    listen: str
+    hosts: tuple[str, ...]
+    path_prefix: str
+    route: Slot | None
+    on_disk: Slot | None
+    servers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ProxyStatusReport:
+    """The proxy, and every app that it serves."""
+
+    proxy: ProxyState
+    apps: tuple[ProxyAppStatus, ...]
+
+
+def proxy_report(services: Services) -> ProxyReport:
+    """The proxy as it is now."""
+    return ProxyReport(ProxyState(services.proxy.state()))
+
+
+def proxy_status(services: Services) -> ProxyStatusReport:
+    """The proxy and its apps as they are now.
+
+    Raises:
+        ProxyError: the proxy runs and does not answer.
+    """
     state = services.proxy.state()
-    return state, [_app(services, app, running=state == "running") for app in services.ledger.proxy_apps()]
-
-
-def _app(services: Services, app: ProxyApp, *, running: bool) -> dict[str, Any]:
-    route = services.proxy.running_route(app.name) if running else None
-    return {
-        "app": app.name,
-        "listen": app.route.listen,
-        "hosts": list(app.route.hosts),
-        "path_prefix": app.route.path_prefix,
-        "route": route,
-        "on_disk": services.proxy.route(app.name),
-        "servers": services.proxy.servers(app.name, route) if route else {},
-    }
+    apps = []
+    for app in services.ledger.proxy_apps():
+        route = services.proxy.running_route(app.name) if state == "running" else None
+        apps.append(
+            ProxyAppStatus(
+                app=app.name,
+                listen=app.route.listen,
+                hosts=app.route.hosts,
+                path_prefix=app.route.path_prefix,
+                route=route,
+                on_disk=services.proxy.route(app.name),
+                servers=services.proxy.servers(app.name, route) if route else {},
+            )
+        )
+    return ProxyStatusReport(ProxyState(state), tuple(apps))

@@ -1,26 +1,112 @@
-"""The versions: for `tree` and `show`. Reads only; each answer is ready for JSON."""
+"""The versions of an app: as a tree, and one in full. Reads only."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from orchestrator.domain.naming import version_number
+from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version import settings
 from orchestrator.domain.version.lineage import Node, tree
 from orchestrator.domain.version.manifest import EMPTY, new_bytes
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
-from orchestrator.reports.diff import version_of
-from orchestrator.reports.past import lived
-from orchestrator.reports.status import deployment_row
+from orchestrator.reports.diff import LayerReport, version_of
+from orchestrator.reports.history import DeploymentSummary, summary
+from orchestrator.reports.who_was_live import LivePeriod, live_periods
 
-SCHEMA = {"schema_version": 1}
-Json = dict[str, Any]
+Mark = Literal["live", "stable", "not stable", "rolled back", "bad", "pruned", "never live"]
 
 
-def lineage(services: Services, app: str, limit: int = 200) -> Json:
-    """The newest `limit` versions as a tree, each with its mark and the size of its delta; older ones are counted."""
+@dataclass(frozen=True)
+class VersionFacts:
+    """The record of one version. `manifest` is its identity; times are None for what has not happened."""
+
+    version: str
+    mark: Mark
+    parent: str | None
+    image: str
+    image_id: str
+    pushed: str | None
+    manifest: str
+    author: str
+    created_at: str
+    live_at: str | None
+    stable_at: str | None
+    pruned_at: str | None
+    bad_at: str | None
+    bad_why: str
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """How many files a version added or changed, and how many it removed, compared with its parent."""
+
+    changed: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class TreeVersion(VersionFacts):
+    """A version in the tree, and those whose parent it is."""
+
+    delta: FileCounts
+    children: tuple[TreeVersion, ...]
+
+
+@dataclass(frozen=True)
+class TreeReport:
+    """The versions of an app as trees of parents. `older` is how many are not shown."""
+
+    app: str
+    live: str | None
+    older: int
+    versions: tuple[TreeVersion, ...]
+
+
+@dataclass(frozen=True)
+class VersionFiles:
+    """The files of a version. `changed`, `removed` and `new_bytes` compare it with its parent."""
+
+    count: int
+    bytes: int
+    changed: int
+    removed: int
+    new_bytes: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VersionContainer:
+    """A container of a version. `address` is empty when it cannot be reached."""
+
+    id: str
+    name: str
+    slot: Slot
+    state: str
+    address: str
+
+
+@dataclass(frozen=True)
+class ShowReport(VersionFacts):
+    """One version in full. Settings that may be secret are hidden."""
+
+    app: str
+    files: VersionFiles | None
+    image_layers: tuple[LayerReport, ...] | None
+    settings: Mapping[str, Any]
+    was_live: tuple[LivePeriod, ...]
+    containers: tuple[VersionContainer, ...]
+    deployments: tuple[DeploymentSummary, ...]
+
+
+def lineage(services: Services, app: str, limit: int = 200) -> TreeReport:
+    """The newest `limit` versions as a tree."""
     known = services.ledger.versions(app)
     newest = sorted(known, key=version_number)[-limit:]
     versions = {name: known[name] for name in newest}
@@ -29,20 +115,33 @@ def lineage(services: Services, app: str, limit: int = 200) -> Json:
     left = services.ledger.left_by_rollback(app)
     counts = services.ledger.change_counts(app)
 
-    def grow(node: Node) -> Json:
-        put, gone = counts.get(node.version.name, (0, 0))
-        row = {**version_row(node.version, live, left), "delta": {"put": put, "gone": gone}}
-        return {**row, "children": [grow(child) for child in node.children]}
+    def grow(node: Node) -> TreeVersion:
+        return TreeVersion(
+            **_facts(node.version, live, left),
+            delta=FileCounts(*counts.get(node.version.name, (0, 0))),
+            children=tuple(grow(child) for child in node.children),
+        )
 
-    rows = [grow(node) for node in tree(versions)]
-    return {**SCHEMA, "app": app, "live": live, "older": len(known) - len(versions), "versions": rows}
+    return TreeReport(app, live, len(known) - len(versions), tuple(grow(node) for node in tree(versions)))
 
 
-def version_row(version: Version, live: str | None, left: set[str]) -> Json:
-    """One version with its mark; `left` are those that a rollback took the traffic from."""
+def mark(version: Version, live: str | None, left: set[str]) -> Mark:
+    """The mark of a version; `left` are those that a rollback took the traffic from."""
+    if version.name == live:
+        return "live"
+    if version.bad_at:
+        return "bad"
+    if version.name in left:
+        return "rolled back"
+    if version.pruned_at:
+        return "pruned"
+    return "stable" if version.stable_at else "not stable" if version.live_at else "never live"
+
+
+def _facts(version: Version, live: str | None, left: set[str]) -> dict[str, Any]:
     return {
         "version": version.name,
-        "mark": _mark(version, live, left),
+        "mark": mark(version, live, left),
         "parent": version.parent,
         "image": version.image,
         "image_id": version.image_id,
@@ -60,20 +159,8 @@ def version_row(version: Version, live: str | None, left: set[str]) -> Json:
     }
 
 
-def _mark(version: Version, live: str | None, left: set[str]) -> str:
-    if version.name == live:
-        return "live"
-    if version.bad_at:
-        return "bad"
-    if version.name in left:
-        return "rolled back"
-    if version.pruned_at:
-        return "pruned"
-    return "stable" if version.stable_at else "not stable" if version.live_at else "never live"
-
-
-def show(services: Services, app: str, name: str) -> Json:
-    """Everything about one version; values that may be secret are not in it.
+def show(services: Services, app: str, name: str) -> ShowReport:
+    """One version in full.
 
     Raises:
         UsageError: there is no such version.
@@ -81,30 +168,28 @@ def show(services: Services, app: str, name: str) -> Json:
     version = version_of(services, app, name)
     observed = services.observe(app)
     live = observed.live.version if observed.live else None
-    rows = [
-        {key: value for key, value in deployment_row(services, found).items() if key != "steps"}
-        for found in services.ledger.deployments(app, -1)
-        if name in (found.from_version, found.to_version)
-    ]
-    containers = [
-        {"id": c.id, "name": c.name, "slot": c.slot, "state": c.state, "address": c.address} for c in observed.of(name)
+    deployments = [
+        deployment
+        for deployment in services.ledger.deployments(app, -1)
+        if name in (deployment.from_version, deployment.to_version)
     ]
     layers = services.ledger.layers(app, name)
-    return {
-        **SCHEMA,
-        "app": app,
-        **version_row(version, live, services.ledger.left_by_rollback(app)),
-        "files": _files(services, version),
-        "image_layers": None if layers is None else [{"digest": digest, "size": size} for digest, size in layers],
-        "settings": settings.shown(version.settings),
-        "was_live": lived(services, app, name),
-        "containers": containers,
-        "deployments": rows,
-    }
+    return ShowReport(
+        **_facts(version, live, services.ledger.left_by_rollback(app)),
+        app=app,
+        files=_files(services, version),
+        image_layers=None if layers is None else tuple(LayerReport(digest, size) for digest, size in layers),
+        settings=settings.shown(version.settings),
+        was_live=live_periods(services, app, name),
+        containers=tuple(
+            VersionContainer(each.id, each.name, each.slot, each.state, each.address) for each in observed.of(name)
+        ),
+        deployments=tuple(summary(services, deployment) for deployment in deployments),
+    )
 
 
-def _files(services: Services, version: Version) -> Json | None:
-    """What a version's manifest holds, in figures; None when it is not there, or is another one."""
+def _files(services: Services, version: Version) -> VersionFiles | None:
+    """The files of a version; None when its manifest is missing or was changed."""
     try:
         manifest = services.artifacts.known(version.manifest)
         above = services.ledger.versions(version.app).get(version.parent or "")
@@ -115,11 +200,11 @@ def _files(services: Services, version: Version) -> Json | None:
     if manifest is None:
         return None
     changes = services.ledger.changes(version.app, version=version.name)
-    return {
-        "count": len(manifest.files),
-        "bytes": manifest.size,
-        "put": sum(change.digest is not None for change in changes),
-        "gone": sum(change.digest is None for change in changes),
-        "new_bytes": new_bytes(parent, manifest),
-        "paths": list(manifest.files),
-    }
+    return VersionFiles(
+        count=len(manifest.files),
+        bytes=manifest.size,
+        changed=sum(change.digest is not None for change in changes),
+        removed=sum(change.digest is None for change in changes),
+        new_bytes=new_bytes(parent, manifest),
+        paths=tuple(manifest.files),
+    )

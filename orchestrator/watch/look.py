@@ -6,23 +6,20 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from orchestrator.config import Config
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
-from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.domain.rollout.plan import Observed, WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
-from orchestrator.domain.traffic.comparison import Limits, Traffic, between
+from orchestrator.domain.traffic.comparison import Limits, Traffic
 from orchestrator.domain.traffic.comparison import judge as judge_traffic
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
-from orchestrator.domain.traffic.sample import Sample
-from orchestrator.domain.traffic.slot import Slot, SlotState, other
+from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.watch.decision import Look, Rules, Seen
-from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 from orchestrator.release.heal import Healer
+from orchestrator.reports.evidence import traffic
 
 _GATEWAY_ERRORS = (502, 503, 504)
 # Far enough for any app: the deployment that put the predecessor live is one of the last.
@@ -181,41 +178,6 @@ def _unreachable(services: Services, config: Config, entry: ProxyApp) -> str:
     through = replace(spec, body=None, failed_body=None, statuses=(200, 200))
     why, _ = _ask(services, config, probe, through)
     return f"the proxy does not bring requests to {entry.name} ({entry.route.listen}): {why}" if why else ""
-
-
-def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Traffic | None]:
-    """What the live version did since its switch, and what the one before it did until then."""
-    began = _counters(services, live.deployment)
-    try:
-        now = services.proxy.samples(app, live.slot)
-    except ProxyError:
-        return Traffic(), None  # how the proxy is, is asked elsewhere
-    if began is None:
-        return Traffic(), None
-    away = other(live.slot)
-    made = services.ledger.deployment(app, live.deployment)
-    before = _put_live_before(services, app, made) if made else None
-    old = None
-    if before is not None and (first := _counters(services, before.id)) is not None:
-        old = between(first.get(away, {}), began.get(away, {}))
-    return between(began.get(live.slot, {}), now), old
-
-
-def _put_live_before(services: Services, app: str, made: Deployment) -> Deployment | None:
-    """The deployment that put live what `made` replaced."""
-    for found in services.ledger.deployments(app, _RECENT):
-        if found.id < made.id and found.to_version == made.from_version and found.outcome == "succeeded":
-            return found
-    return None
-
-
-def _counters(services: Services, deployment: int) -> dict[Slot, dict[str, Sample]] | None:
-    """What the proxy had counted when a deployment switched; None when that is not known."""
-    for step in services.ledger.steps(deployment):
-        if step.name == "switch" and step.detail.get("counters"):
-            stored: dict[Slot, dict[str, Any]] = step.detail["counters"]
-            return {slot: {worker: Sample(*row) for worker, row in rows.items()} for slot, rows in stored.items()}
-    return None
 
 
 def _cooling_until(services: Services, config: Config, app: str, now: float) -> float:

@@ -1,0 +1,54 @@
+"""What the proxy counted of an app's versions: the figures that a bake is judged by. Reads only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.domain.rollout.deployment import Deployment
+from orchestrator.domain.traffic.comparison import Traffic, between
+from orchestrator.domain.traffic.sample import Sample
+from orchestrator.domain.traffic.slot import Slot, SlotState, other
+from orchestrator.errors import ProxyError
+from orchestrator.ports.services import Services
+
+# Enough for any app: the deployment that made the predecessor live is one of the last.
+_RECENT = 50
+
+
+def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Traffic | None]:
+    """The traffic of the live version since its switch, and that of its predecessor until then (None: not known)."""
+    began = _counters(services, live.deployment)
+    try:
+        now = services.proxy.samples(app, live.slot)
+    except ProxyError:
+        return Traffic(), None  # the state of the proxy is checked elsewhere
+    if began is None:
+        return Traffic(), None
+    away = other(live.slot)
+    deployment = services.ledger.deployment(app, live.deployment)
+    before = _put_live_before(services, app, deployment) if deployment else None
+    old = None
+    if before is not None and (first := _counters(services, before.id)) is not None:
+        old = between(first.get(away, {}), began.get(away, {}))
+    return between(began.get(live.slot, {}), now), old
+
+
+def _put_live_before(services: Services, app: str, deployment: Deployment) -> Deployment | None:
+    """The deployment that made live what `deployment` replaced."""
+    for earlier in services.ledger.deployments(app, _RECENT):
+        if (
+            earlier.id < deployment.id
+            and earlier.to_version == deployment.from_version
+            and earlier.outcome == "succeeded"
+        ):
+            return earlier
+    return None
+
+
+def _counters(services: Services, deployment: int) -> dict[Slot, dict[str, Sample]] | None:
+    """The proxy's counters at the switch of a deployment; None when they are not recorded."""
+    for step in services.ledger.steps(deployment):
+        if step.name == "switch" and step.detail.get("counters"):
+            stored: dict[Slot, dict[str, Any]] = step.detail["counters"]
+            return {slot: {worker: Sample(*row) for worker, row in rows.items()} for slot, rows in stored.items()}
+    return None

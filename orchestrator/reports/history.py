@@ -1,0 +1,102 @@
+"""The history: deployments with their journal, newest first. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orchestrator.domain.rollout.deployment import Deployment, Kind, Outcome, StepRecord
+from orchestrator.ports.services import Services
+from orchestrator.reports.estimate import duration
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step of a deployment's journal. The fields of `detail` depend on the step."""
+
+    name: str
+    undo: bool
+    state: Literal["started", "done", "failed"]
+    started_at: str
+    finished_at: str | None
+    seconds: float
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DeploymentSummary:
+    """A deployment without its journal. `seconds` is the sum of its steps' durations."""
+
+    id: int
+    kind: Kind
+    from_: str | None
+    to: str
+    actor: str
+    command: str
+    started_at: str
+    finished_at: str | None
+    outcome: Outcome | None
+    reason: str
+    git_commit: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DeploymentReport(DeploymentSummary):
+    """A deployment with its journal."""
+
+    steps: tuple[StepReport, ...]
+
+
+@dataclass(frozen=True)
+class HistoryReport:
+    """The deployments of an app, newest first. There are no rollouts yet: `rollouts` is empty."""
+
+    app: str
+    deployments: tuple[DeploymentReport, ...]
+    rollouts: tuple[Mapping[str, Any], ...] = ()
+
+
+def history(services: Services, app: str, limit: int) -> HistoryReport:
+    """The newest `limit` deployments of an app."""
+    return HistoryReport(app, tuple(_report(services, each) for each in services.ledger.deployments(app, limit)))
+
+
+def summary(services: Services, deployment: Deployment) -> DeploymentSummary:
+    """One deployment without its journal."""
+    return DeploymentSummary(**_facts(deployment, services.ledger.steps(deployment.id)))
+
+
+def _report(services: Services, deployment: Deployment) -> DeploymentReport:
+    steps = services.ledger.steps(deployment.id)
+    return DeploymentReport(**_facts(deployment, steps), steps=tuple(_step(step) for step in steps))
+
+
+def _facts(deployment: Deployment, steps: list[StepRecord]) -> dict[str, Any]:
+    return {
+        "id": deployment.id,
+        "kind": deployment.kind,
+        "from_": deployment.from_version,
+        "to": deployment.to_version,
+        "actor": deployment.actor,
+        "command": deployment.command,
+        "started_at": deployment.started_at,
+        "finished_at": deployment.finished_at,
+        "outcome": deployment.outcome,
+        "reason": deployment.reason,
+        "git_commit": deployment.git_commit,
+        "seconds": round(sum(duration(step) for step in steps), 3),
+    }
+
+
+def _step(step: StepRecord) -> StepReport:
+    return StepReport(
+        name=step.name,
+        undo=step.undo,
+        state=step.state,
+        started_at=step.started_at,
+        finished_at=step.finished_at,
+        seconds=duration(step),
+        detail={name: value for name, value in step.detail.items() if name != "log"},
+    )

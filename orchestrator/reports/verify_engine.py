@@ -1,0 +1,156 @@
+"""The part of verify that asks engine and proxy: slots, images, containers and what they see. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from orchestrator.domain import naming
+from orchestrator.domain.record.chain import plain
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.version.manifest import MODEL
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import EngineError, LedgerDamaged, ProxyError
+from orchestrator.ports.services import Services
+from orchestrator.reports.verify_record import RECORDED, Findings, Manifests
+
+
+def check_slots(services: Services, app: str, findings: Findings) -> None:
+    """Compares what is live by the ledger with the route on disk and with the engine."""
+    try:
+        slots = services.ledger.slots(app)
+        known = services.ledger.proxy_app(app)
+    except (LedgerDamaged, ValueError, KeyError, TypeError) as error:
+        findings.problems.append(f"the record of the slots or of the app's route is damaged: {error}")
+        return
+    findings.checked["slots"] += len(slots)
+    live = next((slot for slot in slots.values() if slot.state == "live"), None)
+    try:
+        route = services.proxy.route(app)
+    except ProxyError as error:
+        findings.problems.append(str(error))
+    else:
+        if route != (live.slot if live else None):
+            says = f"says that {live.version} is live in {live.slot}" if live else "says that nothing is live"
+            findings.problems.append(f"the route on disk leads to {route or 'nothing'}, the ledger {says}")
+    if live is None:
+        return
+    wanted = max(1, len(known.slots[live.slot].addresses) if known and live.slot in known.slots else 1)
+    containers = [
+        each for each in services.engine.containers(app) if (each.version, each.slot) == (live.version, live.slot)
+    ]
+    if len(containers) < wanted:
+        findings.problems.append(
+            f"{live.version} is live in {live.slot} with {len(containers)} of {wanted} container(s)"
+        )
+
+
+def check_images(services: Services, manifests: Manifests, findings: Findings) -> None:
+    """Checks that each kept version's image is there, with its labels and its tag."""
+    for name, version in manifests.versions.items():
+        if version.pruned_at is not None:
+            continue
+        findings.checked["images"] += 1
+        labels = services.engine.image_labels(version.image_id)
+        if labels is None:
+            findings.problems.append(f"{name}: its image {version.image_id[:19]}… is missing on the engine")
+            continue
+        faults = _wrong_labels(version, labels, manifest=name not in manifests.without)
+        findings.problems += [f"{name}: its image {fault}" for fault in faults]
+        tagged = services.engine.image_id(version.image)
+        if tagged != version.image_id and not _elsewhere(services, tagged):
+            has = f"is {tagged[:19]}…" if tagged else "is missing"
+            findings.problems.append(f"{name}: the tag {version.image} {has}, recorded is {version.image_id[:19]}…")
+
+
+def _elsewhere(services: Services, image_id: str | None) -> bool:
+    """Whether another state folder on this engine made the image: its app of the same name has the same tags."""
+    labels = services.engine.image_labels(image_id) if image_id else None
+    return (labels or {}).get(naming.LABEL_STATE, services.names.state_id) != services.names.state_id
+
+
+def check_containers(services: Services, app: str, manifests: Manifests, findings: Findings, *, rebuilt: bool) -> None:
+    """Checks each container's image, labels and model files. `rebuilt`: the ledger may not know its deployment."""
+    placed = services.ledger.placements(app)
+    for container in services.engine.containers(app):
+        findings.checked["containers"] += 1
+        version = manifests.versions.get(container.version)
+        if version is None:
+            findings.problems.append(f"{container.name} has the version {container.version}, which is not recorded")
+            continue
+        if container.image_id != version.image_id:
+            findings.problems.append(f"{container.name} was made from image {container.image_id[:19]}…, not {RECORDED}")
+        try:
+            labels = services.engine.container_labels(container)
+            faults = [
+                *_wrong_labels(version, labels, manifest=container.version not in manifests.without),
+                *_wrong_place(services, container, labels, placed, rebuilt=rebuilt),
+                *_wrong_files(services, container, version, manifests, findings),
+            ]
+        except EngineError as error:
+            if services.engine.inspect(container.id) is None:
+                continue  # removed meanwhile: if it should be there, the live version lacks a container
+            faults = [f"could not be inspected: {error}"]
+        findings.problems += [f"{container.name} {fault}" for fault in faults]
+
+
+def _wrong_labels(version: Version, labels: dict[str, str], *, manifest: bool) -> Iterator[str]:
+    wanted = {naming.LABEL_APP: version.app, naming.LABEL_VERSION: version.name}
+    if manifest:
+        wanted[naming.LABEL_MANIFEST] = version.manifest
+    yield from _differing(labels, wanted)
+
+
+def _differing(labels: dict[str, str], wanted: dict[str, str]) -> Iterator[str]:
+    for key, value in wanted.items():
+        if labels.get(key) != value:
+            yield f"has the label {key} {labels.get(key)!r}, recorded is {value!r}"
+
+
+def _wrong_place(
+    services: Services,
+    container: Container,
+    labels: dict[str, str],
+    placed: Mapping[int, tuple[str, str]],
+    *,
+    rebuilt: bool,
+) -> Iterator[str]:
+    """What is wrong with the labels that say which replica of which slot it is, and which deployment created it."""
+    wanted = {
+        naming.LABEL_STATE: services.names.state_id,
+        naming.LABEL_SLOT: container.slot,
+        naming.LABEL_INDEX: str(container.index),
+    }
+    yield from _differing(labels, wanted)
+    name = services.names.container(container.app, container.version, container.slot, container.index)
+    if container.name != name:
+        yield f"has the labels of {name}"
+    made_by = placed.get(container.deployment)
+    if made_by is None:
+        if not rebuilt:
+            yield f"has the label {naming.LABEL_DEPLOYMENT} {container.deployment}, which is not recorded"
+    elif made_by != (container.version, container.slot):
+        yield (
+            f"has the label {naming.LABEL_DEPLOYMENT} {container.deployment}, which by the record put"
+            f" {plain(made_by[0])} into {plain(made_by[1])}"
+        )
+
+
+def _wrong_files(
+    services: Services, container: Container, version: Version, manifests: Manifests, findings: Findings
+) -> Iterator[str]:
+    """Where the model files that a running container sees differ from its manifest."""
+    model = version.settings.get("model")
+    manifest = manifests.intact(version.name) if container.running and model else None
+    wanted = {path: file.digest for path, file in manifest.below(MODEL).items()} if manifest else {}
+    if not wanted or not model:
+        return
+    mount = str(model["mount"])
+    seen = services.engine.files_in(container, mount)
+    findings.checked["files in containers"] += len(seen)
+    for path in sorted(wanted.keys() | seen.keys()):
+        if path not in seen:
+            yield f"does not see {mount}/{path}"
+        elif path not in wanted:
+            yield f"sees {mount}/{path}, which is in no manifest"
+        elif seen[path] != wanted[path]:
+            yield f"sees another {mount}/{path} than {RECORDED}"
