@@ -82,7 +82,9 @@ def _facts(services: Services, app: str, seen: Seen | None, *, engine_up: bool) 
     ledger = services.ledger
     live = services.live(app)
     left = ledger.left_by_rollback(app)
-    marks: Counter[str] = Counter(mark(version, live.version if live else None, left) for version in ledger.versions(app).values())
+    marks: Counter[str] = Counter(
+        mark(version, live.version if live else None, left) for version in ledger.versions(app).values()
+    )
     last = next(iter(ledger.passes(app, 1)), None)
     return Facts(
         app=app,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orchestrator.reports.past import file_log, lived, who_was_live
 
 from orchestrator.config import Config, parse
 from orchestrator.domain.moments import moment
@@ -18,7 +19,6 @@ from orchestrator.domain.version import settings
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta
 from orchestrator.errors import UsageError
 from orchestrator.reports.diff import compare, manifest_of, version_of
-from orchestrator.reports.past import file_log, lived, who_was_live
 from orchestrator.reports.versions import lineage, show
 from tests.unit.builders import APP, version
 from tests.unit.fakes import World

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orchestrator.reports.past import who_was_live
 
 from orchestrator.adapters.docker import files_in as seen
 from orchestrator.adapters.old_sqlite import schema
@@ -21,7 +22,6 @@ from orchestrator.domain.record.labels import Restored
 from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest
 from orchestrator.errors import Degraded, DeploymentFailed, EngineError, Locked
 from orchestrator.release.rebuild import rebuild_ledger
-from orchestrator.reports.past import who_was_live
 from orchestrator.reports.verify import Proof, _Manifests, verify
 from tests.unit.builders import APP, version
 from tests.unit.fakes import Crash, World
