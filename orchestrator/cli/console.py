@@ -12,10 +12,15 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import ConfigError, DeployctlError
+from orchestrator.errors import DeployctlError
+from orchestrator.reports.error import error_report
+from orchestrator.reports.serialize import document
 from orchestrator.text import plain
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _RED, _GREEN, _YELLOW, _DIM, _BOLD, _OFF = "\033[31m", "\033[32m", "\033[33m", "\033[2m", "\033[1m", "\033[0m"
 _COLOURS = re.compile("\033\\[[0-9;]*m")
@@ -62,9 +67,13 @@ class Console:
 
     # Results
 
-    def data(self, document: dict[str, Any]) -> None:
+    def report(self, report: DataclassInstance) -> None:
+        """A report as a JSON document on stdout."""
+        self.data(document(report))
+
+    def data(self, body: dict[str, Any]) -> None:
         """One JSON document on stdout: letters of all scripts as they are, what is not printable escaped."""
-        for line in json.dumps(document, indent=2, ensure_ascii=False).split("\n"):
+        for line in json.dumps(body, indent=2, ensure_ascii=False).split("\n"):
             # Only a string can hold such a character, and there its escape means the same.
             shown = line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
             sys.stdout.write(shown + "\n")
@@ -100,18 +109,7 @@ class Console:
         if error.hint:
             self._message("  next: " + plain(error.hint))
         if self.json:
-            body: dict[str, Any] = {
-                "code": error.exit_code,
-                "message": error.message,
-                "why": error.why,
-                "details": error.details,
-                "next": error.hint,
-            }
-            if isinstance(error, ConfigError):
-                body["findings"] = [
-                    {"path": found.path, "message": found.message, "hint": found.hint} for found in error.findings
-                ]
-            self.data({"schema_version": 1, "error": body})
+            self.report(error_report(error))
 
     def _message(self, text: str) -> None:
         if self._line_open:

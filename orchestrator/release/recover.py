@@ -4,6 +4,7 @@ has drifted at rest is mended, and a previous version whose warm time is up is s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from orchestrator.config import Config
 from orchestrator.domain.moments import iso
@@ -22,7 +23,7 @@ class Recovered:
     """What was done: the deployment that was carried to its end, and what else was mended, in words."""
 
     deployment: int | None = None
-    direction: str | None = None
+    direction: Literal["finish", "undo"] | None = None
     mended: list[str] = field(default_factory=list)
     # What is wrong with the live version and could not be mended, in words.
     failed: list[str] = field(default_factory=list)

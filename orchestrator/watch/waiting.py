@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from orchestrator.config import Config
 from orchestrator.ports.services import Services
@@ -16,7 +17,7 @@ from orchestrator.watch.bake import Progress, stay
 class Bake:
     """How a bake ended, or `baking` when nobody waited for it; `seconds` is how long the wait took."""
 
-    outcome: str
+    outcome: Literal["stable", "baking", "replaced"]
     until: str | None
     seconds: float | None = None
     why: str = ""

@@ -1,6 +1,8 @@
-"""`deployctl config`: check deploy.toml, or print its schema."""
+"""`deployctl config`: check deploy.toml, or print its schema or that of a JSON document."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -9,6 +11,8 @@ from orchestrator.cli.program import new_app
 from orchestrator.config import json_schema, load
 from orchestrator.config.secrets import wrong_secrets
 from orchestrator.errors import ConfigError
+from orchestrator.reports.catalog import REPORTS, report_schema
+from orchestrator.reports.config import ConfigReport, ReportNames
 
 app = new_app("Check deploy.toml, or print its JSON Schema.")
 
@@ -27,13 +31,12 @@ def check(ctx: typer.Context) -> None:
             # Checked only here: a live version is shown, rolled back and watched without the files of its secrets.
             raise ConfigError(config.source, wrong)
         # A variable is set by the user who releases: where a file is only checked, it may be missing.
-        notes = [str(finding) for finding in unset]
+        report = ConfigReport(str(cli.file), config.app.name, findings=(), notes=tuple(map(str, unset)))
         if cli.json:
-            body = {"file": str(cli.file), "app": config.app.name, "findings": [], "notes": notes}
-            console.data({"schema_version": 1, **body})
+            console.report(report)
         else:
-            console.print(f"{cli.file}: valid (app {config.app.name})")
-            for note in notes:
+            console.print(f"{report.file}: valid (app {report.app})")
+            for note in report.notes:
                 console.note(note)
 
 
@@ -45,3 +48,27 @@ def schema(ctx: typer.Context) -> None:
     """
     with current(ctx).guarded() as console:
         console.data(json_schema())
+
+
+@app.command("report-schema")
+def print_report_schema(
+    ctx: typer.Context,
+    name: Annotated[
+        list[str] | None, typer.Argument(help="A command: status, proxy up …; without it all names")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of a command's JSON output.
+
+    Without a name, list the names.
+
+    Examples: deployctl config report-schema status; deployctl config report-schema proxy up
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        if name:
+            console.data(report_schema(" ".join(name)))
+        elif cli.json:
+            console.report(ReportNames(tuple(REPORTS)))
+        else:
+            for each in REPORTS:
+                console.print(each)

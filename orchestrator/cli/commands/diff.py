@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import candidates
-from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import diff as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.reports.diff import compare
@@ -33,4 +33,4 @@ def diff(
     with cli.guarded() as console:
         config = load(cli.file)
         report = compare(services(cli), config, before, after)
-        console.data(report) if cli.json else console.lines(render.diff(report))
+        console.report(report) if cli.json else console.lines(render.diff(report))

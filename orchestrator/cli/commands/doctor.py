@@ -24,15 +24,13 @@ def doctor(ctx: typer.Context) -> None:
     """
     cli = current(ctx)
     with cli.guarded() as console:
-        checks = look(services(cli), load(cli.file))
-        wrong = [check for check in checks if not check.ok]
+        report = look(services(cli), load(cli.file))
         if cli.json:
-            rows = [{"name": check.name, "ok": check.ok, "found": check.found, "next": check.hint} for check in checks]
-            console.data({"schema_version": 1, "ok": not wrong, "checks": rows})
+            console.report(report)
         else:
-            for check in checks:
-                console.print(f"{'ok  ' if check.ok else 'BAD '} {check.name}: {check.found}")
-                if check.hint:
-                    console.print(f"     next: {check.hint}")
-        if wrong:
+            for check in report.checks:
+                console.print(f"{'ok  ' if check.ok else 'BAD '} {check.name}: {check.message}")
+                if check.next:
+                    console.print(f"     next: {check.next}")
+        if not report.ok:
             raise typer.Exit(Degraded.exit_code)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import history as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
-from orchestrator.reports.status import history as look
+from orchestrator.reports.history import history as look
 
 app = new_app()
 
@@ -31,4 +31,4 @@ def history(
     with cli.guarded() as console:
         config = load(cli.file)
         report = look(services(cli), config.app.name, limit)
-        console.data(report) if cli.json else console.rich(render.history(report))
+        console.report(report) if cli.json else console.rich(render.history(report))

@@ -11,6 +11,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.config import example
 from orchestrator.errors import UsageError
 from orchestrator.files import write_atomic
+from orchestrator.reports.config import InitReport
 
 app = new_app()
 
@@ -34,4 +35,4 @@ def init(
             raise UsageError(f"{cli.file} cannot be written", why=str(error.strerror)) from error
         console.done(f"{cli.file} written; edit it, then run: deployctl config check")
         if cli.json:
-            console.data({"schema_version": 1, "file": str(cli.file)})
+            console.report(InitReport(str(cli.file)))

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import candidates
-from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import file_log as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
-from orchestrator.reports.past import file_log
+from orchestrator.reports.file_log import file_log
 
 app = new_app()
 
@@ -36,4 +36,4 @@ def log(
     with cli.guarded() as console:
         config = load(cli.file)
         report = file_log(services(cli), config, file, limit)
-        console.data(report) if cli.json else console.rich(render.log(report))
+        console.report(report) if cli.json else console.rich(render.file_log(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -12,7 +13,8 @@ from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
-from orchestrator.reports.logs import find_logs
+from orchestrator.reports.logs import find_logs, read
+from orchestrator.reports.logs import logs as collect
 
 app = new_app()
 
@@ -36,25 +38,17 @@ def logs(
     with cli.guarded() as console:
         config = load(cli.file)
         own = services(cli)
-        found = find_logs(own, config.app.name, version)
-        if found.kept is not None:
-            if cli.json:
-                body = {"version": found.version, "kept": True, "lines": found.kept.splitlines()}
-                console.data({"schema_version": 1, **body})
-            else:
-                console.raw(found.kept)
-            return
-        containers = found.containers
-        if follow and len(containers) > 1:
-            console.note(f"following {containers[0].name}, the first of {len(containers)}")
-            containers = containers[:1]
-        collected: dict[str, list[str]] = {}
-        for container in containers:
-            for line in own.engine.logs(container, tail=tail, follow=follow):
-                if cli.json and not follow:
-                    collected.setdefault(container.name, []).append(line)
-                else:
-                    console.raw(f"{container.name} | {line}" if len(containers) > 1 else line)
-                    sys.stdout.flush()
+        source = find_logs(own, config.app.name, version)
         if cli.json and not follow:
-            console.data({"schema_version": 1, "version": found.version, "kept": False, "logs": collected})
+            console.report(collect(own, source, tail=tail))
+            return
+        if not source.containers:
+            console.raw(source.kept)
+            return
+        if follow and len(source.containers) > 1:
+            first = source.containers[0]
+            console.note(f"following {first.name}, the first of {len(source.containers)}")
+            source = replace(source, containers=(first,))
+        for container, line in read(own, source, tail=tail, follow=follow):
+            console.raw(f"{container.name} | {line}" if len(source.containers) > 1 else line)
+            sys.stdout.flush()

@@ -11,7 +11,7 @@ from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.reports.metrics import collect
-from orchestrator.reports.prometheus import rows, text
+from orchestrator.reports.prometheus import text
 
 app = new_app()
 
@@ -30,10 +30,10 @@ def metrics(
     cli = current(ctx)
     with cli.guarded() as console:
         own = services(cli)
-        collected, problems = collect(own, own.ledger.apps() if app is None else [app])
+        report, problems = collect(own, own.ledger.apps() if app is None else [app])
         for problem in problems:
             console.note(f"some metrics are missing: {problem}")
         if cli.json:
-            console.data({"schema_version": 1, "metrics": rows(collected)})
+            console.report(report)
         else:
-            sys.stdout.write(text(collected))
+            sys.stdout.write(text(report.metrics))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from orchestrator.cli.context import current
@@ -11,6 +9,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.errors import NotDelivered, UsageError
+from orchestrator.reports.results import notify_report
 from orchestrator.watch.notices import trial
 
 app = new_app()
@@ -34,19 +33,15 @@ def notify(ctx: typer.Context) -> None:
                 why="none of notify.urls, notify.urls_file and DEPLOYCTL_NOTIFY_URLS names a URL",
                 hint='write urls = ["…"] under [notify]',
             )
-        failed = [(number, why) for number, why in enumerate(result.replies, 1) if why is not None]
-        delivered, count = len(result.replies) - len(failed), len(result.replies)
+        report = notify_report(config.app.name, result.replies, tuple(result.problems))
         if cli.json:
-            body: dict[str, Any] = {
-                "urls": count,
-                "took": delivered,
-                "failed": [{"number": number, "why": why} for number, why in failed],
-                "problems": result.problems,
-            }
-            console.data({"schema_version": 1, "app": config.app.name, **body})
+            console.report(report)
         else:
-            console.print(f"delivered to {delivered} of {count} {'URL' if count == 1 else 'URLs'}")
-            for line in [*(f"number {number}: {why}" for number, why in failed), *result.problems]:
-                console.print(f"  {line}")
-        if failed or result.problems:
+            urls = "URL" if report.urls == 1 else "URLs"
+            console.print(f"delivered to {report.delivered} of {report.urls} {urls}")
+            for url in report.failed:
+                console.print(f"  number {url.number}: {url.why}")
+            for problem in report.problems:
+                console.print(f"  {problem}")
+        if report.failed or report.problems:
             raise typer.Exit(NotDelivered.exit_code)

@@ -12,7 +12,7 @@ from orchestrator.cli.options import RefOption
 from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
-from orchestrator.reports.plan import preview
+from orchestrator.reports.plan import PlanReport, preview
 
 _CHANGES = 10
 app = new_app()
@@ -37,36 +37,22 @@ def plan(
     cli = current(ctx)
     with cli.guarded() as console:
         config = load(cli.file)
-        planned = preview(services(cli), config, action, version, ref=ref)
-        plan = planned.plan
-        steps = plan.steps if planned.changes else ()
+        report = preview(services(cli), config, action, version, ref=ref)
         if cli.json:
-            console.data(
-                {
-                    "schema_version": 1,
-                    "app": plan.app,
-                    "kind": plan.kind,
-                    "from": plan.from_version,
-                    "to": plan.to_version,
-                    "from_slot": plan.from_slot,
-                    "to_slot": plan.to_slot,
-                    "mode": plan.mode,
-                    "changes": planned.changes,
-                    "estimate_seconds": planned.seconds,
-                    "steps": [{"name": step.name, "args": step.args, "words": step.words()} for step in steps],
-                    "notes": list(plan.notes),
-                }
-            )
+            console.report(report)
         else:
-            if not planned.changes:
-                console.print(f"nothing to do: {plan.to_version} is live")
-            elif plan.from_version is None:
-                console.print(f"first {plan.kind} of {plan.app}: {plan.to_version}")
-            else:
-                console.print(f"{plan.kind} of {plan.app}: {plan.from_version} → {plan.to_version}")
-            for number, step in enumerate(steps, 1):
-                console.print(f"{number:3}. {step.words()}")
-            for note in plan.notes:
+            console.print(_title(report))
+            for number, step in enumerate(report.steps, 1):
+                console.print(f"{number:3}. {step.description}")
+            for note in report.notes:
                 console.note(note)
-        if detailed_exitcode and planned.changes:
+        if detailed_exitcode and report.changes:
             raise typer.Exit(_CHANGES)
+
+
+def _title(report: PlanReport) -> str:
+    if not report.changes:
+        return f"nothing to do: {report.to} is live"
+    if report.from_ is None:
+        return f"first {report.kind} of {report.app}: {report.to}"
+    return f"{report.kind} of {report.app}: {report.from_} → {report.to}"

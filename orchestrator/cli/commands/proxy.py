@@ -11,7 +11,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.ports.services import Services
 from orchestrator.release import proxy as use_case
-from orchestrator.reports.proxy import proxy_status
+from orchestrator.reports.proxy import proxy_report, proxy_status
 
 app = new_app("Manage the reverse proxy: up, status, reload, down.")
 
@@ -38,17 +38,15 @@ def status(ctx: typer.Context) -> None:
     """
     cli = current(ctx)
     with cli.guarded() as console:
-        state, rows = proxy_status(services(cli))
+        report = proxy_status(services(cli))
         if cli.json:
-            console.data({"schema_version": 1, "proxy": {"state": state}, "apps": rows})
+            console.report(report)
             return
-        console.print(f"proxy: {state}")
-        for row in rows:
-            where = f"{row['listen']}{row['path_prefix']}" + (
-                f" host {', '.join(row['hosts'])}" if row["hosts"] else ""
-            )
-            servers = ", ".join(f"{name} {verdict}" for name, verdict in row["servers"].items())
-            console.print(f"  {row['app']}: {where} → {row['route'] or 'nothing'} ({servers or 'no server'})")
+        console.print(f"proxy: {report.proxy.state}")
+        for row in report.apps:
+            where = f"{row.listen}{row.path_prefix}" + (f" host {', '.join(row.hosts)}" if row.hosts else "")
+            servers = ", ".join(f"{name} {verdict}" for name, verdict in row.servers.items())
+            console.print(f"  {row.app}: {where} → {row.route or 'nothing'} ({servers or 'no server'})")
 
 
 @app.command()
@@ -84,4 +82,4 @@ def down(
 
 def _print_state(cli: Context, own: Services) -> None:
     if cli.json:
-        cli.console.data({"schema_version": 1, "proxy": {"state": own.proxy.state()}})
+        cli.console.report(proxy_report(own))

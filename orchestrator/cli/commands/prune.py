@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.release.prune import prune as run_prune
+from orchestrator.reports.results import PruneReport
 
 app = new_app()
 
@@ -34,11 +35,17 @@ def prune(
         config = load(cli.file)
         own = services(cli, changing=not dry_run)
         done = run_prune(own, config.app.name, keep or config.retention.versions, dry_run=dry_run)
+        report = PruneReport(
+            app=config.app.name,
+            dry_run=dry_run,
+            versions=tuple(done.versions),
+            containers=tuple(done.containers),
+            images=tuple(done.images),
+            freed_bytes=done.freed,
+        )
         if cli.json:
-            body: dict[str, Any] = {"versions": done.versions, "containers": done.containers, "images": done.images}
-            body["freed_bytes"] = done.freed
-            console.data({"schema_version": 1, "app": config.app.name, "dry_run": dry_run, **body})
+            console.report(report)
         else:
-            names = [*done.containers, *done.images]
+            names = [*report.containers, *report.images]
             verb = "would be removed" if dry_run else "removed"
             console.print(f"{verb}: {', '.join(names)}" if names else "nothing to remove")

@@ -13,6 +13,7 @@ from orchestrator.config import load
 from orchestrator.errors import Degraded
 from orchestrator.release.rebuild import rebuild_ledger as rebuild
 from orchestrator.release.recover import recover as run_recover
+from orchestrator.reports.results import RecoverReport
 
 app = new_app()
 
@@ -40,26 +41,27 @@ def recover(
             console.note(f"the ledger was rebuilt from the containers of {', '.join(rebuilt)}")
         with own.locks.app(config.app.name):
             recovered = run_recover(own, config.app.name)
+        report = RecoverReport(
+            app=config.app.name,
+            deployment=recovered.deployment,
+            direction=recovered.direction,
+            repaired=tuple(recovered.mended),
+            failed=tuple(recovered.failed),
+            rebuilt=tuple(rebuilt),
+        )
         if cli.json:
-            console.data(
-                {
-                    "schema_version": 1,
-                    "app": config.app.name,
-                    "deployment": recovered.deployment,
-                    "direction": recovered.direction,
-                    "mended": recovered.mended,
-                    "failed": recovered.failed,
-                    "rebuilt": rebuilt,
-                }
-            )
-        elif recovered.deployment is not None:
-            done = "finished" if recovered.direction == "finish" else "undone"
-            console.done(f"deployment {recovered.deployment} {done}")
-        elif not recovered.mended and not recovered.failed and not rebuilt:
+            console.report(report)
+        elif report.deployment is not None:
+            done = "finished" if report.direction == "finish" else "undone"
+            console.done(f"deployment {report.deployment} {done}")
+        elif not report.repaired and not report.failed and not rebuilt:
             console.done("nothing to recover")
-        if recovered.failed:
+        if report.failed and cli.json:
+            # The document has it all, and is the only one.
+            raise typer.Exit(Degraded.exit_code)
+        if report.failed:
             raise Degraded(
-                f"{config.app.name}: some problems remain",
-                why="; ".join(recovered.failed),
+                f"{report.app}: some problems remain",
+                why="; ".join(report.failed),
                 hint="deployctl rollback, or release a new version",
             )

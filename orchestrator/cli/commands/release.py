@@ -15,6 +15,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.release.release import release as run_release
+from orchestrator.reports.results import BakeReport
 from orchestrator.watch.bake import Progress
 from orchestrator.watch.notices import deployed
 from orchestrator.watch.waiting import Bake, wait_until_cold, watch_bake
@@ -54,7 +55,7 @@ def release(
             bake = watch_bake(own, config, _bake_lines(cli), detach=detach)
             if bake is not None and bake.why:
                 cli.console.note(bake.why)
-        report(cli, config.app.name, result, _document(bake))
+        report(cli, config.app.name, result, _bake_report(bake))
         # After the lock is free and the result is printed: notifications may take their time.
         deployed(own, config, result)
         if wait and result.deployment is not None:
@@ -74,8 +75,7 @@ def _bake_lines(cli: Context) -> Any:
     return show
 
 
-def _document(bake: Bake | None) -> dict[str, Any] | None:
+def _bake_report(bake: Bake | None) -> BakeReport | None:
     if bake is None:
         return None
-    body: dict[str, Any] = {"outcome": bake.outcome, "until": bake.until}
-    return body if bake.seconds is None else {**body, "seconds": round(bake.seconds, 3)}
+    return BakeReport(bake.outcome, bake.until, None if bake.seconds is None else round(bake.seconds, 3))

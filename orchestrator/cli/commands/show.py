@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import candidates
-from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import show as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.reports.versions import show as look
@@ -31,4 +31,4 @@ def show(
     with cli.guarded() as console:
         config = load(cli.file)
         report = look(services(cli), config.app.name, version)
-        console.data(report) if cli.json else console.lines(render.show(report))
+        console.report(report) if cli.json else console.lines(render.show(report))

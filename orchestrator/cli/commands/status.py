@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import status as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.reports.status import status as look
@@ -37,7 +37,7 @@ def status(
             if watch and sys.stdout.isatty() and not cli.json:
                 console.raw(_CLEAR_SCREEN)
             if cli.json:
-                console.data(report)
+                console.report(report)
             else:
                 console.lines(render.status(report))
             if not watch:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import tree as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.reports.versions import lineage
@@ -34,4 +34,4 @@ def tree(
     with cli.guarded() as console:
         config = load(cli.file)
         report = lineage(services(cli), config.app.name, limit)
-        console.data(report) if cli.json else console.rich(render.tree(report))
+        console.report(report) if cli.json else console.rich(render.tree(report))

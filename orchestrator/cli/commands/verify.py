@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from orchestrator.cli.context import current
@@ -27,22 +25,16 @@ def verify(ctx: typer.Context) -> None:
     cli = current(ctx)
     with cli.guarded() as console:
         config = load(cli.file)
-        proof = look(services(cli), config.app.name)
+        report = look(services(cli), config.app.name)
         if cli.json:
-            body: dict[str, Any] = {
-                "ok": not proof.problems,
-                "checked": dict(proof.checked),
-                "problems": proof.problems,
-            }
-            body["head"] = {"event": proof.head[0], "digest": proof.head[1]} if proof.head else None
-            console.data({"schema_version": 1, "app": config.app.name, **body})
+            console.report(report)
         else:
-            counted = ", ".join(f"{what} {count}" for what, count in proof.checked.items())
+            counted = ", ".join(f"{what} {count}" for what, count in report.checked.items())
             console.print(f"checked: {counted}")
-            for problem in proof.problems:
+            for problem in report.problems:
                 console.print(f"BAD  {problem}")
-            if not proof.problems:
-                head = f"; the chain ends with event {proof.head[0]}, {proof.head[1]}" if proof.head else ""
+            if report.ok:
+                head = f"; the newest event is {report.head.event}, {report.head.digest}" if report.head else ""
                 console.print(f"everything matches the ledger{head}")
-        if proof.problems:
+        if not report.ok:
             raise typer.Exit(Degraded.exit_code)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 import typer
 
-from orchestrator.cli import render_watchdog as render
 from orchestrator.cli.context import Context, current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import watchdog as render
 from orchestrator.cli.services import services
 from orchestrator.config import load, seconds
-from orchestrator.domain.watch.schedule import write_every
+from orchestrator.domain.watch.schedule import Entry, write_every
 from orchestrator.errors import Degraded, UsageError
 from orchestrator.ports.services import Services
+from orchestrator.reports.results import PassesReport, PassReport
+from orchestrator.reports.watchdog import InstallReport, SchedulePlace, UninstallReport, watchdog_status
 from orchestrator.watch import schedule
 from orchestrator.watch.passes import Passed
 from orchestrator.watch.rounds import pause, watch_all, watch_one
@@ -101,17 +104,16 @@ def install(
         else:
             console.done(f"nothing to do: {entry.place} already has this schedule (every {step})")
         if cli.json:
-            console.data(
-                {
-                    "schema_version": 1,
-                    "app": entry.app,
-                    "kind": entry.kind,
-                    "place": entry.place,
-                    "every": entry.every,
-                    "changed": done.changed,
-                    "removed": [{"kind": removed.kind, "place": removed.place} for removed in done.removed],
-                    "notes": done.notes,
-                }
+            console.report(
+                InstallReport(
+                    app=entry.app,
+                    kind=entry.kind,
+                    place=entry.place,
+                    every=entry.every,
+                    changed=done.changed,
+                    removed=_places(done.removed),
+                    notes=tuple(done.notes),
+                )
             )
 
 
@@ -137,14 +139,7 @@ def uninstall(
         else:
             console.done("nothing to remove")
         if cli.json:
-            console.data(
-                {
-                    "schema_version": 1,
-                    "app": config.app.name,
-                    "removed": [{"kind": removed.kind, "place": removed.place} for removed in done.removed],
-                    "left": [{"kind": kept.kind, "place": kept.place} for kept in done.left],
-                }
-            )
+            console.report(UninstallReport(config.app.name, _places(done.removed), _places(done.left)))
 
 
 @app.command()
@@ -156,8 +151,8 @@ def status(ctx: typer.Context) -> None:
     cli = current(ctx)
     with cli.guarded() as console:
         config = load(cli.file)
-        report = schedule.status(services(cli), config, str(cli.file))
-        console.data(report) if cli.json else console.lines(render.watchdog(report))
+        report = watchdog_status(services(cli), config, str(cli.file))
+        console.report(report) if cli.json else console.lines(render.watchdog(report))
 
 
 def _period(loop: str | None) -> float | None:
@@ -172,7 +167,7 @@ def _period(loop: str | None) -> float | None:
 
 def _report(cli: Context, passes: list[Passed]) -> None:
     if cli.json:
-        cli.console.data({"schema_version": 1, "passes": [_document(passed) for passed in passes]})
+        cli.console.report(PassesReport(tuple(_pass_report(passed) for passed in passes)))
         return
     watching = sys.stdout.isatty() and not cli.quiet
     for passed in passes:
@@ -185,13 +180,17 @@ def _report(cli: Context, passes: list[Passed]) -> None:
     sys.stdout.flush()
 
 
-def _document(passed: Passed) -> dict[str, Any]:
-    return {
-        "app": passed.app,
-        "outcome": passed.outcome,
-        "version": passed.version,
-        "done": passed.done,
-        "problems": passed.problems,
-        "waiting": passed.waiting,
-        "seconds": round(passed.seconds, 3),
-    }
+def _pass_report(passed: Passed) -> PassReport:
+    return PassReport(
+        app=passed.app,
+        version=passed.version,
+        outcome=passed.outcome,
+        done=tuple(passed.done),
+        problems=tuple(passed.problems),
+        waiting=tuple(passed.waiting),
+        seconds=round(passed.seconds, 3),
+    )
+
+
+def _places(entries: Iterable[Entry]) -> tuple[SchedulePlace, ...]:
+    return tuple(SchedulePlace(entry.kind, entry.place) for entry in entries)

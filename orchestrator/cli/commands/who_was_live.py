@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import render_versions as render
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import who_was_live as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.domain.moments import moment
 from orchestrator.errors import UsageError
-from orchestrator.reports.past import who_was_live as look
+from orchestrator.reports.who_was_live import who_was_live as look
 
 app = new_app()
 
@@ -46,4 +46,4 @@ def who_was_live(
         if last < first:
             raise UsageError("--to is before --from")
         report = look(own, config.app.name, first, last)
-        console.data(report) if cli.json else console.lines(render.lived(report))
+        console.report(report) if cli.json else console.lines(render.who_was_live(report))

@@ -1,0 +1,76 @@
+"""`diff` as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.cli.render.text import joined, size
+from orchestrator.config.explain import printable
+from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.reports.diff import CommitRange, DiffReport, SettingChange
+
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def diff(report: DiffReport) -> str:
+    """The differences, part by part; a part without a difference is left out."""
+    return joined(_lines(report))
+
+
+def _lines(report: DiffReport) -> Iterator[str]:
+    counts = report.summary
+    yield (
+        f"{report.app} {report.from_} → {report.to}: {counts.added} added, {counts.removed} removed,"
+        f" {counts.changed} changed; {size(counts.new_bytes)} unique to {report.to}"
+    )
+    for file in report.files:
+        sizes = [size(each) for each in (file.size_before, file.size_after) if each is not None]
+        yield f"  {_MARKS[file.change]} {printable(file.path)}  {' → '.join(sizes)}"
+    for row in report.tensors:
+        yield f"tensors of {printable(row.path)}:"
+        for change in row.tensors:
+            yield f"  {_MARKS[change.change]} {_tensor(change)}"
+        if row.note:
+            yield f"  not compared: {printable(row.note)}"
+    yield from _settings("build", report.build)
+    yield from _settings("settings", report.settings)
+    if image := report.image:
+        new = f"{len(image.new_layers)} new ({size(image.new_bytes)})"
+        yield f"image: {image.shared_layers} layers shared ({size(image.shared_bytes)}), {new}"
+    yield from _commits(report.commits)
+
+
+def _settings(title: str, changes: tuple[SettingChange, ...]) -> Iterator[str]:
+    if changes:
+        yield f"{title}:"
+    for change in changes:
+        yield f"  ~ {printable(change.key)}: {_value(change.before)} → {_value(change.after)}"
+
+
+def _value(value: object) -> str:
+    return "nothing" if value is None else printable(value)
+
+
+def _tensor(change: TensorChange) -> str:
+    sides = [
+        f"{dtype}{list(shape or ())}"
+        for dtype, shape in ((change.dtype_before, change.shape_before), (change.dtype_after, change.shape_after))
+        if dtype is not None
+    ]
+    shapes = sides[0] if len(set(sides)) == 1 else " → ".join(sides)
+    largest = "" if change.largest is None else f", largest change {change.largest:g}"
+    odd = f", {change.nonfinite} became or were NaN or infinite" if change.nonfinite else ""
+    # The name comes from a file that anybody may have made.
+    return f"{printable(change.name)}  {shapes}{largest}{odd}"
+
+
+def _commits(commits: CommitRange) -> Iterator[str]:
+    if not (commits.before or commits.after):
+        return
+    before, after = (commit[:10] if commit else "no commit" for commit in (commits.before, commits.after))
+    if commits.between is None:
+        yield f"commits: {before} → {after} (the repository does not know what is between them)"
+        return
+    yield f"commits: {before} → {after}{' and uncommitted changes' if commits.dirty else ''}"
+    for each in commits.between:
+        yield f"  {each.commit[:10]} {each.at[:10]} {printable(each.author)}: {printable(each.subject)}"

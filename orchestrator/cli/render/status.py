@@ -1,0 +1,84 @@
+"""`status` as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.cli.render.text import joined, when
+from orchestrator.reports.status import (
+    BakeStatus,
+    LiveVersion,
+    OpenDeployment,
+    PreviousVersion,
+    StatusReport,
+    TrafficFigures,
+)
+
+_HOW = {
+    "switch": "a switch, still warm",
+    "start": "a start",
+    "pull": "its image is pulled from the registry (it is not on the engine any more)",
+    "rebuild": "its image is built again from its commit (it is not on the engine any more)",
+}
+Row = tuple[str, str]
+
+
+def status(report: StatusReport) -> str:
+    """A few aligned lines."""
+    return joined(f"{name:11}{text}" for name, text in _rows(report))
+
+
+def _rows(report: StatusReport) -> Iterator[Row]:
+    yield "app", f"{report.app}: {report.state}"
+    if report.live:
+        yield from _live(report.live)
+    else:
+        yield "live", "nothing yet: deployctl release"
+    if report.bake:
+        yield from _bake(report.bake)
+    if report.previous:
+        yield "rollback", _rollback(report.previous)
+    elif report.live:
+        yield "rollback", "no earlier stable version"
+    if report.deployment:
+        yield "deployment", _deployment(report.deployment)
+    yield "proxy", f"{report.proxy.state}, {report.proxy.listen} → {report.proxy.route or 'nowhere'}"
+    for problem in report.problems:
+        yield "problem", problem
+
+
+def _live(live: LiveVersion) -> Iterator[Row]:
+    yield "live", f"{live.version} in {live.slot} since {when(live.since)} ({live.image})"
+    for container in live.containers:
+        health = "healthy" if container.healthy else "NOT healthy"
+        yield "", f"{container.name} {container.state}, {health}, {container.restarts} restarts"
+
+
+def _bake(bake: BakeStatus) -> Iterator[Row]:
+    until = f"until {when(bake.until)}: " if bake.until else ""
+    yield "bake", until + _figures(bake.traffic)
+    if bake.before:
+        yield "", f"before the switch: {_figures(bake.before)}"
+
+
+def _figures(figures: TrafficFigures) -> str:
+    if not figures.requests:
+        return "no requests"
+    text = f"{figures.requests} requests, {figures.errors / figures.requests:.1%} failed"
+    return text if figures.seconds is None else f"{text}, {figures.seconds * 1000:.0f} ms on average"
+
+
+def _rollback(previous: PreviousVersion) -> str:
+    way = previous.rollback
+    how = _HOW[way.mode]
+    if way.seconds is not None:
+        how += f", about {way.seconds:g} s"
+    if way.mode == "start":
+        how += " (its containers are kept)" if way.containers_kept else " (new containers from its image)"
+    return f"to {previous.version} in {previous.slot}: {how}"
+
+
+def _deployment(deployment: OpenDeployment) -> str:
+    progress = "in progress" if deployment.running else "INTERRUPTED"
+    at = f", at step {deployment.step}" if deployment.step else ""
+    return f"{deployment.kind} to {deployment.to} {progress}{at}"

@@ -1,0 +1,45 @@
+"""What all results have in common as a person reads them: lines, cells, times, sizes, commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from orchestrator.config.explain import printable
+from orchestrator.text import plain
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines as one text. A line break inside a line comes from a value, and is escaped."""
+    return "\n".join(plain(line) for line in lines)
+
+
+def cell(value: object, style: str = "") -> Text:
+    """A value in a table: never read as markup."""
+    from rich.text import Text
+
+    return Text(printable(value), style=style)
+
+
+def when(text: str) -> str:
+    """A time: `2031-05-06 07:08:09 UTC`."""
+    return text[:19].replace("T", " ") + " UTC"
+
+
+def size(count: int) -> str:
+    """Bytes, to three digits: `1.46 MiB`."""
+    if count < 1000:
+        return f"{count} B"
+    value, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while value >= 1000 and len(units) > 1:
+        value /= 1024
+        del units[0]
+    return f"{value:.3g} {units[0]}"
+
+
+def commit(git_commit: str | None, dirty: bool | None) -> str:
+    """A commit in short, `2f3a9c1b0d+dirty`; empty without one."""
+    return f"{git_commit[:10]}{'+dirty' if dirty else ''}" if git_commit else ""

@@ -1,0 +1,28 @@
+"""`who-was-live` as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.cli.render.text import commit, joined, when
+from orchestrator.config.explain import printable
+from orchestrator.reports.who_was_live import LiveRecord, WhoWasLiveReport
+
+
+def who_was_live(report: WhoWasLiveReport) -> str:
+    """One line for each version that was live, and below it who made it live and what it was made of."""
+    if not report.live:
+        same = report.from_ == report.to
+        span = f"at {when(report.to)}" if same else f"from {when(report.from_)} to {when(report.to)}"
+        return joined([f"{report.app}: no version was live {span}, as far as the ledger knows"])
+    return joined(line for record in report.live for line in _lines(record))
+
+
+def _lines(record: LiveRecord) -> Iterator[str]:
+    until = when(record.until) if record.until else "now"
+    yield f"{record.version}  live from {when(record.since)} to {until}, in {record.slot}"
+    why = f": {printable(record.reason)}" if record.reason else ""
+    yield f"    deployment {record.deployment}: {record.kind} by {printable(record.actor)}{why}"
+    built_from = commit(record.git_commit, record.git_dirty)
+    where = f" {built_from}" if built_from else ""
+    yield f"    manifest {record.manifest}{where}, built by {printable(record.author)}"
