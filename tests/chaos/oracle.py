@@ -35,7 +35,7 @@ def at_rest(app: App, serving: str) -> None:
     copies = app.state_dir / "models" / app.name
     assert {path.name for path in copies.iterdir()} <= known if copies.exists() else True
     again = app.json("recover")
-    assert (again["deployment"], again["mended"], again["failed"]) == (None, [], [])
+    assert (again["deployment"], again["repaired"], again["failed"]) == (None, [], [])
 
 
 def outside(replies: list[Reply], begin: float, end: float) -> list[Reply]:

@@ -65,7 +65,7 @@ def test_one_of_two_is_lost(app: App, fault: str) -> None:
     if fault != "its process killed":  # the engine has started that one again by itself
         assert status["state"] == "degraded"
         problem = " ".join(status["problems"])
-        assert name in problem or "gone" in problem
+        assert name in problem or "missing" in problem
         assert "deployctl recover" in problem or "deployctl logs" in problem
         assert [row for row in report["checks"] if not row["ok"]], report
     wait_whole(app)

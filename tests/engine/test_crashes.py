@@ -60,7 +60,7 @@ def converges(app: App, crash: str, command: list[str], before: str, after: str)
         assert app.serving() == expected
         found = app.json("status")
         again = app.json("recover")
-    assert (again["deployment"], again["mended"]) == (None, [])
+    assert (again["deployment"], again["repaired"]) == (None, [])
     assert load.failures() == [], crash
     assert {reply.version for reply in load.replies} <= {before, after}
     assert found["state"] == "stable", found
@@ -126,4 +126,4 @@ def test_a_first_release(make_app: Callable[..., App], crash: str) -> None:
         assert app.json("status")["state"] == "empty"
         app.run("release", "v1")
     assert app.serving() == "v1"
-    assert app.json("recover")["mended"] == []
+    assert app.json("recover")["repaired"] == []

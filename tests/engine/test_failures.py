@@ -203,7 +203,7 @@ def test_a_killed_live_container_and_a_killed_proxy_come_back(served: App) -> No
     while served.json("status")["state"] != "stable":
         assert time.monotonic() < limit, served.json("status")
         time.sleep(0.2)
-    assert served.json("recover")["mended"] == []
+    assert served.json("recover")["repaired"] == []
 
 
 @pytest.mark.parametrize("damage", ["truncated", "rubbish", "deleted"])

@@ -210,7 +210,7 @@ def test_rollback_is_a_switch_a_start_or_new_containers(app: App) -> None:
     assert app.json("status")["previous"]["rollback"] == {
         **app.json("status")["previous"]["rollback"],
         "mode": "start",
-        "kept": False,
+        "containers_kept": False,
     }
     app.run("rollback")
     assert app.serving() == "v1"

@@ -156,7 +156,7 @@ def test_a_version_comes_back_from_a_registry_with_tls_and_a_password(
 
     lose(app, "v1")
     way_back = app.json("status")["previous"]["rollback"]
-    assert (way_back["mode"], way_back["kept"]) == ("pull", False)
+    assert (way_back["mode"], way_back["containers_kept"]) == ("pull", False)
     assert way_back["seconds"] > 0
     assert planned(app, "rollback")[:3] == ("pull", "vacate", "create")
     with Load(app.port, clients=4) as load:
@@ -270,7 +270,7 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     last = app.json("history")["deployments"][0]
     assert (last["outcome"], last["steps"][1]["name"], last["steps"][1]["state"]) == ("failed", "push", "failed")
     again = app.json("recover")
-    assert (again["deployment"], again["mended"]) == (None, [])
+    assert (again["deployment"], again["repaired"]) == (None, [])
     assert app.json("show", "v2")["pushed"] is None
 
     way.heal()
@@ -334,7 +334,7 @@ def test_in_the_middle_of_a_push(make: Callable[[str], App], way: Way, how: sign
     assert app.serving() == "v1"
     assert app.json("history")["deployments"][0]["outcome"] == "undone"
     again = app.json("recover")
-    assert (again["deployment"], again["mended"]) == (None, [])
+    assert (again["deployment"], again["repaired"]) == (None, [])
     app.run("release", "v2")
     assert app.serving() == "v2"
 

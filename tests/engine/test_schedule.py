@@ -98,7 +98,7 @@ def test_cron_heals_a_model_that_hangs(cron: App, replicas: int) -> None:
     assert outside(load.replies, begin, end) == []
     assert any(reply.version == "v1" and not reply.failed and reply.started > healed for reply in load.replies)
     passes = cron.json("watchdog", "status")["passes"]
-    assert [text for row in passes for text in row["said"] if "restarted: " in text], passes
+    assert [text for row in passes for text in row["messages"] if "restarted: " in text], passes
     cron.run("watchdog", "uninstall")
 
 

@@ -448,7 +448,7 @@ def test_a_lost_image_is_named(weighty: App) -> None:
     weighty.container("v1").remove(force=True)
     engine().images.remove(f"{weighty.name}:v1", force=True)
     found = weighty.json("verify", code=4)["problems"]
-    assert any(problem.startswith("v1: its image") and "is gone from the engine" in problem for problem in found)
+    assert any(problem.startswith("v1: its image") and "is missing on the engine" in problem for problem in found)
 
 
 def test_a_container_is_read_through_the_engine_as_well(weighty: App) -> None:

@@ -1,4 +1,4 @@
-"""`config check`."""
+"""`config check` and `config report-schema`."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ def test_secrets_that_are_not_there(run: Run, app: Path, tmp_path: Path) -> None
     assert "run.secrets.db: " in done.stderr
     assert "is in the build context, and would get into the image" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_the_schema_of_each_document_is_printed(run: Run) -> None:
+    done = run("config", "report-schema")
+    expect(done, 0)
+    names = done.stdout.splitlines()
+    assert {"status", "proxy up", "error"} <= set(names)
+    assert document(run("config", "report-schema", "--json")) == {"schema_version": 1, "reports": names}
+    schema = document(run("config", "report-schema", "proxy", "up"))
+    assert (schema["title"], schema["required"]) == ("ProxyReport", ["schema_version", "proxy"])
+    done = run("config", "report-schema", "weather")
+    expect(done, 2)
+    assert "error: there is no report 'weather'" in done.stderr

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -14,17 +15,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cli import render, render_versions, render_watchdog
 from orchestrator.cli.console import Console
+from orchestrator.cli.render import diff as render_diff
+from orchestrator.cli.render import file_log as render_log
+from orchestrator.cli.render import history as render_history
+from orchestrator.cli.render import show as render_show
+from orchestrator.cli.render import status as render_status
+from orchestrator.cli.render import tree as render_tree
+from orchestrator.cli.render import watchdog as render_watchdog
+from orchestrator.cli.render import who_was_live as render_live
 from orchestrator.domain.version.lineage import Node
 from orchestrator.domain.version.lineage import tree as grown
+from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.domain.version.version import Commit
 from orchestrator.errors import DeployctlError
+from orchestrator.reports.diff import CommitRange, DiffReport, DiffSummary, FileDifference, SettingChange, TensorFile
+from orchestrator.reports.file_log import FileLogEntry, FileLogReport
+from orchestrator.reports.history import DeploymentReport, DeploymentSummary, HistoryReport
+from orchestrator.reports.status import ProxyStatus, StatusReport, TrafficShares
+from orchestrator.reports.versions import (
+    FileCounts,
+    ShowReport,
+    TreeReport,
+    TreeVersion,
+    VersionContainer,
+    VersionFiles,
+)
+from orchestrator.reports.watchdog import PassRecord, ScheduleReport, WatchdogReport
+from orchestrator.reports.who_was_live import LiveRecord, WhoWasLiveReport
 from tests.unit.builders import version
 
 Capture = pytest.CaptureFixture[str]
 Json = dict[str, Any]
 # A title of the window, an erased screen, a line of its own, C1's CSI, a turned reading direction, Rich's markup, half
 # a character out of a name that is not UTF-8.
+AT = "2026-01-02T03:04:05.678Z"
 EVIL = "é\033]0;title\a\033[2J\r\nBAD  forged\x9b2J\u202egpj[/x][red]\udcff"
 TOLD = "é\\x1b]0;title\\x07\\x1b[2J\\r\\nBAD  forged\\x9b2J\\u202egpj[/x][red]\\udcff"
 
@@ -57,27 +82,32 @@ def harmless(text: str) -> None:
 # --- the tree ----------------------------------------------------------------------------------------------------
 
 
-def lineage(parents: Iterable[tuple[int, int | None]], live: int | None, older: int = 0, author: str = "eve") -> Json:
-    """As `deploy.versions.lineage` tells it, of versions and their parents."""
+def lineage(
+    parents: Iterable[tuple[int, int | None]], live: int | None, older: int = 0, author: str = "eve"
+) -> TreeReport:
+    """As `reports.versions.lineage` makes it, of versions and their parents."""
     versions = {f"v{n}": version(f"v{n}", parent=f"v{parent}" if parent else None) for n, parent in parents}
 
-    def row(node: Node) -> Json:
-        return {
-            "version": node.version.name,
-            "mark": "live" if node.version.name == f"v{live}" else "stable",
-            "created_at": "2026-01-02T03:04:05.678Z",
-            "author": author,
-            "git_commit": None,
-            "git_dirty": None,
-            "delta": {"put": 0, "gone": 0},
-            "children": [row(child) for child in node.children],
-        }
+    def row(node: Node) -> TreeVersion:
+        return TreeVersion(
+            **facts(node.version.name, "live" if node.version.name == f"v{live}" else "stable", author),
+            delta=FileCounts(0, 0),
+            children=tuple(row(child) for child in node.children),
+        )
 
-    return {"app": "mymodel", "older": older, "versions": [row(node) for node in grown(versions)]}
+    name = f"v{live}" if live else None
+    return TreeReport("mymodel", name, older, tuple(row(node) for node in grown(versions)))
 
 
-def shape(found: Json) -> list[str]:
-    return [line.partition("  20")[0] for line in render_versions.tree(found).plain.splitlines()]
+def facts(name: str, mark: str, author: str) -> dict[str, Any]:
+    """What is recorded of a version; nothing that may be missing is there."""
+    missing = ("parent", "pushed", "live_at", "stable_at", "pruned_at", "bad_at", "git_commit", "git_dirty")
+    known = {"version": name, "mark": mark, "author": author, "created_at": AT, "bad_why": ""}
+    return {**dict.fromkeys(missing), **known, "image": "i", "image_id": "sha256:i", "manifest": "m"}
+
+
+def shape(found: TreeReport) -> list[str]:
+    return [line.partition("  20")[0] for line in render_tree.tree(found).plain.splitlines()]
 
 
 def test_only_branches_are_indented() -> None:
@@ -106,7 +136,7 @@ def test_only_branches_are_indented() -> None:
 
 
 def test_what_is_not_in_the_tree_is_told() -> None:
-    assert shape({"app": "mymodel", "older": 0, "versions": []}) == ["mymodel: no versions yet"]
+    assert shape(TreeReport("mymodel", None, 0, ())) == ["mymodel: no versions yet"]
     assert shape(lineage([(8, 7), (9, 8)], live=9, older=7)) == [
         "mymodel",
         "├─ v8 stable",
@@ -127,7 +157,7 @@ SHAPES = {
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("live", [1, 100, 199, 200])
 def test_no_mark_is_hidden_on_a_terminal(name: str, live: int) -> None:
-    shown = on_terminal(render_versions.tree(lineage(SHAPES[name], live, author="a name " * 20)))
+    shown = on_terminal(render_tree.tree(lineage(SHAPES[name], live, author="a name " * 20)))
     assert "\033[1;32m" in shown  # the live one, in its colour
     lines = uncoloured(shown).splitlines()
     assert len(lines) == 201
@@ -140,7 +170,7 @@ def test_no_mark_is_hidden_on_a_terminal(name: str, live: int) -> None:
 
 
 def test_no_colour_where_none_is_wanted(capsys: Capture) -> None:
-    Console().rich(render_versions.tree(lineage(SHAPES["a chain"], 200)))
+    Console().rich(render_tree.tree(lineage(SHAPES["a chain"], 200)))
     shown = capsys.readouterr().out
     assert "\033" not in shown
     assert "   v200 live  2026-01-02 03:04:05 UTC by eve\n" in shown
@@ -149,92 +179,94 @@ def test_no_colour_where_none_is_wanted(capsys: Capture) -> None:
 # --- values of strangers -----------------------------------------------------------------------------------------
 
 
-def entry(**more: object) -> Json:
-    row = {"version": "v1", "at": "2026-01-02T03:04:05.678Z", "change": "added", "size": 3, "digest": "d" * 64}
-    return {**row, "author": EVIL, "git_commit": None, "git_dirty": None, **more}
+def entry() -> FileLogEntry:
+    return FileLogEntry("v1", "added", 3, "0644", "d" * 64, AT, EVIL, None, None)
 
 
 @pytest.mark.parametrize("path", ["model/[/x].txt", "[red]x", "[link=http://x]", EVIL])
 def test_the_file_of_a_log_is_no_markup(path: str) -> None:
-    shown = on_terminal(render_versions.log({"file": path, "entries": [entry()], "older": 0}), no_color=True)
+    shown = on_terminal(render_log.file_log(FileLogReport("mymodel", path, (entry(),), 0)), no_color=True)
     harmless(shown)
     assert (TOLD if path == EVIL else path) in uncoloured(shown).replace("\n", "")
 
 
+def deployment(**more: Any) -> dict[str, Any]:
+    made = {"id": 1, "kind": "release", "from_": None, "to": "v1", "actor": EVIL, "command": "deployctl release"}
+    made |= {"started_at": AT, "finished_at": None, "outcome": None, "reason": "", "git_commit": None, "seconds": 0.0}
+    return {**made, **more}
+
+
 def test_a_history_is_no_markup(capsys: Capture) -> None:
-    row = {"id": 1, "started_at": "2026-01-02T03:04:05.678Z", "finished_at": None, "kind": "release", "from": None}
-    row |= {"to": "[red]v1", "outcome": "failed", "actor": "[/x]", "reason": "\033[2J[red]why"}
-    Console().rich(render.history({"deployments": [row]}))
+    made = deployment(to="[red]v1", outcome="failed", actor="[/x]", reason="\033[2J[red]why")
+    Console().rich(render_history.history(HistoryReport("mymodel", (DeploymentReport(**made, steps=()),))))
     shown = capsys.readouterr().out
     harmless(shown)
     for text in ("[red]v1", "[/x]", "\\x1b[2J[red]why"):
         assert text in shown
 
 
-def facts() -> Json:
-    found: Json = dict.fromkeys(
-        ("parent", "image", "image_id", "pushed", "manifest", "live_at", "stable_at", "pruned_at", "image_layers")
+def version_report() -> ShowReport:
+    return ShowReport(
+        **{**facts("v1", "bad", EVIL), "bad_at": AT, "bad_why": EVIL},
+        app="mymodel",
+        files=VersionFiles(1, 1, 1, 0, 1, (EVIL,)),
+        image_layers=None,
+        settings={f"health.{EVIL}": EVIL},
+        was_live=(),
+        containers=(VersionContainer("c", EVIL, "blue", "running", ""),),
+        deployments=(DeploymentSummary(**deployment()),),
     )
-    deployment = {"id": 1, "kind": "release", "from": None, "to": "v1", "outcome": None, "actor": EVIL}
-    return found | {
-        **lineage([(1, None)], None, author=EVIL)["versions"][0],
-        "app": "mymodel",
-        "bad_at": "2026-01-02T03:04:05.678Z",
-        "bad_why": EVIL,
-        "files": {"count": 1, "bytes": 1, "put": 1, "gone": 0, "new_bytes": 1, "paths": [EVIL]},
-        "was_live": [],
-        "containers": [{"name": EVIL, "slot": "blue", "state": "running"}],
-        "deployments": [{**deployment, "started_at": "2026-01-02T03:04:05.678Z"}],
-        "settings": {f"health.{EVIL}": EVIL},
-    }
 
 
-def difference() -> Json:
-    tensor = {"name": EVIL, "change": "added", "shape_before": None, "shape_after": [1], "dtype_before": None}
-    tensor |= {"dtype_after": "F32", "largest": None, "nonfinite": 0}
-    commit = {"commit": "c" * 40, "at": "2026-01-02", "author": EVIL, "subject": EVIL}
-    return {
-        "app": "mymodel",
-        "from": "v1",
-        "to": "v2",
-        "summary": {"added": 1, "removed": 0, "changed": 0, "new_bytes": 1},
-        "files": [{"path": EVIL, "change": "added", "size_before": None, "size_after": 1}],
-        "tensors": [{"path": EVIL, "tensors": [tensor], "note": EVIL}],
-        "build": [{"key": EVIL, "before": None, "after": EVIL}],
-        "settings": [{"key": EVIL, "before": None, "after": EVIL}],
-        "image": None,
-        "commits": {"before": "a" * 40, "after": "c" * 40, "dirty": False, "between": [commit]},
-    }
+def difference() -> DiffReport:
+    tensor = TensorChange(EVIL, "added", None, (1,), None, "F32", None)
+    return DiffReport(
+        app="mymodel",
+        from_="v1",
+        to="v2",
+        manifest_before="m",
+        manifest_after="n",
+        files=(FileDifference(EVIL, "added", None, None, None, 1, "d" * 64, "0644"),),
+        summary=DiffSummary(1, 0, 0, 0, 1, 1),
+        tensors=(TensorFile(EVIL, (tensor,), EVIL),),
+        build=(SettingChange(EVIL, None, EVIL),),
+        settings=(SettingChange(EVIL, None, EVIL),),
+        image=None,
+        commits=CommitRange("a" * 40, "c" * 40, False, (Commit("c" * 40, EVIL, "2026-01-02", EVIL),)),
+    )
 
 
-def life() -> Json:
-    at = "2026-01-02T03:04:05.678Z"
-    row = {"version": "v1", "since": at, "until": None, "slot": "blue", "deployment": 1, "kind": "release"}
-    row |= {"actor": EVIL, "reason": EVIL, "manifest": "m", "author": EVIL, "git_commit": None}
-    return {"app": "mymodel", "from": at, "to": at, "live": [row]}
+def life(*, reason: str = EVIL) -> WhoWasLiveReport:
+    record = LiveRecord("v1", "blue", AT, None, 1, "release", EVIL, reason, "m", "i", None, None, EVIL)
+    return WhoWasLiveReport("mymodel", AT, AT, (record,))
 
 
-def state() -> Json:
-    return {
-        "app": "mymodel",
-        "state": "degraded",
-        **dict.fromkeys(("live", "bake", "previous", "deployment")),
-        "proxy": {"state": "running", "listen": "127.0.0.1:8000", "route": None},
-        "problems": [EVIL],
-    }
+def state() -> StatusReport:
+    return StatusReport(
+        app="mymodel",
+        state="degraded",
+        live=None,
+        candidate=None,
+        previous=None,
+        bake=None,
+        rollout=None,
+        traffic=TrafficShares(None, None, 0.0, shield=False, preview=False, held=False),
+        deployment=None,
+        proxy=ProxyStatus("running", "127.0.0.1:8000", None),
+        problems=(EVIL,),
+    )
 
 
-def passes() -> Json:
-    row = {"at": "2026-01-02T03:04:05.678Z", "outcome": "acted", "seconds": 1.0, "said": [EVIL]}
-    schedule = {"every": None, "place": EVIL, "ours": False, "file": EVIL}
-    return {"schedules": [schedule], "next": None, "passes": [row], "counts": {}, "problems": [EVIL]}
+def passes() -> WatchdogReport:
+    schedule = ScheduleReport("crontab", EVIL, None, True, False, EVIL, EVIL)
+    return WatchdogReport("mymodel", (schedule,), None, (PassRecord(AT, "acted", 1.0, (EVIL,)),), {}, problems=(EVIL,))
 
 
 SHOWN = {
-    "show": (lambda: render_versions.show(facts()), 9),
-    "diff": (lambda: render_versions.diff(difference()), 11),
-    "who-was-live": (lambda: render_versions.lived(life()), 3),
-    "status": (lambda: render.status(state()), 4),
+    "show": (lambda: render_show.show(version_report()), 12),
+    "diff": (lambda: render_diff.diff(difference()), 11),
+    "who-was-live": (lambda: render_live.who_was_live(life()), 3),
+    "status": (lambda: render_status.status(state()), 4),
     "watchdog status": (lambda: render_watchdog.watchdog(passes()), 5),
 }
 
@@ -251,14 +283,14 @@ def test_a_value_stays_within_its_line(capsys: Capture, name: str) -> None:
 
 def test_long_values_are_cut_and_lines_are_not(capsys: Capture) -> None:
     console = Console()
-    console.lines(render_versions.diff({**difference(), "files": [], "tensors": [], "build": []}))
+    console.lines(render_diff.diff(replace(difference(), files=(), tensors=(), build=())))
     console.print("x" * 5000)
     assert capsys.readouterr().out.endswith("x" * 5000 + "\n")
-    assert "…" in render_versions.lived({**life(), "live": [{**life()["live"][0], "reason": "y" * 500}]})
+    assert "…" in render_live.who_was_live(life(reason="y" * 500))
 
 
 def test_the_tree_shows_no_name_as_it_is(capsys: Capture) -> None:
-    Console().rich(render_versions.tree(lineage([(1, None)], 1, author=EVIL)))
+    Console().rich(render_tree.tree(lineage([(1, None)], 1, author=EVIL)))
     shown = capsys.readouterr().out
     harmless(shown)
     assert f"v1 live  2026-01-02 03:04:05 UTC by {TOLD}\n" in shown

@@ -16,7 +16,7 @@ def test_doctor_without_an_engine(run: Run, app: Path) -> None:
     assert checks["engine"] == {
         "name": "engine",
         "ok": False,
-        "found": "the Docker engine does not answer: its socket does not exist",
+        "message": "the Docker engine does not answer: its socket does not exist",
         "next": "check that it runs and that you have access: docker version",
     }
     assert checks["ledger"]["ok"]

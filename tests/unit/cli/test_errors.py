@@ -36,6 +36,7 @@ def test_an_error_as_json(run: Run) -> None:
             "why": "",
             "details": "",
             "next": "run 'deployctl init' to write one",
+            "findings": [],
         },
     }
     assert done.stderr.startswith("error: deploy.toml does not exist\n")

@@ -41,7 +41,7 @@ def test_plan_as_json(run: Run, app: Path) -> None:
         "switch",
         "settle",
     ]
-    assert all(set(step) == {"name", "args", "words"} for step in found["steps"])
+    assert all(set(step) == {"name", "args", "description"} for step in found["steps"])
 
 
 def test_plan_tells_by_its_exit_code(run: Run, app: Path) -> None:

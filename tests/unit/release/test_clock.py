@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.reports.status import history, status
+from orchestrator.reports.history import DeploymentReport, history
+from orchestrator.reports.status import status
 from tests.unit.fakes import APP, Crash, World
 
 DAY = timedelta(days=1)
@@ -48,9 +48,8 @@ def set_clock(world: World, by: timedelta, at: tuple[str, str], then: Callable[[
     world.boundary = boundary
 
 
-def rows(world: World) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = history(world.process(), APP, 50)["deployments"]
-    return found
+def rows(world: World) -> tuple[DeploymentReport, ...]:
+    return history(world.process(), APP, 50).deployments
 
 
 @pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
@@ -62,13 +61,13 @@ def test_a_release_and_a_rollback(world: World, step: str, by: timedelta) -> Non
     world.rollback()
     assert (world.live(), world.served()) == (("v1", "blue"), "v1")
     found = rows(world)
-    assert [(row["kind"], row["to"], row["outcome"]) for row in found] == [
+    assert [(row.kind, row.to, row.outcome) for row in found] == [
         ("rollback", "v1", "succeeded"),
         ("release", "v2", "succeeded"),
         ("release", "v1", "succeeded"),
     ]
-    assert all(0 <= step["seconds"] < 60 for row in found for step in row["steps"])
-    assert all(0 <= row["seconds"] < 600 for row in found)
+    assert all(0 <= step.seconds < 60 for row in found for step in row.steps)
+    assert all(0 <= row.seconds < 600 for row in found)
 
 
 @pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
@@ -84,7 +83,7 @@ def test_a_crash(world: World, step: str, by: timedelta) -> None:
     world.recover()
     expected = "v2" if STEPS.index(step) > STEPS.index("switch") else "v1"
     assert world.served() == expected
-    assert rows(world)[0]["outcome"] == ("succeeded" if expected == "v2" else "undone")
+    assert rows(world)[0].outcome == ("succeeded" if expected == "v2" else "undone")
     assert not world.recover().anything
 
 
@@ -92,7 +91,9 @@ def test_a_crash(world: World, step: str, by: timedelta) -> None:
 def test_what_status_says_of_a_rollback(world: World, by: timedelta) -> None:
     set_clock(world, by, ("acted", "probe"))
     world.release("v2")
-    found = status(world.process(), APP, "127.0.0.1:8000")
-    assert found["state"] == "stable"
-    assert found["previous"]["version"] == "v1"
-    assert 0 < found["previous"]["rollback"]["seconds"] < 60
+    report = status(world.process(), APP, "127.0.0.1:8000")
+    assert report.state == "stable"
+    assert report.previous is not None
+    assert report.previous.version == "v1"
+    assert report.previous.rollback.seconds is not None
+    assert 0 < report.previous.rollback.seconds < 60

@@ -14,10 +14,11 @@ from orchestrator import __version__
 from orchestrator.domain.rollout.deployment import DeploymentCount
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.watch.passes import Pass
-from orchestrator.errors import EngineError, EngineUnreachable, UsageError
+from orchestrator.errors import EngineError, EngineUnreachable, StorageError, UsageError
 from orchestrator.reports import prometheus as core
-from orchestrator.reports.metrics import collect, write_textfile
-from orchestrator.reports.prometheus import FAMILIES, Facts, Seen, metrics, rows, text
+from orchestrator.reports.metrics import MetricsReport, collect, write_textfile
+from orchestrator.reports.prometheus import FAMILIES, Facts, Seen, metrics, text
+from orchestrator.reports.serialize import document
 from tests.unit.fakes import APP, World
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -34,7 +35,7 @@ FACTS = Facts(
     good=Pass("2031-05-06T07:08:00.000Z", 0.25, "healthy"),
 )
 TEXT = """\
-# HELP deployctl_build_info Which deployctl tells this; always 1.
+# HELP deployctl_build_info The version of deployctl; always 1.
 # TYPE deployctl_build_info gauge
 deployctl_build_info{app="mymodel",version="1.2.3"} 1
 # HELP deployctl_engine_up Whether the Docker engine answered.
@@ -46,7 +47,7 @@ deployctl_app_live_info{app="mymodel",version="v2",slot="green"} 1
 # HELP deployctl_app_live_since_timestamp_seconds When the live version became live.
 # TYPE deployctl_app_live_since_timestamp_seconds gauge
 deployctl_app_live_since_timestamp_seconds{app="mymodel"} 1935817689.123
-# HELP deployctl_app_state 1 for the state that the app is in, 0 for the others.
+# HELP deployctl_app_state 1 for the state of the app, 0 for the others.
 # TYPE deployctl_app_state gauge
 deployctl_app_state{app="mymodel",state="empty"} 0
 deployctl_app_state{app="mymodel",state="deploying"} 0
@@ -56,15 +57,15 @@ deployctl_app_state{app="mymodel",state="degraded"} 0
 # HELP deployctl_app_problems How many problems status finds.
 # TYPE deployctl_app_problems gauge
 deployctl_app_problems{app="mymodel"} 0
-# HELP deployctl_app_containers Containers of the live version, by whether they run.
+# HELP deployctl_app_containers Containers of the live version: running, and others.
 # TYPE deployctl_app_containers gauge
 deployctl_app_containers{app="mymodel",state="running"} 2
 deployctl_app_containers{app="mymodel",state="other"} 1
-# HELP deployctl_app_container_restarts How often the engine has restarted the live version's containers since each \
-was created.
+# HELP deployctl_app_container_restarts Restarts of the live version's containers by the engine since their \
+creation.
 # TYPE deployctl_app_container_restarts gauge
 deployctl_app_container_restarts{app="mymodel"} 3
-# HELP deployctl_app_rollback_possible Whether there is a version to go back to.
+# HELP deployctl_app_rollback_possible Whether a rollback is possible.
 # TYPE deployctl_app_rollback_possible gauge
 deployctl_app_rollback_possible{app="mymodel"} 1
 # HELP deployctl_versions Versions by their mark.
@@ -76,7 +77,7 @@ deployctl_versions{app="mymodel",mark="rolled back"} 0
 deployctl_versions{app="mymodel",mark="bad"} 0
 deployctl_versions{app="mymodel",mark="pruned"} 0
 deployctl_versions{app="mymodel",mark="never live"} 0
-# HELP deployctl_deployments_total Deployments that have ended, by kind and outcome.
+# HELP deployctl_deployments_total Finished deployments, by kind and outcome.
 # TYPE deployctl_deployments_total counter
 deployctl_deployments_total{app="mymodel",kind="release",outcome="succeeded"} 2
 deployctl_deployments_total{app="mymodel",kind="release",outcome="failed"} 0
@@ -87,7 +88,7 @@ deployctl_deployments_total{app="mymodel",kind="rollback",outcome="undone"} 0
 deployctl_deployments_total{app="mymodel",kind="auto-rollback",outcome="succeeded"} 0
 deployctl_deployments_total{app="mymodel",kind="auto-rollback",outcome="failed"} 0
 deployctl_deployments_total{app="mymodel",kind="auto-rollback",outcome="undone"} 0
-# HELP deployctl_deployment_last_timestamp_seconds When the last of them ended.
+# HELP deployctl_deployment_last_timestamp_seconds When the last deployment of this kind and outcome ended.
 # TYPE deployctl_deployment_last_timestamp_seconds gauge
 deployctl_deployment_last_timestamp_seconds{app="mymodel",kind="release",outcome="succeeded"} 1935817689
 # HELP deployctl_watchdog_passes_total Passes of the watchdog, by outcome.
@@ -98,23 +99,23 @@ deployctl_watchdog_passes_total{app="mymodel",outcome="degraded"} 0
 deployctl_watchdog_passes_total{app="mymodel",outcome="failed"} 0
 deployctl_watchdog_passes_total{app="mymodel",outcome="skipped"} 2
 deployctl_watchdog_passes_total{app="mymodel",outcome="odd"} 1
-# HELP deployctl_watchdog_healed_total Containers that the watchdog has healed.
+# HELP deployctl_watchdog_healed_total Containers that the watchdog repaired.
 # TYPE deployctl_watchdog_healed_total counter
 deployctl_watchdog_healed_total{app="mymodel"} 3
-# HELP deployctl_watchdog_auto_rollbacks_total Rollbacks that the watchdog has begun.
+# HELP deployctl_watchdog_auto_rollbacks_total Rollbacks that the watchdog started.
 # TYPE deployctl_watchdog_auto_rollbacks_total counter
 deployctl_watchdog_auto_rollbacks_total{app="mymodel"} 1
 # HELP deployctl_watchdog_last_pass_timestamp_seconds When the last pass was.
 # TYPE deployctl_watchdog_last_pass_timestamp_seconds gauge
 deployctl_watchdog_last_pass_timestamp_seconds{app="mymodel"} 1935817740.5
-# HELP deployctl_watchdog_last_success_timestamp_seconds When the last pass was that left the app healthy; 0 when none \
-has yet.
+# HELP deployctl_watchdog_last_success_timestamp_seconds When the last pass that left the app healthy was; 0 when \
+there was none.
 # TYPE deployctl_watchdog_last_success_timestamp_seconds gauge
 deployctl_watchdog_last_success_timestamp_seconds{app="mymodel"} 1935817680
 # HELP deployctl_watchdog_pass_duration_seconds How long the last pass took.
 # TYPE deployctl_watchdog_pass_duration_seconds gauge
 deployctl_watchdog_pass_duration_seconds{app="mymodel"} 0.25
-# HELP deployctl_notifications_total Notifications, by whether they were sent.
+# HELP deployctl_notifications_total Notifications, by outcome.
 # TYPE deployctl_notifications_total counter
 deployctl_notifications_total{app="mymodel",outcome="sent"} 5
 deployctl_notifications_total{app="mymodel",outcome="failed"} 0
@@ -162,7 +163,7 @@ def test_labels_and_help_are_escaped() -> None:
 
 
 def test_json_holds_the_same() -> None:
-    found = {row["name"]: row for row in rows(metrics([FACTS]))}
+    found = {row["name"]: row for row in document(MetricsReport(tuple(metrics([FACTS]))))["metrics"]}
     assert list(found) == list(FAMILIES)
     assert found["deployctl_app_live_info"] == {
         "name": "deployctl_app_live_info",
@@ -190,9 +191,9 @@ def world(tmp_path: Path) -> Iterator[World]:
 def samples(world: World, *apps: str) -> dict[str, float]:
     found, _ = collect(world.process(), apps or (APP,))
     return {
-        f"{row['name'].removeprefix('deployctl_')} {' '.join(list(s['labels'].values())[1:])}".strip(): s["value"]
-        for row in rows(found)
-        for s in row["samples"]
+        f"{metric.name.removeprefix('deployctl_')} {' '.join(list(sample.labels.values())[1:])}".strip(): sample.value
+        for metric in found.metrics
+        for sample in metric.samples
     }
 
 
@@ -294,7 +295,7 @@ def test_an_engine_that_is_down_is_asked_once(world: World) -> None:
     found, problems = collect(world.process(), [APP, "other"])
     assert [str(problem) for problem in problems] == ["the Docker engine does not answer"]
     assert asked == ["state"]
-    written = text(found)
+    written = text(found.metrics)
     assert 'deployctl_engine_up{app="mymodel"} 0\ndeployctl_engine_up{app="other"} 0\n' in written
     assert 'deployctl_app_live_info{app="mymodel",version="v1",slot="blue"} 1\n' in written
     assert "deployctl_app_state" not in written
@@ -324,11 +325,11 @@ def test_the_textfile_is_readable_by_everybody(world: World, tmp_path: Path) -> 
         write_textfile(world.process(), APP, target)
     finally:
         os.umask(before)
-    assert target.read_text() == text(collect(world.process(), [APP])[0])
+    assert target.read_text() == text(collect(world.process(), [APP])[0].metrics)
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
 
 
 def test_a_textfile_that_cannot_be_written(world: World, tmp_path: Path) -> None:
     world.release("v1")
-    with pytest.raises(UsageError, match=r"watchdog\.textfile: .*/no/x\.prom cannot be written: No such file"):
+    with pytest.raises(StorageError, match=r"watchdog\.textfile: .*/no/x\.prom cannot be written: No such file"):
         write_textfile(world.process(), APP, tmp_path / "no" / "x.prom")

@@ -11,17 +11,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.reports.past import file_log, lived, who_was_live
 
 from orchestrator.config import Config, parse
 from orchestrator.domain.moments import moment
 from orchestrator.domain.version import settings
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta
 from orchestrator.errors import UsageError
+from orchestrator.reports.catalog import report_schema
 from orchestrator.reports.diff import compare, manifest_of, version_of
+from orchestrator.reports.file_log import file_log
+from orchestrator.reports.serialize import document
 from orchestrator.reports.versions import lineage, show
+from orchestrator.reports.who_was_live import live_periods, who_was_live
 from tests.unit.builders import APP, version
 from tests.unit.fakes import World
+from tests.unit.reports.conforming import conforms
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
@@ -131,22 +135,23 @@ def test_the_log_of_a_file_follows_the_lineage(world: World, told: Callable[...,
     told("v4", "v2", a="4", b="1")
     told("v5", "v3", a="5")
     found = file_log(world.services, configured(), "a", 50)
-    assert found["file"] == "model/a"
-    assert [(row["version"], row["change"], row["size"]) for row in found["entries"]] == [
+    assert conforms(document(found), report_schema("log")) == []
+    assert found.file == "model/a"
+    assert [(row.version, row.change, row.size) for row in found.entries] == [
         ("v5", "changed", 1),
         ("v4", "added", 1),
         ("v2", "removed", None),
         ("v1", "added", 1),
     ]
     short = file_log(world.services, configured(), "model/a", 1)
-    assert (len(short["entries"]), short["older"]) == (1, 3)
+    assert (len(short.entries), short.older) == (1, 3)
 
 
 def test_an_unknown_file_is_told_with_those_near_it(world: World, told: Callable[..., None]) -> None:
     told("v1", None, weights="1")
     with pytest.raises(UsageError, match="no version of mymodel has a file 'model/wieghts'") as caught:
         file_log(world.services, configured(), "model/wieghts", 50)
-    assert caught.value.why == "near it are: model/weights"
+    assert caught.value.why == "similar names: model/weights"
 
 
 def test_who_was_live_is_told_to_the_millisecond(world: World, told: Callable[..., None]) -> None:
@@ -157,15 +162,15 @@ def test_who_was_live_is_told_to_the_millisecond(world: World, told: Callable[..
 
     def at(start: str, end: str | None = None) -> list[Any]:
         first = datetime.fromisoformat(start)
-        rows = who_was_live(world.services, APP, first, datetime.fromisoformat(end) if end else first)["live"]
-        return [row["version"] for row in rows]
+        rows = who_was_live(world.services, APP, first, datetime.fromisoformat(end) if end else first).live
+        return [row.version for row in rows]
 
     assert at("2030-12-31T23:59:59.999+00:00") == []
     assert at("2031-01-01T00:00:00.000+00:00") == ["v1"]
     assert at("2031-01-01T23:59:59.999+00:00") == ["v1"]
     assert at("2031-01-02T00:00:00.000+00:00") == ["v2"]
     assert at("2031-01-01T12:00+00:00", "2031-01-03T00:00+00:00") == ["v1", "v2"]
-    assert [(row["since"], row["until"]) for row in lived(world.services, APP, "v1")] == [
+    assert [(row.since, row.until) for row in live_periods(world.services, APP, "v1")] == [
         ("2031-01-01T00:00:00.000Z", "2031-01-02T00:00:00.000Z")
     ]
 
@@ -174,27 +179,28 @@ def test_a_comparison_says_what_is_really_new(world: World, told: Callable[..., 
     told("v1", None, a="same", b="old", c="moved")
     told("v2", "v1", a="same", b="newer", d="moved")
     found = compare(world.services, configured(), "v1", "v2")
-    assert [(row["path"], row["change"]) for row in found["files"]] == [
+    assert conforms(document(found), report_schema("diff")) == []
+    assert [(row.path, row.change) for row in found.files] == [
         ("model/b", "changed"),
         ("model/c", "removed"),
         ("model/d", "added"),
     ]
-    assert found["summary"]["new_bytes"] == len("newer")
-    assert compare(world.services, configured(), "v2", "v2")["files"] == []
+    assert found.summary.new_bytes == len("newer")
+    assert compare(world.services, configured(), "v2", "v2").files == ()
     with pytest.raises(UsageError, match="there is no version v9"):
         version_of(world.services, APP, "v9")
 
 
 def test_a_version_without_a_manifest_is_told_so(world: World, told: Callable[..., None]) -> None:
     world.services.ledger.record_version(version("v1"))
-    with pytest.raises(UsageError, match="the manifest of v1 is not there"):
+    with pytest.raises(UsageError, match="the manifest of v1 is missing"):
         manifest_of(world.services, version_of(world.services, APP, "v1"))
-    assert show(world.services, APP, "v1")["files"] is None
+    assert show(world.services, APP, "v1").files is None
 
 
 def test_the_tree_counts_what_each_version_changed(world: World, told: Callable[..., None]) -> None:
     told("v1", None, a="1", b="1")
     told("v2", "v1", a="2")
-    row = lineage(world.services, APP)["versions"][0]
-    assert row["delta"] == {"put": 2, "gone": 0}
-    assert row["children"][0]["delta"] == {"put": 1, "gone": 1}
+    row = lineage(world.services, APP).versions[0]
+    assert (row.delta.changed, row.delta.removed) == (2, 0)
+    assert (row.children[0].delta.changed, row.children[0].delta.removed) == (1, 1)

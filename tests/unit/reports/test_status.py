@@ -1,16 +1,31 @@
-"""What is told of an app."""
+"""The reports of an app: each conforms to its schema, also in its largest form."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from orchestrator.cli import render_versions
-from orchestrator.reports.versions import lineage
-from tests.unit.fakes import APP, World
+from orchestrator.cli.render import tree as render
+from orchestrator.errors import UsageError
+from orchestrator.reports.catalog import report_schema
+from orchestrator.reports.doctor import doctor
+from orchestrator.reports.history import history
+from orchestrator.reports.logs import find_logs, logs
+from orchestrator.reports.metrics import collect
+from orchestrator.reports.plan import preview
+from orchestrator.reports.proxy import proxy_report, proxy_status
+from orchestrator.reports.serialize import document
+from orchestrator.reports.status import status
+from orchestrator.reports.versions import lineage, show
+from orchestrator.reports.who_was_live import who_was_live
+from tests.unit.fakes import APP, Crash, World
+from tests.unit.reports.conforming import conforms
 
 
 @pytest.fixture
@@ -26,12 +41,99 @@ def test_a_long_lineage_is_told_from_its_newest_end(world: World) -> None:
     for number in range(2, 1500):
         world.ledger.record_version(replace(first, name=f"v{number}", parent=f"v{number - 1}"))
     found = lineage(world.process(), APP)
-    assert found["older"] == 1299
-    (root,) = found["versions"]
-    assert (root["version"], root["parent"]) == ("v1300", "v1299")
+    assert found.older == 1299
+    (root,) = found.versions
+    assert (root.version, root.parent) == ("v1300", "v1299")
     depth, row = 1, root
-    while row["children"]:
-        depth, row = depth + 1, row["children"][0]
-    assert (depth, row["version"]) == (200, "v1499")
-    assert render_versions.tree(found).plain.splitlines()[-1] == "└─ and 1299 older version(s)"
-    assert lineage(world.process(), APP, 3)["older"] == 1496
+    while row.children:
+        depth, row = depth + 1, row.children[0]
+    assert (depth, row.version) == (200, "v1499")
+    assert render.tree(found).plain.splitlines()[-1] == "└─ and 1299 older version(s)"
+    assert lineage(world.process(), APP, 3).older == 1496
+    # The serializer is as deep as the tree.
+    assert document(found)["versions"][0]["version"] == "v1300"
+
+
+# --- every report conforms to its schema -------------------------------------------------------------------------
+
+
+def reports(world: World) -> dict[str, Any]:
+    services = world.process()
+    now = world.now()
+    return {
+        "status": status(services, APP, "127.0.0.1:8000"),
+        "history": history(services, APP, 50),
+        "tree": lineage(services, APP),
+        "show": show(services, APP, "v1"),
+        "who-was-live": who_was_live(services, APP, now, now),
+        "doctor": doctor(services, world.config()),
+        "metrics": collect(services, [APP])[0],
+        "logs": logs(services, find_logs(services, APP, "v1"), tail=10),
+        "proxy status": proxy_status(services),
+        "proxy up": proxy_report(services),
+    }
+
+
+def wrong(world: World) -> dict[str, list[str]]:
+    return {
+        name: differences
+        for name, report in reports(world).items()
+        if (differences := conforms(json.loads(json.dumps(document(report))), report_schema(name)))
+    }
+
+
+def test_every_report_of_a_stable_app_conforms(world: World) -> None:
+    world.release("v2")
+    assert wrong(world) == {}
+    found = document(status(world.process(), APP, ""))
+    assert (found["state"], found["candidate"], found["rollout"]) == ("stable", None, None)
+    assert found["previous"]["rollback"] == {"mode": "switch", "seconds": ANY, "containers_kept": True}
+    assert found["traffic"] == {
+        "live": "green",
+        "candidate": None,
+        "share": 0.0,
+        "shield": False,
+        "preview": False,
+        "held": False,
+    }
+    assert document(history(world.process(), APP, 1))["rollouts"] == []
+
+
+def test_every_report_of_a_baking_app_conforms(world: World) -> None:
+    world.bake = "2m"
+    world.release("v2")
+    assert wrong(world) == {}
+    found = document(status(world.process(), APP, ""))
+    assert (found["state"], found["bake"]["traffic"]["requests"]) == ("baking", 0)
+    assert (found["traffic"]["live"], found["traffic"]["shield"]) == ("green", True)
+
+
+def test_every_report_of_an_interrupted_app_conforms(world: World) -> None:
+    def boundary(when: str, step: str) -> None:
+        if step == "probe":
+            raise Crash
+
+    world.boundary = boundary
+    with pytest.raises(Crash):
+        world.release("v2")
+    world.boundary = lambda when, step: None
+    assert wrong(world) == {}
+    found = document(status(world.process(), APP, ""))["deployment"]
+    assert (found["from"], found["to"], found["running"], found["holder"]) == ("v1", "v2", False, None)
+
+
+@pytest.mark.parametrize("action", ["release", "rollback"])
+def test_a_plan_conforms(world: World, action: str) -> None:
+    world.release("v2")
+    (world.folder / "Dockerfile").touch()
+    report = preview(world.process(), world.config(), action, None, ref=None)
+    found = document(report)
+    assert conforms(json.loads(json.dumps(found)), report_schema("plan")) == []
+    assert (found["kind"], found["from"]) == (action, "v2")
+    assert all(step["description"] for step in found["steps"])
+    assert (found["estimate_seconds"] is None) == (action == "release")
+
+
+def test_an_unknown_plan_is_refused(world: World) -> None:
+    with pytest.raises(UsageError, match="'dance' cannot be planned"):
+        preview(world.process(), world.config(), "dance", None, ref=None)

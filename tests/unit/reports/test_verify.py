@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.reports.past import who_was_live
 
 from orchestrator.adapters.docker import files_in as seen
 from orchestrator.adapters.old_sqlite import schema
@@ -22,10 +21,15 @@ from orchestrator.domain.record.labels import Restored
 from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest
 from orchestrator.errors import Degraded, DeploymentFailed, EngineError, Locked
 from orchestrator.release.rebuild import rebuild_ledger
-from orchestrator.reports.verify import Proof, _Manifests, verify
+from orchestrator.reports.catalog import report_schema
+from orchestrator.reports.serialize import document
+from orchestrator.reports.verify import VerifyReport, verify
+from orchestrator.reports.verify_record import Manifests
+from orchestrator.reports.who_was_live import who_was_live
 from tests.unit.builders import APP, version
 from tests.unit.fakes import Crash, World
 from tests.unit.release.test_heal import damaged
+from tests.unit.reports.conforming import conforms
 
 
 @pytest.fixture
@@ -44,10 +48,10 @@ def world(worlds: Callable[[], World], monkeypatch: pytest.MonkeyPatch) -> World
 
 
 def problems(world: World) -> list[str]:
-    return look(world).problems
+    return list(look(world).problems)
 
 
-def look(world: World) -> Proof:
+def look(world: World) -> VerifyReport:
     return verify(world.process(), APP)
 
 
@@ -60,7 +64,8 @@ def tamper(world: World, *statements: str) -> None:
 
 def test_what_was_done_is_sound(world: World) -> None:
     found = look(world)
-    assert found.problems == []
+    assert (found.ok, found.problems) == (True, ())
+    assert conforms(document(found), report_schema("verify")) == []
     assert {"events", "manifests", "deltas", "slots", "images", "containers"} <= found.checked.keys()
     world.rollback()
     world.release("v2", context=world.artifacts.context)
@@ -84,7 +89,7 @@ def test_what_was_done_is_sound(world: World) -> None:
         ("UPDATE slots SET version = 'v1' WHERE state = 'live'", "the slots say that v1 of mymodel is live"),
         ("UPDATE slots SET state = 'mive' WHERE state = 'live'", "the ledger says that nothing is live"),
         ("UPDATE slots SET slot = CAST(x'62e5' AS TEXT) WHERE state = 'live'", "the record of the slots"),
-        ("UPDATE apps SET proxy = '{'", "the record of the slots, or of what the proxy knows of them, is damaged"),
+        ("UPDATE apps SET proxy = '{'", "the record of the slots or of the app's route is damaged"),
         ("UPDATE images SET layers = '[]' WHERE version = 'v1'", "the layers of the image of mymodel v1"),
         ("DELETE FROM images WHERE version = 'v1'", "image v1 of mymodel was recorded, and is gone"),
         ("UPDATE changes SET target = 'x' WHERE path = 'context/l' AND version = 'v2'", "v2: its recorded delta to v1"),
@@ -216,7 +221,7 @@ def test_nothing_is_claimed_while_another_command_holds_the_app(world: World, mo
     monkeypatch.setattr(world.artifacts, "check_objects", lambda progress: iter([("0" * 64, "is being removed")]))
     services = world.process()
     with services.locks.app(APP):
-        with pytest.raises(Locked, match="what other commands are doing") as caught:
+        with pytest.raises(Locked, match="the work of other commands") as caught:
             verify(services, APP)
         assert caught.value.exit_code == 75
         tamper(world, "UPDATE versions SET author = 'x' WHERE name = 'v1'")
@@ -229,7 +234,7 @@ def test_nothing_is_claimed_while_another_command_holds_the_app(world: World, mo
 def test_a_sound_app_is_sound_while_another_command_holds_it(world: World) -> None:
     services = world.process()
     with services.locks.app(APP):
-        assert verify(services, APP).problems == []
+        assert verify(services, APP).problems == ()
 
 
 # --- memory ------------------------------------------------------------------------------------------------------
@@ -241,7 +246,7 @@ def test_only_a_few_manifests_are_held() -> None:
             known = staticmethod(lambda digest: EMPTY)
 
     versions = {f"v{number}": version(f"v{number}") for number in range(1, 50)}
-    manifests = _Manifests(Services, versions, set())  # type: ignore[arg-type]
+    manifests = Manifests(Services, versions, set())  # type: ignore[arg-type]
     for name in versions:
         manifests.get(name)
     assert len(manifests._kept) <= 4
@@ -325,7 +330,7 @@ def test_a_number_that_another_app_has_is_not_sealed_anew(world: World, tmp_path
 
 def test_a_year_before_1000_is_before_all_others(world: World) -> None:
     early = datetime(900, 1, 1, tzinfo=UTC)
-    assert who_was_live(world.process(), APP, early, early)["live"] == []
+    assert who_was_live(world.process(), APP, early, early).live == ()
 
 
 def test_the_time_of_a_switch_is_taken_right_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

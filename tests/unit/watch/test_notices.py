@@ -311,7 +311,7 @@ def test_notify_says_who_took_it(tmp_path: Path) -> None:
             "schema_version": 1,
             "app": "mymodel",
             "urls": 2,
-            "took": 1,
+            "delivered": 1,
             "failed": [{"number": 2, "why": "JSON: connection refused"}],
             "problems": [],
         }

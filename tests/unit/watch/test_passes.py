@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.errors import EngineUnreachable, UsageError
-from orchestrator.reports.status import status
+from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
 from tests.unit.fakes import APP, Crash, World
 
@@ -104,8 +104,8 @@ def test_what_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
         "watchdog",
     )
     assert world.ledger.versions(APP)["v2"].bad_why == why
-    (root,) = lineage(world.process(), APP)["versions"]
-    assert root["children"][0]["mark"] == "bad"
+    (root,) = lineage(world.process(), APP).versions
+    assert root.children[0].mark == "bad"
     with pytest.raises(UsageError, match="v2 went bad when it was live"):
         world.release("v2")
     world.prober.silent.clear()
@@ -183,12 +183,14 @@ def test_an_interrupted_release_is_undone_by_a_pass(world: World) -> None:
 
 def test_a_bake_keeps_the_old_version_warm_and_ends(world: World) -> None:
     baking(world)
-    assert status(world.process(), APP, "")["state"] == "baking"
+    assert status(world.process(), APP, "").state == "baking"
     assert world.proxy.spares == {APP: "green"}
     world.time += 119
     assert world.watch().outcome == "healthy"
-    found = status(world.process(), APP, "")
-    assert (found["state"], found["previous"]["rollback"]["mode"]) == ("baking", "switch")
+    report = status(world.process(), APP, "")
+    assert report.previous is not None
+    assert (report.state, report.previous.rollback.mode) == ("baking", "switch")
+    assert report.traffic == TrafficShares("blue", None, 0.0, shield=True, preview=False, held=False)
     assert world.ledger.versions(APP)["v3"].stable_at is None
     world.time += 2
     serve(world, 5)
@@ -196,7 +198,7 @@ def test_a_bake_keeps_the_old_version_warm_and_ends(world: World) -> None:
     assert passed.done == ["v3 is stable: its bake is over (5 requests, 100 are needed to judge)"]
     assert world.ledger.versions(APP)["v3"].stable_at is not None
     assert world.proxy.spares == {}
-    assert status(world.process(), APP, "")["state"] == "stable"
+    assert status(world.process(), APP, "").state == "stable"
     assert world.watch().done == ["v2 stopped: its warm time was up"]
 
 
@@ -241,7 +243,7 @@ def test_a_first_version_bakes_too(worlds: Callable[[], World]) -> None:
     world = worlds()
     world.bake = "2m"
     world.release("v1")
-    assert status(world.process(), APP, "")["state"] == "baking"
+    assert status(world.process(), APP, "").state == "baking"
     assert world.proxy.spares == {}
     serve(world, 1_000, 500)
     passed = world.watch()
@@ -255,8 +257,9 @@ def test_a_release_over_a_baking_version(world: World) -> None:
     world.release("v4")
     assert world.served() == "v4"
     assert world.ledger.versions(APP)["v3"].stable_at is None
-    back = status(world.process(), APP, "")["previous"]
-    assert back["version"] == "v2", "v3 never became stable"
+    back = status(world.process(), APP, "").previous
+    assert back is not None
+    assert back.version == "v2", "v3 never became stable"
 
 
 def test_a_release_that_is_undone_leaves_the_bake_before_it_as_it_was(world: World) -> None:
@@ -272,7 +275,7 @@ def test_a_release_that_is_undone_leaves_the_bake_before_it_as_it_was(world: Wor
     world.boundary = lambda when, step: None
     world.watch()
     assert world.served() == "v3"
-    assert status(world.process(), APP, "")["state"] == "baking"
+    assert status(world.process(), APP, "").state == "baking"
 
 
 # --- a pass that dies anywhere -------------------------------------------------------------------------------------

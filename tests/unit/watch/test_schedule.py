@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli import render_watchdog as render
+from orchestrator.cli.render import watchdog as render
 from orchestrator.domain.moments import iso
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.domain.watch.schedule import Entry
 from orchestrator.errors import UsageError
-from orchestrator.watch.schedule import Installed, install, status, uninstall
+from orchestrator.reports.catalog import report_schema
+from orchestrator.reports.serialize import document
+from orchestrator.reports.watchdog import ScheduleReport, WatchdogReport, watchdog_status
+from orchestrator.watch.schedule import Installed, install, uninstall
 from tests.unit.fakes import APP, World
+from tests.unit.reports.conforming import conforms
 
 
 @pytest.fixture
@@ -31,8 +35,8 @@ def put(world: World, every: str = "1m", *, file: str = "/f", **options: bool) -
     return install(world.services, world.config(), file, every, **chosen)
 
 
-def look(world: World) -> dict[str, Any]:
-    return status(world.services, world.config(), "/f")
+def look(world: World) -> WatchdogReport:
+    return watchdog_status(world.services, world.config(), "/f")
 
 
 def passed(world: World, outcome: Any = "healthy", *said: str, ago: float = 0) -> None:
@@ -107,12 +111,12 @@ def test_uninstall_takes_ours_and_leaves_the_rest(world: World) -> None:
 
 def test_status_with_nothing_there(world: World) -> None:
     found = look(world)
-    assert (found["schedules"], found["next"], found["passes"], found["problems"]) == ([], None, [], [])
-    assert found["counts"]["pass:healthy"] == 0
+    assert (found.schedules, found.next, found.passes, found.problems) == ((), None, (), ())
+    assert found.counts["pass:healthy"] == 0
     assert render.watchdog(found).splitlines() == [
         "schedule   none: deployctl watchdog install",
         "pass       none yet",
-        "counted    nothing yet",
+        "counts     none yet",
     ]
 
 
@@ -122,35 +126,36 @@ def test_status_when_all_is_well(world: World) -> None:
     passed(world, "acted", "started mymodel-v1-blue-1", ago=10)
     world.ledger.count(APP, "healed")
     found = look(world)
-    assert found["problems"] == []
-    assert found["next"] == "2031-05-06T07:09:00.000Z"
-    assert [row["outcome"] for row in found["passes"]] == ["acted", "healthy"]
-    assert found["schedules"] == [
-        {
-            "kind": "cron.d",
-            "place": f"cron.d of {APP}",
-            "every": 60,
-            "enabled": True,
-            "ours": True,
-            "state_dir": str(world.folder),
-            "file": "/f",
-        }
-    ]
+    assert found.problems == ()
+    assert found.next == "2031-05-06T07:09:00.000Z"
+    assert [each.outcome for each in found.passes] == ["acted", "healthy"]
+    assert found.schedules == (
+        ScheduleReport(
+            kind="cron.d",
+            place=f"cron.d of {APP}",
+            every=60,
+            enabled=True,
+            ours=True,
+            state_dir=str(world.folder),
+            file="/f",
+        ),
+    )
+    assert conforms(document(found), report_schema("watchdog status")) == []
     assert render.watchdog(found).splitlines() == [
         f"schedule   every 1m, by cron.d of {APP}",
         "next       2031-05-06 07:09:00 UTC",
         "pass       2031-05-06 07:07:59 UTC acted, 0.2 s: started mymodel-v1-blue-1",
         "pass       2031-05-06 07:06:59 UTC healthy, 0.2 s",
-        "counted    healthy 1, acted 1, healed 1",
+        "counts     healthy 1, acted 1, healed 1",
     ]
 
 
 def test_passes_that_do_not_come_are_a_problem(world: World) -> None:
     put(world)
     passed(world, ago=180)
-    assert look(world)["problems"] == []
+    assert look(world).problems == ()
     world.time += 1
-    assert look(world)["problems"] == ["there was no pass for 3m, and one is due every 1m"]
+    assert look(world).problems == ("no pass for 3m, and one is due every 1m",)
 
 
 def test_everything_that_can_be_wrong_is_said(world: World) -> None:
@@ -161,20 +166,20 @@ def test_everything_that_can_be_wrong_is_said(world: World) -> None:
     ]
     passed(world, "degraded", "no version to go back to", ago=4000)
     found = look(world)
-    assert found["problems"] == [
-        "the schedule in /x is switched off, or cannot be read: deployctl watchdog install",
-        "the schedule in /x starts /gone/deployctl, which is not there: deployctl watchdog install",
+    assert found.problems == (
+        "the schedule in /x is disabled, or cannot be read: deployctl watchdog install",
+        "the schedule in /x starts /gone/deployctl, which does not exist: deployctl watchdog install",
         "cron does not run here",
-        "there was no pass for 66m, and one is due every 1m",
-        "the last pass found what it could not mend: no version to go back to",
-    ]
-    assert found["next"] is None
+        "no pass for 66m, and one is due every 1m",
+        "the last pass found problems that it could not fix: no version to go back to",
+    )
+    assert found.next is None
 
 
 def test_a_schedule_of_another_app_is_shown_and_not_judged(world: World) -> None:
     put(world, file="/other")
     world.scheduler.broken = {"cron.d": "cron does not run here"}
     found = look(world)
-    assert (found["problems"], found["next"]) == ([], None)
-    assert [row["ours"] for row in found["schedules"]] == [False]
+    assert (found.problems, found.next) == ((), None)
+    assert [schedule.ours for schedule in found.schedules] == [False]
     assert "another state folder or file: /other" in render.watchdog(found)

@@ -14,13 +14,14 @@ import requests.exceptions
 
 from orchestrator.adapters.docker import transfer
 from orchestrator.adapters.docker.registry import DockerRegistry
-from orchestrator.cli import render, render_versions
+from orchestrator.cli.render import show as render_show
+from orchestrator.cli.render import status as render_status
 from orchestrator.config import Config
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import DeploymentFailed, EngineUnreachable, OperationFailed, RegistryError, UsageError
 from orchestrator.release.retention import prune
 from orchestrator.reports.doctor import doctor
-from orchestrator.reports.status import status
+from orchestrator.reports.status import RollbackEstimate, status
 from orchestrator.reports.versions import show
 from tests.fakes.progress import FakeProgress
 from tests.unit.builders import REGISTRY, version
@@ -326,9 +327,9 @@ def lose(world: World, version: str = "v1") -> None:
     world.engine.images.pop(f"{APP}:{version}", None)
 
 
-def rollback(world: World) -> dict[str, Any]:
-    previous = status(world.process(), APP, "")["previous"]
-    return dict(previous["rollback"]) if previous else {}
+def rollback(world: World) -> RollbackEstimate | None:
+    previous = status(world.process(), APP, "").previous
+    return previous.rollback if previous else None
 
 
 def test_a_release_records_where_its_image_is(world: World) -> None:
@@ -338,8 +339,8 @@ def test_a_release_records_where_its_image_is(world: World) -> None:
     assert pushed.startswith(f"{REGISTRY}@sha256:")
     assert list(world.engine.registry) == [pushed]
     found = show(world.process(), APP, "v1")
-    assert found["pushed"] == pushed
-    assert f"pushed      {pushed}" in render_versions.show(found)
+    assert found.pushed == pushed
+    assert f"pushed      {pushed}" in render_show.show(found)
     assert world.ledger.versions(APP)["v1"].stable_at, "what came after the push was not taken back"
 
 
@@ -372,13 +373,16 @@ def test_a_rollback_pulls_what_is_gone(world: World) -> None:
     world.release("v2")
     lose(world)
     way = rollback(world)
-    assert (way["mode"], way["kept"]) == ("pull", False)
-    assert "its image is gone: pulled from its registry" in render.status(status(world.process(), APP, ""))
+    assert way is not None
+    assert (way.mode, way.containers_kept) == ("pull", False)
+    assert "its image is pulled from the registry (it is not on the engine any more)" in render_status.status(
+        status(world.process(), APP, "")
+    )
     world.more = ""  # where it was pushed is the version's own affair
     world.rollback()
     assert world.served() == "v1"
     assert world.reports.notes == [f"v1 was pulled from {REGISTRY} in 0.0 s"]
-    assert rollback(world) == {}
+    assert rollback(world) is None
 
 
 def test_a_release_pulls_what_is_gone(world: World) -> None:
@@ -489,13 +493,13 @@ def test_a_rebuilt_ledger_knows_where_images_are(world: World) -> None:
 
 def test_doctor_asks_the_registry(world: World) -> None:
     world.release("v1")
-    checks = {check.name: check for check in doctor(world.process(), world.config())}
-    assert (checks["registry"].ok, checks["registry"].found) == (True, f"{REGISTRY} answers")
+    checks = {check.name: check for check in doctor(world.process(), world.config()).checks}
+    assert (checks["registry"].ok, checks["registry"].message) == (True, f"{REGISTRY} answers")
     world.engine.refusal = "unauthorized"
-    checks = {check.name: check for check in doctor(world.process(), world.config())}
-    assert (checks["registry"].ok, checks["registry"].hint) == (False, "docker login")
+    checks = {check.name: check for check in doctor(world.process(), world.config()).checks}
+    assert (checks["registry"].ok, checks["registry"].next) == (False, "docker login")
     world.more = ""
-    assert "registry" not in {check.name for check in doctor(world.process(), world.config())}
+    assert "registry" not in {check.name for check in doctor(world.process(), world.config()).checks}
 
 
 def test_how_long_a_pull_should_take(world: World) -> None:
@@ -504,4 +508,6 @@ def test_how_long_a_pull_should_take(world: World) -> None:
     lose(world)
     (push_step,) = (step for step in world.ledger.steps(1) if step.name == "push")
     assert push_step.detail == {"pushed": world.ledger.versions(APP)["v1"].pushed}
-    assert rollback(world)["seconds"] is not None
+    way = rollback(world)
+    assert way is not None
+    assert way.seconds is not None
