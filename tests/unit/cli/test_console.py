@@ -135,7 +135,7 @@ def test_only_branches_are_indented() -> None:
     ]
 
 
-def test_what_is_not_in_the_tree_is_told() -> None:
+def test_versions_that_are_not_shown_are_counted() -> None:
     assert shape(TreeReport("mymodel", None, 0, ())) == ["mymodel: no versions yet"]
     assert shape(lineage([(8, 7), (9, 8)], live=9, older=7)) == [
         "mymodel",

@@ -1,4 +1,4 @@
-"""What Prometheus is told: the exact text, and where each number comes from."""
+"""The metrics for Prometheus: the exact text, and the source of each number."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_no_app_is_no_text() -> None:
     assert text(metrics([])) == ""
 
 
-def test_what_could_not_be_looked_at_is_left_out() -> None:
+def test_unknown_values_are_left_out() -> None:
     found = text(metrics([replace(FACTS, engine_up=False, seen=None)]))
     assert 'deployctl_engine_up{app="mymodel"} 0\n' in found
     for name in ("state", "problems", "containers", "container_restarts", "rollback_possible"):
@@ -162,7 +162,7 @@ def test_labels_and_help_are_escaped() -> None:
     assert text([sample]) == '# HELP m one\\\\two\\nthree\n# TYPE m gauge\nm{app="a\\\\b\\"c\\nd"} 1.5\n'
 
 
-def test_json_holds_the_same() -> None:
+def test_json_has_the_same_values() -> None:
     found = {row["name"]: row for row in document(MetricsReport(tuple(metrics([FACTS]))))["metrics"]}
     assert list(found) == list(FAMILIES)
     assert found["deployctl_app_live_info"] == {
@@ -256,7 +256,7 @@ def test_a_container_that_died(world: World) -> None:
     assert (found["app_state degraded"], found["app_problems"], found["app_container_restarts"]) == (1, 1, 3)
 
 
-def test_the_last_success_is_told_however_many_passes_failed_since(world: World) -> None:
+def test_the_last_success_is_kept_however_many_passes_failed_since(world: World) -> None:
     world.release("v1")
     assert "watchdog_last_pass_timestamp_seconds" not in samples(world)
     world.ledger.record_pass(APP, Pass("2031-01-01T00:00:00.000Z", 0.5, "acted"), {}, {"pass:acted": 1})
@@ -277,7 +277,7 @@ def test_the_last_success_is_told_however_many_passes_failed_since(world: World)
 
 
 def broken(world: World, error: Exception) -> list[str]:
-    """From now on the engine has only this answer; returns what it was asked."""
+    """Lets every request to the engine fail with this error; returns the list of requests."""
     asked: list[str] = []
 
     def state() -> str:
@@ -301,7 +301,7 @@ def test_an_engine_that_is_down_is_asked_once(world: World) -> None:
     assert "deployctl_app_state" not in written
 
 
-def test_an_engine_that_refuses_one_answer_is_up(world: World) -> None:
+def test_an_engine_that_refuses_one_request_is_up(world: World) -> None:
     world.release("v1")
     broken(world, EngineError("the engine could not look at the proxy"))
     found = samples(world)
@@ -309,7 +309,7 @@ def test_an_engine_that_refuses_one_answer_is_up(world: World) -> None:
     assert "app_problems" not in found
 
 
-def test_an_app_that_nobody_knows(world: World) -> None:
+def test_an_unknown_app_is_refused(world: World) -> None:
     with pytest.raises(UsageError, match="does not know the app other: the apps are: none yet"):
         collect(world.process(), ["other"])
 

@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-def test_a_long_lineage_is_told_from_its_newest_end(world: World) -> None:
+def test_a_long_lineage_shows_its_newest_versions(world: World) -> None:
     first = world.ledger.versions(APP)["v1"]
     for number in range(2, 1500):
         world.ledger.record_version(replace(first, name=f"v{number}", parent=f"v{number - 1}"))

@@ -1,4 +1,4 @@
-"""Verify: what is not as it was recorded is named, whatever it is; what another command is doing is not."""
+"""Verify: every difference from the ledger is named; the unfinished work of another command is not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.unit.reports.conforming import conforms
 
 @pytest.fixture
 def world(worlds: Callable[[], World], monkeypatch: pytest.MonkeyPatch) -> World:
-    """v1 is warm, v2 live; their manifests hold a file each and a link, and differ in the build's facts."""
+    """v1 is warm, v2 live; each manifest has a file and a link, and they differ in how the image is built."""
     found = worlds()
     made = {}
     for number in (1, 2):
@@ -62,7 +62,7 @@ def tamper(world: World, *statements: str) -> None:
         db.commit()
 
 
-def test_what_was_done_is_sound(world: World) -> None:
+def test_an_untouched_app_matches_the_ledger(world: World) -> None:
     found = look(world)
     assert (found.ok, found.problems) == (True, ())
     assert conforms(document(found), report_schema("verify")) == []
@@ -99,7 +99,7 @@ def test_what_was_done_is_sound(world: World) -> None:
         ("DELETE FROM builds WHERE version = 'v2'", "v2: its recorded delta to v1"),
     ],
 )
-def test_whatever_is_damaged_in_the_ledger_is_named(world: World, statement: str, named: str) -> None:
+def test_any_damage_in_the_ledger_is_named(world: World, statement: str, named: str) -> None:
     tamper(world, statement)
     assert named in "\n".join(problems(world))
 
@@ -119,7 +119,7 @@ def test_a_flipped_bit_in_an_index_is_named(world: World) -> None:
     assert "index events_by_kind" in "\n".join(problems(world))
 
 
-def test_who_was_live_says_that_its_events_are_damaged(world: World) -> None:
+def test_who_was_live_reports_damaged_events(world: World) -> None:
     tamper(world, "UPDATE events SET detail = '{' WHERE kind = 'live'")
     with pytest.raises(Degraded, match="nobody can say when mymodel was served by what"):
         who_was_live(world.process(), APP, world.now(), world.now())
@@ -128,7 +128,7 @@ def test_who_was_live_says_that_its_events_are_damaged(world: World) -> None:
 # --- slots, containers -------------------------------------------------------------------------------------------
 
 
-def test_the_route_is_held_against_the_slots(world: World) -> None:
+def test_a_route_that_differs_from_the_slots_is_named(world: World) -> None:
     world.proxy.disk[APP] = "blue"
     assert problems(world) == ["the route on disk leads to blue, the ledger says that v2 is live in green"]
 
@@ -158,7 +158,7 @@ def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: d
     assert all(text.startswith(f"{box.name} has the label") for text in found)
 
 
-def test_a_container_that_goes_away_meanwhile_is_skipped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_that_is_removed_meanwhile_is_skipped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     box = next(box for box in world.engine.containers(APP) if box.version == "v1")
 
     def labels(container: Any) -> dict[str, str]:
@@ -172,7 +172,7 @@ def test_a_container_that_goes_away_meanwhile_is_skipped(world: World, monkeypat
 
 
 class Api:
-    """An engine whose archive is asked for when the host shows nothing."""
+    """An engine that provides an archive when the host shows no files."""
 
     def inspect_container(self, container_id: str) -> dict[str, Any]:
         return {"State": {"Pid": 4711}}
@@ -180,7 +180,7 @@ class Api:
 
 @pytest.mark.parametrize("error", [PermissionError, FileNotFoundError, ProcessLookupError])
 @pytest.mark.parametrize("where", ["_through_links", "_walk"])
-def test_what_the_host_does_not_show_is_asked_of_the_engine(
+def test_files_that_the_host_does_not_show_come_from_the_engine(
     monkeypatch: pytest.MonkeyPatch, where: str, error: type[OSError]
 ) -> None:
     def fail(*places: Path) -> Any:
@@ -193,7 +193,7 @@ def test_what_the_host_does_not_show_is_asked_of_the_engine(
     assert seen.files_in(Api(), "c", "/model") == {"w": "1"}
 
 
-def test_an_archive_that_breaks_off_is_an_error_of_the_engine() -> None:
+def test_a_truncated_archive_is_an_engine_error() -> None:
     class Broken:
         def get_archive(self, container_id: str, folder: str, chunk_size: int) -> Any:
             return iter([b"rubbish " * 100]), {}
@@ -205,7 +205,7 @@ def test_an_archive_that_breaks_off_is_an_error_of_the_engine() -> None:
 # --- other commands ----------------------------------------------------------------------------------------------
 
 
-def test_what_another_command_does_meanwhile_is_no_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_work_of_another_command_is_no_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = iter([["is being removed"], []])
 
     def objects(progress: object) -> Any:
@@ -217,7 +217,7 @@ def test_what_another_command_does_meanwhile_is_no_problem(world: World, monkeyp
     assert problems(world) == []
 
 
-def test_nothing_is_claimed_while_another_command_holds_the_app(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_claimed_while_another_command_holds_the_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.artifacts, "check_objects", lambda progress: iter([("0" * 64, "is being removed")]))
     services = world.process()
     with services.locks.app(APP):
@@ -231,7 +231,7 @@ def test_nothing_is_claimed_while_another_command_holds_the_app(world: World, mo
     assert "is being removed" in "\n".join(verify(services, APP).problems)
 
 
-def test_a_sound_app_is_sound_while_another_command_holds_it(world: World) -> None:
+def test_an_untouched_app_matches_while_another_command_holds_the_lock(world: World) -> None:
     services = world.process()
     with services.locks.app(APP):
         assert verify(services, APP).problems == ()
@@ -240,7 +240,7 @@ def test_a_sound_app_is_sound_while_another_command_holds_it(world: World) -> No
 # --- memory ------------------------------------------------------------------------------------------------------
 
 
-def test_only_a_few_manifests_are_held() -> None:
+def test_only_a_few_manifests_are_kept_in_memory() -> None:
     class Services:
         class artifacts:
             known = staticmethod(lambda digest: EMPTY)
@@ -255,7 +255,7 @@ def test_only_a_few_manifests_are_held() -> None:
 # --- an old ledger, a lost ledger --------------------------------------------------------------------------------
 
 
-def test_versions_that_are_older_than_manifests_are_no_problem(world: World) -> None:
+def test_versions_older_than_manifests_are_no_problem(world: World) -> None:
     world.close()
     old = world.folder / "ledger.db"
     for file in world.folder.glob("ledger.db*"):
@@ -315,7 +315,7 @@ def test_a_container_that_cannot_be_removed_does_not_stop_a_rebuild(
     assert [event.kind for event in world.ledger.audit()[0]].count("rebuilt") == 1
 
 
-def test_a_number_that_another_app_has_is_not_sealed_anew(world: World, tmp_path: Path) -> None:
+def test_a_deployment_number_of_another_app_is_not_sealed_again(world: World, tmp_path: Path) -> None:
     ledger = SqliteLedger(world.folder / "ledger.db", now=lambda: "2031-01-01T00:00:00.000Z")
     taken = ledger.deployment(APP, 1)
     assert taken is not None
@@ -328,7 +328,7 @@ def test_a_number_that_another_app_has_is_not_sealed_anew(world: World, tmp_path
 # --- when it was -------------------------------------------------------------------------------------------------
 
 
-def test_a_year_before_1000_is_before_all_others(world: World) -> None:
+def test_a_year_before_1000_comes_before_all_others(world: World) -> None:
     early = datetime(900, 1, 1, tzinfo=UTC)
     assert who_was_live(world.process(), APP, early, early).live == ()
 
@@ -354,7 +354,7 @@ def test_the_time_of_a_switch_is_taken_right_after_it(world: World, monkeypatch:
     assert datetime.fromisoformat(world.ledger.switches(APP)[-1].since) == moments[-1]
 
 
-def test_after_a_crash_the_time_of_a_switch_is_the_file_s(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_crash_the_time_of_a_switch_is_that_of_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     at = []
     up, switch = world.proxy.up, world.proxy.switch
 
@@ -378,6 +378,6 @@ def test_after_a_crash_the_time_of_a_switch_is_the_file_s(world: World, monkeypa
     assert (last.version, datetime.fromisoformat(last.since)) == ("v1", at[0])
 
 
-def test_each_room_of_the_ledger_can_be_loaded_first() -> None:
+def test_each_module_of_the_ledger_can_be_imported_first() -> None:
     for name in ("schema", "sealing", "events", "file", "versions"):
         subprocess.run([sys.executable, "-c", f"import orchestrator.adapters.old_sqlite.{name}"], check=True)

@@ -150,7 +150,7 @@ def test_status_when_all_is_well(world: World) -> None:
     ]
 
 
-def test_passes_that_do_not_come_are_a_problem(world: World) -> None:
+def test_missing_passes_are_a_problem(world: World) -> None:
     put(world)
     passed(world, ago=180)
     assert look(world).problems == ()
@@ -158,7 +158,7 @@ def test_passes_that_do_not_come_are_a_problem(world: World) -> None:
     assert look(world).problems == ("no pass for 3m, and one is due every 1m",)
 
 
-def test_everything_that_can_be_wrong_is_said(world: World) -> None:
+def test_every_problem_is_reported(world: World) -> None:
     world.scheduler.broken = {"cron.d": "cron does not run here"}
     since = world.now() - timedelta(days=3)
     world.scheduler.installed = [

@@ -1,20 +1,16 @@
-"""Moments, settings as they are shown, and the history of files: what is told of the past."""
+"""Reports about versions, on a ledger with a lineage of known files: tree, show, diff, log, who-was-live."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orchestrator.config import Config, parse
-from orchestrator.domain.moments import moment
-from orchestrator.domain.version import settings
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta
 from orchestrator.errors import UsageError
 from orchestrator.reports.catalog import report_schema
@@ -27,76 +23,9 @@ from tests.unit.builders import APP, version
 from tests.unit.fakes import World
 from tests.unit.reports.conforming import conforms
 
-NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("text", "means"),
-    [
-        ("2026-11-20 14:05", "2026-11-20T14:05:00+00:00"),
-        ("2026-11-20T14:05:06.789Z", "2026-11-20T14:05:06.789000+00:00"),
-        ("2026-11-20T14:05+01:00", "2026-11-20T13:05:00+00:00"),
-        ("2026-11-20", "2026-11-20T00:00:00+00:00"),
-        ("06:30", "2031-05-06T06:30:00+00:00"),
-        (" 06:30:15 ", "2031-05-06T06:30:15+00:00"),
-    ],
-)
-def test_moments_as_people_write_them(text: str, means: str) -> None:
-    assert moment(text, NOW) == datetime.fromisoformat(means)
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "25:00", "0001-01-01T00:00+23:59", "-1"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        moment(text, NOW)
-
-
-def test_a_moment_to_come_is_refused() -> None:
-    with pytest.raises(UsageError, match="still to come") as caught:
-        moment("2031-05-06 07:08:10", NOW)
-    assert caught.value.why == "it is 2031-05-06 07:08:09 UTC"
-
-
-@given(st.text(max_size=20))
-def test_any_text_is_a_moment_or_an_error(text: str) -> None:
-    try:
-        assert moment(text, NOW) <= NOW
-    except UsageError as error:
-        assert error.exit_code == 2
-
-
-# --- settings ----------------------------------------------------------------------------------------------------
-
 
 def configured(more: str = "") -> Config:
     return parse(f'[app]\nname = "{APP}"\nport = 8080\n{more}', file="deploy.toml", base=Path("/nowhere"))
-
-
-def test_only_names_of_what_may_be_secret_are_shown() -> None:
-    one = configured('[run]\nenv = { KEY = "hunter2" }\n[build]\nargs = { TOKEN = "s3cret" }').snapshot()
-    two = configured('[run]\nreplicas = 2\nenv = { KEY = "hunter3", MORE = "x9x9" }').snapshot()
-    told = settings.changes(one, two)
-    assert told == [
-        {"key": "build.args.TOKEN", "before": "(hidden)", "after": None},
-        {"key": "environment.KEY", "before": "(hidden)", "after": "(hidden)"},
-        {"key": "environment.MORE", "before": None, "after": "(hidden)"},
-        {"key": "run.replicas", "before": 1, "after": 2},
-    ]
-    for text in ("hunter", "s3cret", "x9x9"):
-        assert text not in str((told, settings.shown(one), settings.shown(two)))
-    assert settings.changes(one, one) == []
-
-
-def test_of_the_digest_of_the_build_arguments_it_is_only_told_that_it_differs() -> None:
-    one, two = ({"dockerfile": name, "args": file("", name).digest} for name in ("a", "b"))
-    assert settings.changes(one, two) == [
-        {"key": "args", "before": "(hidden)", "after": "(hidden)"},
-        {"key": "dockerfile", "before": "a", "after": "b"},
-    ]
-    assert settings.changes(one, one) == []
-
-
-# --- a history in a ledger ---------------------------------------------------------------------------------------
 
 
 def file(path: str, text: str) -> File:
@@ -109,7 +38,7 @@ def world(worlds: Callable[[], World]) -> World:
 
 
 @pytest.fixture
-def told(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def record(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Records a version with these files; its parent is the one before it, unless another is named."""
     manifests: dict[str, Manifest] = {}
     monkeypatch.setattr(world.artifacts, "known", manifests.get)
@@ -119,21 +48,21 @@ def told(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     ledger = world.services.ledger
     ledger.app_block(APP, 10)
 
-    def tell(name: str, parent: str | None, **files: str) -> None:
+    def record_version(name: str, parent: str | None, **files: str) -> None:
         manifest = Manifest.of([file(f"model/{path}", text) for path, text in files.items()], {})
         manifests[manifest.digest] = made[name] = manifest
         one = replace(version(name), parent=parent, manifest=manifest.digest, settings=configured().snapshot())
         ledger.record_version(one, delta(made.get(parent or "", EMPTY), manifest))
 
-    return tell
+    return record_version
 
 
-def test_the_log_of_a_file_follows_the_lineage(world: World, told: Callable[..., None]) -> None:
-    told("v1", None, a="1", b="1")
-    told("v2", "v1", b="1")
-    told("v3", "v1", a="1", b="2")
-    told("v4", "v2", a="4", b="1")
-    told("v5", "v3", a="5")
+def test_the_log_of_a_file_follows_the_lineage(world: World, record: Callable[..., None]) -> None:
+    record("v1", None, a="1", b="1")
+    record("v2", "v1", b="1")
+    record("v3", "v1", a="1", b="2")
+    record("v4", "v2", a="4", b="1")
+    record("v5", "v3", a="5")
     found = file_log(world.services, configured(), "a", 50)
     assert conforms(document(found), report_schema("log")) == []
     assert found.file == "model/a"
@@ -147,16 +76,16 @@ def test_the_log_of_a_file_follows_the_lineage(world: World, told: Callable[...,
     assert (len(short.entries), short.older) == (1, 3)
 
 
-def test_an_unknown_file_is_told_with_those_near_it(world: World, told: Callable[..., None]) -> None:
-    told("v1", None, weights="1")
+def test_an_unknown_file_is_refused_with_similar_names(world: World, record: Callable[..., None]) -> None:
+    record("v1", None, weights="1")
     with pytest.raises(UsageError, match="no version of mymodel has a file 'model/wieghts'") as caught:
         file_log(world.services, configured(), "model/wieghts", 50)
     assert caught.value.why == "similar names: model/weights"
 
 
-def test_who_was_live_is_told_to_the_millisecond(world: World, told: Callable[..., None]) -> None:
-    told("v1", None, a="1")
-    told("v2", "v1", a="2")
+def test_who_was_live_is_exact_to_the_millisecond(world: World, record: Callable[..., None]) -> None:
+    record("v1", None, a="1")
+    record("v2", "v1", a="2")
     for slot, name, since in (("blue", "v1", "2031-01-01T00:00:00.000Z"), ("green", "v2", "2031-01-02T00:00:00.000Z")):
         world.services.ledger.set_slot(APP, slot, name, 1, "live", since=since)  # type: ignore[arg-type]
 
@@ -175,9 +104,9 @@ def test_who_was_live_is_told_to_the_millisecond(world: World, told: Callable[..
     ]
 
 
-def test_a_comparison_says_what_is_really_new(world: World, told: Callable[..., None]) -> None:
-    told("v1", None, a="same", b="old", c="moved")
-    told("v2", "v1", a="same", b="newer", d="moved")
+def test_a_comparison_counts_the_bytes_that_are_unique(world: World, record: Callable[..., None]) -> None:
+    record("v1", None, a="same", b="old", c="moved")
+    record("v2", "v1", a="same", b="newer", d="moved")
     found = compare(world.services, configured(), "v1", "v2")
     assert conforms(document(found), report_schema("diff")) == []
     assert [(row.path, row.change) for row in found.files] == [
@@ -191,16 +120,16 @@ def test_a_comparison_says_what_is_really_new(world: World, told: Callable[..., 
         version_of(world.services, APP, "v9")
 
 
-def test_a_version_without_a_manifest_is_told_so(world: World, told: Callable[..., None]) -> None:
+def test_a_version_without_a_manifest_cannot_be_compared(world: World, record: Callable[..., None]) -> None:
     world.services.ledger.record_version(version("v1"))
     with pytest.raises(UsageError, match="the manifest of v1 is missing"):
         manifest_of(world.services, version_of(world.services, APP, "v1"))
     assert show(world.services, APP, "v1").files is None
 
 
-def test_the_tree_counts_what_each_version_changed(world: World, told: Callable[..., None]) -> None:
-    told("v1", None, a="1", b="1")
-    told("v2", "v1", a="2")
+def test_the_tree_counts_what_each_version_changed(world: World, record: Callable[..., None]) -> None:
+    record("v1", None, a="1", b="1")
+    record("v2", "v1", a="2")
     row = lineage(world.services, APP).versions[0]
     assert (row.delta.changed, row.delta.removed) == (2, 0)
     assert (row.children[0].delta.changed, row.children[0].delta.removed) == (1, 1)
