@@ -33,5 +33,6 @@ class Images(Protocol):
     def remove(self, reference: str, image_id: str) -> bool:
         """Removes the tag `reference` from an image, and the image when it has no other name. May be repeated.
 
-        False: nothing was removed. The tag belongs to another image, a container uses the image, or it is gone.
+        An image that lost its tag to another one is removed by its id. False: nothing was removed. The image has only
+        other names, a container uses it, or it is gone.
         """

@@ -19,6 +19,7 @@ class Registry(Protocol):
         """Pushes an image as `host/path:tag`; returns its permanent name, `host/path@sha256:…`. May be repeated.
 
         Raises:
+            EngineError: the engine does not have the image.
             RegistryError: the registry refuses it or makes no progress.
             Interrupted: `progress.check` raised it. The engine may still know the image by `reference`: see `untag`.
         """

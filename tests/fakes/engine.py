@@ -32,12 +32,14 @@ CREATED = "2031-01-01T00:00:00.000Z"
 class FakeEngineState:
     """Containers and images as dictionaries, and what goes wrong with them.
 
-    `exits` are versions whose containers end at once, `broken_builds` those that cannot be built. `registry` has images
-    by their pinned names, `refusal` is why it refuses, `left_names` are names that a killed push or pull left.
+    `exits` are versions whose containers end at once; `broken_builds` are versions, and images of helpers, that cannot
+    be built. `registry` has images by their pinned names; `refusal` is why it refuses. `left_names` are names that a
+    killed push or pull left. `foreign` are names of helpers that are somebody else's containers.
     """
 
     names: Names = field(default_factory=lambda: Names("default"))
     network: bool = False
+    foreign_network: bool = False
     containers: dict[str, Container] = field(default_factory=dict)
     specs: dict[str, WorkloadSpec] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
@@ -97,7 +99,7 @@ class FakeWorkloads:
         return self._state.containers.get(container_id)
 
     def create(self, spec: WorkloadSpec) -> Container:
-        self._state.network = True
+        self._join_network()
         name = self.name(spec.app, spec.version, spec.slot, spec.index)
         doing = f"create the container {name}"
         if any(container.name == name for container in self._state.containers.values()):
@@ -165,7 +167,7 @@ class FakeWorkloads:
 
     def reconnect(self, container: Container, app_number: int) -> None:
         self._state.known(container, f"connect the container {container.name} to the network")
-        self._state.network = True
+        self._join_network()
         fixed = address(SUBNET, app_number, container.slot, container.index)
         self._state.change(container, address=fixed)
 
@@ -173,6 +175,11 @@ class FakeWorkloads:
         removed = self._state.network and not self._state.containers
         self._state.network = self._state.network and not removed
         return removed
+
+    def _join_network(self) -> None:
+        if self._state.foreign_network:
+            raise EngineError(f"a network named {self._state.names.network} exists and is not deployctl's")
+        self._state.network = True
 
 
 class FakeContainerAccess:

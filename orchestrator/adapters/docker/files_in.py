@@ -1,5 +1,5 @@
-"""The files that a container really sees, digested: through its processes' own root where the host shows it, else
-through the engine's archive of the folder."""
+"""Digests of the files that a container really sees: read through the root folder of its process where the host shows
+that, else from the engine's archive of the folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.errors import EngineError
 
 
 def files_in(api: Any, container_id: str, folder: str) -> dict[str, str]:
-    """SHA-256 of every file (of every link's target) below a folder of a running container, by path in there."""
+    """SHA-256 of every file (of every link's target) below a folder of a running container, by path in the folder."""
     info = api.inspect_container(container_id)
     root = Path(f"/proc/{info['State']['Pid']}/root")
     place = root / folder.lstrip("/")
@@ -24,12 +24,12 @@ def files_in(api: Any, container_id: str, folder: str) -> dict[str, str]:
         if _is_of(info["State"]["Pid"], container_id) and not _through_links(root, place):
             return _walk(place)
     except OSError:
-        pass  # not root, or the process has ended meanwhile: the engine may still look
+        pass  # not root, or the process has ended meanwhile: the engine may still have an archive
     return archived(api, container_id, folder)
 
 
 def archived(api: Any, container_id: str, folder: str) -> dict[str, str]:
-    """The same as the engine sees it: for a folder that was moved meanwhile it may be another one."""
+    """The same by the engine, which may read another folder when this one was moved meanwhile."""
     chunks, _ = api.get_archive(container_id, folder, chunk_size=1 << 20)
     try:
         return _digested(chunks)
@@ -38,24 +38,24 @@ def archived(api: Any, container_id: str, folder: str) -> dict[str, str]:
 
 
 def _digested(chunks: Iterator[bytes]) -> dict[str, str]:
-    found = {}
+    digests: dict[str, str] = {}
     with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as archive:
         for member in archive:
             path = "/".join(PurePosixPath(member.name).parts[1:])
             if member.issym():
-                found[path] = hashlib.sha256(member.linkname.encode()).hexdigest()
+                digests[path] = hashlib.sha256(member.linkname.encode()).hexdigest()
             elif member.isfile() and (file := archive.extractfile(member)) is not None:
                 total = hashlib.sha256()
                 while chunk := file.read(1 << 20):
                     total.update(chunk)
-                found[path] = total.hexdigest()
+                digests[path] = total.hexdigest()
             elif member.islnk():
-                found[path] = found["/".join(PurePosixPath(member.linkname).parts[1:])]
-    return found
+                digests[path] = digests["/".join(PurePosixPath(member.linkname).parts[1:])]
+    return digests
 
 
 def _is_of(pid: int, container_id: str) -> bool:
-    """Whether the process is the container's also where we are: we may be in a container ourselves."""
+    """Whether the process is the container's by the numbers that we see: deployctl may run in a container itself."""
     try:
         return container_id in Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
@@ -63,7 +63,7 @@ def _is_of(pid: int, container_id: str) -> bool:
 
 
 def _through_links(root: Path, place: Path) -> bool:
-    # A link of the container's leads somewhere else when it is followed from outside.
+    # A link in the container leads elsewhere when it is followed from outside.
     return any(part.is_symlink() for part in (place, *place.parents) if part.is_relative_to(root) and part != root)
 
 
@@ -71,18 +71,18 @@ def _walk(folder: Path) -> dict[str, str]:
     def stop(error: OSError) -> None:
         raise error
 
-    found = {}
+    digests: dict[str, str] = {}
     for parent, folders, names in os.walk(folder, onerror=stop):
         for name in (*names, *folders):
             place = Path(parent, name)
             status = place.lstat()
             path = place.relative_to(folder).as_posix()
             if stat.S_ISLNK(status.st_mode):
-                found[path] = hashlib.sha256(os.fsencode(place.readlink())).hexdigest()
+                digests[path] = hashlib.sha256(os.fsencode(place.readlink())).hexdigest()
             elif stat.S_ISREG(status.st_mode):
                 with place.open("rb") as file:
-                    found[path] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+                    digests[path] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 class _Stream(io.RawIOBase):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.adapters.docker.addresses import address, app_number_of, subnet_around
+from orchestrator.domain.naming import Names
 from orchestrator.errors import EngineError
 from tests.engine.contracts.rig import Rig
 
@@ -237,3 +238,21 @@ def test_a_container_at_another_address_gets_its_own(rig: Rig) -> None:
     assert app_number_of(subnet_around(moved.address), moved.address) == rig.app_number + 1
     rig.workloads.reconnect(moved, rig.app_number)
     assert rig.now(container) == container
+
+
+def test_somebody_else_s_network_of_that_name_is_not_touched(rig: Rig) -> None:
+    version = rig.build()
+    name = Names(rig.state_id).network
+    if rig.fake is not None:
+        rig.fake.foreign_network = True
+        theirs = None
+    else:
+        theirs = rig.client().networks.create(name)
+    try:
+        with pytest.raises(EngineError, match=f"a network named {name} exists and is not deployctl's"):
+            rig.create(version)
+        assert rig.workloads.containers() == ()
+        assert rig.workloads.tidy() is False
+    finally:
+        if theirs is not None:
+            theirs.remove()
