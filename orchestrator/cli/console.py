@@ -1,8 +1,8 @@
-"""What a person reads: messages on stderr, data on stdout, JSON when asked, colour only on a terminal.
+"""What users read: messages on stderr, data on stdout, JSON with --json, colour only on a terminal.
 
-Names of files, commits and persons, and what other programs say, may hold anything: what steers a terminal is escaped
-here, whatever the text is. Only `raw` lets it through. Values within a text are made `printable` where it is put
-together: only there it is known which of its line breaks are ours.
+File names, commits, user names and the output of other programs may contain anything, so terminal control characters
+are escaped here in every text. Only `raw` passes them on. Values inside a text are made `printable` where the text is
+built: only there it is known which line breaks belong to it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Console:
             return
         text = _line(text)
         if sys.stderr.isatty():
-            # One line that rewrites itself: a build's hundreds of lines are read only when it fails.
+            # One line that is overwritten: the hundreds of lines of a build are read only when it fails.
             width = os.get_terminal_size(sys.stderr.fileno()).columns - 3
             sys.stderr.write("\r\033[K" + self._paint(_DIM, f"  {text[:width]}"))
             sys.stderr.flush()
@@ -72,7 +72,7 @@ class Console:
         self.data(document(report))
 
     def data(self, body: dict[str, Any]) -> None:
-        """One JSON document on stdout: letters of all scripts as they are, what is not printable escaped."""
+        """One JSON document on stdout. Printable characters of all scripts stay as they are, others are escaped."""
         for line in json.dumps(body, indent=2, ensure_ascii=False).split("\n"):
             # Only a string can hold such a character, and there its escape means the same.
             shown = line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
@@ -83,15 +83,15 @@ class Console:
         sys.stdout.write(plain(text) + "\n")
 
     def lines(self, text: str) -> None:
-        """Lines of data on stdout; no value in them holds a line break any more."""
+        """Lines of data on stdout; line breaks inside values are already escaped."""
         sys.stdout.write(plain(text, keep="\n") + "\n")
 
     def raw(self, text: str) -> None:
-        """What a container itself wrote, or our own movement of the cursor, on stdout as it is."""
+        """The output of a container, or our own terminal control sequences, unchanged on stdout."""
         sys.stdout.write(text + "\n")
 
     def rich(self, renderable: Any) -> None:
-        """A table, or coloured lines, on stdout. Lines are not cut: a terminal wraps them."""
+        """A table or coloured lines on stdout. Lines are not truncated: a terminal wraps them."""
         from rich.console import Console as Rich
         from rich.text import Text
 
@@ -100,7 +100,7 @@ class Console:
         rich.print(renderable, soft_wrap=isinstance(renderable, Text))
 
     def error(self, error: DeployctlError) -> None:
-        """What happened, why, what to do next: for people on stderr, for programs on stdout as well."""
+        """What happened, why, and what to do next, on stderr; with --json on stdout as well."""
         self._message(self._paint(_RED, "error: ") + plain(error.message))
         if error.why:
             self._message("  why: " + "\n       ".join(map(_line, error.why.splitlines())))
@@ -123,5 +123,5 @@ class Console:
 
 
 def _line(text: str) -> str:
-    """A line that another program wrote, for people: its colours are left out, what else is not text is escaped."""
+    """A line of another program: its colours are removed, other control characters are escaped."""
     return plain(_COLOURS.sub("", text).expandtabs())

@@ -15,7 +15,7 @@ from tests.unit.cli.running import PROGRAM, ROOT, Run
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """In memory: these tests wait for many an fsync of the ledger, and prove nothing about the disk."""
+    """In memory: these tests call fsync often and prove nothing about the disk."""
     memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
         yield Path(folder)
@@ -52,7 +52,7 @@ def app(tmp_path: Path) -> Path:
     """A deploy.toml with everything that it names."""
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     (tmp_path / ".dockerignore").write_text("state\n")
-    # A loopback address that nothing else uses: nobody ever listens there, but it must be free.
+    # A loopback address that nothing else uses: nothing listens there, but it must be free.
     (tmp_path / "deploy.toml").write_text(
         '[app]\nname = "mymodel"\nport = 8080\n[proxy]\nlisten = "127.77.77.77:38471"\n'
     )

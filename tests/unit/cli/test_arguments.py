@@ -22,7 +22,7 @@ from orchestrator.cli.arguments import hoist, split
         (["--json", "proxy", "status", "--quiet"], ["--json", "--quiet", "proxy", "status"]),
     ],
 )
-def test_they_move_to_the_front(given: list[str], expected: list[str]) -> None:
+def test_global_options_are_moved_to_the_front(given: list[str], expected: list[str]) -> None:
     assert hoist(given) == expected
 
 
@@ -37,15 +37,15 @@ def test_they_move_to_the_front(given: list[str], expected: list[str]) -> None:
         ["history", "-n", "5"],
     ],
 )
-def test_what_is_not_ours_stays_where_it_is(given: list[str]) -> None:
+def test_options_of_commands_are_not_moved(given: list[str]) -> None:
     assert hoist(given) == given
 
 
-def test_what_stands_before_exec_is_ours() -> None:
+def test_global_options_before_exec_are_moved() -> None:
     assert hoist(["--json", "exec", "ls", "--json"]) == ["--json", "exec", "ls", "--json"]
 
 
-def test_a_value_that_is_missing_is_left_to_the_parser() -> None:
+def test_an_option_without_its_value_is_left_to_the_parser() -> None:
     assert hoist(["status", "--file"]) == ["status", "--file"]
 
 

@@ -20,7 +20,7 @@ def test_all_problems_at_once(run: Run, app: Path) -> None:
         assert f"{finding['path']}: {finding['message']}" in done.stderr
 
 
-def test_secrets_that_are_not_there(run: Run, app: Path, tmp_path: Path) -> None:
+def test_secrets_that_are_not_available(run: Run, app: Path, tmp_path: Path) -> None:
     app.write_text(app.read_text() + '[run]\nsecrets = { token = "env:SECRET_TOKEN", db = "file:db" }\n')
     done = run("config", "check", "--json")
     expect(done, 2)

@@ -351,7 +351,7 @@ def test_what_a_container_wrote_is_shown_as_it_is(capsys: Capture) -> None:
 # --- JSON --------------------------------------------------------------------------------------------------------
 
 
-def test_json_steers_no_terminal_and_is_still_the_same(capsys: Capture) -> None:
+def test_json_has_no_control_characters_and_keeps_its_values(capsys: Capture) -> None:
     Console().data({"text": EVIL, "é\x7f": ["日本語", "x\u2028y", "🎉"]})
     shown = capsys.readouterr().out
     harmless(shown)

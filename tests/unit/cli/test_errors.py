@@ -11,14 +11,14 @@ from tests.unit.cli.running import Run, document, expect
 
 
 @pytest.mark.parametrize("command", [["status"], ["release", "v1"], ["config", "check"], ["doctor"], ["rollback"]])
-def test_without_deploy_toml(run: Run, command: list[str]) -> None:
+def test_deploy_toml_does_not_exist(run: Run, command: list[str]) -> None:
     done = run(*command)
     expect(done, 2)
     assert done.stdout == ""
     assert done.stderr == "error: deploy.toml does not exist\n  next: run 'deployctl init' to write one\n"
 
 
-def test_an_error_steers_no_terminal(run: Run) -> None:
+def test_an_error_has_no_terminal_control_characters(run: Run) -> None:
     done = run("status", "--file", "\033[2J\nnext.toml", "--json")
     expect(done, 2)
     assert done.stderr.startswith("error: \\x1b[2J\\nnext.toml does not exist\n  next: ")
@@ -43,7 +43,7 @@ def test_an_error_as_json(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [["status"], ["release", "v1"], ["proxy", "up"], ["proxy", "status"]])
-def test_an_engine_that_is_not_there(run: Run, app: Path, command: list[str]) -> None:
+def test_the_engine_does_not_answer(run: Run, app: Path, command: list[str]) -> None:
     done = run(*command)
     expect(done, 3)
     assert done.stdout == ""
@@ -51,7 +51,7 @@ def test_an_engine_that_is_not_there(run: Run, app: Path, command: list[str]) ->
     assert "next: check that it runs and that you have access: docker version" in done.stderr
 
 
-def test_a_state_folder_that_cannot_be_made(run: Run, app: Path, tmp_path: Path) -> None:
+def test_the_state_folder_cannot_be_made(run: Run, app: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("status", "--state-dir", str(tmp_path / "file" / "state"))
     expect(done, 2)

@@ -102,7 +102,7 @@ def test_the_table_says_what_the_command_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_by_an_example(name: str) -> None:
+def test_the_help_of_every_command_has_an_example(name: str) -> None:
     command = COMMANDS[name]
     assert len(first_line(command)) <= 61, "60 characters and a period"
     assert first_line(command).endswith(".")
@@ -157,7 +157,9 @@ def test_help_is_quick(run: Run) -> None:
     # The help of one command loads the command, and so the ledger's adapter; nothing is connected.
     [(["--help"], []), (["--version"], []), (["init"], []), (["release", "--help"], ["sqlite3"])],
 )
-def test_what_needs_no_engine_imports_none(tmp_path: Path, arguments: list[str], loaded: list[str]) -> None:
+def test_commands_that_need_no_engine_load_no_client_for_it(
+    tmp_path: Path, arguments: list[str], loaded: list[str]
+) -> None:
     program = (
         "import sys\nsys.argv[1:] = sys.argv[1:]\nfrom orchestrator.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
@@ -181,14 +183,14 @@ def test_the_version(run: Run) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["release", "--nonsense"], ["show"], ["plan", "dance"]])
-def test_what_is_no_command_ends_with_2(run: Run, app: Path, arguments: list[str]) -> None:
+def test_a_wrong_command_line_exits_with_2(run: Run, app: Path, arguments: list[str]) -> None:
     expect(run(*arguments), 2)
 
 
 @pytest.mark.parametrize(
     ("given", "meant"), [("statsu", "status"), ("who-was-life", "who-was-live"), ("wachdog", "watchdog")]
 )
-def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(run: Run, given: str, meant: str) -> None:
+def test_the_nearest_command_is_suggested_for_a_mistyped_one(run: Run, given: str, meant: str) -> None:
     done = run("--json", given, "status")
     expect(done, 2)
     assert f"Did you mean '{meant}'?" in done.stderr

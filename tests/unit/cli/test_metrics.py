@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.unit.cli.running import Run, document, expect
 
 
-def test_metrics_do_not_vanish_with_the_engine(run: Run, app: Path) -> None:
+def test_metrics_are_printed_without_the_engine(run: Run, app: Path) -> None:
     expect(run("metrics"), 0)
     expect(run("release", "v1"), 3)
     app.unlink()  # nothing of it is needed

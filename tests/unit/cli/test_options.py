@@ -26,7 +26,7 @@ def test_global_options_may_stand_anywhere(run: Run, app: Path, arguments: list[
     assert document(done) == found
 
 
-def test_the_environment_stands_behind_the_options(run: Run, app: Path) -> None:
+def test_options_override_environment_variables(run: Run, app: Path) -> None:
     app.rename(app.with_name("other.toml"))
     done = run("config", "check", DEPLOYCTL_FILE="other.toml", DEPLOYCTL_JSON="1")
     assert document(done)["file"] == "other.toml"

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.unit.cli.running import Run, document, expect
 
 
-def test_plan_says_what_would_happen_and_changes_nothing(run: Run, app: Path, tmp_path: Path) -> None:
+def test_plan_shows_what_would_happen_and_changes_nothing(run: Run, app: Path, tmp_path: Path) -> None:
     done = run("plan", "release", "v1")
     expect(done, 0)
     assert done.stdout.splitlines()[:3] == [
@@ -44,5 +44,5 @@ def test_plan_as_json(run: Run, app: Path) -> None:
     assert all(set(step) == {"name", "args", "description"} for step in found["steps"])
 
 
-def test_plan_tells_by_its_exit_code(run: Run, app: Path) -> None:
+def test_the_exit_code_of_plan_shows_changes(run: Run, app: Path) -> None:
     expect(run("plan", "--detailed-exitcode"), 10)

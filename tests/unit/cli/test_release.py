@@ -10,14 +10,14 @@ from tests.unit.cli.running import Run, document, expect
 
 
 @pytest.mark.parametrize("text", ["2", "V2", "v02", "latest", "v1.0"])
-def test_what_is_no_version(run: Run, app: Path, text: str) -> None:
+def test_an_invalid_version(run: Run, app: Path, text: str) -> None:
     done = run("release", text)
     expect(done, 2)
     assert f"error: '{text}' is no version" in done.stderr
     assert "next: deployctl release v2" in done.stderr
 
 
-def test_a_ref_where_there_is_none(run: Run, app: Path) -> None:
+def test_a_ref_without_a_repository(run: Run, app: Path) -> None:
     for action in (("release", "v2"), ("plan", "release", "v2")):
         done = run(*action, "--ref", "v1.0")
         expect(done, 2)

@@ -10,13 +10,13 @@ from tests.unit.cli.running import Run, document, expect
 
 
 @pytest.mark.parametrize("every", ["7m", "10s", "often"])
-def test_a_schedule_that_cron_cannot_keep(run: Run, app: Path, every: str) -> None:
+def test_a_schedule_that_cron_does_not_support(run: Run, app: Path, every: str) -> None:
     done = run("watchdog", "install", "--every", every)
     expect(done, 2)
     assert "error: " in done.stderr and "  next: " in done.stderr
 
 
-def test_a_watchdog_that_is_not_installed(run: Run, app: Path) -> None:
+def test_the_watchdog_is_not_installed(run: Run, app: Path) -> None:
     app.write_text(app.read_text().replace("mymodel", "nobody-schedules-this"))
     found = document(run("watchdog", "status", "--json"))
     assert (found["schedules"], found["next"], found["passes"], found["problems"]) == ([], None, [], [])
