@@ -216,7 +216,7 @@ def test_who_may_not_push_is_told_what_to_do(
     try:
         text = refused("v2")
         assert "x509: certificate signed by unknown authority" in text
-        assert f"put that CA's certificate into /etc/docker/certs.d/{secured}/ca.crt" in text
+        assert f"put the CA's certificate into /etc/docker/certs.d/{secured}/ca.crt" in text
         assert "certs.d" in doctor()["next"]
     finally:
         ca.write_bytes(kept.read_bytes())
@@ -260,7 +260,10 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     with Load(app.port, clients=2) as load:
         done = app.run("release", "v2", code=3, env={"DEPLOYCTL_REGISTRY_TIMEOUT": "3"})
     # An engine tries again and again, one with images in containerd's store gives up at once.
-    stuck, refused = f"why: the registry {way.host} made no progress for 3 s", f"next: does the registry {way.host} run"
+    stuck, refused = (
+        f"why: the registry {way.host} made no progress for 3 s",
+        f"next: check that the registry {way.host} runs",
+    )
     assert (refused if in_containerd() else stuck) in done.stderr
     assert load.failures() == []
     assert way.cuts > 0
@@ -282,7 +285,7 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     way.broken = everywhere
     done = app.run("rollback", code=3)
     assert "v1 cannot be brought back" in done.stderr
-    assert f"next: does the registry {way.host} run, and can the engine reach it?" in done.stderr
+    assert f"next: check that the registry {way.host} runs and that the engine can reach it" in done.stderr
     assert "it cannot be built again: it was built from files outside of Git" in done.stderr
     assert app.serving() == "v2"
 
