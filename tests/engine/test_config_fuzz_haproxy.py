@@ -44,9 +44,9 @@ class Checker:
         self.maps([])
 
     def maps(self, apps: Sequence[ProxyApp]) -> None:
-        write_atomic(self.folder / "routes.map", render.routes_map({app.name: "blue" for app in apps}))
+        write_atomic(self.folder / "routes.map", render.slots_map({app.name: "blue" for app in apps}))
         write_atomic(self.folder / "versions.map", render.versions_map(apps))
-        write_atomic(self.folder / "spares.map", render.spares_map(apps))
+        write_atomic(self.folder / "shields.map", "")
 
     def wrong(self, apps: Sequence[ProxyApp]) -> str:
         """What HAProxy has against a configuration of these apps; empty when it takes it."""

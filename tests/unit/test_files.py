@@ -114,5 +114,5 @@ def test_what_a_crash_left_in_the_proxys_folder_is_removed(tmp_path: Path) -> No
     for name in ("routes.map.tmp", "versions.map.tmp", "haproxy.cfg.new", "haproxy.cfg.new.tmp"):
         (tmp_path / name).write_text("half of")
     files.prepare()
-    assert inside(tmp_path) == ["routes.map", "run", "spares.map", "versions.map"]
-    assert files.routes() == {"mymodel": "blue"}
+    assert inside(tmp_path) == ["routes.map", "run", "shields.map", "versions.map"]
+    assert files.slots("routes.map") == {"mymodel": "blue"}

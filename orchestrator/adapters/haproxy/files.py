@@ -1,15 +1,23 @@
-"""The proxy's files: what it starts from, and the truth about the routes."""
+"""The files that the proxy starts from. routes.map and shields.map are the truth about the traffic."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.adapters.haproxy import render
 from orchestrator.domain.traffic.slot import SLOTS, Slot
-from orchestrator.errors import ProxyError
+from orchestrator.errors import ProxyError, StorageError
 from orchestrator.files import TEMPORARY, write_atomic
 
-# What is checked before it becomes haproxy.cfg.
+CONFIG = "haproxy.cfg"
+# By app: its live slot.
+ROUTES = "routes.map"
+# By app: its fallback slot, if it has one.
+SHIELDS = "shields.map"
+# By backend: its version.
+VERSIONS = "versions.map"
+# The ending of a configuration that is checked before it becomes haproxy.cfg.
 NEW = ".new"
 
 
@@ -20,71 +28,95 @@ class ProxyFiles:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Makes the folder and the maps that HAProxy does not start without; removes what a crash left half written."""
-        try:
-            (self.folder / "run").mkdir(parents=True, exist_ok=True)
-            # Only what is there is removed: on a read-only disk, to remove nothing would be an error too.
-            for left_over in (*self.folder.glob(f"*{TEMPORARY}"), *self.folder.glob(f"*{NEW}")):
-                left_over.unlink(missing_ok=True)
-        except OSError as error:
-            raise ProxyError(f"{self.folder} cannot be made", why=str(error), hint="is the disk full?") from error
-        for name in ("routes.map", "versions.map", "spares.map"):
+        """Creates the folder and the maps, which HAProxy needs to start, and removes the temporary files of a crash."""
+        self.prepare_folder()
+        for name in (ROUTES, SHIELDS, VERSIONS):
             if not (self.folder / name).exists():
                 self.write(name, "")
 
+    def prepare_folder(self) -> None:
+        """Creates the folder and removes the temporary files of a crash. A missing map stays missing."""
+        try:
+            (self.folder / "run").mkdir(parents=True, exist_ok=True)
+            # On a read-only disk even the attempt to remove a file that does not exist fails.
+            for left_over in (*self.folder.glob(f"*{TEMPORARY}"), *self.folder.glob(f"*{NEW}")):
+                left_over.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self.folder} cannot be prepared", why=str(error), hint="is the disk full?") from error
+
     def write(self, name: str, text: str) -> None:
-        """Replaces a file as a whole, or leaves it as it was."""
+        """Replaces a file as a whole.
+
+        Raises:
+            StorageError: it cannot be written. It stays as it was.
+        """
         try:
             write_atomic(self.folder / name, text)
         except OSError as error:
-            raise ProxyError(
+            raise StorageError(
                 f"{self.folder / name} cannot be written", why=str(error), hint="is the disk full?"
             ) from error
 
+    def remove(self, name: str) -> None:
+        """Removes a file. One that is gone is no error."""
+        (self.folder / name).unlink(missing_ok=True)
+
+    def update(self, name: str, text: str) -> bool:
+        """Replaces a file unless it already has this text; True when it was replaced."""
+        if self.read(name) == text and self.written_at(name) is not None:
+            return False
+        self.write(name, text)
+        return True
+
     def read(self, name: str) -> str:
-        """The text of a file; empty when there is none."""
+        """The text of a file; empty when it does not exist."""
         try:
             return (self.folder / name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return ""
 
     def written_at(self, name: str) -> float | None:
-        """When a file was written, in seconds since the epoch; None when there is none."""
+        """When a file was written, in seconds since the epoch; None when it does not exist."""
         try:
             return (self.folder / name).stat().st_mtime
         except FileNotFoundError:
             return None
 
     def config(self) -> str:
-        """The text of haproxy.cfg; empty when there is none."""
-        return self.read("haproxy.cfg")
+        """The text of haproxy.cfg; empty when it does not exist."""
+        return self.read(CONFIG)
 
     def digest(self) -> str:
-        """Which structure haproxy.cfg has, as the file itself says."""
+        """The digest of the structure of haproxy.cfg, which the file itself contains."""
         lines = (line.split() for line in self.config().splitlines())
         return next((row[2] for row in lines if row[:2] == ["setenv", "DEPLOYCTL_CONFIG"]), render.UNSET_CONFIG)
 
-    def routes(self) -> dict[str, Slot]:
-        """routes.map; ProxyError when it is damaged."""
-        found = self.routes_or_none()
-        if found is None:
-            raise ProxyError(
-                f"{self.folder / 'routes.map'} is damaged",
-                hint="deployctl recover restores it from the ledger",
-            )
-        return found
+    def slots(self, name: str) -> dict[str, Slot]:
+        """The slots in routes.map or shields.map, by app; empty when the file does not exist.
 
-    def routes_or_none(self) -> dict[str, Slot] | None:
-        """routes.map; None when it is damaged."""
-        try:
-            text = (self.folder / "routes.map").read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return {}
-        routes: dict[str, Slot] = {}
-        for line in text.splitlines():
-            app, _, found = line.partition(" ")
-            slot = next((slot for slot in SLOTS if slot == found), None)
+        Raises:
+            ProxyError: the file is damaged.
+        """
+        slots = self.slots_or_none(name)
+        if slots is None:
+            raise ProxyError(f"{self.folder / name} is damaged", hint="deployctl recover restores it from the ledger")
+        return slots
+
+    def slots_or_none(self, name: str) -> dict[str, Slot] | None:
+        """As `slots`, but None when the file is damaged."""
+        slots: dict[str, Slot] = {}
+        for line in self.read(name).splitlines():
+            app, _, value = line.partition(" ")
+            slot = next((slot for slot in SLOTS if slot == value), None)
             if slot is None:
                 return None
-            routes[app] = slot
-        return routes
+            slots[app] = slot
+        return slots
+
+    def write_slots(self, name: str, slots: Mapping[str, Slot]) -> bool:
+        """Writes routes.map or shields.map unless it already says this; True when it was written.
+
+        Raises:
+            StorageError: it cannot be written. It stays as it was.
+        """
+        return self.update(name, render.slots_map(slots))

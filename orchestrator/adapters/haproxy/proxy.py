@@ -18,7 +18,6 @@ from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
 from orchestrator.adapters.haproxy.files import NEW, ProxyFiles
 from orchestrator.adapters.haproxy.runtime import Runtime, Server
-from orchestrator.domain.naming import backend
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.routing import split_listen
 from orchestrator.domain.traffic.slot import SLOTS, Slot
@@ -131,7 +130,7 @@ class HAProxy:
 
     def route(self, app: str) -> Slot | None:
         """Where the truth on disk sends the app's requests."""
-        return self._files.routes().get(app)
+        return self._files.slots("routes.map").get(app)
 
     def running_route(self, app: str) -> Slot | None:
         """Where the running proxy sends them."""
@@ -143,11 +142,11 @@ class HAProxy:
         text, _ = render.configuration(shipped("haproxy.cfg"), apps, _threads())
         wanted = {"haproxy.cfg": text, **_maps(apps)}
         found = [name for name, shall in wanted.items() if self._files.read(name) != shall]
-        return found if self._files.routes_or_none() is not None else [*found, "routes.map"]
+        return found if self._files.slots_or_none("routes.map") is not None else [*found, "routes.map"]
 
     def known_routes(self) -> dict[str, Slot]:
         """All routes, from the file, else from the running proxy; none when both are lost."""
-        routes = self._files.routes_or_none()
+        routes = self._files.slots_or_none("routes.map")
         if routes or not self._answers():
             return routes or {}
         (running,) = self._runtime.entries(render.ROUTES)
@@ -155,7 +154,7 @@ class HAProxy:
 
     def route_known(self, app: str) -> bool:
         """True when the truth on disk is readable and says where the app's requests go."""
-        return app in (self._files.routes_or_none() or {})
+        return app in (self._files.slots_or_none("routes.map") or {})
 
     def switch(self, app: str, slot: Slot) -> None:
         """Sends the app's requests to `slot`: disk, then every worker, then confirmation by every worker.
@@ -163,12 +162,12 @@ class HAProxy:
         Raises:
             ProxyError: a worker does not confirm it; the file says again what it said before.
         """
-        before = self._files.routes()
-        self._files.write("routes.map", render.routes_map({**before, app: slot}))
+        before = self._files.slots("routes.map")
+        self._files.write("routes.map", render.slots_map({**before, app: slot}))
         try:
             self._runtime.set_entry(render.ROUTES, app, slot)
         except ProxyError:
-            self._files.write("routes.map", render.routes_map(before))
+            self._files.write("routes.map", render.slots_map(before))
             if app in before and self._answers():
                 self._runtime.set_entry(render.ROUTES, app, before[app])
             raise
@@ -179,29 +178,26 @@ class HAProxy:
 
     def forget(self, app: str) -> None:
         """Sends the app's requests nowhere."""
-        routes = self._files.routes_or_none()
+        routes = self._files.slots_or_none("routes.map")
         if routes and app in routes:
             del routes[app]
-            self._files.write("routes.map", render.routes_map(routes))
+            self._files.write("routes.map", render.slots_map(routes))
         if self._answers():
-            self._runtime.remove_entry(render.ROUTES, app)
+            self._runtime.set_entry(render.ROUTES, app, None)
 
     def set_spare(self, app: str, slot: Slot | None, apps: Sequence[ProxyApp]) -> None:
         """Names the slot that gets the app's requests when nothing of the live one is up; None: there is none."""
-        self._files.write("spares.map", render.spares_map(apps))
+        self._files.write("shields.map", _shields_map(apps))
         self._set_spare(app, slot)
 
     def _set_spare(self, app: str, slot: Slot | None) -> None:
-        if slot is not None:
-            self._runtime.set_entry(render.SPARES, app, slot)
-        else:
-            self._runtime.remove_entry(render.SPARES, app)
+        self._runtime.set_entry(render.SHIELDS, app, slot)
 
     # Slots
 
     def activate(self, app: str, slot: Slot, spec: SlotEndpoints) -> None:
         """Points a slot's servers at its containers; each must pass a check before it counts as up."""
-        self._runtime.set_entry(render.VERSIONS, backend(app, slot), spec.version)
+        self._runtime.set_entry(render.VERSIONS, render.backend(app, slot), spec.version)
 
         def act(worker: str, name: str, server: Server) -> None:
             index = int(server.name[1:]) - 1
@@ -255,10 +251,10 @@ class HAProxy:
         return self._runtime.sessions(app, slot)
 
     def open_requests(self, app: str, slot: Slot) -> dict[str, int]:
-        return self._runtime.open_requests(app, slot)
+        return {str(index): count for index, count in self._runtime.open_requests(app, slot).items()}
 
     def samples(self, app: str, slot: Slot) -> dict[str, Sample]:
-        return self._runtime.samples(app, slot)
+        return self._runtime.counters(app, slot)
 
     def cut(self, app: str, slot: Slot) -> int:
         """Ends what is still open on a slot; returns how many that were."""
@@ -287,12 +283,12 @@ class HAProxy:
         if loaded is None and self._container.state() == "paused":
             self._container.start(progress)
             mended.append("the proxy woken up")
-        found = self._files.routes_or_none()
+        found = self._files.slots_or_none("routes.map")
         wanted = {**routes, **(found or {})}
         if app in routes:
             wanted[app] = routes[app]
         if found != wanted:
-            self._files.write("routes.map", render.routes_map(wanted))
+            self._files.write("routes.map", render.slots_map(wanted))
             mended.append("routes.map restored from the ledger")
         text, digest = render.configuration(shipped("haproxy.cfg"), apps, _threads())
         for name, shall in _maps(apps).items():
@@ -313,7 +309,7 @@ class HAProxy:
         if loaded != digest:
             self._reload(digest)
             mended.append("the proxy's configuration loaded anew")
-        running, spares = self._runtime.entries(render.ROUTES, render.SPARES)
+        running, spares = self._runtime.entries(render.ROUTES, render.SHIELDS)
         for name, slot in wanted.items():
             if running.get(name) != slot:
                 self._runtime.set_entry(render.ROUTES, name, slot)
@@ -405,7 +401,11 @@ class ProxyReloadFailed(ProxyError):
 
 def _maps(apps: Sequence[ProxyApp]) -> dict[str, str]:
     """The maps that follow from the ledger alone, by name; routes.map is a truth of its own."""
-    return {"versions.map": render.versions_map(apps), "spares.map": render.spares_map(apps)}
+    return {"versions.map": render.versions_map(apps), "shields.map": _shields_map(apps)}
+
+
+def _shields_map(apps: Sequence[ProxyApp]) -> str:
+    return render.slots_map({app.name: app.spare for app in apps if app.spare})
 
 
 def _threads() -> int:

@@ -1,8 +1,8 @@
-"""HAProxy's configuration and maps as text: pure, so tests compare the exact text.
+"""HAProxy's configuration and maps as text. Pure, so that tests compare the exact text.
 
-Nothing a user wrote reaches this text unless its characters were checked by the configuration's types:
-names are DNS labels, hosts are DNS names, paths come from a small alphabet without HAProxy's own signs.
-`_word` holds that once more, right before the text is written.
+The types of the configuration file restrict what a user can write: names are DNS labels, hosts are DNS names, paths
+use a small alphabet without the characters that HAProxy interprets. `_word` checks this again right before the text
+is written.
 """
 
 from __future__ import annotations
@@ -13,53 +13,57 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from orchestrator.domain.health.probe import ProbeSpec
-from orchestrator.domain.naming import backend
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import SLOTS, Slot, other
 
 FOLDER = "/etc/deployctl"
 ROUTES = f"{FOLDER}/routes.map"
 VERSIONS = f"{FOLDER}/versions.map"
-SPARES = f"{FOLDER}/spares.map"
+SHIELDS = f"{FOLDER}/shields.map"
 UNSET_CONFIG = "none"
-# Where the servers of a slot that is not in use point: no address of a container, and nobody listens there.
-# Their checks are refused at once and go on quickly, so a slot that comes into use is noticed at once; servers in
-# maintenance are looked at once a second only.
+# Where the servers of a parked slot point: not the address of a container, and nothing listens there. Their checks are
+# refused at once and repeated quickly, so a slot that is registered is up soon; HAProxy looks at servers in maintenance
+# only once a second.
 PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
 PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
-# HAProxy reads at most 64 words of a line.
+# HAProxy accepts at most 64 words on a line.
 _HOSTS_PER_LINE = 32
-# HAProxy's timers end there, after 24 days and 20 hours.
+# The longest time that HAProxy accepts, in milliseconds: 24 days and 20 hours.
 _LONGEST = 2**31 - 1
 _WORD = re.compile(r"(?!.*%\[)[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
 _EXPECTATION = re.compile(r"[A-Za-z0-9_ :\\s*\"|()\[\].,-]+")
 
 
+def backend(app: str, slot: Slot) -> str:
+    """HAProxy's name for a slot. App names are DNS labels, so they contain no underscore."""
+    return f"{app}_{slot}"
+
+
 def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tuple[str, str]:
     """The configuration for `apps`, and the digest of its structure.
 
-    The structure is everything but which slots are active and where their servers are: that changes at run
-    time without a reload, and stands in the file for the next start only.
+    The structure is everything except which slots are active and where their servers are: those change at run time
+    without a reload, and are in the file only for the next start.
     """
     return _configuration(template, tuple(apps), threads)
 
 
-# A pass over many apps asks for each of them, and finds all of them as they were.
+# A pass over many apps calls this for each app, with the same apps every time.
 @lru_cache(maxsize=1)
 def _configuration(template: str, apps: tuple[ProxyApp, ...], threads: int) -> tuple[str, str]:
     structure = _render(template, apps, threads, with_state=False)
     digest = hashlib.sha256(structure.encode()).hexdigest()[:12]
-    # Only in the template: a path may hold these letters as well.
+    # Replaced only in the template: a path may contain the same characters.
     return _render(template.replace("@config@", digest), apps, threads, with_state=True), digest
 
 
-def routes_map(routes: Mapping[str, Slot]) -> str:
-    """`app slot`, a line each."""
-    return "".join(f"{_word(app)} {_word(slot)}\n" for app, slot in sorted(routes.items()))
+def slots_map(slots: Mapping[str, Slot]) -> str:
+    """The text of routes.map (live slots) or shields.map (fallback slots): a line `app slot` for each app."""
+    return "".join(f"{_word(app)} {_word(slot)}\n" for app, slot in sorted(slots.items()))
 
 
 def versions_map(apps: Sequence[ProxyApp]) -> str:
-    """`backend version`, a line each: what X-Model-Version says."""
+    """The text of versions.map, for the header X-Model-Version: a line `backend version` for each known slot."""
     return "".join(
         f"{_word(backend(app.name, slot))} {_word(app.slots[slot].version)}\n"
         for app in sorted(apps, key=lambda item: item.name)
@@ -68,14 +72,8 @@ def versions_map(apps: Sequence[ProxyApp]) -> str:
     )
 
 
-def spares_map(apps: Sequence[ProxyApp]) -> str:
-    """`app slot`, a line each: where an app's requests go when nothing of its live slot is up."""
-    ordered = sorted(apps, key=lambda item: item.name)
-    return "".join(f"{_word(app.name)} {_word(app.spare)}\n" for app in ordered if app.spare)
-
-
 def servers(app: ProxyApp) -> int:
-    """How many servers each backend of the app has: both the same, so that a release needs no reload."""
+    """How many servers each backend of the app has. Both have the same number, so that a release needs no reload."""
     return max((len(slot.addresses) for slot in app.slots.values()), default=0)
 
 
@@ -108,8 +106,8 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         lines.append(f"  http-request set-var(txn.app) str({name}) if {unless}{condition}")
     lines += [
         f"  http-request set-var(txn.slot) var(txn.app),map_str({ROUTES},none)",
-        f"  http-request set-var(txn.spare) var(txn.app),map_str({SPARES},none)",
-        *(line for app in apps for slot in SLOTS for line in _turn_to_spare(app, slot)),
+        f"  http-request set-var(txn.fallback) var(txn.app),map_str({SHIELDS},none)",
+        *(line for app in apps for slot in SLOTS for line in _use_fallback(app, slot)),
         "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)",
         f"  http-after-response set-header X-Model-Version %[var(txn.backend),map_str({VERSIONS},none)]",
         "  http-after-response set-header X-Request-Id %[var(txn.request)]",
@@ -121,17 +119,17 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
     return "\n".join(lines)
 
 
-def _turn_to_spare(app: ProxyApp, slot: Slot) -> list[str]:
-    """While a version bakes, its predecessor is warm: better it answers than nobody."""
+def _use_fallback(app: ProxyApp, slot: Slot) -> list[str]:
+    """The fallback slot, if the app has one, answers while no server of the live slot is up."""
     name = backend(app.name, slot)
     up = [f"  acl {name}_up srv_is_up({name}/s{index + 1})" for index in range(servers(app))]
     live = f"{{ var(txn.app) -m str {_word(app.name)} }} {{ var(txn.slot) -m str {slot} }}"
-    spare = f"{{ var(txn.spare) -m str {other(slot)} }}"
-    return [*up, f"  http-request set-var(txn.slot) var(txn.spare) if {live} {spare} !{name}_up"]
+    fallback = f"{{ var(txn.fallback) -m str {other(slot)} }}"
+    return [*up, f"  http-request set-var(txn.slot) var(txn.fallback) if {live} {fallback} !{name}_up"]
 
 
 def _exporter(number: int, address: str) -> str:
-    # What goes well is not logged: the defaults say so.
+    # Successful requests are not logged: option dontlog-normal in the defaults.
     lines = [
         f"frontend metrics_{number}",
         f"  bind {_word(address)}",
@@ -145,25 +143,26 @@ def _exporter(number: int, address: str) -> str:
 
 
 def _matches(apps: Sequence[ProxyApp]) -> list[tuple[str, str]]:
-    # The most specific route wins: a host before none, a longer *.host before a shorter one, then a longer prefix.
-    found: list[tuple[int, int, int, str, str]] = []
+    # The most specific route comes first: exact hosts, then *.hosts (longer ones first), then apps without a host;
+    # among equals, longer prefixes first.
+    rows: list[tuple[int, int, int, str, str]] = []
     for app in apps:
         hosts, prefix = app.route.hosts, app.route.path_prefix
         if not hosts:
-            found.append((0, 0, -len(prefix), app.name, _prefix(prefix)))
+            rows.append((0, 0, -len(prefix), app.name, _prefix(prefix)))
         exact = [_word(host) for host in hosts if not host.startswith("*.")]
         for start in range(0, len(exact), _HOSTS_PER_LINE):
-            some = " ".join(exact[start : start + _HOSTS_PER_LINE])
-            text = f" {{ req.hdr(Host),host_only,lower -m str {some} }}{_prefix(prefix)}"
-            found.append((-2, 0, -len(prefix), app.name, text))
+            names = " ".join(exact[start : start + _HOSTS_PER_LINE])
+            text = f" {{ req.hdr(Host),host_only,lower -m str {names} }}{_prefix(prefix)}"
+            rows.append((-2, 0, -len(prefix), app.name, text))
         for end in [_word(host[1:]) for host in hosts if host.startswith("*.")]:
             text = f" {{ req.hdr(Host),host_only,lower -m end {end} }}{_prefix(prefix)}"
-            found.append((-1, -len(end), -len(prefix), app.name, text))
-    return [(name, condition) for *_, name, condition in sorted(found)]
+            rows.append((-1, -len(end), -len(prefix), app.name, text))
+    return [(name, condition) for *_, name, condition in sorted(rows)]
 
 
 def _prefix(prefix: str) -> str:
-    # A prefix ends at a slash: /a is no prefix of /ab.
+    # A prefix ends at a slash: /a does not match /ab.
     return f" {{ path -m reg ^{_regex(prefix)}(/|$) }}" if prefix else ""
 
 
@@ -185,8 +184,8 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
             f"  http-request set-header X-Forwarded-Prefix {_word(route.path_prefix)}",
             f"  http-request replace-path ^{_regex(route.path_prefix)}/?(.*) /\\1",
         ]
-    # A slot whose servers all fail their checks still gets its requests, by servers that are not checked:
-    # a model that is busy with one long prediction answers no probe, and waiting beats failing.
+    # When all checked servers of a slot fail their checks, requests go to the backup servers, which are not checked: a
+    # model that is busy with a long prediction answers no check, and waiting for it is better than an error.
     lines.append("  option allbackups")
     own = app.slots.get(slot)
     for index in range(servers(app)):

@@ -1,7 +1,7 @@
-"""The running proxy, asked and told over the master's socket.
+"""Commands to the running proxy, over the socket of its master process.
 
-After a reload, old workers go on with their open connections, and an idle keep-alive connection may bring
-one more request. So what is set is set in every worker, and what is confirmed is confirmed in every worker.
+After a reload, old workers keep serving their open connections, and an idle keep-alive connection may bring one more
+request. So every change is made in all workers and confirmed by all workers.
 Protocol: HAProxy Management Guide 2.6, chapters 9.3 (socket commands) and 9.4 (master CLI).
 """
 
@@ -16,25 +16,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.domain.naming import backend
+from orchestrator.adapters.haproxy.render import backend
+from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError
-
-if TYPE_CHECKING:
-    from orchestrator.domain.traffic.sample import Sample
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
 _CONFIG = "DEPLOYCTL_CONFIG"
-# The master needs some tens of milliseconds to start anew. Seconds.
+# How long to wait for a master that restarts itself, which takes some tens of milliseconds. Seconds.
 _PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
 class Server:
-    """One server line of a backend, as a worker sees it."""
+    """One server of a backend, as a worker reports it: `s1`, `s2` … are checked, `b1`, `b2` … are their backups."""
 
     name: str
     status: str
@@ -42,42 +39,53 @@ class Server:
     sessions: int
 
     @property
+    def index(self) -> int:
+        """The index of the replica, from 1."""
+        return int(self.name[1:])
+
+    @property
+    def backup(self) -> bool:
+        return self.name.startswith("b")
+
+    @property
     def parked(self) -> bool:
         return self.status.startswith("MAINT")
 
     @property
     def up(self) -> bool:
-        """Up because a check said so, not because HAProxy assumes it at the start."""
+        """Up because a check passed, not because HAProxy assumes it at the start."""
         return self.status.startswith("UP") and self.check.lstrip("* ") in ("L7OK", "L7OKC", "L6OK", "L4OK")
 
 
 class Runtime:
-    """Speaks to the proxy whose folder this is. A command takes about 0.2 ms."""
+    """Sends commands to the proxy that uses this folder. A command takes about 0.2 ms."""
 
     def __init__(self, folder: Path, timeout: float = 5.0) -> None:
         self._folder = folder
         self._timeout = timeout
 
     def ask(self, command: str, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
-        """One command to the master. Nobody listens for a moment while it reloads for another app: that is waited for.
+        """Sends a command to the master and returns its answer.
+
+        While the master reloads, its socket is closed for a moment: `ask` tries again for `patience` seconds.
 
         Raises:
-            ProxyError: nobody listens for `patience` seconds, or no answer came in time.
+            ProxyError: nothing listens on the socket, or no answer arrives within `timeout` seconds.
         """
         end = time.monotonic() + patience
         while True:
             try:
                 return self._ask(command, timeout or self._timeout)
             except (ConnectionError, FileNotFoundError) as error:
-                # All commands may be given twice, but this one: its answer may be lost to its own effect.
+                # Every command may be repeated except this one: the reload itself may close the connection.
                 if command == "reload" or time.monotonic() >= end:
-                    raise _silent(command, error) from error
+                    raise _no_answer(command, error) from error
                 time.sleep(0.02)
             except OSError as error:
-                raise _silent(command, error) from error
+                raise _no_answer(command, error) from error
 
     def _ask(self, command: str, timeout: float) -> str:
-        # The path of a UNIX socket has at most 107 bytes: go there by the folder's descriptor.
+        # The path of a UNIX socket is limited to 107 bytes, so the folder is addressed by its descriptor.
         folder = os.open(self._folder / "run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with socket.socket(socket.AF_UNIX) as connection:
@@ -93,71 +101,76 @@ class Runtime:
         return answer.decode(errors="replace")
 
     def workers(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> list[str]:
-        """The workers' process ids, the current one first."""
+        """The process ids of the workers, the current one first."""
         text = self.ask("show proc", patience=patience, timeout=timeout)
-        found: list[str] = _WORKER.findall(text)
-        if not found:
+        workers: list[str] = _WORKER.findall(text)
+        if not workers:
             raise ProxyError("the proxy has no worker", why=text.strip(), hint="deployctl doctor")
-        return found
+        return workers
 
     def reloads(self) -> tuple[int, int]:
-        """How often the master was reloaded, and how often that failed."""
+        """How often the master was reloaded, and how many of these reloads failed."""
         match = _MASTER.search(self.ask("show proc"))
         if match is None:
-            raise ProxyError("the proxy's master does not say how it is", hint="deployctl doctor")
+            raise ProxyError("the proxy's master process does not report its reloads", hint="deployctl doctor")
         return int(match[2]), int(match[3])
 
     def config(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
-        """The digest of the configuration that the current worker runs. The limits are those of the first question."""
+        """The digest of the configuration that the current worker runs. The limits apply to the first command."""
         answer = self.tell(self.workers(patience=patience, timeout=timeout)[0], f"show env {_CONFIG}")
         return answer.strip().partition("=")[2]
 
+    def loaded(self, timeout: float | None = None) -> str | None:
+        """The digest of the configuration that the proxy runs; None when the proxy does not answer.
+
+        It does not wait for a reload: callers hold the proxy's lock, so nobody else reloads the proxy now.
+        """
+        try:
+            return self.config(patience=0, timeout=timeout)
+        except ProxyError:
+            return None
+
+    def answers(self) -> bool:
+        """Whether the proxy answers now."""
+        return self.loaded() is not None
+
     def tell(self, worker: str, command: str) -> str:
+        """Sends a command to one worker and returns its answer."""
         return self.ask(f"@!{worker} {command}")
 
-    def each(self, command: str) -> list[str]:
-        """Every worker's answer. An old worker that ends meanwhile has nothing more to say."""
-        current, *old = self.workers()
-        answers = [self.tell(current, command)]
-        for worker in old:
-            try:
-                answers.append(self.tell(worker, command))
-            except ProxyError:
-                if worker in self.workers():
-                    raise
-        return answers
+    def set_entry(self, file: str, key: str, value: str | None) -> None:
+        """Sets an entry of a map in every worker (None removes it), and confirms it with every worker.
 
-    def set_entry(self, file: str, key: str, value: str) -> None:
-        """Sets a map's entry in every worker, and asks each whether it has it.
-
-        An old worker that ends answers nothing for a moment before it is gone from the master's list: it is asked
-        again until it is.
+        An old worker that ends stops answering shortly before the master removes it from its list: it is asked again
+        until then.
 
         Raises:
-            ProxyError: a worker answers with another value.
+            ProxyError: a worker reports another value.
         """
         end = time.monotonic() + _PATIENCE
         waiting = self.workers()
         while waiting:
             for worker in waiting:
-                answer = self.tell(worker, f"set map {file} {key} {value}")
-                if "not found" in answer:
-                    self.tell(worker, f"add map {file} {key} {value}")
-            # Asked anew: a reload for another app may have brought a worker that has read the file before.
-            found = {worker: self._entries(worker, file).get(key) for worker in self.workers()}
-            waiting = [worker for worker, has in found.items() if has != value]
+                self._set_entry(worker, file, key, value)
+            # The list is read again: a worker that a reload for another app has just started read the file before.
+            values = {worker: self._entries(worker, file).get(key) for worker in self.workers()}
+            waiting = [worker for worker, current in values.items() if current != value]
             if waiting and time.monotonic() > end:
+                reported = ", ".join(f"worker {worker}: {current or 'none'}" for worker, current in values.items())
                 raise ProxyError(
-                    f"the proxy did not take {key} → {value}", why=f"it says {found}", hint="deployctl doctor"
+                    f"the proxy did not set {key} to {value or 'none'}", why=reported, hint="deployctl doctor"
                 )
             if waiting:
                 time.sleep(0.02)
 
-    def remove_entry(self, file: str, key: str) -> None:
-        self.each(f"del map {file} {key}")
+    def _set_entry(self, worker: str, file: str, key: str, value: str | None) -> None:
+        if value is None:
+            self.tell(worker, f"del map {file} {key}")
+        elif "not found" in self.tell(worker, f"set map {file} {key} {value}"):
+            self.tell(worker, f"add map {file} {key} {value}")
 
     def entries(self, *files: str) -> list[dict[str, str]]:
-        """Maps as the current worker has them."""
+        """The entries of maps in the current worker."""
         worker = self.workers()[0]
         return [self._entries(worker, file) for file in files]
 
@@ -166,21 +179,19 @@ class Runtime:
         return {row[1]: row[2] for row in rows if len(row) == 3}
 
     def servers(self, app: str, slot: Slot, worker: str | None = None) -> dict[str, Server]:
-        """The servers of a slot by name, in one worker (the current one if not said)."""
+        """The servers of a slot by name, in one worker (default: the current one); empty for an unknown slot."""
         name = backend(app, slot)
         text = self.tell(worker or self.workers()[0], f"show stat {name} 4 -1")
         rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
         return {
             row["svname"]: Server(row["svname"], row["status"], row["check_status"], int(row["scur"] or 0))
             for row in rows
-            if row["pxname"] == name
+            if row.get("pxname") == name
         }
 
     def sessions(self, app: str, slot: Slot) -> int:
-        """Requests, streams and WebSockets that are open on a slot, in all workers."""
-        return sum(
-            server.sessions for worker in self.workers() for server in self._servers_or_none(app, slot, worker).values()
-        )
+        """How many requests, streams and WebSockets are open on a slot, in all workers."""
+        return sum(self.open_requests(app, slot).values())
 
     def _servers_or_none(self, app: str, slot: Slot, worker: str) -> dict[str, Server]:
         try:
@@ -190,20 +201,18 @@ class Runtime:
                 raise
             return {}
 
-    def open_requests(self, app: str, slot: Slot) -> dict[str, int]:
-        """How many requests are open on each replica of a slot, by the number in its servers' names."""
-        found: dict[str, int] = {}
+    def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
+        """How many requests, streams and WebSockets are open on each replica of a slot, by index, in all workers."""
+        counts: dict[int, int] = {}
         for worker in self.workers():
             for server in self._servers_or_none(app, slot, worker).values():
-                found[server.name[1:]] = found.get(server.name[1:], 0) + server.sessions
-        return found
+                counts[server.index] = counts.get(server.index, 0) + server.sessions
+        return counts
 
-    def samples(self, app: str, slot: Slot) -> dict[str, Sample]:
-        """Every worker's counters of a slot: requests, failed ones, and the mean response time."""
-        from orchestrator.domain.traffic.sample import Sample  # only here: most commands count nothing
-
+    def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
+        """Each worker's counters of a slot, by its process id: requests, failed requests, mean response time."""
         name = backend(app, slot)
-        found = {}
+        samples = {}
         for worker in self.workers():
             try:
                 text = self.tell(worker, f"show stat {name} 2 -1")
@@ -212,12 +221,12 @@ class Runtime:
                     raise
                 continue
             for row in csv.DictReader(io.StringIO(text.lstrip("# "))):
-                if row["pxname"] == name:
-                    # A request that found no server is answered with a 503 and counted as an error, too.
+                if row.get("pxname") == name:
+                    # A request for which no server is available is answered with 503 and also counted as an error.
                     lost = int(row["econ"] or 0) + int(row["eresp"] or 0)
                     errors = max(int(row["hrsp_5xx"] or 0), lost)
-                    found[worker] = Sample(int(row["req_tot"] or 0), errors, int(row["rtime"] or 0) / 1000)
-        return found
+                    samples[worker] = Sample(int(row["req_tot"] or 0), errors, int(row["rtime"] or 0) / 1000)
+        return samples
 
     def each_server(self, app: str, slot: Slot, act: Callable[[str, str, Server], None]) -> None:
         """Calls `act(worker, 'backend/server', server)` for every server of a slot in every worker."""
@@ -226,5 +235,5 @@ class Runtime:
                 act(worker, f"{backend(app, slot)}/{server.name}", server)
 
 
-def _silent(command: str, error: OSError) -> ProxyError:
+def _no_answer(command: str, error: OSError) -> ProxyError:
     return ProxyError("the proxy does not answer", why=f"{command.split()[0]}: {error}", hint="deployctl proxy up")

@@ -90,13 +90,13 @@ frontend listen_0
   http-request set-var(txn.request) req.hdr(X-Request-Id)
   http-request set-var(txn.app) str(mymodel) if !{{ var(txn.app) -m found }}
   http-request set-var(txn.slot) var(txn.app),map_str(/etc/deployctl/routes.map,none)
-  http-request set-var(txn.spare) var(txn.app),map_str(/etc/deployctl/spares.map,none)
+  http-request set-var(txn.fallback) var(txn.app),map_str(/etc/deployctl/shields.map,none)
   acl mymodel_blue_up srv_is_up(mymodel_blue/s1)
-  http-request set-var(txn.slot) var(txn.spare) if {{ var(txn.app) -m str mymodel }} {{ var(txn.slot) -m str blue }}\
- {{ var(txn.spare) -m str green }} !mymodel_blue_up
+  http-request set-var(txn.slot) var(txn.fallback) if {{ var(txn.app) -m str mymodel }}\
+ {{ var(txn.slot) -m str blue }} {{ var(txn.fallback) -m str green }} !mymodel_blue_up
   acl mymodel_green_up srv_is_up(mymodel_green/s1)
-  http-request set-var(txn.slot) var(txn.spare) if {{ var(txn.app) -m str mymodel }} {{ var(txn.slot) -m str green }}\
- {{ var(txn.spare) -m str blue }} !mymodel_green_up
+  http-request set-var(txn.slot) var(txn.fallback) if {{ var(txn.app) -m str mymodel }}\
+ {{ var(txn.slot) -m str green }} {{ var(txn.fallback) -m str blue }} !mymodel_green_up
   http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
   http-after-response set-header X-Model-Version %[var(txn.backend),map_str(/etc/deployctl/versions.map,none)]
   http-after-response set-header X-Request-Id %[var(txn.request)]
@@ -325,6 +325,27 @@ def test_where_its_containers_are_changes_the_text_and_not_the_digest() -> None:
         assert configuration(moved)[1] == configuration(ONE)[1]
 
 
+def test_one_slot_makes_both_backends_and_the_second_slot_changes_no_structure() -> None:
+    """The first release of an app registers one slot; the next one must need no reload."""
+    for first, second in (("blue", "green"), ("green", "blue")):
+        slots: dict[Any, SlotEndpoints] = {
+            "blue": backend("v1", "10.213.0.64", "10.213.0.65"),
+            "green": backend("v2", "10.213.0.96", "10.213.0.97"),
+        }
+        both = ProxyApp("mymodel", Route("127.0.0.1:8000"), slots)
+        one = replace(both, slots={first: slots[first]})  # type: ignore[dict-item]
+        assert section(text(one), f"backend mymodel_{first}") == section(text(both), f"backend mymodel_{first}")
+        parked = section(text(one), f"backend mymodel_{second}")
+        assert parked == section(text(turned(both, active=False)), f"backend mymodel_{second}")
+        assert len([line for line in parked if line.startswith("server ")]) == 4
+        assert configuration(one)[1] == configuration(both)[1]
+        assert configuration(one)[0] != configuration(both)[0]
+        assert render.versions_map([one]) == f"mymodel_{first} {slots[first].version}\n"
+        # What both slots were when the other one had a placeholder.
+        placeholder = replace(slots[second], version="none", active=False)
+        assert configuration(one) == configuration(replace(both, slots={**slots, second: placeholder}))
+
+
 def test_which_version_is_in_a_slot_changes_neither() -> None:
     assert configuration(turned(ONE, version="v7")) == configuration(ONE)
 
@@ -364,8 +385,9 @@ def test_the_shipped_template_takes_everything() -> None:
 
 
 def test_the_maps() -> None:
-    assert render.routes_map({"beta": "green", "alpha": "blue"}) == "alpha blue\nbeta green\n"
-    assert render.routes_map({}) == ""
+    assert render.slots_map({"beta": "green", "alpha": "blue"}) == "alpha blue\nbeta green\n"
+    assert render.slots_map({}) == ""
+    assert render.backend("mymodel", "blue") == "mymodel_blue"
     assert render.versions_map([BETA, ALPHA]) == ("alpha_blue v1\nalpha_green none\nbeta_blue v3\nbeta_green v4\n")
 
 
@@ -425,7 +447,7 @@ def test_a_pattern_that_leaves_its_quotes_is_refused(evil: str) -> None:
 @pytest.mark.parametrize("evil", ["x\ny blue", "x y", "x#"])
 def test_the_maps_refuse_it_as_well(evil: str) -> None:
     with pytest.raises(ValueError, match="must not reach"):
-        render.routes_map({evil: "blue"})
+        render.slots_map({evil: "blue"})
     with pytest.raises(ValueError, match="must not reach"):
         render.versions_map([turned(ONE, version=evil)])
     with pytest.raises(ValueError, match="must not reach"):

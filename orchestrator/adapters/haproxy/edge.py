@@ -1,0 +1,219 @@
+"""HAProxy as a program with a configuration: starts, reloads and repairs it.
+
+A configuration is checked before it replaces haproxy.cfg, and haproxy.cfg is restored when the reload fails: what is on
+disk is always something that the proxy can start from.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
+from orchestrator.adapters.haproxy.files import CONFIG, NEW, VERSIONS, ProxyFiles
+from orchestrator.adapters.haproxy.runtime import Runtime
+from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
+from orchestrator.domain.traffic.route import ProxyApp, Route
+from orchestrator.domain.traffic.routing import split_listen
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.errors import ProxyError, UsageError
+from orchestrator.ports.progress import Progress
+
+_NEW_CONFIG = f"{CONFIG}{NEW}"
+# How long a start or a reload may take. Seconds.
+_START_LIMIT = 15.0
+# A running proxy answers within a millisecond, a paused one never. Seconds.
+_QUICK = 1.0
+
+
+class HAProxyEdge:
+    """Fulfils ports.edge.Edge. `files`, `runtime` and `traffic` are those of the same folder."""
+
+    def __init__(
+        self,
+        files: ProxyFiles,
+        runtime: Runtime,
+        container: ProxyContainer,
+        traffic: HAProxyTraffic,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._files = files
+        self._runtime = runtime
+        self._container = container
+        self._traffic = traffic
+        self._sleep = sleep
+        self._clock = clock
+
+    # The program
+
+    def state(self) -> str:
+        return self._container.state()
+
+    def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
+        self._files.prepare()
+        if self._runtime.answers():
+            return
+        progress.detail("starting the proxy")
+        self._write(_wanted(apps)[0])
+        self._container.start(progress.detail)
+        self._await(self._runtime.answers, "start")
+
+    def down(self) -> None:
+        self._container.remove()
+
+    def reload(self) -> None:
+        wrong = self._container.check(CONFIG)
+        if wrong:
+            raise ProxyError("the proxy's configuration on disk is invalid", why=wrong, hint="deployctl recover")
+        self._reload(self._files.digest())
+
+    # The configuration
+
+    def apply(self, apps: Sequence[ProxyApp], progress: Progress) -> bool:
+        self.up(apps, progress)
+        texts, digest = _wanted(apps)
+        if self._runtime.config() == digest:
+            self._write(texts)
+            return False
+        self._files.update(VERSIONS, texts[VERSIONS])
+        before = self._files.config()
+        self._files.write(_NEW_CONFIG, texts[CONFIG])
+        try:
+            wrong = self._container.check(_NEW_CONFIG)
+            if wrong:
+                raise ProxyError(
+                    "the proxy rejects its new configuration", why=wrong, hint="this is an internal error; report it"
+                )
+            self._files.write(CONFIG, texts[CONFIG])
+            try:
+                self._reload(digest)
+            except ProxyError:
+                self._files.write(CONFIG, before)
+                raise
+        finally:
+            self._files.remove(_NEW_CONFIG)
+        return True
+
+    def check_listen(self, route: Route) -> None:
+        for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
+            ours = f"bind {address}\n" in self._files.config() and self.state() == "running"
+            if address and not ours:
+                _check_free(key, address)
+
+    # Compared with the ledger
+
+    def drift(self, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState]) -> list[str]:
+        names = [name for name, text in _wanted(apps)[0].items() if self._files.read(name) != text]
+        return [*names, *self._traffic.drift(states)]
+
+    def repair(
+        self, app: str, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState], progress: Progress
+    ) -> list[str]:
+        repaired: list[str] = []
+        loaded = self._runtime.loaded(_QUICK)
+        # The engine is asked only when the proxy does not answer: that takes longer than everything else here.
+        if loaded is None and self._container.state() == "paused":
+            self._container.start(progress.detail)
+            repaired.append("the proxy was unpaused")
+        texts, digest = _wanted(apps)
+        # The maps are not created empty first: a missing map is one that was lost.
+        self._files.prepare_folder()
+        restored = [*self._traffic.restore_files(app, states), *self._write(texts)]
+        repaired += [f"{name} restored from the ledger" for name in restored]
+        if loaded is None:
+            loaded = self._runtime.loaded()
+        if loaded is None:
+            if self._container.state() == "running":
+                self._container.restart()
+            self.up(apps, progress)
+            repaired.append("the proxy was started")
+            loaded = self._runtime.config()
+        if loaded != digest:
+            self._reload(digest)
+            repaired.append("the proxy's configuration was reloaded")
+        return repaired + self._traffic.restore_running()
+
+    # Inside
+
+    def _write(self, texts: Mapping[str, str]) -> list[str]:
+        """Writes files whose text has changed; returns their names."""
+        return [name for name, text in texts.items() if self._files.update(name, text)]
+
+    def _reload(self, digest: str) -> None:
+        reloads, failed = self._runtime.reloads()
+        self._runtime.ask("reload")
+
+        def loaded() -> bool:
+            try:
+                now, now_failed = self._runtime.reloads()
+                if now_failed > failed:
+                    raise _ReloadFailed("\n".join(self._container.logs(20)))
+                return now > reloads and self._runtime.config() == digest
+            except ProxyError:
+                # The master closes its socket while it restarts itself.
+                return False
+
+        try:
+            self._await(loaded, "reload")
+        except _ReloadFailed as error:
+            raise ProxyError(
+                "the proxy could not load its new configuration; it keeps the old one",
+                why=_last_alert(str(error)),
+                hint="is one of its listen addresses in use by another process?",
+                details=str(error),
+            ) from error
+
+    def _await(self, done: Callable[[], bool], doing: str) -> None:
+        end = self._clock() + _START_LIMIT
+        while not done():
+            if self._clock() > end:
+                log = "\n".join(self._container.logs(20))
+                raise ProxyError(
+                    f"the proxy did not {doing} within {_START_LIMIT:g} s",
+                    why=_last_alert(log),
+                    hint="deployctl doctor",
+                    details=log,
+                )
+            self._sleep(0.02)
+
+
+class _ReloadFailed(Exception):
+    """The master reports that a reload failed; the text is the end of its log."""
+
+
+def _wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
+    """The files that follow from `apps`, by name, and the digest of the configuration's structure."""
+    # One thread is faster than two on two busy cores: the models need the others.
+    threads = max(1, (os.cpu_count() or 1) // 4)
+    text, digest = render.configuration(shipped(CONFIG), apps, threads)
+    # The configuration last: a proxy that starts in between finds the versions of the new one.
+    return {VERSIONS: render.versions_map(apps), CONFIG: text}, digest
+
+
+def _check_free(key: str, address: str) -> None:
+    host, port = split_listen(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Without SO_REUSEPORT: the attempt must fail when any process listens there.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("" if host == "*" else host, port))
+            probe.listen(1)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            raise UsageError(
+                f"{key}: {address} cannot be used",
+                why="another process listens there" if taken else os.strerror(error.errno or 0),
+                hint=f"choose another address, or find the process: ss -ltnp 'sport = :{port}'",
+            ) from error
+
+
+def _last_alert(log: str) -> str:
+    alerts = [line for line in log.splitlines() if "[ALERT]" in line or "[emerg]" in line]
+    return alerts[-1] if alerts else "its log contains no alert"

@@ -1,0 +1,103 @@
+"""The replicas of a slot as servers of an HAProxy backend.
+
+Replica 1 is the servers `s1`, which is checked, and `b1`, its backup, which is not. The file haproxy.cfg says the same
+for the next start; what is set here is set in every worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy.runtime import Runtime, Server
+from orchestrator.domain.traffic.endpoint import EndpointHealth
+from orchestrator.domain.traffic.route import SlotEndpoints
+from orchestrator.domain.traffic.sample import Sample
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import ProxyError
+
+
+class HAProxyEndpoints:
+    """Fulfils ports.endpoints.Endpoints."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runtime = runtime
+        self._sleep = sleep
+        self._clock = clock
+
+    def register(self, app: str, slot: Slot, endpoints: SlotEndpoints) -> None:
+        self._runtime.set_entry(render.VERSIONS, render.backend(app, slot), endpoints.version)
+
+        def point(worker: str, name: str, server: Server) -> None:
+            if server.index > len(endpoints.addresses):
+                self._park(worker, name, server)
+                return
+            address = endpoints.addresses[server.index - 1]
+            self._runtime.tell(worker, f"set server {name} addr {address} port {endpoints.probe.port}")
+            if server.parked:
+                self._runtime.tell(worker, f"set server {name} state ready")
+
+        self._runtime.each_server(app, slot, point)
+
+    def park(self, app: str, slot: Slot) -> None:
+        self._runtime.each_server(app, slot, self._park)
+
+    def _park(self, worker: str, name: str, server: Server) -> None:
+        if server.backup:
+            self._runtime.tell(worker, f"set server {name} state maint")
+        self._runtime.tell(worker, f"set server {name} addr {render.PARKED_ADDRESS} port {render.PARKED_PORT}")
+        if not server.backup:
+            # The result of its last check was about another address.
+            self._runtime.tell(worker, f"set server {name} health down")
+
+    def wait_up(self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]) -> None:
+        limit = self._clock() + timeout
+        while True:
+            servers = self._checked(app, slot)
+            healthy = sum(server.up for server in servers)
+            if healthy >= count:
+                return
+            cancelled()
+            if self._clock() >= limit:
+                reported = ", ".join(f"{s.name} {s.status} {s.check}".strip() for s in servers) or "no server"
+                share = f"only {healthy} of {count} servers are healthy" if healthy else "no healthy server"
+                raise ProxyError(
+                    f"{share} for {app} in {slot}",
+                    why=f"after {timeout:g} s the proxy reports: {reported}",
+                    hint="can the proxy reach the containers? deployctl doctor",
+                )
+            self._sleep(0.01)
+
+    def health(self, app: str, slot: Slot) -> tuple[EndpointHealth, ...]:
+        # Until the first check of a new worker, HAProxy assumes that a server is up; `wait_up` waits for that check.
+        return tuple(
+            EndpointHealth(server.index, server.status.startswith("UP"), server.status)
+            for server in self._checked(app, slot)
+        )
+
+    def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
+        return self._runtime.open_requests(app, slot)
+
+    def cut(self, app: str, slot: Slot) -> int:
+        count = self._runtime.sessions(app, slot)
+
+        def end(worker: str, name: str, server: Server) -> None:
+            if server.sessions:
+                self._runtime.tell(worker, f"shutdown sessions server {name}")
+
+        self._runtime.each_server(app, slot, end)
+        return count
+
+    def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
+        return self._runtime.counters(app, slot)
+
+    def _checked(self, app: str, slot: Slot) -> list[Server]:
+        servers = [server for server in self._runtime.servers(app, slot).values() if not server.backup]
+        return sorted(servers, key=lambda server: server.index)

@@ -1,0 +1,344 @@
+"""What the contract tests of Edge, Traffic and Endpoints run on: a proxy in memory, or a real one in its container.
+
+The replicas are small servers on loopback addresses of the host, where the real proxy runs as well.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from orchestrator.adapters.haproxy.container import ProxyContainer
+from orchestrator.adapters.haproxy.edge import HAProxyEdge
+from orchestrator.adapters.haproxy.endpoints import HAProxyEndpoints
+from orchestrator.adapters.haproxy.files import ROUTES, ProxyFiles
+from orchestrator.adapters.haproxy.runtime import Runtime
+from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
+from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.naming import Names
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
+from orchestrator.domain.traffic.sample import Sample
+from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.ports.edge import Edge
+from orchestrator.ports.endpoints import Endpoints
+from orchestrator.ports.traffic import Traffic
+from tests.engine.harness import engine, free_port
+from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
+
+APP = "mymodel"
+VERSIONS: dict[Slot, str] = {"blue": "v1", "green": "v2"}
+KINDS = ["fake", "real"]
+
+
+class Silent:
+    """Progress that nobody reads."""
+
+    def detail(self, text: str) -> None:
+        """Ignores the text."""
+
+    def check(self) -> None:
+        """Never stops."""
+
+
+PROGRESS = Silent()
+
+
+def go_on() -> None:
+    """What `cancelled` is when nobody cancels."""
+
+
+class ProxyRig(ABC):
+    """One proxy behind the three ports, its replicas, and a client."""
+
+    edge: Edge
+    traffic: Traffic
+    endpoints: Endpoints
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.listen = f"127.0.0.1:{free_port()}"
+
+    def address(self, slot: Slot, index: int = 1) -> str:
+        return f"127.0.0.{10 * (SLOTS.index(slot) + 1) + index}"
+
+    def slot(self, slot: Slot, replicas: int = 1, *, active: bool = True) -> SlotEndpoints:
+        probe = ProbeSpec("/healthz", self.port, timeout=1.0)
+        addresses = tuple(self.address(slot, index) for index in range(1, replicas + 1))
+        return SlotEndpoints(VERSIONS[slot], addresses, probe, active)
+
+    def app(self, *slots: Slot, name: str = APP, replicas: int = 1, prefix: str = "") -> ProxyApp:
+        """An app whose `slots` are in use (default: both)."""
+        route = Route(self.listen, path_prefix=prefix)
+        return ProxyApp(name, route, {slot: self.slot(slot, replicas) for slot in slots or SLOTS})
+
+    def running(self, *slots: Slot, replicas: int = 1) -> ProxyApp:
+        """Starts the proxy with an app, and all replicas of both slots; `slots` (default: both) are in use and up."""
+        for slot in SLOTS:
+            for index in range(1, replicas + 1):
+                self.start(slot, index)
+        app = self.app(*slots, replicas=replicas)
+        self.edge.apply([app], PROGRESS)
+        for slot in slots or SLOTS:
+            self.endpoints.wait_up(APP, slot, replicas, timeout=10, cancelled=go_on)
+        return app
+
+    @abstractmethod
+    def start(self, slot: Slot, index: int = 1) -> None:
+        """Starts a replica."""
+
+    @abstractmethod
+    def stop(self, slot: Slot, index: int = 1) -> None:
+        """Stops a replica."""
+
+    @abstractmethod
+    def answer(self) -> str | None:
+        """The version that answers a request of a client now; None when none does."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """The version that the proxy says has answered a request of a client."""
+
+    @abstractmethod
+    @contextmanager
+    def open_request(self, slot: Slot) -> Iterator[None]:
+        """A request that is open on replica 1 of the live slot `slot`."""
+
+    @abstractmethod
+    def damage(self) -> None:
+        """Makes the states on disk unreadable."""
+
+    @abstractmethod
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The proxy runs and does not answer, until it is unpaused or at the end."""
+
+    @abstractmethod
+    @contextmanager
+    def occupied(self, address: str) -> Iterator[None]:
+        """Another process listens at the address meanwhile."""
+
+    @abstractmethod
+    @contextmanager
+    def rejecting(self) -> Iterator[ProxyApp]:
+        """An app whose configuration the proxy rejects."""
+
+
+class FakeRig(ProxyRig):
+    def __init__(self) -> None:
+        super().__init__()
+        self._addresses: set[str] = set()
+        self._state = FakeProxyState(self._containers, now=time.time)
+        self.edge = FakeEdge(self._state)
+        self.traffic = FakeTraffic(self._state)
+        self.endpoints = FakeEndpoints(self._state)
+
+    def _containers(self, app: str) -> list[Container]:
+        return [
+            Container(address, address, app, "v1", "blue", 1, 1, "sha256:1", "running", address=address)
+            for address in sorted(self._addresses)
+        ]
+
+    def start(self, slot: Slot, index: int = 1) -> None:
+        self._addresses.add(self.address(slot, index))
+
+    def stop(self, slot: Slot, index: int = 1) -> None:
+        self._addresses.remove(self.address(slot, index))
+
+    def answer(self) -> str | None:
+        state = self.traffic.running(APP)
+        for slot in (state.live, state.fallback):
+            if slot is not None and any(endpoint.up for endpoint in self.endpoints.health(APP, slot)):
+                count = self._state.counted.get((APP, slot), Sample(0, 0, 0.0)).requests
+                self._state.counted[APP, slot] = Sample(count + 1, 0, 0.001)
+                return self._state.endpoints[APP, slot].version
+        return None
+
+    def version(self) -> str:
+        return self.answer() or "none"
+
+    @contextmanager
+    def open_request(self, slot: Slot) -> Iterator[None]:
+        self._state.open[APP, slot] = 1
+        yield
+        self._state.open.pop((APP, slot), None)
+
+    def damage(self) -> None:
+        self._state.damaged = True
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self._state.paused = True
+        yield
+        self._state.paused = False
+
+    @contextmanager
+    def occupied(self, address: str) -> Iterator[None]:
+        self._state.taken.add(address)
+        yield
+        self._state.taken.remove(address)
+
+    @contextmanager
+    def rejecting(self) -> Iterator[ProxyApp]:
+        self._state.rejection = "invalid"
+        yield ProxyApp("other", Route("127.0.0.1:99999"), {"blue": self.slot("blue")})
+        self._state.rejection = ""
+
+
+class RealRig(ProxyRig):
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.files = ProxyFiles(folder)
+        self.names = Names.of(str(folder))
+        self.container = ProxyContainer(engine, self.names, folder)
+        runtime = Runtime(folder, timeout=1.0)
+        traffic = HAProxyTraffic(self.files, runtime)
+        self.edge = HAProxyEdge(self.files, runtime, self.container, traffic)
+        self.traffic = traffic
+        self.endpoints = HAProxyEndpoints(runtime)
+        self._replicas: dict[str, _Replica] = {}
+
+    def start(self, slot: Slot, index: int = 1) -> None:
+        address = self.address(slot, index)
+        self._replicas[address] = _Replica((address, self.port), VERSIONS[slot])
+
+    def stop(self, slot: Slot, index: int = 1) -> None:
+        self._replicas.pop(self.address(slot, index)).stop()
+
+    def answer(self) -> str | None:
+        return self._get("/")[0]
+
+    def version(self) -> str:
+        return self._get("/")[1]
+
+    def _get(self, path: str) -> tuple[str | None, str]:
+        host, _, port = self.listen.partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=20)
+        try:
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            body = reply.read().decode()
+            return (body if reply.status == 200 else None), reply.headers["X-Model-Version"]
+        finally:
+            connection.close()
+
+    @contextmanager
+    def open_request(self, slot: Slot) -> Iterator[None]:
+        replica = self._replicas[self.address(slot)]
+
+        def ask() -> None:
+            # When the proxy ends the request, that is what the client gets.
+            with suppress(OSError, http.client.HTTPException):
+                self._get("/slow")
+
+        client = threading.Thread(target=ask)
+        client.start()
+        assert replica.asked.wait(10)
+        try:
+            yield
+        finally:
+            replica.released.set()
+            client.join(20)
+
+    def damage(self) -> None:
+        (self.files.folder / ROUTES).write_bytes(bytes(range(256)))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        proxy = engine().containers.get(self.names.proxy)
+        proxy.pause()
+        try:
+            yield
+        finally:
+            proxy.reload()
+            if proxy.status == "paused":
+                proxy.unpause()
+
+    @contextmanager
+    def occupied(self, address: str) -> Iterator[None]:
+        host, _, port = address.partition(":")
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, int(port)))
+            listener.listen()
+            yield
+
+    @contextmanager
+    def rejecting(self) -> Iterator[ProxyApp]:
+        yield ProxyApp("other", Route("127.0.0.1:99999"), {"blue": self.slot("blue")})
+
+    def close(self) -> None:
+        """Removes the proxy and stops all replicas."""
+        for replica in self._replicas.values():
+            replica.stop()
+        self.container.remove()
+
+
+class _Replica(ThreadingHTTPServer):
+    """Answers health checks, `/` with its version, and `/slow` when it is released."""
+
+    daemon_threads = False
+
+    def __init__(self, address: tuple[str, int], version: str) -> None:
+        self.asked, self.released = threading.Event(), threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/slow":
+                    outer.asked.set()
+                    outer.released.wait(20)
+                with suppress(ConnectionError):
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(version.encode())
+
+            def log_message(self, *arguments: object) -> None:
+                """Nothing is logged."""
+
+        super().__init__(address, Handler)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A health check that the proxy gives up is no error."""
+
+    def stop(self) -> None:
+        self.released.set()
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+@contextmanager
+def proxy_rig(kind: str, folder: Path) -> Iterator[ProxyRig]:
+    """A rig of a kind in KINDS; everything that it started is gone afterwards."""
+    if kind == "fake":
+        yield FakeRig()
+        return
+    rig = RealRig(folder)
+    folder.mkdir(exist_ok=True)
+    try:
+        yield rig
+    finally:
+        rig.close()
+
+
+def shielded(live: Slot) -> TrafficState:
+    return TrafficState(live, shield=True)
+
+
+def within(true: Callable[[], bool], what: str, limit: float = 10.0) -> None:
+    """Waits until something is true."""
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end, f"not within {limit} s: {what}"
+        time.sleep(0.02)

@@ -1,0 +1,163 @@
+"""The same cases of the port Endpoints on the proxy in memory and on HAProxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.errors import ProxyError
+from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, go_on, proxy_rig, within
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(params=KINDS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProxyRig]:
+    with proxy_rig(request.param, tmp_path / "proxy") as made:
+        yield made
+
+
+def up(rig: ProxyRig, slot: Any) -> list[bool]:
+    return [endpoint.up for endpoint in rig.endpoints.health(APP, slot)]
+
+
+def test_an_unknown_slot_has_no_endpoints(rig: ProxyRig) -> None:
+    rig.edge.up([], PROGRESS)
+    assert rig.endpoints.health(APP, "blue") == ()
+    assert rig.endpoints.open_requests(APP, "blue") == {}
+    assert rig.endpoints.counters(APP, "blue") == {}
+    assert rig.endpoints.cut(APP, "blue") == 0
+    rig.endpoints.park(APP, "blue")
+    with pytest.raises(ProxyError, match="no healthy server"):
+        rig.endpoints.wait_up(APP, "blue", 1, timeout=0.1, cancelled=go_on)
+
+
+def test_a_registered_slot_is_up_and_a_parked_one_is_not(rig: ProxyRig) -> None:
+    rig.running("blue", replicas=2)
+    assert [endpoint.index for endpoint in rig.endpoints.health(APP, "blue")] == [1, 2]
+    assert up(rig, "blue") == [True, True]
+    within(lambda: up(rig, "green") == [False, False], "green is down")
+    for _ in range(2):
+        rig.endpoints.register(APP, "green", rig.slot("green", 2))
+        rig.endpoints.wait_up(APP, "green", 2, timeout=10, cancelled=go_on)
+    assert up(rig, "green") == [True, True]
+    rig.traffic.apply(APP, TrafficState("green"))
+    assert rig.answer() == "v2"
+    for _ in range(2):
+        rig.endpoints.park(APP, "blue")
+        assert up(rig, "blue") == [False, False]
+    rig.endpoints.register(APP, "blue", rig.slot("blue", 2))
+    rig.endpoints.wait_up(APP, "blue", 2, timeout=10, cancelled=go_on)
+    assert rig.answer() == "v2"
+
+
+def test_the_status_is_a_word_for_people(rig: ProxyRig) -> None:
+    rig.running("blue")
+    within(lambda: up(rig, "green") == [False], "green is down")
+    (blue,), (green,) = rig.endpoints.health(APP, "blue"), rig.endpoints.health(APP, "green")
+    assert blue.up
+    assert blue.status
+    assert not green.up
+    assert green.status not in ("", blue.status)
+
+
+def test_with_fewer_replicas_than_before_the_others_are_parked(rig: ProxyRig) -> None:
+    rig.running(replicas=2)
+    rig.endpoints.register(APP, "green", rig.slot("green", 1))
+    within(lambda: up(rig, "green") == [True, False], "the second endpoint is down")
+    assert up(rig, "blue") == [True, True]
+
+
+def test_a_replica_that_ends_is_down_and_comes_back(rig: ProxyRig) -> None:
+    rig.running(replicas=2)
+    rig.stop("blue", 2)
+    within(lambda: up(rig, "blue") == [True, False], "the second endpoint is down")
+    rig.endpoints.wait_up(APP, "blue", 1, timeout=0.1, cancelled=go_on)
+    with pytest.raises(ProxyError):
+        rig.endpoints.wait_up(APP, "blue", 2, timeout=0.1, cancelled=go_on)
+    rig.start("blue", 2)
+    rig.endpoints.wait_up(APP, "blue", 2, timeout=10, cancelled=go_on)
+    assert up(rig, "blue") == [True, True]
+
+
+def test_a_wait_ends_when_it_is_cancelled(rig: ProxyRig) -> None:
+    rig.running("blue")
+
+    class Cancelled(Exception):
+        pass
+
+    def cancelled() -> None:
+        raise Cancelled
+
+    rig.endpoints.wait_up(APP, "blue", 1, timeout=10, cancelled=cancelled)
+    with pytest.raises(Cancelled):
+        rig.endpoints.wait_up(APP, "green", 1, timeout=10, cancelled=cancelled)
+
+
+def test_open_requests_are_counted_by_replica(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, TrafficState("blue"))
+    assert rig.endpoints.open_requests(APP, "blue") == {1: 0}
+    with rig.open_request("blue"):
+        assert rig.endpoints.open_requests(APP, "blue") == {1: 1}
+        assert rig.endpoints.open_requests(APP, "green") == {1: 0}
+        rig.traffic.apply(APP, TrafficState("green"))
+        assert rig.endpoints.open_requests(APP, "blue") == {1: 1}, "what is open stays where it is"
+    within(lambda: rig.endpoints.open_requests(APP, "blue") == {1: 0}, "the request has ended")
+
+
+def test_open_requests_outlive_a_reload(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, TrafficState("blue"))
+    with rig.open_request("blue"):
+        assert rig.edge.apply([app, rig.app(name="other", prefix="/other")], PROGRESS) is True
+        assert rig.endpoints.open_requests(APP, "blue") == {1: 1}
+
+
+def test_cut_ends_what_is_open(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, TrafficState("blue"))
+    with rig.open_request("blue"):
+        assert rig.endpoints.cut(APP, "green") == 0
+        assert rig.endpoints.cut(APP, "blue") == 1
+        within(lambda: rig.endpoints.open_requests(APP, "blue") == {1: 0}, "the request has ended")
+    assert rig.endpoints.cut(APP, "blue") == 0
+
+
+def test_requests_are_counted_by_worker_and_slot(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, TrafficState("blue"))
+    for _ in range(3):
+        assert rig.answer() == "v1"
+    (sample,) = rig.endpoints.counters(APP, "blue").values()
+    assert (sample.requests, sample.errors) == (3, 0)
+    assert sum(sample.requests for sample in rig.endpoints.counters(APP, "green").values()) == 0
+
+
+def test_a_proxy_that_does_not_run_says_so(rig: ProxyRig) -> None:
+    rig.running()
+    rig.edge.down()
+    calls: list[Callable[[], Any]] = [
+        lambda: rig.endpoints.register(APP, "blue", rig.slot("blue")),
+        lambda: rig.endpoints.park(APP, "blue"),
+        lambda: rig.endpoints.health(APP, "blue"),
+        lambda: rig.endpoints.open_requests(APP, "blue"),
+        lambda: rig.endpoints.cut(APP, "blue"),
+        lambda: rig.endpoints.counters(APP, "blue"),
+    ]
+    for call in calls:
+        with pytest.raises(ProxyError, match="does not answer"):
+            call()
+
+
+def test_the_version_in_a_slot_is_that_of_its_replicas(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, TrafficState("green"))
+    assert rig.version() == "v2"
+    rig.endpoints.register(APP, "green", replace(rig.slot("green"), version="v7"))
+    assert rig.version() == "v7"

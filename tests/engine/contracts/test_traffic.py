@@ -1,0 +1,172 @@
+"""The same cases of the port Traffic on the proxy in memory and on HAProxy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.errors import ProxyError
+from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, proxy_rig, shielded, within
+
+pytestmark = pytest.mark.engine
+
+BLUE, GREEN = TrafficState("blue"), TrafficState("green")
+
+
+@pytest.fixture(params=KINDS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProxyRig]:
+    with proxy_rig(request.param, tmp_path / "proxy") as made:
+        yield made
+
+
+def test_nothing_is_live_for_an_unknown_app(rig: ProxyRig) -> None:
+    rig.edge.up([], PROGRESS)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == TrafficState()
+    assert rig.traffic.known() == {}
+    assert rig.traffic.readable(APP) is False
+    assert rig.traffic.changed_at(APP) is None
+
+
+@pytest.mark.parametrize("state", [BLUE, GREEN, shielded("blue"), shielded("green")])
+def test_a_state_is_applied_on_disk_and_in_the_running_proxy(rig: ProxyRig, state: TrafficState) -> None:
+    rig.running()
+    before = time.time()
+    for _ in range(2):
+        rig.traffic.apply(APP, state)
+        assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == state
+    assert rig.traffic.known() == {APP: state}
+    assert rig.traffic.readable(APP) is True
+    written = rig.traffic.changed_at(APP)
+    assert written is not None
+    # The time of a file may be a clock tick behind.
+    assert before - 0.05 <= written <= time.time()
+    assert rig.answer() == {"blue": "v1", "green": "v2"}[str(state.live)]
+
+
+def test_the_live_slot_changes_and_changes_back(rig: ProxyRig) -> None:
+    rig.running()
+    for state, version in (
+        (BLUE, "v1"),
+        (shielded("green"), "v2"),
+        (BLUE, "v1"),
+        (GREEN, "v2"),
+        (shielded("blue"), "v1"),
+    ):
+        rig.traffic.apply(APP, state)
+        assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == state
+        assert rig.answer() == version
+
+
+def test_with_a_shield_the_other_slot_answers_while_the_live_one_is_down(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, shielded("green"))
+    rig.stop("green")
+    within(lambda: not rig.endpoints.health(APP, "green")[0].up, "green is down")
+    assert rig.answer() == "v1"
+    assert rig.traffic.running(APP) == shielded("green"), "the state says who is live, not who answers"
+    rig.traffic.apply(APP, GREEN)
+    assert rig.answer() is None
+    rig.traffic.apply(APP, shielded("green"))
+    assert rig.answer() == "v1"
+    rig.start("green")
+    within(lambda: rig.endpoints.health(APP, "green")[0].up, "green is up")
+    assert rig.answer() == "v2"
+
+
+def test_no_slot_is_live_any_more(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, shielded("blue"))
+    rig.traffic.apply(APP, TrafficState())
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == TrafficState()
+    assert rig.traffic.readable(APP) is False
+    assert rig.answer() is None
+
+
+def test_the_states_of_other_apps_stay(rig: ProxyRig) -> None:
+    rig.edge.up([rig.app(name="one", prefix="/one"), rig.app(name="two", prefix="/two")], PROGRESS)
+    rig.traffic.apply("one", shielded("blue"))
+    rig.traffic.apply("two", GREEN)
+    rig.traffic.apply("one", GREEN)
+    rig.traffic.apply("two", shielded("blue"))
+    assert rig.traffic.known() == {"one": GREEN, "two": shielded("blue")}
+    rig.traffic.forget("one")
+    assert rig.traffic.known() == {"two": shielded("blue")}
+    assert rig.traffic.running("two") == shielded("blue")
+
+
+@pytest.mark.parametrize("state", [GREEN, shielded("green")])
+def test_a_state_that_the_proxy_does_not_confirm_is_not_kept_on_disk(rig: ProxyRig, state: TrafficState) -> None:
+    rig.running()
+    rig.traffic.apply(APP, BLUE)
+    with rig.paused(), pytest.raises(ProxyError):
+        rig.traffic.apply(APP, state)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == BLUE
+    assert rig.answer() == "v1"
+    rig.traffic.apply(APP, state)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == state
+
+
+def test_a_proxy_that_starts_again_applies_the_same_states(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, shielded("green"))
+    rig.edge.down()
+    assert rig.traffic.on_disk(APP) == shielded("green")
+    assert rig.traffic.known() == {APP: shielded("green")}
+    with pytest.raises(ProxyError):
+        rig.traffic.running(APP)
+    with pytest.raises(ProxyError):
+        rig.traffic.apply(APP, BLUE)
+    assert rig.traffic.on_disk(APP) == shielded("green")
+    rig.edge.up([app], PROGRESS)
+    assert rig.traffic.running(APP) == shielded("green")
+
+
+def test_states_that_are_damaged_on_disk_are_known_from_the_running_proxy(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, shielded("green"))
+    rig.damage()
+    assert rig.traffic.readable(APP) is False
+    assert rig.traffic.changed_at(APP) is None
+    with pytest.raises(ProxyError, match="damaged"):
+        rig.traffic.on_disk(APP)
+    with pytest.raises(ProxyError, match="damaged"):
+        rig.traffic.apply(APP, BLUE)
+    assert rig.traffic.known() == {APP: shielded("green")}
+    assert rig.traffic.running(APP) == shielded("green")
+    rig.edge.down()
+    assert rig.traffic.known() == {}
+
+
+def test_forget(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, shielded("blue"))
+    for _ in range(2):
+        rig.traffic.forget(APP)
+        assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == TrafficState()
+    assert rig.answer() is None
+    rig.traffic.apply(APP, BLUE)
+    rig.edge.down()
+    for _ in range(2):
+        rig.traffic.forget(APP)
+        assert rig.traffic.known() == {}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        TrafficState("blue", candidate="green"),
+        TrafficState("blue", candidate="green", share=500),
+        TrafficState("blue", candidate="green", preview=True),
+        TrafficState("blue", held=True),
+    ],
+)
+def test_what_it_cannot_do_yet_is_refused_and_changes_nothing(rig: ProxyRig, state: TrafficState) -> None:
+    rig.edge.up([rig.app()], PROGRESS)
+    rig.traffic.apply(APP, GREEN)
+    with pytest.raises(ValueError, match="yet"):
+        rig.traffic.apply(APP, state)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == GREEN

@@ -1,0 +1,281 @@
+"""A proxy in memory behind the three ports Edge, Traffic and Endpoints, over one state that the fakes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy.traffic import refuse_unsupported
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.endpoint import EndpointHealth
+from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
+from orchestrator.domain.traffic.sample import Sample
+from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.errors import ProxyError, UsageError
+from orchestrator.ports.progress import Progress
+
+_NOTHING = TrafficState()
+
+
+@dataclass
+class FakeProxyState:
+    """One proxy. `containers` returns the containers of an app: an endpoint is up while one runs at its address."""
+
+    containers: Callable[[str], Sequence[Container]]
+    now: Callable[[], float] = lambda: 0.0
+
+    # The states that it would start with, and those that its workers apply; `running` is None when it does not run.
+    disk: dict[str, TrafficState] = field(default_factory=dict)
+    running: dict[str, TrafficState] | None = None
+    # The states on disk cannot be read.
+    damaged: bool = False
+    # By file name, what follows from the apps: what is on disk, and the digest of the structure that is loaded.
+    files: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+    apps: tuple[ProxyApp, ...] = ()
+    # Where each slot that is in use points to.
+    endpoints: dict[tuple[str, Slot], SlotEndpoints] = field(default_factory=dict)
+    open: dict[tuple[str, Slot], int] = field(default_factory=dict)
+    counted: dict[tuple[str, Slot], Sample] = field(default_factory=dict)
+    # Listen addresses of other processes.
+    taken: set[str] = field(default_factory=set)
+    # What is wrong with the next configuration that it gets.
+    rejection: str = ""
+    # It runs and does not answer.
+    paused: bool = False
+    reloads: int = 0
+    written: float | None = None
+
+    def workers(self) -> dict[str, TrafficState]:
+        """The states that its workers apply.
+
+        Raises:
+            ProxyError: it does not run, or is paused.
+        """
+        if self.running is None or self.paused:
+            why = "it does not run" if self.running is None else "it is paused"
+            raise ProxyError("the proxy does not answer", why=why, hint="deployctl proxy up")
+        return self.running
+
+    def load(self, apps: Sequence[ProxyApp]) -> None:
+        """What a start or a reload does: files and loaded configuration follow `apps`, the workers read the disk."""
+        self.files, self.digest = wanted(apps)
+        self.apps = tuple(apps)
+        self.running = dict(self.disk)
+        self.endpoints = {
+            (app.name, slot): endpoints
+            for app in apps
+            for slot, endpoints in app.slots.items()
+            if slot in SLOTS and endpoints.active
+        }
+
+    def count(self, app: str) -> int:
+        """How many servers each slot of the app has; 0 for an unknown app."""
+        return next((render.servers(known) for known in self.apps if known.name == app), 0)
+
+
+def wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
+    """The files that follow from the apps, and the digest of the structure: those of the real proxy."""
+    text, digest = render.configuration("@config@", apps, 1)
+    return {"haproxy.cfg": text, "versions.map": render.versions_map(apps)}, digest
+
+
+def _lives(states: Mapping[str, TrafficState]) -> dict[str, Slot]:
+    return {app: state.live for app, state in states.items() if state.live is not None}
+
+
+def _fallbacks(states: Mapping[str, TrafficState]) -> dict[str, Slot]:
+    return {app: state.fallback for app, state in states.items() if state.fallback is not None}
+
+
+def _addresses(route: Route) -> set[str]:
+    return {route.listen, route.metrics} - {""}
+
+
+class FakeEdge:
+    """Fulfils ports.edge.Edge."""
+
+    def __init__(self, proxy: FakeProxyState) -> None:
+        self._proxy = proxy
+
+    def state(self) -> str:
+        if self._proxy.running is None:
+            return "missing"
+        return "paused" if self._proxy.paused else "running"
+
+    def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
+        self._proxy.paused = False
+        if self._proxy.running is None:
+            progress.detail("starting the proxy")
+            self._proxy.load(apps)
+
+    def down(self) -> None:
+        self._proxy.running, self._proxy.paused = None, False
+
+    def reload(self) -> None:
+        self._refuse_rejected()
+        self._proxy.workers()
+        self._proxy.load(self._proxy.apps)
+        self._proxy.reloads += 1
+
+    def apply(self, apps: Sequence[ProxyApp], progress: Progress) -> bool:
+        self.up(apps, progress)
+        files, digest = wanted(apps)
+        if digest == self._proxy.digest:
+            self._proxy.files, self._proxy.apps = files, tuple(apps)
+            return False
+        self._refuse_rejected()
+        before = {address for app in self._proxy.apps for address in _addresses(app.route)}
+        for address in {address for app in apps for address in _addresses(app.route)} - before:
+            if address in self._proxy.taken:
+                raise ProxyError("the proxy could not load its new configuration", why=f"cannot bind {address}")
+        self._proxy.load(apps)
+        self._proxy.reloads += 1
+        return True
+
+    def check_listen(self, route: Route) -> None:
+        ours = {address for app in self._proxy.apps for address in _addresses(app.route)}
+        for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
+            if address in self._proxy.taken and not (address in ours and self._proxy.running is not None):
+                raise UsageError(f"{key}: {address} cannot be used", why="another process listens there")
+
+    def drift(self, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState]) -> list[str]:
+        proxy = self._proxy
+        names = [name for name, text in wanted(apps)[0].items() if proxy.files.get(name) != text]
+        disk = {app: proxy.disk.get(app, _NOTHING) for app in states}
+        if proxy.damaged or any(disk[app].live != state.live for app, state in states.items()):
+            names.append("routes.map")
+        if any(disk[app].fallback != state.fallback for app, state in states.items()):
+            names.append("shields.map")
+        return names
+
+    def repair(
+        self, app: str, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState], progress: Progress
+    ) -> list[str]:
+        proxy = self._proxy
+        restored = {} if proxy.damaged else dict(proxy.disk)
+        for name, state in states.items():
+            if name == app or name not in restored:
+                restored[name] = state
+        restored = {name: state for name, state in restored.items() if state.live is not None}
+        repaired = ["the proxy was unpaused"] if proxy.paused else []
+        proxy.paused = False
+        if proxy.damaged or _lives(proxy.disk) != _lives(restored):
+            repaired.append("routes.map restored from the ledger")
+        if _fallbacks(proxy.disk) != _fallbacks(restored):
+            repaired.append("shields.map restored from the ledger")
+        proxy.disk, proxy.damaged = restored, False
+        files, digest = wanted(apps)
+        repaired += [f"{name} restored from the ledger" for name in files if proxy.files.get(name) != files[name]]
+        proxy.files = files
+        if proxy.running is None:
+            self.up(apps, progress)
+            repaired.append("the proxy was started")
+        if proxy.digest != digest:
+            proxy.load(apps)
+            repaired.append("the proxy's configuration was reloaded")
+        for name, state in restored.items():
+            if proxy.workers().get(name) != state:
+                proxy.workers()[name] = state
+                repaired.append(f"the running proxy's traffic of {name} was set to {state}")
+        return repaired
+
+    def _refuse_rejected(self) -> None:
+        if self._proxy.rejection:
+            raise ProxyError("the proxy rejects its new configuration", why=self._proxy.rejection)
+
+
+class FakeTraffic:
+    """Fulfils ports.traffic.Traffic."""
+
+    def __init__(self, proxy: FakeProxyState) -> None:
+        self._proxy = proxy
+
+    def on_disk(self, app: str) -> TrafficState:
+        self._refuse_damaged()
+        return self._proxy.disk.get(app, _NOTHING)
+
+    def running(self, app: str) -> TrafficState:
+        return self._proxy.workers().get(app, _NOTHING)
+
+    def readable(self, app: str) -> bool:
+        return not self._proxy.damaged and app in self._proxy.disk
+
+    def known(self) -> dict[str, TrafficState]:
+        running = {} if self._proxy.paused else self._proxy.running
+        return dict((not self._proxy.damaged and self._proxy.disk) or running or {})
+
+    def apply(self, app: str, state: TrafficState) -> None:
+        refuse_unsupported(state)
+        self._refuse_damaged()
+        workers = self._proxy.workers()
+        if self._proxy.disk.get(app, _NOTHING) != state:
+            self._proxy.written = self._proxy.now()
+        for states in (self._proxy.disk, workers):
+            if state.live is None:
+                states.pop(app, None)
+            else:
+                states[app] = state
+
+    def changed_at(self, app: str) -> float | None:
+        return self._proxy.written if self.readable(app) else None
+
+    def forget(self, app: str) -> None:
+        self._proxy.disk.pop(app, None)
+        if self._proxy.running is not None and not self._proxy.paused:
+            self._proxy.running.pop(app, None)
+
+    def _refuse_damaged(self) -> None:
+        if self._proxy.damaged:
+            raise ProxyError("routes.map is damaged", hint="deployctl recover restores it from the ledger")
+
+
+class FakeEndpoints:
+    """Fulfils ports.endpoints.Endpoints."""
+
+    def __init__(self, proxy: FakeProxyState) -> None:
+        self._proxy = proxy
+
+    def register(self, app: str, slot: Slot, endpoints: SlotEndpoints) -> None:
+        self._proxy.workers()
+        if self._proxy.count(app):
+            self._proxy.endpoints[app, slot] = endpoints
+
+    def park(self, app: str, slot: Slot) -> None:
+        self._proxy.workers()
+        self._proxy.endpoints.pop((app, slot), None)
+
+    def wait_up(self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]) -> None:
+        endpoints = self.health(app, slot)
+        if sum(endpoint.up for endpoint in endpoints) >= count:
+            return
+        cancelled()
+        reported = ", ".join(f"{endpoint.index} {endpoint.status}" for endpoint in endpoints) or "no server"
+        raise ProxyError(f"no healthy server for {app} in {slot}", why=f"the proxy reports: {reported}")
+
+    def health(self, app: str, slot: Slot) -> tuple[EndpointHealth, ...]:
+        self._proxy.workers()
+        running = {container.address for container in self._proxy.containers(app) if container.running}
+        endpoints = self._proxy.endpoints.get((app, slot))
+        addresses = endpoints.addresses if endpoints is not None else ()
+        rows = []
+        for index in range(1, self._proxy.count(app) + 1):
+            up = index <= len(addresses) and addresses[index - 1] in running
+            rows.append(EndpointHealth(index, up, "UP" if up else "DOWN"))
+        return tuple(rows)
+
+    def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
+        self._proxy.workers()
+        counts = dict.fromkeys(range(1, self._proxy.count(app) + 1), 0)
+        return {**counts, 1: self._proxy.open.get((app, slot), 0)} if counts else {}
+
+    def cut(self, app: str, slot: Slot) -> int:
+        self._proxy.workers()
+        return self._proxy.open.pop((app, slot), 0)
+
+    def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
+        self._proxy.workers()
+        sample = self._proxy.counted.get((app, slot))
+        return {"8": sample} if sample else {}
