@@ -10,9 +10,8 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from orchestrator.adapters.haproxy.container import ProxyContainer
@@ -31,6 +30,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.ports.edge import Edge
 from orchestrator.ports.endpoints import Endpoints
 from orchestrator.ports.traffic import Traffic
+from tests.engine.contracts.replica import Replica
 from tests.engine.harness import engine, free_port
 from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
 
@@ -204,11 +204,11 @@ class RealRig(ProxyRig):
         self.edge = HAProxyEdge(self.files, runtime, self.container, traffic)
         self.traffic = traffic
         self.endpoints = HAProxyEndpoints(runtime)
-        self._replicas: dict[str, _Replica] = {}
+        self._replicas: dict[str, Replica] = {}
 
     def start(self, slot: Slot, index: int = 1) -> None:
         address = self.address(slot, index)
-        self._replicas[address] = _Replica((address, self.port), VERSIONS[slot])
+        self._replicas[address] = Replica((address, self.port), VERSIONS[slot])
 
     def stop(self, slot: Slot, index: int = 1) -> None:
         self._replicas.pop(self.address(slot, index)).stop()
@@ -282,42 +282,6 @@ class RealRig(ProxyRig):
         self.container.remove()
 
 
-class _Replica(ThreadingHTTPServer):
-    """Answers health checks, `/` with its version, and `/slow` when it is released."""
-
-    daemon_threads = False
-
-    def __init__(self, address: tuple[str, int], version: str) -> None:
-        self.asked, self.released = threading.Event(), threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/slow":
-                    outer.asked.set()
-                    outer.released.wait(20)
-                with suppress(ConnectionError):
-                    self.send_response(200)
-                    self.end_headers()
-                    self.wfile.write(version.encode())
-
-            def log_message(self, *arguments: object) -> None:
-                """Nothing is logged."""
-
-        super().__init__(address, Handler)
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A health check that the proxy gives up is no error."""
-
-    def stop(self) -> None:
-        self.released.set()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
 @contextmanager
 def proxy_rig(kind: str, folder: Path) -> Iterator[ProxyRig]:
     """A rig of a kind in KINDS; everything that it started is gone afterwards."""
@@ -334,11 +298,3 @@ def proxy_rig(kind: str, folder: Path) -> Iterator[ProxyRig]:
 
 def shielded(live: Slot) -> TrafficState:
     return TrafficState(live, shield=True)
-
-
-def within(true: Callable[[], bool], what: str, limit: float = 10.0) -> None:
-    """Waits until something is true."""
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end, f"not within {limit} s: {what}"
-        time.sleep(0.02)

@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
-from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, go_on, proxy_rig, within
+from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, go_on, proxy_rig
+from tests.engine.harness import until
 
 pytestmark = pytest.mark.engine
 
@@ -41,7 +42,7 @@ def test_a_registered_slot_is_up_and_a_parked_one_is_not(rig: ProxyRig) -> None:
     rig.running("blue", replicas=2)
     assert [endpoint.index for endpoint in rig.endpoints.health(APP, "blue")] == [1, 2]
     assert up(rig, "blue") == [True, True]
-    within(lambda: up(rig, "green") == [False, False], "green is down")
+    until(lambda: up(rig, "green") == [False, False], "green is down")
     for _ in range(2):
         rig.endpoints.register(APP, "green", rig.slot("green", 2))
         rig.endpoints.wait_up(APP, "green", 2, timeout=10, cancelled=go_on)
@@ -58,7 +59,7 @@ def test_a_registered_slot_is_up_and_a_parked_one_is_not(rig: ProxyRig) -> None:
 
 def test_the_status_is_a_word_for_people(rig: ProxyRig) -> None:
     rig.running("blue")
-    within(lambda: up(rig, "green") == [False], "green is down")
+    until(lambda: up(rig, "green") == [False], "green is down")
     (blue,), (green,) = rig.endpoints.health(APP, "blue"), rig.endpoints.health(APP, "green")
     assert blue.up
     assert blue.status
@@ -69,14 +70,14 @@ def test_the_status_is_a_word_for_people(rig: ProxyRig) -> None:
 def test_with_fewer_replicas_than_before_the_others_are_parked(rig: ProxyRig) -> None:
     rig.running(replicas=2)
     rig.endpoints.register(APP, "green", rig.slot("green", 1))
-    within(lambda: up(rig, "green") == [True, False], "the second endpoint is down")
+    until(lambda: up(rig, "green") == [True, False], "the second endpoint is down")
     assert up(rig, "blue") == [True, True]
 
 
 def test_a_replica_that_ends_is_down_and_comes_back(rig: ProxyRig) -> None:
     rig.running(replicas=2)
     rig.stop("blue", 2)
-    within(lambda: up(rig, "blue") == [True, False], "the second endpoint is down")
+    until(lambda: up(rig, "blue") == [True, False], "the second endpoint is down")
     rig.endpoints.wait_up(APP, "blue", 1, timeout=0.1, cancelled=go_on)
     with pytest.raises(ProxyError):
         rig.endpoints.wait_up(APP, "blue", 2, timeout=0.1, cancelled=go_on)
@@ -108,7 +109,7 @@ def test_open_requests_are_counted_by_replica(rig: ProxyRig) -> None:
         assert rig.endpoints.open_requests(APP, "green") == {1: 0}
         rig.traffic.apply(APP, TrafficState("green"))
         assert rig.endpoints.open_requests(APP, "blue") == {1: 1}, "what is open stays where it is"
-    within(lambda: rig.endpoints.open_requests(APP, "blue") == {1: 0}, "the request has ended")
+    until(lambda: rig.endpoints.open_requests(APP, "blue") == {1: 0}, "the request has ended")
 
 
 def test_open_requests_outlive_a_reload(rig: ProxyRig) -> None:
@@ -125,7 +126,7 @@ def test_cut_ends_what_is_open(rig: ProxyRig) -> None:
     with rig.open_request("blue"):
         assert rig.endpoints.cut(APP, "green") == 0
         assert rig.endpoints.cut(APP, "blue") == 1
-        within(lambda: rig.endpoints.open_requests(APP, "blue") == {1: 0}, "the request has ended")
+        until(lambda: rig.endpoints.open_requests(APP, "blue") == {1: 0}, "the request has ended")
     assert rig.endpoints.cut(APP, "blue") == 0
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
-from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, proxy_rig, shielded, within
+from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, proxy_rig, shielded
+from tests.engine.harness import until
 
 pytestmark = pytest.mark.engine
 
@@ -65,7 +66,7 @@ def test_with_a_shield_the_other_slot_answers_while_the_live_one_is_down(rig: Pr
     rig.running()
     rig.traffic.apply(APP, shielded("green"))
     rig.stop("green")
-    within(lambda: not rig.endpoints.health(APP, "green")[0].up, "green is down")
+    until(lambda: not rig.endpoints.health(APP, "green")[0].up, "green is down")
     assert rig.answer() == "v1"
     assert rig.traffic.running(APP) == shielded("green"), "the state says who is live, not who answers"
     rig.traffic.apply(APP, GREEN)
@@ -73,7 +74,7 @@ def test_with_a_shield_the_other_slot_answers_while_the_live_one_is_down(rig: Pr
     rig.traffic.apply(APP, shielded("green"))
     assert rig.answer() == "v1"
     rig.start("green")
-    within(lambda: rig.endpoints.health(APP, "green")[0].up, "green is up")
+    until(lambda: rig.endpoints.health(APP, "green")[0].up, "green is up")
     assert rig.answer() == "v2"
 
 
