@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.haproxy.container import ProxyContainer
 from orchestrator.adapters.haproxy.edge import HAProxyEdge
 from orchestrator.adapters.haproxy.endpoints import HAProxyEndpoints
@@ -198,7 +199,7 @@ class RealRig(ProxyRig):
         super().__init__()
         self.files = ProxyFiles(folder)
         self.names = Names.of(str(folder))
-        self.container = ProxyContainer(engine, self.names, folder)
+        self.container = ProxyContainer(DockerHostContainers(engine, self.names), self.names, folder)
         runtime = Runtime(folder, timeout=1.0)
         traffic = HAProxyTraffic(self.files, runtime)
         self.edge = HAProxyEdge(self.files, runtime, self.container, traffic)
