@@ -729,7 +729,7 @@ def rendered(config: Config) -> None:
         assert sorted(filter(_is_match, mine)) == sorted(filter(_is_match, theirs))
         assert [_is_match(line) for line in mine] == [_is_match(line) for line in theirs]
     assert max(map(len, theirs)) <= 64
-    assert render.routes_map({name: "blue"}) == f"{name} blue\n"
+    assert render.slots_map({name: "blue"}) == f"{name} blue\n"
     assert render.versions_map([app]) == f"{name}_blue v1\n{name}_green none\n"
 
 
