@@ -1,19 +1,40 @@
-"""Files that are either the old one or the new one, whatever happens in between."""
+"""Files: atomic writes, bounded reads and kernel locks. One mechanism each, for every room."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import math
 import os
 import shutil
+import stat
+import time
 from pathlib import Path
 
 TEMPORARY = ".tmp"
+SMALL = 1024 * 1024
+"""The largest file that `read_small` reads, in bytes."""
+FOREVER = math.inf
+# How long `lock` sleeps between two attempts, in seconds.
+_AGAIN = 0.01
+
+
+class NotRegular(OSError):
+    """A device, a pipe or a socket, where a file is needed."""
+
+
+class TooLarge(OSError):
+    """The file has more than `SMALL` bytes."""
+
+
+# --- atomic writes ---------------------------------------------------------------------------------------------------
 
 
 def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> None:
     """Writes by temporary file, fsync, rename and fsync of the folder.
 
-    The temporary name is fixed: what a crash leaves behind, the next write takes over. The file gets `mode`, whatever
-    the umask says; without one, what the umask leaves of 0644.
+    The temporary name is fixed, so the next write replaces what a crash has left. The file gets `mode`, whatever the
+    umask is; without one, 0644 reduced by the umask.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; `path` is as it was.
@@ -38,8 +59,8 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> N
 
 
 def sync_folder(folder: Path) -> None:
-    """Brings the names in a folder onto the disk: what was renamed or linked in it is so after a power cut as well."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Writes the names in a folder to the disk, so that renames and links in it survive a power failure."""
+    descriptor = open_folder(folder)
     try:
         os.fsync(descriptor)
     finally:
@@ -47,9 +68,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_whole(folder: Path) -> bool:
-    """Removes a folder: at once by name, so that no half of one is ever taken for it. False: it stays, or is not there.
+    """Removes a folder: first its name, so that a half-removed one is never taken for a whole one.
 
-    What a crash leaves of it has a name that begins with a dot and ends with `TEMPORARY`.
+    False: it cannot be renamed, or does not exist. After a crash the rest has a name that begins with a dot and ends
+    with `TEMPORARY`.
     """
     doomed = folder.with_name(f".{folder.name}.old{TEMPORARY}")
     shutil.rmtree(doomed, ignore_errors=True)
@@ -59,3 +81,70 @@ def remove_whole(folder: Path) -> bool:
         return False
     shutil.rmtree(doomed, ignore_errors=True)
     return True
+
+
+# --- bounded reads ---------------------------------------------------------------------------------------------------
+
+
+def read_small(path: Path) -> bytes:
+    """The content of a regular file of at most `SMALL` bytes. Never waits: a pipe without a writer would block.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+        NotRegular: it is a device, a pipe or a socket.
+        TooLarge: it has more than `SMALL` bytes.
+        OSError: it cannot be read; `strerror` says why.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:  # a NUL, or a character that file names cannot have
+        raise OSError(errno.EINVAL, "invalid path", str(path)) from None
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise NotRegular(errno.EINVAL, "not a regular file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(SMALL + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > SMALL:
+        raise TooLarge(errno.EFBIG, "larger than 1 MiB", str(path))
+    return data
+
+
+# --- locks -----------------------------------------------------------------------------------------------------------
+
+
+def open_folder(folder: Path) -> int:
+    """A descriptor of a folder, to sync or to lock it.
+
+    Raises:
+        OSError: it does not exist, or is not a folder.
+    """
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def lock(descriptor: int, *, shared: bool = False, wait: float = 0.0) -> bool:
+    """Takes the kernel's lock (flock) on an open file or folder; False when it is not free within `wait` seconds.
+
+    The lock ends when the descriptor is closed, at the latest with the process. `FOREVER` waits without a limit.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    if wait == FOREVER:
+        fcntl.flock(descriptor, kind)
+        return True
+    end = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+        time.sleep(_AGAIN)

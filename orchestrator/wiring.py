@@ -16,12 +16,13 @@ from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.haproxy.container import ProxyContainer
 from orchestrator.adapters.haproxy.proxy import HAProxy
 from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
-from orchestrator.adapters.posix.interrupts import Interrupts
+from orchestrator.adapters.posix.interrupts import ProcessInterrupts
 from orchestrator.adapters.posix.locks import FileLocks
 from orchestrator.domain.moments import iso
 from orchestrator.domain.naming import DEFAULT_STATE_DIR, Names
 from orchestrator.errors import UsageError
 from orchestrator.loading import Late
+from orchestrator.ports.interrupts import Interrupts
 from orchestrator.ports.services import Reporter, Services
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _serves(folder: Path) -> bool:
 
 
 def _artifacts(folder: Path) -> Artifacts:
-    from orchestrator.adapters.store.store import ArtifactStore
+    from orchestrator.adapters.store.old_store import ArtifactStore
 
     return ArtifactStore(folder)
 
@@ -74,9 +75,9 @@ def _prober() -> Prober:
 
 
 def _os_user() -> str:
-    from orchestrator.adapters.store.store import os_user
+    from orchestrator.adapters.posix.host import LocalHost
 
-    return os_user()
+    return LocalHost().user()
 
 
 def _notifier() -> Notifier:
@@ -86,9 +87,21 @@ def _notifier() -> Notifier:
 
 
 def _scheduler() -> Scheduler:
-    from orchestrator.adapters.cron.scheduler import SystemScheduler
+    from orchestrator.adapters.cron.cron import CronFile, Crontab
+    from orchestrator.adapters.posix.host import LocalHost
+    from orchestrator.adapters.systemd.timer import Timer
+    from orchestrator.watch.places import SystemScheduler
 
-    return SystemScheduler()
+    host = LocalHost()
+    places = (CronFile(host), Crontab(host), Timer(host, own=False), Timer(host, own=True))
+    return SystemScheduler(host, places)
+
+
+def interrupts() -> Interrupts:
+    """Takes over the signals of this process."""
+    handlers = ProcessInterrupts()
+    handlers.install()
+    return handlers
 
 
 def build(
@@ -136,7 +149,7 @@ def build(
         notifier=cast("Notifier", Late(_notifier)),
         scheduler=cast("Scheduler", Late(_scheduler)),
         reporter=reporter,
-        interrupts=interrupts or Interrupts(),
+        interrupts=interrupts or ProcessInterrupts(),
         command=command,
         wall=wall,
         clock=time.monotonic,

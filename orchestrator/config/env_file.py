@@ -8,26 +8,22 @@ from pathlib import Path
 from orchestrator.config.explain import printable
 from orchestrator.config.values import VARIABLE
 from orchestrator.errors import Finding
-
-# Not everything that can be named ends: /dev/zero would fill the memory.
-_LARGEST_FILE = 1024 * 1024
+from orchestrator.files import NotRegular, TooLarge, read_small
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[Finding]]:
-    """KEY=VALUE lines; the findings never quote a line, because it may hold a password."""
+    """The variables of the file, and what is wrong with it. No finding quotes a line: it may contain a password."""
     where, shown = "run.env_file", printable(path)
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_LARGEST_FILE + 1)
-        if len(data) > _LARGEST_FILE:
-            return {}, [Finding(where, f"{shown} is larger than 1 MiB")]
-        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = read_small(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         return {}, [Finding(where, f"there is no file {shown}")]
+    except (NotRegular, TooLarge) as error:
+        return {}, [Finding(where, f"{shown} is {error.strerror}")]
+    except OSError as error:
+        return {}, [Finding(where, f"{shown} cannot be read: {error.strerror}")]
     except UnicodeDecodeError:
         return {}, [Finding(where, f"{shown} is not UTF-8")]
-    except (OSError, ValueError) as error:
-        return {}, [Finding(where, f"{shown} cannot be read: {getattr(error, 'strerror', '') or error}")]
     values: dict[str, str] = {}
     findings: list[Finding] = []
     for number, line in enumerate(text.split("\n"), 1):

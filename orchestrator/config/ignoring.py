@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def ignore_file(config: Config) -> Path:
-    """The file that says it: NAME.dockerignore beside the Dockerfile NAME, else `.dockerignore` in the context.
+    """The ignore file: NAME.dockerignore beside the Dockerfile NAME, else `.dockerignore` in the context.
 
-    Docker's builder looks in this order (docs.docker.com/build/concepts/context, "Filename and location"); here the
-    classic builder does as well, so that a version is the same whatever builds it. The second need not be there.
+    This is the order of Docker's builder (docs.docker.com/build/concepts/context, "Filename and location"). It is
+    applied to the classic builder too, so that a version is the same with both. The second file need not exist.
     """
     dockerfile = config.dockerfile_path
     own = dockerfile.with_name(dockerfile.name + ".dockerignore")
@@ -21,10 +21,10 @@ def ignore_file(config: Config) -> Path:
 
 
 def ignore_patterns(config: Config) -> list[str]:
-    """The patterns in that file; none without it.
+    """The patterns in the ignore file; none without one.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: the file exists and cannot be read.
     """
     file = ignore_file(config)
     if not file.is_file():

@@ -16,8 +16,8 @@ from orchestrator.config.secrets import covers
 from orchestrator.config.sections import Config, keys, under
 from orchestrator.config.types import MODEL_PRESETS, Duration
 from orchestrator.errors import ConfigError, Finding, UsageError
+from orchestrator.files import TooLarge, read_small
 
-_LARGEST_FILE = 1024 * 1024
 _ELSEWHERE = "mount it somewhere else"
 
 
@@ -40,16 +40,15 @@ def load_elsewhere(path: Path, base: Path, source: str) -> Config:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_LARGEST_FILE + 1)
+        data = read_small(path)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", hint="run 'deployctl init' to write one") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder", hint=f"name the file: --file {path / 'deploy.toml'}") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read", why=getattr(error, "strerror", "") or str(error)) from None
-    if len(data) > _LARGEST_FILE:
-        raise UsageError(f"{path} is larger than 1 MiB", hint="this is no deploy.toml")
+    except TooLarge:
+        raise UsageError(f"{path} is larger than 1 MiB", hint="this is not a deploy.toml") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read", why=error.strerror) from None
     try:
         # Some editors begin a file with a byte order mark.
         return data.decode("utf-8-sig")

@@ -1,37 +1,38 @@
-"""The values behind run.secrets, read where deploy.toml says. No message of this module holds one."""
+"""The values of run.secrets, read from where deploy.toml says. No message of this module contains a value."""
 
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.config.explain import printable
 from orchestrator.config.ignoring import ignore_file, ignore_patterns
 from orchestrator.errors import Finding
+from orchestrator.files import SMALL, NotRegular, TooLarge, read_small
 
 if TYPE_CHECKING:
     from orchestrator.config.sections import Config
 
 MOUNT = "/run/secrets"
-"""Where containers find the files."""
-# On most systems the second is the first, by a link in the image.
+"""The folder in which containers find the files."""
+# In most images the second is a link to the first.
 _TAKEN = (MOUNT, "/var/run/secrets")
-LARGEST = 1024 * 1024
+LARGEST = SMALL
+"""The largest value of a secret, in bytes."""
 
 
 class _Missing(Exception):
-    """Why a value is not to be had."""
+    """Why a value is not available."""
 
 
 def covers(target: str) -> bool:
-    """Whether something that is mounted there would be in the secrets' way."""
+    """Whether a mount at `target` would hide the secrets."""
     return any(target == taken or target.startswith(f"{taken}/") for taken in _TAKEN)
 
 
 def read_secrets(config: Config) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The values that are to be had now, byte for byte, and why the others are not."""
+    """The values that are available now, byte for byte, and why the others are not."""
     values: dict[str, bytes] = {}
     lacking: dict[str, str] = {}
     for name, source in sorted(config.run.secrets.items()):
@@ -43,7 +44,7 @@ def read_secrets(config: Config) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
-    """What is wrong with the files that run.secrets names, and which variables are not set here and now."""
+    """What is wrong with the files that run.secrets names, and which variables are not set now."""
     wrong = exposed_secrets(config)
     unset: list[Finding] = []
     for name, why in read_secrets(config)[1].items():
@@ -53,9 +54,9 @@ def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
 
 
 def exposed_secrets(config: Config, *, there: bool = False) -> list[Finding]:
-    """The files that would become part of the version: of its image, its manifest, or its copy of the model.
+    """The secret files that would become part of the version: of its image, its manifest, or its model files.
 
-    With `there`, only those that are there now: a checkout has what its commit has.
+    With `there`, only those that exist now: a checkout has what its commit has.
     """
     return [
         Finding(f"run.secrets.{name}", *found)
@@ -70,7 +71,7 @@ def _is_there(path: Path) -> bool:
     try:
         return path.exists()
     except (OSError, ValueError):
-        return False  # a path that no file can have
+        return False  # not a possible path
 
 
 def _value(base: Path, source: str) -> bytes:
@@ -84,7 +85,7 @@ def _value(base: Path, source: str) -> bytes:
         path = _path(base, source)
         shown = printable(path)
         value = _read(path, shown)
-    # A file that is being written is empty at first, and so is a variable that a CI system does not know.
+    # A file that is being written is empty at first, and so is a variable that a CI system does not have.
     if not value:
         raise _Missing(f"{shown} is empty")
     if len(value) > LARGEST:
@@ -94,20 +95,15 @@ def _value(base: Path, source: str) -> bytes:
 
 def _read(path: Path, shown: str) -> bytes:
     try:
-        # Not blocking: a pipe that nobody writes to would hold us for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise _Missing(f"{shown} is {'a folder' if stat.S_ISDIR(mode) else 'no file'}")
-            with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                return stream.read(LARGEST + 1)
-        finally:
-            os.close(descriptor)
+        return read_small(path)
     except FileNotFoundError:
         raise _Missing(f"there is no file {shown}") from None
-    except (OSError, ValueError) as error:
-        raise _Missing(f"{shown} cannot be read: {getattr(error, 'strerror', '') or 'impossible path'}") from None
+    except IsADirectoryError:
+        raise _Missing(f"{shown} is a folder") from None
+    except (NotRegular, TooLarge) as error:
+        raise _Missing(f"{shown} is {error.strerror}") from None
+    except OSError as error:
+        raise _Missing(f"{shown} cannot be read: {error.strerror}") from None
 
 
 def _path(base: Path, source: str) -> Path:
@@ -134,7 +130,7 @@ def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
 
 
 def _ignored(config: Config, name: Path) -> bool:
-    # Only here, so that commands that release nothing start fast.
+    # Imported here, so that commands that release nothing start fast.
     from docker.utils.build import PatternMatcher
 
     try:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from orchestrator.adapters.posix.interrupts import Interrupts
 from orchestrator.domain.naming import Names, address, block_count
 from orchestrator.domain.rollout.plan import Observed
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.errors import LedgerDamaged
+from orchestrator.ports.interrupts import Interrupts
 from orchestrator.ports.old import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy, Scheduler, Secrets
+
+if TYPE_CHECKING:
+    from orchestrator.config import Config
+    from orchestrator.domain.version.version import GitState, Version
+    from orchestrator.ports.source_control import SourceControl
 
 
 class Reporter(Protocol):
@@ -22,6 +28,22 @@ class Reporter(Protocol):
     def step(self, text: str) -> None: ...
     def detail(self, text: str) -> None: ...
     def note(self, text: str) -> None: ...
+
+
+class _OldSourceControl:
+    """The part of the old port `Artifacts` that is `SourceControl` now."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def state(self, config: Config) -> GitState:
+        return self._artifacts.git(config)
+
+    def checkout(self, config: Config, version: Version, weights: Path | None) -> AbstractContextManager[Config]:
+        return self._artifacts.checkout(config, version)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._artifacts, name)
 
 
 @dataclass
@@ -48,6 +70,11 @@ class Services:
     os_user: Callable[[], str]
     # Called before and after each journaled step: tests crash here.
     boundary: Callable[[str, str], None] = lambda when, step: None
+
+    @property
+    def source_control(self) -> SourceControl:
+        """The new port over the old one."""
+        return cast("SourceControl", _OldSourceControl(self.artifacts))
 
     def live(self, app: str) -> SlotState | None:
         """The slot that the ledger calls live; None when nothing is. Asks the engine nothing."""

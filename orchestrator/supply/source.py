@@ -1,4 +1,4 @@
-"""What a release is made from: the folder as it is, or a clean checkout of a commit."""
+"""The sources of a release: the folder as it is, or a clean checkout of a commit."""
 
 from __future__ import annotations
 
@@ -6,22 +6,46 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from orchestrator.config import Config, printable
 from orchestrator.domain.version.version import GitState
 from orchestrator.errors import UsageError
-from orchestrator.ports.services import Services
+
+if TYPE_CHECKING:
+    from orchestrator.ports.interrupts import Interrupts
+    from orchestrator.ports.progress import Reporter
+    from orchestrator.ports.source_control import SourceControl
 
 T = TypeVar("T")
 _SHOWN = 5
 
 
+class Interruptible(Protocol):
+    """The port that ends long work at a signal."""
+
+    @property
+    def interrupts(self) -> Interrupts:
+        """Ends waits at Ctrl-C."""
+
+
+class SourcePorts(Interruptible, Protocol):
+    """The ports that a source comes from."""
+
+    @property
+    def source_control(self) -> SourceControl:
+        """Checks out commits."""
+
+    @property
+    def reporter(self) -> Reporter:
+        """Reports progress."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """`config` is what is recorded; `building` has the same with the sources' place for now, until `done` is called.
+    """The configuration that is recorded, and `building`: the same with the folder to build from.
 
-    `commit` is what a clean checkout is of.
+    With a `commit` that folder is a checkout of it, which `done` removes.
     """
 
     config: Config
@@ -32,54 +56,54 @@ class Source:
 
 
 @contextmanager
-def opened(services: Services, config: Config, ref: str | None) -> Iterator[Source]:
-    """The folder as it is; or with `ref`, a commit of it.
+def opened(ports: SourcePorts, config: Config, ref: str | None) -> Iterator[Source]:
+    """The folder as it is; with `ref`, a checkout of that commit.
 
     Raises:
-        UsageError: there is no such commit, or what it has cannot be released.
-        DeploymentFailed: Git cannot give it.
+        UsageError: there is no such commit, or it cannot be released.
+        GitError: it cannot be checked out.
     """
     if ref is None:
         yield Source(config, config)
         return
-    commit = services.artifacts.resolve(config, ref)
-    services.reporter.step(f"check out commit {commit[:10]}" + ("" if commit.startswith(ref) else f" ({ref})"))
+    commit = ports.source_control.resolve(config, ref)
+    ports.reporter.step(f"check out commit {commit[:10]}" + ("" if commit.startswith(ref) else f" ({ref})"))
     with ExitStack() as stack:
-        own, building = stack.enter_context(interruptible(services, services.artifacts.at(config, commit)))
+        own, building = stack.enter_context(interruptible(ports, ports.source_control.at(config, commit)))
         if own is None:
-            note = f"commit {commit[:10]} has no {Path(config.source).name}: the present one is used"
+            note = f"commit {commit[:10]} has no {Path(config.source).name}: the current one is used"
             yield Source(config, building, commit, (note,), stack.close)
             return
         if own.app.name != config.app.name:
             raise UsageError(
-                f"commit {commit[:10]} is of another app: its app.name is {own.app.name!r}",
-                why=f"here it is {config.app.name!r}",
+                f"commit {commit[:10]} belongs to another app: its app.name is {own.app.name!r}",
+                why=f"the current one is {config.app.name!r}",
                 hint="release a commit of this app",
             )
-        # How it is watched and who is told is no part of a version.
+        # Watchdog and notifications are not part of a version.
         recorded = own.model_copy(update={"watchdog": config.watchdog, "notify": config.notify})
         yield Source(recorded, building, commit, (), stack.close)
 
 
 @contextmanager
-def interruptible(services: Services, entered: AbstractContextManager[T]) -> Iterator[T]:
-    """Enters what takes its time and changes nothing: Ctrl-C ends it at once."""
+def interruptible(ports: Interruptible, entered: AbstractContextManager[T]) -> Iterator[T]:
+    """Enters a context that takes long to enter and changes nothing: Ctrl-C ends that at once."""
     with ExitStack() as stack:
-        with services.interrupts.interruptible():
-            found = stack.enter_context(entered)
-        yield found
+        with ports.interrupts.interruptible():
+            value = stack.enter_context(entered)
+        yield value
 
 
-def git_state(services: Services, source: Source) -> GitState:
-    """What Git says of a source.
+def git_state(ports: SourcePorts, source: Source) -> GitState:
+    """What Git knows of a source.
 
     Raises:
-        UsageError: `git.require_clean` asks for a commit that has it all, and there is none.
+        UsageError: `git.require_clean` is set, and the source is not one commit.
     """
     config = source.config
     if source.commit is not None:
-        return GitState(source.commit, False, services.artifacts.user(config.base))
-    state = services.artifacts.git(config)
+        return GitState(source.commit, False, ports.source_control.user(config.base))
+    state = ports.source_control.state(config)
     if config.git.require_clean:
         _refuse_changes(state)
     return state

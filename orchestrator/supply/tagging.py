@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Protocol
+
 from orchestrator.config import Config
-from orchestrator.ports.services import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.domain.version.version import Version
+    from orchestrator.ports.progress import Reporter
+    from orchestrator.ports.source_control import SourceControl
 
 
-def tag(services: Services, config: Config, name: str, since: str) -> None:
-    """Writes `app/vN` at the commit of a version that is stable `since` then, if `git.tag` asks for it.
+class TagRecords(Protocol):
+    """The part of the ledger that tagging needs."""
 
-    It may be done twice.
+    def versions(self, app: str) -> Mapping[str, Version]:
+        """All versions by name."""
 
-    A tag that cannot be written spoils nothing: it is noted and recorded.
+    def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
+        """Adds an event."""
+
+
+class TagPorts(Protocol):
+    """The ports that tagging needs."""
+
+    @property
+    def ledger(self) -> TagRecords:
+        """Versions and events."""
+
+    @property
+    def source_control(self) -> SourceControl:
+        """Writes tags."""
+
+    @property
+    def reporter(self) -> Reporter:
+        """Reports what was done."""
+
+
+def tag(ports: TagPorts, config: Config, name: str, since: str) -> None:
+    """Writes the tag `app/vN` at the commit of a version that is stable `since` then, if `git.tag` is set.
+
+    May be repeated. A tag that cannot be written is noted and recorded, and is no error.
     """
     if not config.git.tag:
         return
     app = config.app.name
-    version = services.ledger.versions(app).get(name)
+    version = ports.ledger.versions(app).get(name)
     if version is None:
         return
     label = f"{app}/{name}"
     if version.git_commit is None or version.git_dirty:
         built = "from changes that are not committed" if version.git_commit else "outside of Git"
-        services.reporter.note(f"no tag {label}: it was built {built}")
+        ports.reporter.note(f"no tag {label}: it was built {built}")
         return
     message = "\n".join(
         [
@@ -33,11 +65,11 @@ def tag(services: Services, config: Config, name: str, since: str) -> None:
             f"released by: {version.author}",
         ]
     )
-    written, why = services.artifacts.tag(config, label, version.git_commit, message, version.author)
+    written, why = ports.source_control.tag(config, label, version.git_commit, message, version.author)
     detail = {"version": name, "tag": label, "commit": version.git_commit}
     if written:
-        services.reporter.detail(f"tag {label} at {version.git_commit[:10]}")
-        services.ledger.event(app, "tagged", detail)
+        ports.reporter.detail(f"tag {label} at {version.git_commit[:10]}")
+        ports.ledger.event(app, "tagged", detail)
     elif why:
-        services.reporter.note(f"the tag {label} was not written: {why}")
-        services.ledger.event(app, "tag-failed", {**detail, "why": why})
+        ports.reporter.note(f"the tag {label} was not written: {why}")
+        ports.ledger.event(app, "tag-failed", {**detail, "why": why})

@@ -13,11 +13,11 @@ from orchestrator.config import Config, printable
 from orchestrator.config.sections import under
 from orchestrator.config.watchdog import Notice
 from orchestrator.errors import DeployctlError
+from orchestrator.files import NotRegular, TooLarge, read_small
 from orchestrator.ports.services import Services
 from orchestrator.release.release import Result
 
 URLS = "DEPLOYCTL_NOTIFY_URLS"
-_LARGEST_FILE = 1024 * 1024
 
 # For each notice: how bad it is, how its title ends, and the command that says more.
 _KINDS: dict[Notice, tuple[str, str, str]] = {
@@ -127,17 +127,15 @@ def _lines(config: Config, problems: list[str]) -> list[str]:
     path = under(config.base, config.notify.urls_file or "")
     where = f"notify.urls_file: {printable(path)}"
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_LARGEST_FILE + 1)
-        if len(data) > _LARGEST_FILE:
-            problems.append(f"{where} is larger than 1 MiB")
-            return []
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = read_small(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         problems.append(f"{where} is not UTF-8")
         return []
-    except (OSError, ValueError) as error:
-        problems.append(f"{where} cannot be read: {getattr(error, 'strerror', '') or 'its name is not possible'}")
+    except (NotRegular, TooLarge) as error:
+        problems.append(f"{where} is {error.strerror}")
+        return []
+    except OSError as error:
+        problems.append(f"{where} cannot be read: {error.strerror}")
         return []
     urls: list[str] = []
     for number, line in enumerate(lines, 1):

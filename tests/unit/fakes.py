@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
-from orchestrator.adapters.posix.interrupts import Interrupts
+from orchestrator.adapters.posix.interrupts import ProcessInterrupts
 from orchestrator.adapters.posix.locks import FileLocks
 from orchestrator.adapters.store.secrets import SecretStore
 from orchestrator.config import Config, parse
@@ -778,7 +778,7 @@ class World:
             locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
             notifier=self.notifier,
             reporter=self.reports,
-            interrupts=Interrupts(),
+            interrupts=ProcessInterrupts(),
             command="deployctl test",
             wall=self.now,
             clock=lambda: self.time,

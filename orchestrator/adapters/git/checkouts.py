@@ -1,14 +1,13 @@
 """Clean checkouts: the sources of an app as a commit has them, in a worktree that lives as long as it is used.
 
-    checkouts/mymodel.k2x9/mymodel.k2x9  the worktree, by a name that no other one has
-    checkouts/mymodel.k2x9/repository    whose it is, so that it can be taken off that repository's list
+    checkouts/mymodel.k2x9/mymodel.k2x9  the worktree, under a unique name
+    checkouts/mymodel.k2x9/repository    its repository, so that it can be removed from that repository's list
 
-Whoever uses one holds the kernel's lock on its folder, so what a killed command has left can be told from it.
+Whoever uses a checkout holds the kernel's lock on its folder; one without a lock was left by a killed command.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,18 +16,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.git import git
-from orchestrator.adapters.git.git import NoRepository, Repository
+from orchestrator.adapters.git import repository as git
+from orchestrator.adapters.git import worktrees
+from orchestrator.adapters.git.repository import NoRepository, Repository
 from orchestrator.config import Config, printable
 from orchestrator.config.reading import load_elsewhere
 from orchestrator.domain.version.version import GitState
-from orchestrator.errors import DeploymentFailed, UsageError
+from orchestrator.errors import GitError, UsageError
+from orchestrator.files import FOREVER, lock, open_folder
 
-_WEIGHTS = "commit the weights (with Git LFS perhaps), or keep them elsewhere and write an absolute path"
+_WEIGHTS = "commit the weights (with Git LFS, for example), or keep them elsewhere and write an absolute path"
 
 
 def repository(config: Config) -> Repository:
-    """The repository that has the build context: deploy.toml's, if it has it, else the context's own.
+    """The repository that contains the build context: that of deploy.toml, or else the context's own.
 
     Raises:
         NoRepository: there is none.
@@ -37,39 +38,39 @@ def repository(config: Config) -> Repository:
     missing = None
     for folder in (config.base, config.context_dir):
         try:
-            found = git.find(folder)
+            candidate = git.find(folder)
         except NoRepository as error:
             missing = missing or error
             if error.refused:
                 raise
             continue
-        if context.is_relative_to(found.top):
-            return found
+        if context.is_relative_to(candidate.top):
+            return candidate
     raise missing or NoRepository(f"{config.context_dir} is in no Git repository")
 
 
-def look(config: Config) -> GitState:
+def state(config: Config) -> GitState:
     """The commit, what of the app differs from it (build context, model folder, deploy.toml), and the user."""
     user = git.user(config.base)
     try:
-        found = repository(config)
+        own = repository(config)
     except NoRepository as error:
         return GitState(user=user, missing=error.why, hint=error.hint, refused=error.refused)
     paths = [config.context_dir, own_file(config), *([config.model_dir] if config.model_dir else [])]
-    inside = [seen for seen in (_tracked(found, path) for path in paths) if seen is not None]
-    seen = git.status(found, inside)
-    if seen is None:
-        return GitState(user=user, missing=f"git status fails in {found.top}")
-    if seen.commit is None:
-        return GitState(None, bool(seen.changed), user, missing=f"{found.top} has no commit yet")
-    return GitState(seen.commit, bool(seen.changed), user, changed=seen.changed)
+    inside = [place for place in (_tracked(own, path) for path in paths) if place is not None]
+    status = git.status(own, inside)
+    if status is None:
+        return GitState(user=user, missing=f"git status fails in {own.top}")
+    if status.commit is None:
+        return GitState(None, bool(status.changed), user, missing=f"{own.top} has no commit yet")
+    return GitState(status.commit, bool(status.changed), user, changed=status.changed)
 
 
 def commit(config: Config, ref: str) -> str:
-    """The commit that a tag, a branch or a commit's beginning stands for.
+    """The commit that a tag, a branch or an abbreviated hash names.
 
     Raises:
-        UsageError: it stands for none, or there is no repository.
+        UsageError: it names none, or there is no repository.
     """
     try:
         return git.resolve(repository(config), ref)
@@ -81,40 +82,40 @@ def commit(config: Config, ref: str) -> str:
 
 @contextmanager
 def checkout(config: Config, commit: str, place: Path) -> Iterator[Checkout]:
-    """A commit of the app's repository, below the folder `place`; it is gone afterwards.
+    """A checkout of a commit below the folder `place`; it is removed afterwards.
 
     The user's own tree, index, branch and stash are not touched, and no hook runs.
 
     Raises:
-        DeploymentFailed: Git cannot give it.
+        GitError: Git cannot provide it.
     """
     try:
-        found = repository(config)
+        source = repository(config)
     except NoRepository as error:
-        raise DeploymentFailed(
+        raise GitError(
             f"commit {commit[:10]} cannot be fetched",
             why=error.why,
             hint=error.hint or "put the repository back where it was",
         ) from None
     with _claimed(place, config.app.name) as own:
-        (own / "repository").write_bytes(os.fsencode(found.top))
-        git.add_worktree(found, commit, own / own.name)
-        yield Checkout(found, own / own.name, commit)
+        (own / "repository").write_bytes(os.fsencode(source.top))
+        worktrees.add(source.top, commit, own / own.name)
+        yield Checkout(source, own / own.name, commit)
 
 
 def tidy(place: Path, app: str) -> None:
-    """Removes the checkouts of an app that nobody uses any more."""
-    # Names of apps have no dots.
+    """Removes the checkouts of an app that no command uses any more."""
+    # App names contain no dots.
     for own in place.glob(f"{app}.*"):
         try:
-            descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = open_folder(own)
         except OSError:
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(own)
+            if lock(descriptor):  # else another command plans or builds from it
+                _remove(own)
         except OSError:
-            continue  # somebody plans or builds from it
+            continue  # the file system has no locks
         finally:
             os.close(descriptor)
 
@@ -126,7 +127,7 @@ class Checkout:
         self._top, self._place, self._commit = repository.top, place, commit
 
     def configuration(self, config: Config) -> Config | None:
-        """The commit's own deploy.toml, with its paths as if it lay where the present one does; None without one.
+        """The commit's own deploy.toml, its paths resolved as if it were in place of the present one; None without.
 
         Raises:
             UsageError: it cannot be used.
@@ -140,14 +141,14 @@ class Checkout:
             raise UsageError(
                 f"the {file.name} of commit {self._commit[:10]} cannot be used",
                 why=error.message.replace(str(file), file.name),
-                hint="release a commit whose file is good; see the line before",
+                hint="release a commit with a valid file",
                 details=error.details,
             ) from None
 
     def building(self, config: Config, *, weights: Path | None = None, complete: bool = True) -> Config:
-        """The configuration that builds from here. What lies outside of the repository stays where it is.
+        """The configuration that builds from this checkout. Paths outside of the repository stay as they are.
 
-        `weights` is a folder to use instead of the commit's own, which must be there if it shall be `complete`.
+        `weights` is a folder to use in place of the commit's own. With `complete` one of both must exist.
 
         Raises:
             UsageError: the commit does not have what is to be built.
@@ -170,9 +171,9 @@ class Checkout:
         return Config.from_snapshot({**settings, "base": str(base or config.base)})
 
     def _moved(self, path: Path, base: Path) -> Path | None:
-        """Where a path of the user's tree is in this one; None for what lies outside of the repository.
+        """The path in this checkout of a path in the user's tree; None when it is outside of the repository.
 
-        As it is written, as long as that leads somewhere: the commit's own symlinks count, not those of today.
+        The path is taken as it is written, so the commit's own symlinks count, not the present ones.
         """
         root = base.resolve()
         if path.is_relative_to(base) and root.is_relative_to(self._top):
@@ -199,7 +200,7 @@ def own_file(config: Config) -> Path:
 
 
 def tag(config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
-    """Writes an annotated tag. Whether it was written, and what is wrong; nothing is, when it was there already."""
+    """Writes an annotated tag: whether it was written, and why not. Both are empty when it exists at this commit."""
     try:
         return git.tag(repository(config), name, commit, message, author)
     except NoRepository as error:
@@ -207,19 +208,19 @@ def tag(config: Config, name: str, commit: str, message: str, author: str) -> tu
 
 
 def _tracked(repository: Repository, path: Path) -> Path | None:
-    """The path to ask Git about: without symlinks on the way, and what a submodule holds as that submodule."""
+    """The path to ask Git about: without symlinks on the way, and for a path in a submodule that submodule."""
     real = path.resolve()
     if not real.is_relative_to(repository.top):
-        # It may be a symlink that is tracked itself.
+        # It may be a symlink that Git tracks itself.
         real = path.parent.resolve() / path.name
         return real if real.is_relative_to(repository.top) else None
-    found = real
+    tracked = real
     for folder in (real, *real.parents):
         if folder == repository.top:
             break
         if (folder / ".git").exists():
-            found = folder
-    return found
+            tracked = folder
+    return tracked
 
 
 @contextmanager
@@ -228,10 +229,10 @@ def _claimed(place: Path, app: str) -> Iterator[Path]:
     while True:
         own = Path(tempfile.mkdtemp(prefix=f"{app}.", dir=place))
         try:
-            descriptor = os.open(own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = open_folder(own)
         except FileNotFoundError:
-            continue  # another command took it for a left-over, before the lock was held
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+            continue  # another command removed it as a left-over, before the lock was held
+        lock(descriptor, wait=FOREVER)
         if own.exists():
             break
         os.close(descriptor)
@@ -250,5 +251,5 @@ def _remove(own: Path) -> None:
     except OSError:
         top = b""
     if top:
-        git.forget_worktree(Path(os.fsdecode(top)), tree)
+        worktrees.forget(Path(os.fsdecode(top)), tree)
     shutil.rmtree(own, ignore_errors=True)

@@ -1,8 +1,8 @@
-"""Ctrl-C and its kin: stop at the next safe point, not in the middle of a step.
+"""Ctrl-C, SIGTERM and SIGHUP: stop at the next safe point, not in the middle of a step.
 
-The first signal is remembered, and raised where it can do no harm: between steps, and inside waits that
-change nothing. After the switch nothing is undone any more, so it only shortens waits. The second signal
-ends the program at once; the journal tells the next command what to do.
+The first signal is remembered, and raised between steps and inside waits that change nothing. After the switch nothing
+is undone any more, so it only shortens waits. The second signal ends the program at once; the journal tells the next
+command what to do.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from orchestrator.errors import Interrupted
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupts:
-    """What came in, and whether it may be raised now."""
+class ProcessInterrupts:
+    """The signal that has come, and whether it may be raised now. See the port `Interrupts`."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -28,7 +28,7 @@ class Interrupts:
     def install(self) -> None:
         """Takes over the process's signal handlers."""
         for number in _SIGNALS:
-            # nohup and cron may have set SIGHUP to be ignored: that stays.
+            # nohup and cron set SIGHUP to be ignored: that stays.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._received)
 
@@ -40,22 +40,15 @@ class Interrupts:
             self.check()
 
     def check(self) -> None:
-        """A safe point.
-
-        Raises:
-            Interrupted: a signal came, and what has begun can still be undone.
-        """
         if self.signal is not None and self._armed:
             raise self.error("stopped before traffic was switched")
 
     def error(self, message: str) -> Interrupted:
-        """The error of the signal that came."""
         number = self.signal or signal.SIGINT
         return Interrupted(f"{signal.Signals(number).name}: {message}", signal=number)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Inside, a signal is raised at once: for waits that change nothing."""
         self.check()
         self._inside += 1
         try:
@@ -64,11 +57,9 @@ class Interrupts:
             self._inside -= 1
 
     def disarm(self) -> None:
-        """From here on signals are remembered and not raised: the way goes forward, or already back."""
         self._armed = False
 
     def arm(self) -> None:
-        """What went forward has come to its end: signals may be raised again, also one that came meanwhile."""
         self._armed = True
 
     @property

@@ -1,8 +1,7 @@
-"""One command at a time: `flock`, which the kernel frees when its process dies, however it dies."""
+"""One command at a time: kernel locks, which end with their process, however it ends."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -10,17 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.errors import DeploymentFailed, Locked, OperationFailed
+from orchestrator.errors import Locked, StorageError
+from orchestrator.files import lock
 
 _PROXY_WAIT = 60.0
-# A look is over in a second, unless it finds work to do.
+# A look ends within a second, unless there is work to do.
 _LOOK_WAIT = 10.0
 _AGAIN = 0.02
 _LOCKS = Path("/proc/locks")
 
 
 class FileLocks:
-    """Lock files in the state folder. They stay there: only the kernel's lock on them means anything."""
+    """Lock files in a folder. The files stay: only the kernel's lock on them counts. See `Locks`."""
 
     def __init__(self, folder: Path, *, command: str, now: Callable[[], str]) -> None:
         self._folder = folder
@@ -29,25 +29,16 @@ class FileLocks:
 
     @contextmanager
     def app(self, name: str, *, looking: bool = False) -> Iterator[None]:
-        """Holds an app's lock. With `looking` it is held for a look: other commands wait for its end, looks do not.
-
-        Raises:
-            Locked: another command has it; the error says which one, its pid and since when.
-        """
         descriptor = self._open(f"{name}.lock")
         limit, refused = time.monotonic() + _LOOK_WAIT, 0
         try:
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    found = self._read(descriptor)
-                    # One that has taken it just now may not have written its name yet: the second answer counts.
-                    refused = 0 if found.get("looking") else refused + 1
-                    if looking or refused > 1 or time.monotonic() > limit:
-                        raise self._held(name, found) from None
-                    time.sleep(_AGAIN)
+            while not self._try(name, descriptor):
+                other = self._read(descriptor)
+                # A holder may not have written its name yet: only the second refusal counts.
+                refused = 0 if other.get("looking") else refused + 1
+                if looking or refused > 1 or time.monotonic() > limit:
+                    raise self._held(name, other)
+                time.sleep(_AGAIN)
             holder = {"command": self._command, "pid": os.getpid(), "since": self._now()}
             try:
                 os.ftruncate(descriptor, 0)
@@ -60,34 +51,19 @@ class FileLocks:
 
     @contextmanager
     def proxy(self) -> Iterator[None]:
-        """Holds the proxy's lock: several apps share one proxy, and each change to it is short.
-
-        Raises:
-            Locked: not free within a minute.
-        """
         descriptor = self._open("proxy")
-        limit = time.monotonic() + _PROXY_WAIT
         try:
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > limit:
-                        raise Locked(
-                            f"the proxy has been busy for {_PROXY_WAIT:g} s",
-                            hint="ps tells which deployctl runs",
-                        ) from None
-                    time.sleep(0.01)
+            if not self._try("proxy", descriptor, wait=_PROXY_WAIT):
+                raise Locked(
+                    f"another command has held the proxy's lock for {_PROXY_WAIT:g} s",
+                    hint="ps shows which deployctl commands run",
+                )
             yield
         finally:
             os.close(descriptor)
 
     def holder(self, name: str) -> dict[str, object] | None:
-        """Who holds an app's lock now; None when nobody does.
-
-        It looks at the kernel's table: to try the lock would refuse it to somebody else for that moment.
-        """
+        # From the kernel's table: a try of the lock would make another command fail at that moment.
         try:
             inode = (self._folder / f"{name}.lock").stat().st_ino
             locks = _LOCKS.read_text()
@@ -110,11 +86,17 @@ class FileLocks:
         except OSError as error:
             raise self._unusable(name, error) from error
 
-    def _unusable(self, name: str, error: OSError) -> OperationFailed:
-        return DeploymentFailed(
-            f"the lock {self._folder / name} cannot be taken",
+    def _try(self, name: str, descriptor: int, *, wait: float = 0.0) -> bool:
+        try:
+            return lock(descriptor, wait=wait)
+        except OSError as error:
+            raise self._unusable(name, error) from error
+
+    def _unusable(self, name: str, error: OSError) -> StorageError:
+        return StorageError(
+            f"the lock file {self._folder / name} cannot be used",
             why=error.strerror or str(error),
-            hint="is the disk full, read-only, or somebody else's? nothing was changed",
+            hint="check that the disk is neither full nor read-only, and who owns the file; nothing was changed",
         )
 
     def _held(self, name: str, holder: dict[str, object]) -> Locked:
@@ -127,8 +109,8 @@ class FileLocks:
     @staticmethod
     def _read(descriptor: int) -> dict[str, object]:
         try:
-            found = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
+            holder = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
         except ValueError:
-            # The holder is writing its name at this very moment.
+            # The holder is writing its name at this moment.
             return {}
-        return found if isinstance(found, dict) else {}
+        return holder if isinstance(holder, dict) else {}

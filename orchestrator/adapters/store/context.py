@@ -1,7 +1,7 @@
 """Which files a version is made of: the build context as Docker sees it, and the model's folder.
 
-deploy.toml itself and `.git` do not count: a longer keep_warm makes no version, and every look by Git changes files in
-there. Folders are made where files are: an empty one is no part of a version.
+deploy.toml itself and `.git` are ignored: a longer keep_warm is no new version, and every command of Git changes files
+in there. Empty folders are not part of a version.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from orchestrator.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file or a link (`target` is not None) that is to be read: its path in the manifest, and where it is."""
+class SourceFile:
+    """A file or a link (`target` is not None): its path in the manifest, and where it is."""
 
     path: str
     place: Path
@@ -30,49 +30,48 @@ class Source:
 
     @property
     def mode(self) -> str:
-        """As Git would record it."""
+        """The mode that Git would record."""
         return "0755" if self.status.st_mode & stat.S_IXUSR else "0644"
 
 
 def facts(config: Config) -> dict[str, str]:
-    """What an image is built with, beside the files. Of the arguments only the digest: others may read manifests."""
+    """How an image is built, apart from the files. Of the arguments only their digest: others may read manifests."""
     build = config.build
     arguments = hashlib.sha256(json.dumps(sorted(build.args.items())).encode()).hexdigest()
     return {"dockerfile": build.dockerfile, "target": build.target or "", "args": arguments}
 
 
-def sources(config: Config) -> list[Source]:
+def sources(config: Config) -> list[SourceFile]:
     """All files and links of the context and of the model's folder.
 
     Raises:
         UsageError: one cannot be read, or cannot be part of a version.
     """
     try:
-        found = list(_context(config))
-        found += model(config)
+        files = [*_context(config), *model(config)]
     except OSError as error:
         raise unreadable(error) from error
-    for source in found:
+    for source in files:
         try:
             f"{source.path}{source.target}".encode()
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"the name of {printable(source.place)}, or where it leads, is not UTF-8",
+                f"the name of {printable(source.place)}, or its target, is not UTF-8",
                 hint="rename the file, or ignore it",
             ) from error
-    return found
+    return files
 
 
 def unreadable(error: OSError) -> UsageError:
-    """What is said of a file that cannot be read."""
+    """The error for a source that cannot be read."""
     why = str(error.strerror)
-    return UsageError(f"{error.filename} cannot be read", why=why, hint="mend its permissions, or ignore it")
+    return UsageError(f"{error.filename} cannot be read", why=why, hint="fix its permissions, or ignore it")
 
 
-def _context(config: Config) -> Iterator[Source]:
+def _context(config: Config) -> Iterator[SourceFile]:
     from docker.utils.build import exclude_paths
 
-    # However both are reached: a checkout of the same commit must find the same files.
+    # Resolved, so that a checkout of the same commit gives the same files.
     own = os.path.relpath(config.base.resolve() / Path(config.source).name, config.context_dir.resolve())
     names: Iterable[str] = exclude_paths(
         str(config.context_dir), ignore_patterns(config), dockerfile=config.build.dockerfile
@@ -83,36 +82,36 @@ def _context(config: Config) -> Iterator[Source]:
             continue
         status = place.lstat()
         if stat.S_ISLNK(status.st_mode):
-            yield Source(CONTEXT + name, place, status, str(place.readlink()))
+            yield SourceFile(CONTEXT + name, place, status, str(place.readlink()))
         elif stat.S_ISREG(status.st_mode):
-            yield Source(CONTEXT + name, place, status)
+            yield SourceFile(CONTEXT + name, place, status)
 
 
-def model(config: Config) -> list[Source]:
-    """All files and links of the model's folder; none without one.
+def model(config: Config) -> list[SourceFile]:
+    """All files and links of the model folder; none without one.
 
     Raises:
-        OSError: one cannot be looked at.
+        OSError: one cannot be read.
         UsageError: one cannot be part of a version.
     """
     if config.model_dir is None:
         return []
-    found = list(_model(config.model_dir))
-    if not found:
+    files = list(_model(config.model_dir))
+    if not files:
         raise UsageError(f"model.path: {printable(config.model_dir)} is empty", hint="put the weights there")
-    return found
+    return files
 
 
-def _model(folder: Path) -> Iterator[Source]:
+def _model(folder: Path) -> Iterator[SourceFile]:
     if not folder.is_dir():
-        raise UsageError(f"model.path: {printable(folder)} is no folder", hint="set it to the folder with the weights")
+        raise UsageError(f"model.path: {printable(folder)} is not a folder", hint="set it to the folder with the weights")
 
     def stop(error: OSError) -> None:
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=stop):
         for own in (folders, names):
-            if ".git" in own:  # a clone, or a submodule: no part of the model
+            if ".git" in own:  # of a clone or a submodule, not part of the model
                 own.remove(".git")
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
@@ -121,23 +120,23 @@ def _model(folder: Path) -> Iterator[Source]:
             status = place.lstat()
             if stat.S_ISLNK(status.st_mode):
                 if _leads_inside(folder, place):
-                    yield Source(path, place, status, str(place.readlink()))
+                    yield SourceFile(path, place, status, str(place.readlink()))
                     continue
-                # A downloaded model is often a folder of links into a cache: the container would find nothing there.
+                # A downloaded model is often a folder of links into a cache, which containers do not see.
                 status = place.stat()
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(
-                    f"model.path: {printable(place)} is no file that can be kept",
+                    f"model.path: {printable(place)} cannot be part of a version",
                     why="it is a link to a folder elsewhere, or a device, a pipe or a socket",
-                    hint="take it out of the folder, or put a copy of what it leads to in its place",
+                    hint="remove it from the folder, or replace it with a copy of its target",
                 )
-            yield Source(path, place, status)
+            yield SourceFile(path, place, status)
 
 
 def _leads_inside(folder: Path, link: Path) -> bool:
-    """Whether a link is as good in a copy of the folder: its path never leaves it, not even to come back by its name.
+    """Whether a link works in a copy of the folder: its path never leaves it, not even to come back by name.
 
-    What it leads to may be a link as well, and is judged for itself.
+    Its target may be a link too, which is checked by itself.
     """
     target = link.readlink()
     depth = len(link.relative_to(folder).parts) - 1

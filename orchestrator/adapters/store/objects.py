@@ -1,40 +1,34 @@
-"""The store of files by content: one read-only object per distinct file, and a tree of hard links for each version.
+"""The store of files by content: one read-only object per distinct file, and a folder of hard links for each version.
 
-    store/objects/ab/cdef…      a file's content, named by its SHA-256; `.x` behind it when it is executable
+    store/objects/ab/cdef…      a file's content, named by its SHA-256, with the suffix `.x` when it is executable
     store/manifests/cdef….json  a manifest, named by its digest
     models/APP/v2/…             a version's tree, mounted into its containers
 
-The number of links to an object counts the trees that need it: an object with one link is needed by nobody. Who puts
-objects in holds the store's lock, shared, until its tree has links to them; who takes objects out holds it alone.
+The number of links to an object says how many trees need it: one with a single link is not needed. Whoever adds objects
+holds the store's lock, shared, until a tree has links to them; whoever removes objects holds it exclusively.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
-import fcntl
-import hashlib
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
+from orchestrator.adapters.store.digest import digest
 from orchestrator.domain.version.manifest import MODEL, File, Manifest, identity, read
-from orchestrator.errors import DeploymentFailed, UsageError
-from orchestrator.files import TEMPORARY, remove_whole, sync_folder, write_atomic
+from orchestrator.errors import StorageError
+from orchestrator.files import FOREVER, TEMPORARY, lock, open_folder, remove_whole, sync_folder, write_atomic
 
-_CHUNK = 1 << 20
 _DIGEST = re.compile("[0-9a-f]{64}")
-# Behind the name of a tree whose successor is being put in its place.
+# The suffix of a tree that is being replaced.
 _REPLACED = f".replaced{TEMPORARY}"
-_TRIES = 3
-# Seconds; two changes within one tick of the kernel's clock (at most 10 ms) leave the same times on a file.
-_TICK = 0.02
-# Every object has this time of its last change, in nanoseconds since the epoch: 2000-01-01, as zip knows no time before
-# 1980. Whoever writes into it since leaves another one, which shows without reading it.
+# The modification time of every object, in nanoseconds since the epoch: 2000-01-01, because zip has no time before 1980.
+# Whoever writes into an object leaves another one, so a change shows without reading the file.
 _UNTOUCHED = 946_684_800 * 10**9
 
 
@@ -48,7 +42,7 @@ class Objects:
         self._lock = store / "lock"
         self._trees = trees
         self._held: int | None = None
-        self._sound: set[Path] = set()  # objects that were written, or read, by this very process
+        self._sound: set[Path] = set()  # objects that this process has written
 
     # Objects
 
@@ -57,18 +51,18 @@ class Objects:
         return self._objects / digest[:2] / (digest[2:] + (".x" if mode == "0755" else ""))
 
     def has(self, file: File) -> bool:
-        """Whether the content of a file is there."""
+        """Whether the content of a file is stored, undamaged."""
         return _intact(self.place(file.digest, file.mode), file)
 
     def hold(self) -> None:
-        """Nothing is taken out of the store from here on, until `release`, or the end of the process."""
+        """From now on no process removes objects, until `release` or the end of this process."""
         if self._held is None:
             self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._held = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._held, fcntl.LOCK_SH)
+            lock(self._held, shared=True, wait=FOREVER)
 
     def release(self) -> None:
-        """Takes `hold` back."""
+        """Ends `hold`."""
         if self._held is not None:
             os.close(self._held)
             self._held = None
@@ -76,10 +70,9 @@ class Objects:
     def add(
         self, source: Path, mode: str, name: str, stopped: Callable[[], bool] = lambda: False
     ) -> tuple[str, os.stat_result, int]:
-        """Copies a file in and digests it on the way. `name` is a temporary one that nobody else uses now.
+        """Copies a file into the store and digests it. `name` is a temporary name that nothing else uses.
 
-        Returns the digest, the file's status, and when it was read (nanoseconds since the epoch). It is on the disk
-        after `flush`.
+        Returns what `digest` returns. The object is on the disk after `flush`.
 
         Raises:
             OSError: it cannot be read, or the disk is full.
@@ -89,27 +82,25 @@ class Objects:
         temporary = self._incoming / f"{name}{TEMPORARY}"
         try:
             with temporary.open("wb", buffering=0) as copy:
-                found = digest(source, copy, stopped)
+                result = digest(source, copy, stopped)
                 os.fchmod(copy.fileno(), 0o555 if mode == "0755" else 0o444)
                 os.utime(copy.fileno(), ns=(_UNTOUCHED, _UNTOUCHED))
-            target = self.place(found[0], mode)
+            target = self.place(result[0], mode)
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 os.link(temporary, target)
             except FileExistsError:
-                # What is there stays, for the trees that need it have links to that very file; unless it is damaged.
-                if target not in self._sound and digest(target)[0] != found[0]:
+                # The old object stays, because trees have links to that very file; unless it is damaged.
+                if target not in self._sound and digest(target)[0] != result[0]:
                     temporary.replace(target)
             self._sound.add(target)
         finally:
             temporary.unlink(missing_ok=True)
-        return found
+        return result
 
     def flush(self) -> None:
-        """Brings what was added onto the disk: one call for all of it, where fsync for each would take a while."""
-        import ctypes
-
-        descriptor = os.open(self._objects, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Writes everything that was added to the disk, with one call: fsync for each file would be slow."""
+        descriptor = open_folder(self._objects)
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(self._objects))
@@ -117,23 +108,21 @@ class Objects:
             os.close(descriptor)
 
     def all(self) -> Iterator[tuple[str, Path]]:
-        """Every object: the digest that its name says, and where it is."""
+        """Every object: the digest in its name, and its path."""
         for path in sorted(self._objects.glob("*/*")):
             name = path.parent.name + path.name.removesuffix(".x")
-            if _DIGEST.fullmatch(name):  # what else lies there is nobody's
+            if _DIGEST.fullmatch(name):  # other files there do not belong to the store
                 yield name, path
 
     def collect(self) -> int:
-        """Removes the objects that no tree needs; returns how many bytes they were. Does nothing while some come in."""
+        """Removes the objects that no tree needs; returns how many bytes that were. Nothing while objects are added."""
         self.release()
         if not self._objects.is_dir():
             return 0
         freed = 0
-        with self._lock.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return 0  # another app takes objects in: they are collected the next time
+        with self._lock.open("a") as file:
+            if not lock(file.fileno()):
+                return 0  # another app adds objects: they are collected the next time
             for _, path in self.all():
                 status = path.lstat()
                 if status.st_nlink == 1:
@@ -144,24 +133,24 @@ class Objects:
     # Manifests
 
     def save(self, app: str, manifest: Manifest) -> None:
-        """Keeps a manifest under its digest.
+        """Stores a manifest under its digest.
 
         Raises:
-            OSError: the disk is full, say.
+            OSError: the disk is full, for example.
         """
         for folder in (self._manifests, self._incoming):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Written where nobody else writes: another app may keep the same manifest now.
+        # Written under a name of this app: another app may store the same manifest now.
         own = self._incoming / f"{app}.manifest{TEMPORARY}"
         write_atomic(own, manifest.text, mode=0o600)
         own.replace(self.manifest_place(manifest.digest))
         sync_folder(self._manifests)
 
     def load(self, digest: str) -> Manifest | None:
-        """The manifest with this digest; None when it was never kept.
+        """The manifest with this digest; None when it was never stored.
 
         Raises:
-            DeploymentFailed: what is kept under this name is another one.
+            StorageError: it cannot be read, or was changed.
         """
         place = self.manifest_place(digest)
         try:
@@ -171,10 +160,11 @@ class Objects:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise DeploymentFailed(f"the manifest {place} cannot be read", why=str(error)) from error
-        raise DeploymentFailed(f"the manifest {place} was changed", why="it is not what its name says")
+            raise StorageError(f"the manifest {place} cannot be read", why=str(error)) from error
+        raise StorageError(f"the manifest {place} was changed", why="its content does not match the digest in its name")
 
     def manifest_place(self, digest: str) -> Path:
+        """Where a manifest is, or would be."""
         return self._manifests / f"{digest.removeprefix('sha256:')}.json"
 
     # Trees
@@ -184,11 +174,11 @@ class Objects:
         return self._trees / app / version
 
     def plant(self, app: str, version: str, files: dict[str, File]) -> None:
-        """Makes a version's tree of links; one that is there is replaced. Then the store may be collected again.
+        """Makes a version's tree of links, or replaces it. Ends `hold`.
 
         Raises:
-            OSError: the disk is full, say.
-            UsageError: an object is gone.
+            OSError: the disk is full, for example.
+            StorageError: an object is missing.
         """
         target = self.tree(app, version)
         temporary = target.with_name(f".{version}{TEMPORARY}")
@@ -206,8 +196,8 @@ class Objects:
                 temporary,
                 *(path for path in temporary.rglob("*") if path.is_dir() and not path.is_symlink()),
             ):
-                folder.chmod(0o755)  # whoever the container runs as must get through, whatever the umask is here
-            # The old one is whole until the new one is in its place: see `tidy`.
+                folder.chmod(0o755)  # readable for every user of a container, whatever the umask is
+            # The old tree stays complete until the new one has its name: see `tidy`.
             replaced = target.with_name(f".{version}{_REPLACED}")
             shutil.rmtree(replaced, ignore_errors=True)
             with suppress(FileNotFoundError):
@@ -216,9 +206,7 @@ class Objects:
             sync_folder(target.parent)
             shutil.rmtree(replaced, ignore_errors=True)
         except FileNotFoundError as error:
-            raise UsageError(
-                f"{error.filename} was removed from the store meanwhile", hint="release again: it is put in anew"
-            ) from error
+            raise StorageError(f"{error.filename} is missing in the store", hint="release again: it is stored anew") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         self.release()
@@ -228,8 +216,8 @@ class Objects:
         remove_whole(self.tree(app, version))
 
     def tidy(self, app: str) -> None:
-        """Removes what a crash left of copies and trees that were being made or removed. The caller holds the app."""
-        for path in self._incoming.glob(f"{app}.*{TEMPORARY}"):  # names of apps have no dots
+        """Removes what a crash has left of copies and trees. Callers hold the app's lock."""
+        for path in self._incoming.glob(f"{app}.*{TEMPORARY}"):  # app names contain no dots
             path.unlink(missing_ok=True)
         folder = self._trees / app
         for path in folder.glob(f".*{_REPLACED}"):
@@ -240,15 +228,15 @@ class Objects:
             shutil.rmtree(path, ignore_errors=True)
 
     def whole(self, app: str, version: str, files: dict[str, File]) -> bool:
-        """Whether a version's tree has all its files."""
+        """Whether a version's tree has all these files, undamaged."""
         root = self.tree(app, version)
         return root.is_dir() and all(_intact(root / path, file) for path, file in files.items())
 
     def faults(self, app: str, version: str, manifest: Manifest) -> list[str]:
-        """Where a version's tree is not what its manifest says, in words. What is in the objects is not looked at."""
+        """Where a version's tree differs from its manifest, in words. The content of objects is not read."""
         root = self.tree(app, version)
         wanted = manifest.below(MODEL)
-        found = []
+        faults = []
         for path, file in wanted.items():
             place = root / path
             try:
@@ -257,14 +245,14 @@ class Objects:
                 else:
                     same = not place.is_symlink() and self._same(place, file)
             except OSError as error:
-                found.append(f"{place}: {error.strerror}")
+                faults.append(f"{place}: {error.strerror}")
                 continue
             if not same:
-                found.append(f"{place} is not what was released")
+                faults.append(f"{place} is not what was released")
         there = {
             path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_symlink() or not path.is_dir()
         }
-        return found + [f"{root / path} is in no version" for path in sorted(there - wanted.keys())]
+        return faults + [f"{root / path} is not part of the version" for path in sorted(there - wanted.keys())]
 
     def _same(self, place: Path, file: File) -> bool:
         with suppress(FileNotFoundError):
@@ -273,53 +261,8 @@ class Objects:
         return digest(place)[0] == file.digest
 
 
-def digest(
-    source: Path, copy: IO[bytes] | None = None, stopped: Callable[[], bool] = lambda: False
-) -> tuple[str, os.stat_result, int]:
-    """Reads a file once: its SHA-256, its status, and when that was. `copy` gets its content. Memory: one chunk.
-
-    `stopped` is asked now and then: nobody wants the result any more.
-
-    Raises:
-        OSError: it cannot be read, or the copy cannot be written.
-        UsageError: it changes while it is read.
-    """
-    buffer = bytearray(_CHUNK)
-    view = memoryview(buffer)
-    for _ in range(_TRIES):
-        with source.open("rb", buffering=0) as file:
-            _let_tick_pass(os.fstat(file.fileno()))
-            read_at = time.time_ns()
-            before = os.fstat(file.fileno())
-            if copy is not None:
-                copy.seek(0)
-                copy.truncate()
-            total = hashlib.sha256()
-            count = 0
-            while size := file.readinto(buffer):
-                if stopped():
-                    raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR), str(source))
-                total.update(view[:size])
-                count += size
-                if copy is not None:
-                    _write(copy, view[:size])
-            after = os.fstat(file.fileno())
-        same = (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
-            after.st_size,
-            after.st_mtime_ns,
-            after.st_ctime_ns,
-        )
-        if same and count == before.st_size:
-            return total.hexdigest(), before, read_at
-    raise UsageError(
-        f"{source} changes while it is read",
-        why=f"it was changed in each of {_TRIES} attempts to take it as it is",
-        hint="let the program that writes it finish, then release again",
-    )
-
-
 def _intact(place: Path, file: File) -> bool:
-    """Whether a file, or a link, is there as it was put in. Only one that was touched since is read."""
+    """Whether a file or a link exists as it was stored. Its content is read only when it was touched since."""
     try:
         status = place.lstat()
         if status.st_size != file.size:
@@ -329,23 +272,11 @@ def _intact(place: Path, file: File) -> bool:
         if digest(place)[0] != file.digest:
             return False
     except OSError:
-        return False  # gone, or on a part of the disk that cannot be read any more
-    # Copied back from elsewhere, say: the next look shall be a quick one again.
+        return False  # it is gone, or its part of the disk cannot be read
+    # It was copied back, for example. The next check need not read it.
     with suppress(OSError):
         os.utime(place, ns=(_UNTOUCHED, _UNTOUCHED))
     return True
-
-
-def _let_tick_pass(status: os.stat_result) -> None:
-    """Waits until another change of the file would show in its times."""
-    age = time.time() - status.st_ctime_ns / 1e9
-    if 0 <= age < _TICK:
-        time.sleep(_TICK - age)
-
-
-def _write(copy: IO[bytes], data: memoryview) -> None:
-    while data:
-        data = data[copy.write(data) :]
 
 
 def _link(source: Path, target: Path) -> None:
@@ -354,4 +285,4 @@ def _link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EMLINK:
             raise
-        shutil.copy2(source, target)  # the file system counts no further: thousands of versions hold it
+        shutil.copy2(source, target)  # the file system's limit: thousands of versions have links to it

@@ -1,8 +1,8 @@
-"""Digests of files that have not changed since they were read last: a cache that is never wrong, only forgetful.
+"""A cache of digests: of files that have not changed since they were read. It is never wrong, only incomplete.
 
-A file counts as unchanged when its device, inode, size, and both its times are the same. An edit that keeps the size
-and sets the modification time back still changes ctime, which nobody can set. An edit within the same tick of the file
-system's clock as the one before would not: so what was changed less than `MARGIN` before it was read is not remembered.
+A file is unchanged when its device, inode, size and both its times are the same. An edit that keeps the size and sets
+the modification time back still changes ctime, which nobody can set. An edit within the same tick of the file system's
+clock would not, so a file that was changed less than `MARGIN` before it was read is not cached.
 This is Git's "racy" rule (Documentation/technical/racy-git.txt), with the change time in place of the index's.
 """
 
@@ -20,25 +20,30 @@ MARGIN = 2_000_000_000
 
 
 def marks(status: os.stat_result) -> tuple[int, ...]:
-    """What must be the same for a file to be the same."""
+    """What identifies an unchanged file."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def cache_file(state_dir: Path, app: str) -> Path:
+    """Where the cache of an app is."""
+    return state_dir / "store" / "seen" / f"{app}.json"
+
+
 class Seen:
-    """The cache of one app, in one file. A file that is lost or damaged is an empty cache."""
+    """The cache of one app, in one file. A lost or damaged file is an empty cache."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, Any] = {}
         self._used: dict[str, Any] = {}
         try:
-            found = json.loads(file.read_text())
-            self._known = found if isinstance(found, dict) else {}
+            rows = json.loads(file.read_text())
+            self._known = rows if isinstance(rows, dict) else {}
         except (OSError, ValueError):
             self._known = {}
 
     def digest(self, place: Path, status: os.stat_result) -> str | None:
-        """The file's digest, if it is what it was when it was read."""
+        """The file's digest, if it has not changed since it was read."""
         row = self._known.get(str(place))
         if not isinstance(row, list) or tuple(row[:-1]) != marks(status):
             return None
@@ -46,17 +51,17 @@ class Seen:
         return str(row[-1])
 
     def note(self, place: Path, status: os.stat_result, digest: str, read_at: int) -> None:
-        """Remembers a digest that was taken from `read_at` (nanoseconds since the epoch) on."""
+        """Adds a digest of a file that was read from `read_at` (nanoseconds since the epoch) on."""
         if read_at - status.st_ctime_ns > MARGIN:
             self._used[str(place)] = [*marks(status), digest]
 
     def save(self) -> None:
-        """Keeps what was used since the file was read, and nothing else."""
+        """Writes the entries that were used since the file was loaded, and no others."""
         if self._used == self._known:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._file, json.dumps(self._used), mode=0o600)
         except OSError:
-            # A full disk, say. The next release reads the files again; whatever else it needs will say what is wrong.
+            # A full disk, for example: the next release reads the files again, and its own writes report the error.
             return

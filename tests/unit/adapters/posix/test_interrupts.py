@@ -8,19 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.adapters.posix.interrupts import Interrupts
+from orchestrator.adapters.posix.interrupts import ProcessInterrupts
 from orchestrator.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
-def installed() -> Iterator[Interrupts]:
+def installed() -> Iterator[ProcessInterrupts]:
     """Real signal handlers, put back afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    interrupts = Interrupts()
+    interrupts = ProcessInterrupts()
     interrupts.install()
     yield interrupts
     for number, handler in before.items():
@@ -31,7 +31,7 @@ def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def test_without_a_signal_nothing_happens(installed: Interrupts) -> None:
+def test_without_a_signal_nothing_happens(installed: ProcessInterrupts) -> None:
     installed.check()
     with installed.interruptible():
         pass
@@ -39,7 +39,7 @@ def test_without_a_signal_nothing_happens(installed: Interrupts) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_waits_for_the_next_safe_point(installed: Interrupts, number: int, code: int) -> None:
+def test_a_signal_waits_for_the_next_safe_point(installed: ProcessInterrupts, number: int, code: int) -> None:
     send(number)
     assert installed.pending
     with pytest.raises(Interrupted) as caught:
@@ -48,7 +48,7 @@ def test_a_signal_waits_for_the_next_safe_point(installed: Interrupts, number: i
     assert str(caught.value) == f"{signal.Signals(number).name}: stopped before traffic was switched"
 
 
-def test_inside_a_wait_it_is_raised_at_once(installed: Interrupts) -> None:
+def test_inside_a_wait_it_is_raised_at_once(installed: ProcessInterrupts) -> None:
     after = []
     with pytest.raises(Interrupted), installed.interruptible():
         send(signal.SIGINT)
@@ -56,20 +56,20 @@ def test_inside_a_wait_it_is_raised_at_once(installed: Interrupts) -> None:
     assert after == []
 
 
-def test_a_wait_that_begins_with_a_pending_signal_does_not_begin(installed: Interrupts) -> None:
+def test_a_wait_that_begins_with_a_pending_signal_does_not_begin(installed: ProcessInterrupts) -> None:
     send(signal.SIGINT)
     with pytest.raises(Interrupted), installed.interruptible():
         pytest.fail("the wait began")
 
 
-def test_after_a_wait_it_is_remembered_again(installed: Interrupts) -> None:
+def test_after_a_wait_it_is_remembered_again(installed: ProcessInterrupts) -> None:
     with installed.interruptible():
         pass
     send(signal.SIGINT)
     assert installed.pending
 
 
-def test_waits_may_be_nested(installed: Interrupts) -> None:
+def test_waits_may_be_nested(installed: ProcessInterrupts) -> None:
     with pytest.raises(Interrupted), installed.interruptible():
         with installed.interruptible():
             pass
@@ -77,7 +77,7 @@ def test_waits_may_be_nested(installed: Interrupts) -> None:
         pytest.fail("the outer wait went on")
 
 
-def test_disarmed_it_is_only_remembered(installed: Interrupts) -> None:
+def test_disarmed_it_is_only_remembered(installed: ProcessInterrupts) -> None:
     installed.disarm()
     send(signal.SIGINT)
     installed.check()
@@ -88,22 +88,22 @@ def test_disarmed_it_is_only_remembered(installed: Interrupts) -> None:
     assert (str(error), error.exit_code) == ("SIGINT: v2 is live", 130)
 
 
-def test_the_second_signal_ends_at_once(installed: Interrupts) -> None:
+def test_the_second_signal_ends_at_once(installed: ProcessInterrupts) -> None:
     send(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         send(signal.SIGINT)
 
 
-def test_disarmed_the_second_signal_ends_at_once_as_well(installed: Interrupts) -> None:
+def test_disarmed_the_second_signal_ends_at_once_as_well(installed: ProcessInterrupts) -> None:
     installed.disarm()
     send(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         send(signal.SIGTERM)
 
 
-def test_a_signal_that_was_ignored_stays_ignored(installed: Interrupts) -> None:
+def test_a_signal_that_was_ignored_stays_ignored(installed: ProcessInterrupts) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    fresh = Interrupts()
+    fresh = ProcessInterrupts()
     fresh.install()
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     send(signal.SIGHUP)

@@ -157,12 +157,12 @@ def broken_sources(folder: Path) -> dict[str, str]:
     return {
         "missing": f"there is no file {place}/missing",
         "folder": f"{place}/folder is a folder",
-        "pipe": f"{place}/pipe is no file",
+        "pipe": f"{place}/pipe is not a regular file",
         "loop": f"{place}/loop cannot be read: Too many levels of symbolic links",
         "empty": f"{place}/empty is empty",
         "large": f"{place}/large is larger than 1 MiB",
         "x" * 300: f"{place}/{'x' * 300} cannot be read: File name too long",
-        "../../../../dev/zero": "/dev/zero is no file",
+        "../../../../dev/zero": "/dev/zero is not a regular file",
     }
 
 
@@ -173,7 +173,7 @@ def test_every_reason_that_a_source_cannot_be_used(folder: Path, monkeypatch: py
         config = written(folder, f'{{ a = "file:secrets/{name}" }}')
         assert read_secrets(config) == ({}, {"a": why})
         assert [str(found) for found in wrong_secrets(config)[0]] == [f"run.secrets.a: {why}"]
-    assert read_secrets(written(folder, '{ a = "file:/dev/zero" }'))[1] == {"a": "/dev/zero is no file"}
+    assert read_secrets(written(folder, '{ a = "file:/dev/zero" }'))[1] == {"a": "/dev/zero is not a regular file"}
     config = written(folder, '{ a = "env:SECRET_TOKEN" }')
     name = b"SECRET_TOKEN"
     for there, why in (({}, "not set"), ({name: b""}, "empty"), ({name: b"x" * (LARGEST + 1)}, "larger than 1 MiB")):

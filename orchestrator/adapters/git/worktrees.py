@@ -1,0 +1,88 @@
+"""Worktrees that live as long as they are used. The user's own worktrees, branches and hooks are not touched."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from orchestrator.adapters.git.program import LONG, NO_ANSWER, OURS, QUICK, Done, run
+from orchestrator.errors import GitError
+from orchestrator.files import lock, open_folder
+
+# How often a change of the list of worktrees is tried.
+_TRIES = 3
+
+
+def add(top: Path, commit: str, place: Path) -> None:
+    """Creates a worktree of a commit at `place`, with its submodules.
+
+    Raises:
+        GitError: Git cannot provide it.
+    """
+    made = _listed(top, "add", "--quiet", "--detach", "--force", "--no-checkout", str(place), commit)
+    # The files are written without the lock: there may be many.
+    done = run(place, *OURS, "reset", "--quiet", "--hard", timeout=LONG) if made and made.code == 0 else made
+    if done is None or done.code != 0:
+        raise GitError(
+            f"commit {commit[:10]} cannot be fetched",
+            why=done.words if done else NO_ANSWER,
+            hint=f"check that the repository still has it: git -C {top} show {commit[:10]}",
+        )
+    if (place / ".gitmodules").is_file():
+        _add_submodules(top, commit, place)
+
+
+def _add_submodules(top: Path, commit: str, place: Path) -> None:
+    # Without --init: that would write into the configuration of the user's repository.
+    chosen = run(top, "config", "--get-all", "submodule.active")
+    every = () if chosen is not None and chosen.code == 0 else ("-c", "submodule.active=.")
+    done = run(place, *OURS, *every, "submodule", "--quiet", "update", "--recursive", timeout=LONG)
+    if done is not None and done.code == 0:
+        return
+    words = done.words.replace(f"{place}/", "") if done else NO_ANSWER
+    named = re.search(r"submodule path '([^']*)'", words)
+    which = f"submodule {named.group(1)}" if named else "submodules"
+    raise GitError(
+        f"the {which} of commit {commit[:10]} cannot be fetched",
+        why=words,
+        hint=f"run it by hand: git -C {top} submodule update --init --recursive",
+    )
+
+
+def forget(top: Path, place: Path) -> None:
+    """Removes a worktree whose folder is gone from the repository's list, and no other one."""
+    _listed(top, "remove", "--force", "--force", str(place))
+
+
+def _listed(top: Path, *arguments: str) -> Done | None:
+    """Changes the list of worktrees. Git fails when another one is being added at that moment: one at a time."""
+    done = None
+    with _alone(top):
+        for _ in range(_TRIES):  # the user's own commands do not take our lock
+            done = run(top, *OURS, "worktree", *arguments, timeout=LONG)
+            if done is None or done.code == 0 or "worktrees/" not in done.words:
+                break
+    return done
+
+
+@contextmanager
+def _alone(top: Path) -> Iterator[None]:
+    """Holds a lock on the repository's own folder, which all state folders share.
+
+    Without one after `QUICK` seconds it goes on: whoever holds it that long is stopped or hangs.
+    """
+    common = run(top, "rev-parse", "--git-common-dir")
+    try:
+        descriptor = open_folder(top / common.text if common is not None and common.code == 0 else top)
+    except OSError:
+        yield  # the repository is gone
+        return
+    try:
+        with suppress(OSError):  # the file system has no locks
+            lock(descriptor, wait=QUICK)
+        yield
+    finally:
+        os.close(descriptor)

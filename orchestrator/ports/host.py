@@ -1,0 +1,93 @@
+"""The machine that this program runs on, and the user that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class Host(Protocol):
+    """What use cases need to know of the machine. Never raises."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment variables of this process."""
+
+    def user(self) -> str:
+        """The login name of the person who runs this command, also below sudo."""
+
+    def hostname(self) -> str:
+        """The machine's name."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended: its exit code, and what it wrote to stdout and stderr."""
+
+    code: int
+    output: bytes = b""
+    errors: bytes = b""
+
+    @property
+    def said(self) -> str:
+        """Its error message: what it wrote to stderr, else to stdout."""
+        return (self.errors or self.output).decode(errors="replace").strip()
+
+
+class Machine(Protocol):
+    """Programs and files of the machine, for whoever installs schedules. All methods may be repeated."""
+
+    @property
+    def account(self) -> str:
+        """The name of the effective user."""
+
+    @property
+    def home(self) -> str:
+        """The home folder of the effective user."""
+
+    @property
+    def root(self) -> bool:
+        """Whether the effective user is root."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment variables of this process."""
+
+    def which(self, program: str) -> str | None:
+        """The path of a program; None when PATH has none of this name."""
+
+    def executable(self, path: Path) -> bool:
+        """Whether this file is a program."""
+
+    def running(self, names: frozenset[str]) -> bool:
+        """Whether a process with one of these names runs."""
+
+    def run(self, command: Sequence[str], data: bytes = b"") -> Ended:
+        """Runs a program to its end, with `data` as its input and its messages in English.
+
+        Raises:
+            HostError: it does not exist, or does not end in time.
+        """
+
+    def read(self, path: Path) -> str | None:
+        """A file's text; None when there is no such file.
+
+        Raises:
+            HostError: it cannot be read.
+        """
+
+    def write(self, path: Path, text: str) -> None:
+        """Writes a file that everybody may read; its folder must exist.
+
+        Raises:
+            HostError: it cannot be written; it is as it was.
+        """
+
+    def remove(self, path: Path) -> None:
+        """Removes a file. One that does not exist is no error.
+
+        Raises:
+            HostError: it cannot be removed.
+        """

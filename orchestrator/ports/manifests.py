@@ -1,0 +1,43 @@
+"""The files that a version is made of, by their digests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from orchestrator.config import Config
+    from orchestrator.domain.version.manifest import Manifest
+    from orchestrator.ports.progress import Progress
+
+
+class Manifests(Protocol):
+    """Reads sources, and loads the manifests of versions. All methods may be repeated."""
+
+    def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
+        """The manifest of the sources as they are now.
+
+        With `keep` the model files are copied into the store. No other process removes them from there until
+        `ModelFiles.keep` gives them to a version, or this process ends or calls `ModelFiles.collect`.
+
+        Raises:
+            UsageError: a source cannot be read, changes while it is read, is a pointer of Git LFS, or cannot be part
+                of a version.
+            StorageError: the model files cannot be stored: the disk is full, for example.
+            Interrupted: `progress.check` raised it.
+        """
+
+    def changed(self, config: Config, manifest: Manifest) -> str | None:
+        """A path in the build context that is not what it was when this process read `manifest`; None: all are.
+
+        For a check after the build: the builder may have read newer files.
+
+        Raises:
+            UsageError: a source cannot be read.
+        """
+
+    def load(self, digest: str) -> Manifest | None:
+        """The manifest of a version; None when it was never stored.
+
+        Raises:
+            StorageError: it cannot be read, or was changed.
+        """

@@ -1,0 +1,63 @@
+"""The repository that an app's sources come from."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from orchestrator.config import Config
+    from orchestrator.domain.version.version import Commit, GitState, Version
+
+
+class SourceControl(Protocol):
+    """Commits, checkouts and tags. All methods may be repeated.
+
+    The user's own tree, index, branches and stash are never changed, and no hook runs. A folder without a repository is
+    no error where the result can say so.
+    """
+
+    def state(self, config: Config) -> GitState:
+        """The commit, what differs from it in the app's files (context, model folder, deploy.toml), and the user."""
+
+    def user(self, folder: Path) -> str | None:
+        """The configured user as `Name <mail>`; None without one."""
+
+    def resolve(self, config: Config, ref: str) -> str:
+        """The full hash of the commit that a tag, a branch or an abbreviated hash names.
+
+        Raises:
+            UsageError: it names none, or there is no repository.
+        """
+
+    def at(self, config: Config, commit: str) -> AbstractContextManager[tuple[Config | None, Config]]:
+        """A clean checkout of a commit: its own configuration, if it has one, and the one that builds from there.
+
+        The checkout is removed at the end.
+
+        Raises:
+            GitError: the commit cannot be checked out.
+            UsageError: it does not contain what is to be built, or its configuration is invalid.
+        """
+
+    def checkout(self, config: Config, version: Version, weights: Path | None) -> AbstractContextManager[Config]:
+        """A clean checkout of a version's commit, as a configuration that builds from there.
+
+        The model folder is `weights`; without them the commit's own. The checkout is removed at the end.
+
+        Raises:
+            GitError: the version has no commit, it cannot be checked out, or it lacks something.
+        """
+
+    def tag(self, config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
+        """Writes an annotated tag: whether it was written, and why not in words.
+
+        (False, "") when the tag exists at this commit already. A tag is never moved.
+        """
+
+    def commits(self, folder: Path, before: str, after: str) -> list[Commit] | None:
+        """The commits that lead to `after` and not to `before`, newest first; None when they are unknown."""
+
+    def tidy(self, app: str) -> None:
+        """Removes the checkouts of an app that no command uses any more."""
