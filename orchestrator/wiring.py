@@ -43,7 +43,7 @@ def state_dir(given: Path | None) -> Path:
 
 def take_signals() -> Interrupts:
     """Takes over SIGINT, SIGTERM and SIGHUP of the process: from now on they are raised at safe points only."""
-    interrupts = Interrupts()
+    interrupts = ProcessInterrupts()
     interrupts.install()
     return interrupts
 
@@ -95,13 +95,6 @@ def _scheduler() -> Scheduler:
     host = LocalHost()
     places = (CronFile(host), Crontab(host), Timer(host, own=False), Timer(host, own=True))
     return SystemScheduler(host, places)
-
-
-def interrupts() -> Interrupts:
-    """Takes over the signals of this process."""
-    handlers = ProcessInterrupts()
-    handlers.install()
-    return handlers
 
 
 def build(

@@ -23,7 +23,7 @@ _SNAPSHOT = """
 import sys
 import orchestrator.cli  # what the program does first
 from pathlib import Path
-from orchestrator.adapters.store.store import ArtifactStore
+from orchestrator.adapters.store.old_store import ArtifactStore
 from orchestrator.config import load
 store, config = ArtifactStore(Path(sys.argv[2])), load(Path(sys.argv[1]))
 store.snapshot("m", sys.argv[3], store.manifest(config, keep=True))

@@ -48,7 +48,7 @@ def _text(path: Path) -> str:
     except TooLarge:
         raise UsageError(f"{path} is larger than 1 MiB", hint="this is not a deploy.toml") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read", why=error.strerror) from None
+        raise UsageError(f"{path} cannot be read", why=str(error.strerror)) from None
     try:
         # Some editors begin a file with a byte order mark.
         return data.decode("utf-8-sig")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.domain.version.manifest import MODEL
-from orchestrator.errors import GitError, StorageError, UsageError
+from orchestrator.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.config import Config
@@ -45,7 +45,7 @@ def checkout(ports: SupplyPorts, config: Config, version: Version) -> Iterator[C
         StorageError: the version's manifest cannot be read, or the disk is full.
     """
     models = ports.models
-    stored = config.model is not None and models.restore(version, ports.manifests.load(version.context))
+    stored = config.model is not None and models.restore(version, ports.manifests.load(version.manifest))
     weights = models.folder(version.app, version.name) if stored else None
     with ports.source_control.checkout(config, version, weights) as source:
         yield source
@@ -61,7 +61,7 @@ def restore(ports: SupplyPorts, config: Config, version: Version, progress: Prog
     """
     if config.model is None:
         return
-    recorded = ports.manifests.load(version.context)
+    recorded = ports.manifests.load(version.manifest)
     if ports.models.restore(version, recorded):
         return
     why = "they were removed, and neither the store nor a commit has them"
@@ -87,4 +87,4 @@ def protect(ports: SupplyPorts, version: Version) -> None:
         StorageError: the version's manifest cannot be read, or the disk is full.
     """
     if not ports.models.has(version.app, version.name):
-        ports.models.restore(version, ports.manifests.load(version.context))
+        ports.models.restore(version, ports.manifests.load(version.manifest))

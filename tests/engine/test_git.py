@@ -46,7 +46,7 @@ def test_a_commit_is_released_and_the_tree_stays_as_it_was(committed: App) -> No
     app.run("rollback")
     assert app.serving() == "one"
     refused = app.run("release", "v3", "--ref", "three", code=2)
-    assert "'three' is no commit" in refused.stderr
+    assert "'three' is not a commit" in refused.stderr
     assert fingerprint(app.folder) == before
     assert left(app) == []
     # Only what is asked for comes from the tree.

@@ -87,7 +87,7 @@ def test_a_container_reads_the_very_bytes_and_nothing_else_tells_them(app: App) 
     app.config["run"]["secrets"] = {"hf_token": "env:MODEL_TOKEN", "db-password": "file:keys/db"}
     app.write_config()
     # Without the variable, or with the file in the image, nothing happens.
-    done = app.run("release", "v1", code=2)
+    done = app.run("release", "v1", code=3)
     assert "run.secrets.hf_token: the variable MODEL_TOKEN is not set" in done.stderr
     done = app.run("release", "v1", code=2, env=variable)
     assert "is in the build context, and would get into the image" in done.stderr
@@ -210,7 +210,7 @@ def test_a_rollback_has_the_values_that_it_needs(picky: App) -> None:
     # Neither the one nor the other: nothing changes.
     app.container("v3").remove(force=True)
     shutil.rmtree(app.state_dir / "secrets" / app.name / "v3")
-    done = app.run("rollback", "--to", "v3", code=2)
+    done = app.run("rollback", "--to", "v3", code=3)
     assert f"run.secrets.token: there is no file {source}, and no copy of it is kept with v3" in done.stderr
     assert app.serving() == "v1"
     # Somebody took away what a kept container needs: it is said, and what serves goes on.

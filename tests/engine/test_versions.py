@@ -282,8 +282,8 @@ def test_a_store_on_a_full_disk_loses_nothing(make_app: Callable[..., App], tmp_
         large.write_bytes(os.urandom(16 << 20))
         with Load(app.port, clients=2) as load:
             for version in ("v2", "v2"):
-                error = app.release(version, code=2).stderr
-                assert "model.path: its files cannot be kept" in error
+                error = app.release(version, code=3).stderr
+                assert "model.path: its files cannot be stored" in error
                 assert "deployctl prune" in error
         assert not any(reply.failed for reply in load.replies)
         assert app.serving() == "v1"

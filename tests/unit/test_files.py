@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.haproxy.files import ProxyFiles
-from orchestrator.files import write_atomic
+from orchestrator.files import FOREVER, SMALL, NotRegular, TooLarge, lock, read_small, write_atomic
 
 
 def inside(folder: Path) -> list[str]:
@@ -116,3 +116,39 @@ def test_what_a_crash_left_in_the_proxys_folder_is_removed(tmp_path: Path) -> No
     files.prepare()
     assert inside(tmp_path) == ["routes.map", "run", "shields.map", "versions.map"]
     assert files.slots("routes.map") == {"mymodel": "blue"}
+
+
+# --- bounded reads and locks -------------------------------------------------------------------------------------
+
+
+def test_a_small_file_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * SMALL)
+    assert read_small(tmp_path / "file") == b"x" * SMALL
+    with (tmp_path / "file").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(TooLarge):
+        read_small(tmp_path / "file")
+
+
+def test_what_is_not_a_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(NotRegular):
+            read_small(path)
+    with pytest.raises(IsADirectoryError):
+        read_small(tmp_path)
+    with pytest.raises(OSError, match="invalid path"):
+        read_small(tmp_path / "a\0b")
+
+
+def test_a_lock_is_exclusive_unless_it_is_shared(tmp_path: Path) -> None:
+    one, two = (os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    try:
+        assert lock(one)
+        assert not lock(two)
+        assert not lock(two, shared=True, wait=0.02)
+        assert lock(one, shared=True)
+        assert lock(two, shared=True, wait=FOREVER)
+    finally:
+        os.close(one)
+        os.close(two)

@@ -104,7 +104,9 @@ def model(config: Config) -> list[SourceFile]:
 
 def _model(folder: Path) -> Iterator[SourceFile]:
     if not folder.is_dir():
-        raise UsageError(f"model.path: {printable(folder)} is not a folder", hint="set it to the folder with the weights")
+        raise UsageError(
+            f"model.path: {printable(folder)} is not a folder", hint="set it to the folder with the weights"
+        )
 
     def stop(error: OSError) -> None:
         raise error

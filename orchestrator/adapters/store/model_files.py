@@ -94,5 +94,5 @@ def cannot_store(place: Path, why: str) -> StorageError:
     return StorageError(
         f"model.path: its files cannot be stored in {printable(place)}",
         why=why,
-        hint="if the disk is full: deployctl prune removes files that no kept version needs; or use another --state-dir",
+        hint="if the disk is full: deployctl prune removes what no kept version needs; or use another --state-dir",
     )

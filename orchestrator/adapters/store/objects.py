@@ -27,7 +27,7 @@ from orchestrator.files import FOREVER, TEMPORARY, lock, open_folder, remove_who
 _DIGEST = re.compile("[0-9a-f]{64}")
 # The suffix of a tree that is being replaced.
 _REPLACED = f".replaced{TEMPORARY}"
-# The modification time of every object, in nanoseconds since the epoch: 2000-01-01, because zip has no time before 1980.
+# The modification time of every object, in nanoseconds since the epoch: 2000-01-01 (zip has no time before 1980).
 # Whoever writes into an object leaves another one, so a change shows without reading the file.
 _UNTOUCHED = 946_684_800 * 10**9
 
@@ -206,7 +206,9 @@ class Objects:
             sync_folder(target.parent)
             shutil.rmtree(replaced, ignore_errors=True)
         except FileNotFoundError as error:
-            raise StorageError(f"{error.filename} is missing in the store", hint="release again: it is stored anew") from error
+            raise StorageError(
+                f"{error.filename} is missing in the store", hint="release again: it is stored anew"
+            ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         self.release()

@@ -1,9 +1,9 @@
 """The values of run.secrets: a copy for the containers of each deployment.
 
-A copy is a folder, `secrets/APP/VERSION/DEPLOYMENT`, that containers mount as /run/secrets. Every user of a container can
-read it; other users of the host cannot, because the folders above are their owner's alone. There is one for each
-deployment: a version that is released again with a new password must not change what the containers that serve meanwhile
-read when they start again.
+A copy is a folder, `secrets/APP/VERSION/DEPLOYMENT`, that containers mount as /run/secrets. Every user of a container
+can read it; other users of the host cannot, because the folders above are their owner's alone. There is one for each
+deployment: a version that is released again with a new password must not change what the containers that serve
+meanwhile read when they start again.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ class SecretStore:
 
 
 def _unavailable(lacking: dict[str, str]) -> SecretUnavailable:
-    message = f"{len(lacking)} secrets are not available" if len(lacking) > 1 else f"secret {min(lacking)} is not available"
+    message = (
+        f"{len(lacking)} secrets are not available" if len(lacking) > 1 else f"secret {min(lacking)} is not available"
+    )
     why = "; ".join(f"run.secrets.{name}: {why}" for name, why in lacking.items())
     return SecretUnavailable(message, why=why, hint=_HINT)
 

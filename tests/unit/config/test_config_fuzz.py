@@ -259,7 +259,7 @@ def test_files_on_the_disk(folder: Path) -> None:
         "there is no file",
         "expected KEY=VALUE",
         "cannot be read",
-        "larger than 1 MiB",
+        "not a regular file",
     ):
         assert tally.met(words), words
 

@@ -15,15 +15,17 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.store.store import ArtifactStore
+from orchestrator.adapters.store.old_store import ArtifactStore
 from orchestrator.config import Config, load
 from orchestrator.domain.version.manifest import Manifest
-from orchestrator.errors import BuildFailed, DeploymentFailed, Interrupted, UsageError
+from orchestrator.errors import BuildFailed, DeploymentFailed, GitError, Interrupted, UsageError
 from orchestrator.release.release import Result, prepare, release
+from orchestrator.supply.model_files import checkout
 from orchestrator.supply.source import opened
 from tests.repositories import commit, dirty, fingerprint, git, worktrees
 from tests.unit.builders import version
 from tests.unit.fakes import Crash, World
+from tests.unit.stores import Stores
 
 TOML = '[app]\nname = "mymodel"\nport = 8080\n'
 CLEAN = "[git]\nrequire_clean = true\n"
@@ -69,8 +71,8 @@ def app(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "state")
+def store(tmp_path: Path) -> Stores:
+    return Stores(tmp_path / "state")
 
 
 def config(app: Path) -> Config:
@@ -91,63 +93,63 @@ def left(tmp_path: Path, top: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("ref", ["one", "HEAD~1", "refs/tags/one", "tags/one", "main~1", "one^{commit}"])
-def test_what_stands_for_a_commit(app: Path, store: ArtifactStore, ref: str) -> None:
-    assert store.resolve(config(app), ref) == git(app, "rev-parse", "one^{commit}")
+def test_what_stands_for_a_commit(app: Path, store: Stores, ref: str) -> None:
+    assert store.source_control.resolve(config(app), ref) == git(app, "rev-parse", "one^{commit}")
 
 
-def test_the_beginning_of_a_commit(app: Path, store: ArtifactStore) -> None:
+def test_the_beginning_of_a_commit(app: Path, store: Stores) -> None:
     full = git(app, "rev-parse", "HEAD")
-    assert store.resolve(config(app), full[:8]) == full
+    assert store.source_control.resolve(config(app), full[:8]) == full
 
 
 @pytest.mark.parametrize(
     "ref", ["none", "", " ", "-one", "--all", "--help", "-", "one..main", "^main", "main:answer.txt", "a\nb", "@{9}"]
 )
-def test_what_stands_for_none(app: Path, store: ArtifactStore, ref: str) -> None:
-    with pytest.raises(UsageError, match="no commit") as caught:
-        store.resolve(config(app), ref)
+def test_what_stands_for_none(app: Path, store: Stores, ref: str) -> None:
+    with pytest.raises(UsageError, match="is not a commit") as caught:
+        store.source_control.resolve(config(app), ref)
     assert repr(ref) in caught.value.message
 
 
-def test_a_tag_of_a_file_is_no_commit(app: Path, store: ArtifactStore) -> None:
+def test_a_tag_of_a_file_is_no_commit(app: Path, store: Stores) -> None:
     git(app, "tag", "file", git(app, "rev-parse", "main:answer.txt"))
-    with pytest.raises(UsageError, match="'file' is no commit"):
-        store.resolve(config(app), "file")
+    with pytest.raises(UsageError, match="'file' is not a commit"):
+        store.source_control.resolve(config(app), "file")
 
 
-def test_no_repository_at_all(tmp_path: Path, store: ArtifactStore) -> None:
+def test_no_repository_at_all(tmp_path: Path, store: Stores) -> None:
     write(tmp_path / "plain", "plain")
     with pytest.raises(UsageError, match=r"--ref needs a Git repository: .*plain is in no Git repository"):
-        store.resolve(config(tmp_path / "plain"), "HEAD")
+        store.source_control.resolve(config(tmp_path / "plain"), "HEAD")
 
 
-def test_a_repository_without_commits(tmp_path: Path, store: ArtifactStore) -> None:
+def test_a_repository_without_commits(tmp_path: Path, store: Stores) -> None:
     write(tmp_path / "new", "new")
     git(tmp_path / "new", "init", "-q")
-    with pytest.raises(UsageError, match="'HEAD' is no commit"):
-        store.resolve(config(tmp_path / "new"), "HEAD")
+    with pytest.raises(UsageError, match="'HEAD' is not a commit"):
+        store.source_control.resolve(config(tmp_path / "new"), "HEAD")
 
 
-def test_without_git(app: Path, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git(app: Path, store: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert store.git(config(app)).commit is None
-    assert store.user(app) is None
-    assert store.commits(app, "a", "b") is None
+    assert store.source_control.state(config(app)).commit is None
+    assert store.source_control.user(app) is None
+    assert store.source_control.commits(app, "a", "b") is None
     with pytest.raises(UsageError, match="--ref needs a Git repository: Git is not installed"):
-        store.resolve(config(app), "one")
-    assert store.tag(config(app), "mymodel/v1", "0" * 40, "m", "a")[1].startswith("Git is not installed")
-    store.tidy("mymodel")
+        store.source_control.resolve(config(app), "one")
+    assert store.source_control.tag(config(app), "mymodel/v1", "0" * 40, "m", "a")[1].startswith("Git is not installed")
+    store.source_control.tidy("mymodel")
 
 
-def test_a_shallow_clone_says_that_it_is_one(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_a_shallow_clone_says_that_it_is_one(app: Path, store: Stores, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{app}", "shallow")
     shallow = tmp_path / "shallow"
     with pytest.raises(UsageError, match="shallow") as caught:
-        store.resolve(config(shallow), git(app, "rev-parse", "one^{commit}"))
+        store.source_control.resolve(config(shallow), git(app, "rev-parse", "one^{commit}"))
     assert "fetch --unshallow" in caught.value.hint
     # What it has can be built all the same.
-    head = store.resolve(config(shallow), "HEAD")
-    with store.at(config(shallow), head) as (_, building):
+    head = store.source_control.resolve(config(shallow), "HEAD")
+    with store.source_control.at(config(shallow), head) as (_, building):
         assert answer(building) == "two"
     assert left(tmp_path, shallow) == []
 
@@ -155,11 +157,11 @@ def test_a_shallow_clone_says_that_it_is_one(app: Path, store: ArtifactStore, tm
 # --- a clean checkout --------------------------------------------------------------------------------------------
 
 
-def test_the_tree_stays_byte_for_byte_as_it_was(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_the_tree_stays_byte_for_byte_as_it_was(app: Path, store: Stores, tmp_path: Path) -> None:
     dirty(app, "answer.txt")
     before = fingerprint(app)
-    found = store.resolve(config(app), "one")
-    with store.at(config(app), found) as (own, building):
+    found = store.source_control.resolve(config(app), "one")
+    with store.source_control.at(config(app), found) as (own, building):
         assert own is not None
         assert answer(building) == "one"
         assert sorted(path.name for path in building.context_dir.iterdir()) == [
@@ -173,63 +175,63 @@ def test_the_tree_stays_byte_for_byte_as_it_was(app: Path, store: ArtifactStore,
     assert left(tmp_path, app) == []
 
 
-def test_nothing_of_the_users_runs_in_it(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_nothing_of_the_users_runs_in_it(app: Path, store: Stores, tmp_path: Path) -> None:
     for hook in ("post-checkout", "reference-transaction", "post-index-change"):
         place = app / ".git" / "hooks" / hook
         place.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-{hook}\nexit 1\n")
         place.chmod(0o755)
-    found = store.resolve(config(app), "one")
-    with store.at(config(app), found) as (_, building):
+    found = store.source_control.resolve(config(app), "one")
+    with store.source_control.at(config(app), found) as (_, building):
         assert answer(building) == "one"
-    assert store.tag(config(app), "mymodel/v1", found, "message", "a") == (True, "")
+    assert store.source_control.tag(config(app), "mymodel/v1", found, "message", "a") == (True, "")
     assert [path.name for path in tmp_path.glob("ran-*")] == []
 
 
-def test_a_locked_index_is_waited_for_by_nobody(app: Path, store: ArtifactStore) -> None:
+def test_a_locked_index_is_waited_for_by_nobody(app: Path, store: Stores) -> None:
     (app / ".git" / "index.lock").touch()
-    found = store.resolve(config(app), "one")
-    with store.at(config(app), found) as (_, building):
+    found = store.source_control.resolve(config(app), "one")
+    with store.source_control.at(config(app), found) as (_, building):
         assert answer(building) == "one"
-    assert store.git(config(app)).dirty is False
-    assert store.tag(config(app), "mymodel/v1", found, "message", "a") == (True, "")
+    assert store.source_control.state(config(app)).dirty is False
+    assert store.source_control.tag(config(app), "mymodel/v1", found, "message", "a") == (True, "")
     assert (app / ".git" / "index.lock").exists()
 
 
-def test_a_look_writes_nothing(app: Path, store: ArtifactStore) -> None:
+def test_a_look_writes_nothing(app: Path, store: Stores) -> None:
     later = (app / "answer.txt").stat().st_mtime + 100
     os.utime(app / "answer.txt", (later, later))  # Git would like to note that it is unchanged
     before = (app / ".git" / "index").read_bytes()
-    assert store.git(config(app)).dirty is False
+    assert store.source_control.state(config(app)).dirty is False
     assert (app / ".git" / "index").read_bytes() == before
 
 
 def test_in_a_hook_it_is_still_the_folders_repository(
-    app: Path, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Path, store: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = begin(tmp_path / "other")
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
     monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
-    state = store.git(config(app))
+    state = store.source_control.state(config(app))
     monkeypatch.undo()
     assert state.commit == git(app, "rev-parse", "HEAD")
 
 
-def test_a_sparse_tree_gives_a_whole_checkout(app: Path, store: ArtifactStore) -> None:
+def test_a_sparse_tree_gives_a_whole_checkout(app: Path, store: Stores) -> None:
     (app / "docs").mkdir()
     (app / "docs" / "page").write_text("page")
     commit(app, "third")
     git(app, "sparse-checkout", "set", "--no-cone", "/*", "!docs/")
     assert not (app / "docs").exists()
-    with store.at(config(app), git(app, "rev-parse", "HEAD")) as (_, building):
+    with store.source_control.at(config(app), git(app, "rev-parse", "HEAD")) as (_, building):
         assert (building.context_dir / "docs" / "page").exists()
     assert not (app / "docs").exists()
 
 
-def test_a_detached_head(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_a_detached_head(app: Path, store: Stores, tmp_path: Path) -> None:
     git(app, "checkout", "-q", "--detach", "one")
-    assert store.git(config(app)).commit == git(app, "rev-parse", "one^{commit}")
-    with store.at(config(app), store.resolve(config(app), "main")) as (_, building):
+    assert store.source_control.state(config(app)).commit == git(app, "rev-parse", "one^{commit}")
+    with store.source_control.at(config(app), store.source_control.resolve(config(app), "main")) as (_, building):
         assert answer(building) == "two"
     assert git(app, "branch", "--show-current") == ""
     assert left(tmp_path, app) == []
@@ -321,39 +323,42 @@ def top_of(top: Path) -> Path:
         with_deploy_toml_elsewhere,
     ],
 )
-def test_wherever_the_app_lies(tmp_path: Path, store: ArtifactStore, make: Made) -> None:
+def test_wherever_the_app_lies(tmp_path: Path, store: Stores, make: Made) -> None:
     folder, top = make(tmp_path / "here")
     there = config(folder)
-    clean = store.git(there)
+    clean = store.source_control.state(there)
     assert (clean.commit, clean.dirty) == (git(top, "rev-parse", "HEAD"), False), clean
-    made = store.manifest(there, keep=False).digest
+    made = store.read(there, keep=False).digest
     lost = version("v1", manifest=made, git_commit=clean.commit)
     (there.context_dir / "answer.txt").write_text("being edited")
-    assert store.git(there).dirty is True
-    with store.at(there, store.resolve(there, "one")) as (_, building):
+    assert store.source_control.state(there).dirty is True
+    with store.source_control.at(there, store.source_control.resolve(there, "one")) as (_, building):
         assert answer(building) == "one"
         assert building.context_dir.is_relative_to(tmp_path / "state")
     # What was built from the commit before can be built again.
-    with store.checkout(there, lost) as building:
+    with checkout(store, there, lost) as building:
         assert answer(building) == "two"
-        assert store.manifest(building, keep=False).digest == made
+        assert store.read(building, keep=False).digest == made
     assert answer(there) == "being edited"
     assert left(tmp_path, top) == []
 
 
-def test_the_first_of_two_checkouts_has_the_others_identity(app: Path, store: ArtifactStore) -> None:
-    one = store.resolve(config(app), "one")
-    with store.at(config(app), one) as (_, first), store.at(config(app), one) as (_, second):
+def test_the_first_of_two_checkouts_has_the_others_identity(app: Path, store: Stores) -> None:
+    one = store.source_control.resolve(config(app), "one")
+    with (
+        store.source_control.at(config(app), one) as (_, first),
+        store.source_control.at(config(app), one) as (_, second),
+    ):
         assert first.context_dir != second.context_dir
-        digests = {store.manifest(building, keep=False).digest for building in (first, second)}
+        digests = {store.read(building, keep=False).digest for building in (first, second)}
     git(app, "checkout", "-q", "one")
-    assert digests == {store.manifest(config(app), keep=False).digest}
+    assert digests == {store.read(config(app), keep=False).digest}
 
 
 # --- whose configuration -----------------------------------------------------------------------------------------
 
 
-def test_the_commits_own_configuration_with_the_folders_paths(app: Path, store: ArtifactStore) -> None:
+def test_the_commits_own_configuration_with_the_folders_paths(app: Path, store: Stores) -> None:
     more = '[run]\nenv_file = "secret.env"\nvolumes = ["./data:/data"]\n[build]\ncontext = "."\nargs = { X = "old" }\n'
     write(app, "three", more)
     (app / ".gitignore").write_text("secret.env\ndata/\n")
@@ -361,7 +366,7 @@ def test_the_commits_own_configuration_with_the_folders_paths(app: Path, store: 
     write(app, "four", more.replace("old", "new"))
     (app / "secret.env").write_text("TOKEN=1\n")
     (app / "data").mkdir()
-    with store.at(config(app), third) as (own, building):
+    with store.source_control.at(config(app), third) as (own, building):
         assert own is not None
         assert own.build.args == building.build.args == {"X": "old"}
         assert own.environment() == building.environment() == {"TOKEN": "1"}
@@ -371,12 +376,12 @@ def test_the_commits_own_configuration_with_the_folders_paths(app: Path, store: 
         assert str(building.context_dir) not in str(own.snapshot())
 
 
-def test_a_commit_without_configuration(app: Path, store: ArtifactStore) -> None:
+def test_a_commit_without_configuration(app: Path, store: Stores) -> None:
     (app / "deploy.toml").rename(app / "kept")
     git(app, "rm", "-q", "--cached", "deploy.toml", "--ignore-unmatch")
     bare = commit(app, "no deploy.toml")
     (app / "kept").rename(app / "deploy.toml")
-    with store.at(config(app), bare) as (own, building):
+    with store.source_control.at(config(app), bare) as (own, building):
         assert own is None
         assert answer(building) == "two"
 
@@ -390,34 +395,34 @@ def test_a_commit_without_configuration(app: Path, store: ArtifactStore) -> None
         ('[app]\nname = "mymodel"\nport = 8080\n[run]\nvolumes = ["./gone:/x"]\n', "run.volumes[0]"),
     ],
 )
-def test_a_commit_with_a_bad_configuration(app: Path, store: ArtifactStore, text: str, words: str) -> None:
+def test_a_commit_with_a_bad_configuration(app: Path, store: Stores, text: str, words: str) -> None:
     (app / "deploy.toml").write_text(text)
     bad = commit(app, "bad")
     write(app, "good")
     with pytest.raises(UsageError, match=rf"the deploy.toml of commit {bad[:10]} cannot be used") as caught:
-        store.at(config(app), bad).__enter__()
+        store.source_control.at(config(app), bad).__enter__()
     assert words in caught.value.details
 
 
-def test_a_folder_that_is_gone_today(app: Path, store: ArtifactStore) -> None:
+def test_a_folder_that_is_gone_today(app: Path, store: Stores) -> None:
     write(app / "source", "three")
     (app / "deploy.toml").write_text(TOML + '[build]\ncontext = "source"\n')
     (app / "source" / "deploy.toml").unlink()
     third = commit(app, "third")
     shutil.rmtree(app / "source")
     write(app, "four")
-    with store.at(config(app), third) as (own, building):
+    with store.source_control.at(config(app), third) as (own, building):
         assert own is not None
         assert answer(building) == "three"
 
 
-def test_a_folder_that_the_commit_does_not_have(app: Path, store: ArtifactStore) -> None:
+def test_a_folder_that_the_commit_does_not_have(app: Path, store: Stores) -> None:
     (app / ".gitignore").write_text("made/\n")
     (app / "made").mkdir()
     (app / "deploy.toml").write_text(TOML + '[build]\ncontext = "made"\n')
     third = commit(app, "third")
     with pytest.raises(UsageError, match=rf"build.context: commit {third[:10]} has no {app}/made"):
-        store.at(config(app), third).__enter__()
+        store.source_control.at(config(app), third).__enter__()
 
 
 # --- weights -----------------------------------------------------------------------------------------------------
@@ -429,12 +434,12 @@ def weights(place: Path, what: str) -> Path:
     return place
 
 
-def test_weights_of_the_commit(app: Path, store: ArtifactStore) -> None:
+def test_weights_of_the_commit(app: Path, store: Stores) -> None:
     weights(app / "model", "old")
     write(app, "three", '[model]\npath = "model"\n')
     third = commit(app, "third")
     weights(app / "model", "new")
-    with store.at(config(app), third) as (own, building):
+    with store.source_control.at(config(app), third) as (own, building):
         assert own is not None and own.model_dir == app / "model"
         assert building.model_dir is not None
         assert (building.model_dir / "w.bin").read_text() == "old"
@@ -454,41 +459,41 @@ def test_pointers_of_git_lfs_are_no_weights(project: Project, tmp_path: Path, pl
     assert left(tmp_path, project.app) == []
 
 
-def test_weights_that_the_commit_does_not_have(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_weights_that_the_commit_does_not_have(app: Path, store: Stores, tmp_path: Path) -> None:
     weights(app / "model", "only here")
     (app / ".gitignore").write_text("model/\n")
     write(app, "three", '[model]\npath = "model"\n')
     third = commit(app, "third")
     with pytest.raises(UsageError, match=rf"model.path: commit {third[:10]} has no {app}/model") as caught:
-        store.at(config(app), third).__enter__()
+        store.source_control.at(config(app), third).__enter__()
     assert "Git LFS" in caught.value.hint
     assert "absolute path" in caught.value.hint
     assert left(tmp_path, app) == []
 
 
 @pytest.mark.parametrize("how", ["absolute", "relative", "a symlink"])
-def test_weights_outside_of_the_repository(app: Path, store: ArtifactStore, tmp_path: Path, how: str) -> None:
+def test_weights_outside_of_the_repository(app: Path, store: Stores, tmp_path: Path, how: str) -> None:
     outside = weights(tmp_path / "outside", "as they are")
     path = {"absolute": str(outside), "relative": "../outside", "a symlink": "model"}[how]
     if how == "a symlink":
         (app / "model").symlink_to(outside)
     write(app, "three", f'[model]\npath = "{path}"\n')
     third = commit(app, "third")
-    with store.at(config(app), third) as (_, building):
+    with store.source_control.at(config(app), third) as (_, building):
         assert building.model_dir is not None
         assert building.model_dir.resolve() == outside
-    lost = version("v1", manifest=store.manifest(config(app), keep=False).digest, git_commit=third)
-    with store.checkout(config(app), lost) as building:
-        assert store.manifest(building, keep=False).digest == lost.manifest
+    lost = version("v1", manifest=store.read(config(app), keep=False).digest, git_commit=third)
+    with checkout(store, config(app), lost) as building:
+        assert store.read(building, keep=False).digest == lost.manifest
 
 
-def test_a_symlink_that_leads_back_into_the_tree(app: Path, store: ArtifactStore) -> None:
+def test_a_symlink_that_leads_back_into_the_tree(app: Path, store: Stores) -> None:
     weights(app / "today", "dirty")
     (app / "model").symlink_to(app / "today")
     write(app, "three", '[model]\npath = "model"\n')
     third = commit(app, "third")
     with pytest.raises(UsageError, match="a symlink leads from the commit back into"):
-        store.at(config(app), third).__enter__()
+        store.source_control.at(config(app), third).__enter__()
 
 
 # --- submodules --------------------------------------------------------------------------------------------------
@@ -517,7 +522,7 @@ def composed(app: Path, library: Path) -> Path:
     return app
 
 
-def test_submodules_are_in_it(composed: Path, store: ArtifactStore, tmp_path: Path, library: Path) -> None:
+def test_submodules_are_in_it(composed: Path, store: Stores, tmp_path: Path, library: Path) -> None:
     (library / "outer.py").write_text("newer")
     newer = commit(library, "newer")
     git(composed / "lib/a b", "fetch", "-q")
@@ -525,76 +530,79 @@ def test_submodules_are_in_it(composed: Path, store: ArtifactStore, tmp_path: Pa
     commit(composed, "a newer submodule")
     (composed / "lib/a b" / "outer.py").write_text("being edited")
     before = fingerprint(composed)
-    with store.at(config(composed), store.resolve(config(composed), "composed")) as (_, building):
+    with store.source_control.at(config(composed), store.source_control.resolve(config(composed), "composed")) as (
+        _,
+        building,
+    ):
         assert (building.context_dir / "lib/a b/outer.py").read_text() == "outer"
         assert (building.context_dir / "lib/a b/nested/inner.py").read_text() == "inner"
     assert fingerprint(composed) == before
     assert left(tmp_path, composed) == []
 
 
-def test_submodules_that_were_never_fetched(composed: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_submodules_that_were_never_fetched(composed: Path, store: Stores, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", str(composed), "clone")
     clone = tmp_path / "clone"
     before = fingerprint(clone)
-    with store.at(config(clone), store.resolve(config(clone), "HEAD")) as (_, building):
+    with store.source_control.at(config(clone), store.source_control.resolve(config(clone), "HEAD")) as (_, building):
         assert (building.context_dir / "lib/a b/nested/inner.py").read_text() == "inner"
     assert fingerprint(clone) == before, "its configuration too: it has no submodules of its own still"
 
 
-def test_a_version_with_submodules_is_built_again(composed: Path, store: ArtifactStore) -> None:
+def test_a_version_with_submodules_is_built_again(composed: Path, store: Stores) -> None:
     there = config(composed)
-    made = store.manifest(there, keep=False).digest
+    made = store.read(there, keep=False).digest
     lost = version("v1", manifest=made, git_commit=git(composed, "rev-parse", "HEAD"))
-    with store.checkout(there, lost) as building:
-        assert store.manifest(building, keep=False).digest == made
+    with checkout(store, there, lost) as building:
+        assert store.read(building, keep=False).digest == made
 
 
-def test_weights_in_a_submodule(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_weights_in_a_submodule(app: Path, store: Stores, tmp_path: Path) -> None:
     hub = weights(tmp_path / "hub", "weights")
     git(hub, "init", "-q")
     commit(hub, "weights")
     git(app, "submodule", "--quiet", "add", f"file://{hub}", "model")
     write(app, "three", '[model]\npath = "model"\n')
     third = commit(app, "third")
-    made = store.manifest(config(app), keep=False)
+    made = store.read(config(app), keep=False)
     assert not [path for path in made.files if ".git" in Path(path).parts]
-    with store.at(config(app), third) as (_, building):
-        assert store.manifest(building, keep=False).digest == made.digest
-    assert store.git(config(app)).dirty is False
+    with store.source_control.at(config(app), third) as (_, building):
+        assert store.read(building, keep=False).digest == made.digest
+    assert store.source_control.state(config(app)).dirty is False
     weights(app / "model", "changed")
-    assert store.git(config(app)).changed == ("model",)
+    assert store.source_control.state(config(app)).changed == ("model",)
 
 
 @pytest.mark.parametrize("how", ["edited", "untracked", "another commit"])
-def test_a_changed_submodule_is_a_change(composed: Path, store: ArtifactStore, how: str) -> None:
-    assert store.git(config(composed)).dirty is False
+def test_a_changed_submodule_is_a_change(composed: Path, store: Stores, how: str) -> None:
+    assert store.source_control.state(config(composed)).dirty is False
     inside = composed / "lib/a b"
     (inside / ("new.py" if how == "untracked" else "outer.py")).write_text("changed")
     if how == "another commit":
         commit(inside, "changed")
     git(composed, "config", "submodule.lib/a b.ignore", "all")
-    state = store.git(config(composed))
+    state = store.source_control.state(config(composed))
     assert (state.dirty, state.changed) == (True, ("lib/a b",))
 
 
-def test_a_context_inside_a_submodule(composed: Path, store: ArtifactStore) -> None:
+def test_a_context_inside_a_submodule(composed: Path, store: Stores) -> None:
     (composed / "deploy.toml").write_text(TOML + '[build]\ncontext = "lib/a b/nested"\n')
     commit(composed, "the context is far inside")
-    state = store.git(config(composed))
+    state = store.source_control.state(config(composed))
     assert (state.commit, state.dirty) == (git(composed, "rev-parse", "HEAD"), False)
     (composed / "lib/a b/nested/inner.py").write_text("changed")
-    assert store.git(config(composed)).changed == ("lib/a b",)
-    with store.at(config(composed), state.commit or "") as (_, building):
+    assert store.source_control.state(config(composed)).changed == ("lib/a b",)
+    with store.source_control.at(config(composed), state.commit or "") as (_, building):
         assert (building.context_dir / "inner.py").read_text() == "inner"
 
 
-def test_a_submodule_that_cannot_be_had(composed: Path, store: ArtifactStore, tmp_path: Path, library: Path) -> None:
+def test_a_submodule_that_cannot_be_had(composed: Path, store: Stores, tmp_path: Path, library: Path) -> None:
     git(tmp_path, "clone", "-q", str(composed), "clone")
     library.rename(tmp_path / "moved")
     clone = tmp_path / "clone"
     before = fingerprint(clone)
-    with pytest.raises(DeploymentFailed, match=r"the submodule lib/a b of commit .* cannot be fetched") as caught:
-        store.at(config(clone), store.resolve(config(clone), "HEAD")).__enter__()
+    with pytest.raises(GitError, match=r"the submodule lib/a b of commit .* cannot be fetched") as caught:
+        store.source_control.at(config(clone), store.source_control.resolve(config(clone), "HEAD")).__enter__()
     assert f"{library}' does not appear to be a git repository" in caught.value.why
     assert "checkouts" not in caught.value.why
     assert fingerprint(clone) == before
@@ -640,16 +648,14 @@ def rename(app: Path) -> None:
         (rename, ("answer.txt", "reply.txt")),
     ],
 )
-def test_every_kind_of_change(
-    app: Path, store: ArtifactStore, change: Callable[[Path], None], paths: tuple[str, ...]
-) -> None:
+def test_every_kind_of_change(app: Path, store: Stores, change: Callable[[Path], None], paths: tuple[str, ...]) -> None:
     change(app)
-    state = store.git(config(app))
+    state = store.source_control.state(config(app))
     assert (state.dirty, state.changed) == (True, paths)
     assert state.commit == git(app, "rev-parse", "HEAD")
 
 
-def test_only_what_the_version_is_made_of_counts(tmp_path: Path, store: ArtifactStore) -> None:
+def test_only_what_the_version_is_made_of_counts(tmp_path: Path, store: Stores) -> None:
     top = tmp_path / "repository"
     app = begin(top / "app" / "source", top_of(top))
     (app / "deploy.toml").rename(top / "app" / "deploy.toml")
@@ -662,49 +668,51 @@ def test_only_what_the_version_is_made_of_counts(tmp_path: Path, store: Artifact
     (top / "app" / "notes").write_text("of nobody")
     (app / "debug.log").write_text("ignored")
     there = config(top / "app")
-    assert store.git(there).changed == ()
+    assert store.source_control.state(there).changed == ()
     weights(top / "weights", "2")
     (top / "app" / "deploy.toml").write_text(toml + "# a remark\n")
-    assert store.git(there).changed == ("app/deploy.toml", "weights/w.bin")
+    assert store.source_control.state(there).changed == ("app/deploy.toml", "weights/w.bin")
 
 
-def test_where_there_is_nothing_to_see(tmp_path: Path, store: ArtifactStore) -> None:
+def test_where_there_is_nothing_to_see(tmp_path: Path, store: Stores) -> None:
     write(tmp_path / "plain", "plain")
-    state = store.git(config(tmp_path / "plain"))
+    state = store.source_control.state(config(tmp_path / "plain"))
     assert (state.commit, state.dirty, state.refused) == (None, None, False)
     assert "is in no Git repository" in state.missing
     git(tmp_path / "plain", "init", "-q")
-    state = store.git(config(tmp_path / "plain"))
+    state = store.source_control.state(config(tmp_path / "plain"))
     assert (state.commit, state.dirty) == (None, True)
     assert "has no commit yet" in state.missing
 
 
-def test_a_repository_of_somebody_else(app: Path, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repository_of_somebody_else(app: Path, store: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    state = store.git(config(app))
+    state = store.source_control.state(config(app))
     assert (state.commit, state.refused) == (None, True)
-    assert "belongs to somebody else" in state.missing
+    assert "another user owns it" in state.missing
     assert state.hint == f"git config --global --add safe.directory {app}"
-    with pytest.raises(UsageError, match="belongs to somebody else") as caught:
-        store.resolve(config(app), "one")
+    with pytest.raises(UsageError, match="another user owns it") as caught:
+        store.source_control.resolve(config(app), "one")
     assert caught.value.hint == state.hint
 
 
 # --- tags --------------------------------------------------------------------------------------------------------
 
 
-def test_a_tag_says_what_it_is(app: Path, store: ArtifactStore) -> None:
+def test_a_tag_says_what_it_is(app: Path, store: Stores) -> None:
     head = git(app, "rev-parse", "HEAD")
     git(app, "config", "user.name", "Configured")
     git(app, "config", "user.email", "con@figured.example")
-    assert store.tag(config(app), "mymodel/v1", head, "mymodel v1\n\nmanifest: sha256:1\n", "A <a@b>") == (True, "")
+    assert store.source_control.tag(
+        config(app), "mymodel/v1", head, "mymodel v1\n\nmanifest: sha256:1\n", "A <a@b>"
+    ) == (True, "")
     assert git(app, "cat-file", "-t", "mymodel/v1") == "tag"
     shown = git(app, "cat-file", "tag", "mymodel/v1")
     assert f"object {head}" in shown
     assert "tagger Configured <con@figured.example>" in shown
     assert shown.endswith("mymodel v1\n\nmanifest: sha256:1")
     before = fingerprint(app)
-    assert store.tag(config(app), "mymodel/v1", head, "other words", "A <a@b>") == (False, "")
+    assert store.source_control.tag(config(app), "mymodel/v1", head, "other words", "A <a@b>") == (False, "")
     assert fingerprint(app) == before
 
 
@@ -718,33 +726,33 @@ def test_a_tag_says_what_it_is(app: Path, store: ArtifactStore) -> None:
         ("Line\nbreak <a@b>", "Line break <a@b>"),
     ],
 )
-def test_nobody_is_configured(app: Path, store: ArtifactStore, author: str, tagger: str) -> None:
+def test_nobody_is_configured(app: Path, store: Stores, author: str, tagger: str) -> None:
     head = git(app, "rev-parse", "HEAD")
-    assert store.tag(config(app), "mymodel/v1", head, "message", author) == (True, "")
+    assert store.source_control.tag(config(app), "mymodel/v1", head, "message", author) == (True, "")
     assert f"tagger {tagger} " in git(app, "cat-file", "tag", "mymodel/v1")
 
 
-def test_who_signs_tags_signs_their_own(app: Path, store: ArtifactStore) -> None:
+def test_who_signs_tags_signs_their_own(app: Path, store: Stores) -> None:
     for key in ("tag.gpgSign", "tag.forceSignAnnotated"):
         git(app, "config", key, "true")
     git(app, "config", "gpg.program", "/bin/false")
     head = git(app, "rev-parse", "HEAD")
-    assert store.tag(config(app), "mymodel/v1", head, "message", "A <a@b>") == (True, "")
+    assert store.source_control.tag(config(app), "mymodel/v1", head, "message", "A <a@b>") == (True, "")
 
 
-def test_a_tag_is_never_moved(app: Path, store: ArtifactStore) -> None:
+def test_a_tag_is_never_moved(app: Path, store: Stores) -> None:
     head = git(app, "rev-parse", "HEAD")
     git(app, "tag", "mymodel/v1", "one")
-    written, why = store.tag(config(app), "mymodel/v1", head, "message", "A <a@b>")
+    written, why = store.source_control.tag(config(app), "mymodel/v1", head, "message", "A <a@b>")
     assert not written
     assert "it is not moved" in why
     assert git(app, "rev-parse", "mymodel/v1^{commit}") == git(app, "rev-parse", "one^{commit}")
     git(app, "tag", "mymodel/v2", git(app, "rev-parse", "main:answer.txt"))
-    assert "no commit" in store.tag(config(app), "mymodel/v2", head, "message", "A <a@b>")[1]
+    assert "not a commit" in store.source_control.tag(config(app), "mymodel/v2", head, "message", "A <a@b>")[1]
 
 
 @pytest.mark.parametrize("why", ["a tag is in the way", "it cannot be written", "the commit is gone"])
-def test_a_tag_that_cannot_be_written(app: Path, store: ArtifactStore, why: str) -> None:
+def test_a_tag_that_cannot_be_written(app: Path, store: Stores, why: str) -> None:
     head = git(app, "rev-parse", "HEAD")
     if why == "a tag is in the way":
         git(app, "tag", "mymodel")
@@ -753,7 +761,7 @@ def test_a_tag_that_cannot_be_written(app: Path, store: ArtifactStore, why: str)
         (app / ".git" / "refs" / "tags").write_text("")  # nobody can make a folder there, root neither
     else:
         head = "0123456789" * 4
-    written, said = store.tag(config(app), "mymodel/v1", head, "message", "A <a@b>")
+    written, said = store.source_control.tag(config(app), "mymodel/v1", head, "message", "A <a@b>")
     assert not written
     assert said
 
@@ -763,10 +771,10 @@ def test_a_tag_that_cannot_be_written(app: Path, store: ArtifactStore, why: str)
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from orchestrator.adapters.store.store import ArtifactStore
+from orchestrator.adapters.git.source_control import GitSourceControl
 from orchestrator.config import load
-config, store = load(Path(sys.argv[1])), ArtifactStore(Path(sys.argv[2]))
-with store.at(config, store.resolve(config, "HEAD")) as (own, building):
+config, git = load(Path(sys.argv[1])), GitSourceControl(Path(sys.argv[2], "checkouts"))
+with git.at(config, git.resolve(config, "HEAD")) as (own, building):
     (building.context_dir / "half").write_text("written")
     print(building.context_dir)
     sys.stdout.flush()
@@ -782,7 +790,7 @@ def killed(file: Path, state: Path) -> Path:
     return Path(done.stdout.strip())
 
 
-def test_what_a_killed_command_left(app: Path, composed: Path, store: ArtifactStore, tmp_path: Path) -> None:
+def test_what_a_killed_command_left(app: Path, composed: Path, store: Stores, tmp_path: Path) -> None:
     user = tmp_path / "users"
     git(app, "worktree", "add", "-q", "--detach", str(user))
     user.rename(tmp_path / "unplugged")  # a worktree of the user's that is not there now
@@ -790,9 +798,9 @@ def test_what_a_killed_command_left(app: Path, composed: Path, store: ArtifactSt
     place = killed(app / "deploy.toml", tmp_path / "state")
     assert (place / "half").exists()
     assert str(place) in git(app, "worktree", "list")
-    store.tidy("other")
+    store.source_control.tidy("other")
     assert place.exists()
-    store.tidy("mymodel")
+    store.source_control.tidy("mymodel")
     assert not list((tmp_path / "state" / "checkouts").iterdir())
     assert fingerprint(app) == before
     (tmp_path / "unplugged").rename(user)
@@ -800,9 +808,7 @@ def test_what_a_killed_command_left(app: Path, composed: Path, store: ArtifactSt
 
 
 @pytest.mark.parametrize("gone", ["the repository", "the folder", "what is in it"])
-def test_what_a_killed_command_left_and_somebody_touched(
-    app: Path, store: ArtifactStore, tmp_path: Path, gone: str
-) -> None:
+def test_what_a_killed_command_left_and_somebody_touched(app: Path, store: Stores, tmp_path: Path, gone: str) -> None:
     place = killed(app / "deploy.toml", tmp_path / "state")
     if gone == "the repository":
         shutil.rmtree(app)
@@ -810,15 +816,15 @@ def test_what_a_killed_command_left_and_somebody_touched(
         shutil.rmtree(place)
     else:
         (place / ".git").unlink()
-    store.tidy("mymodel")
+    store.source_control.tidy("mymodel")
     assert not list((tmp_path / "state" / "checkouts").iterdir())
     if app.exists():
         assert left(tmp_path, app) == []
 
 
-def test_a_checkout_that_is_in_use_is_not_tidied_away(app: Path, store: ArtifactStore, tmp_path: Path) -> None:
-    with store.at(config(app), store.resolve(config(app), "one")) as (_, building):
-        ArtifactStore(tmp_path / "state").tidy("mymodel")
+def test_a_checkout_that_is_in_use_is_not_tidied_away(app: Path, store: Stores, tmp_path: Path) -> None:
+    with store.source_control.at(config(app), store.source_control.resolve(config(app), "one")) as (_, building):
+        Stores(tmp_path / "state").source_control.tidy("mymodel")
         assert answer(building) == "one"
     assert left(tmp_path, app) == []
 
@@ -831,12 +837,12 @@ def test_many_at_once(tmp_path: Path) -> None:
 
     def work() -> None:
         try:
-            mine = ArtifactStore(tmp_path / "state")
+            mine = Stores(tmp_path / "state")
             there = config(top / "app")
             for ref in ("one", "main", "one", "main"):
-                with mine.at(there, mine.resolve(there, ref)) as (_, building):
+                with mine.source_control.at(there, mine.source_control.resolve(there, ref)) as (_, building):
                     assert answer(building) == {"one": "one", "main": "two"}[ref]
-                mine.tidy("mymodel")
+                mine.source_control.tidy("mymodel")
         except Exception as error:  # noqa: BLE001  the main thread tells it
             failed.append(error)
 
@@ -1012,7 +1018,7 @@ def test_a_commit_without_configuration_is_noted(project: Project) -> None:
     git(project.app, "rm", "-q", "--cached", "deploy.toml")
     git(project.app, "commit", "-q", "-m", "no deploy.toml")
     result = project.make("v1", "HEAD")
-    assert result.notes[0].endswith("has no deploy.toml: the present one is used")
+    assert result.notes[0].endswith("has no deploy.toml: the current one is used")
     assert project.reports.notes == list(result.notes)
 
 
@@ -1093,7 +1099,7 @@ def test_a_repository_that_git_does_not_look_into_is_noted(project: Project, mon
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     result = project.make("v1")
     assert len(result.notes) == 1
-    assert "belongs to somebody else" in result.notes[0]
+    assert "another user owns it" in result.notes[0]
     assert "safe.directory" in result.notes[0]
 
 

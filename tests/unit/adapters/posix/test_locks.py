@@ -178,7 +178,7 @@ def test_the_proxy_lock_waits_and_then_says_so(
     monkeypatch.setattr(locks, "_PROXY_WAIT", 0.05)
     other = FileLocks(tmp_path / "locks", command="deployctl", now=lambda: SINCE)
     with other.proxy():
-        with pytest.raises(Locked, match="the proxy has been busy") as caught, mine.proxy():
+        with pytest.raises(Locked, match="another command has held the proxy's lock") as caught, mine.proxy():
             pytest.fail("two hold the proxy's lock")
         assert caught.value.exit_code == 75
     with mine.proxy():

@@ -23,12 +23,11 @@ from orchestrator.adapters.store.secrets import SecretStore
 from orchestrator.config import Config, json_schema, load, parse
 from orchestrator.config.secrets import LARGEST, exposed_secrets, read_secrets, wrong_secrets
 from orchestrator.domain.record import labels as record
-from orchestrator.errors import ConfigError, DeploymentFailed, UsageError
+from orchestrator.errors import ConfigError, DeploymentFailed, SecretUnavailable, StorageError, UsageError
 from orchestrator.release.release import prepare
 from orchestrator.release.settings import settings_digest
-from tests.unit.adapters.store.test_store import Crash
 from tests.unit.builders import version
-from tests.unit.fakes import APP, World
+from tests.unit.fakes import APP, Crash, World
 
 HEAD = '[app]\nname = "mymodel"\nport = 8080\n'
 
@@ -361,18 +360,20 @@ def test_what_is_nowhere_is_named_with_its_source(
     tmp_path: Path, store: SecretStore, config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SECRET_TOKEN")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(SecretUnavailable) as caught:
         store.check(config)
-    assert str(caught.value) == ("a secret is not to be had: run.secrets.token: the variable SECRET_TOKEN is not set")
+    assert str(caught.value) == (
+        "secret token is not available: run.secrets.token: the variable SECRET_TOKEN is not set"
+    )
     (folder / "secrets" / "db").unlink()
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(SecretUnavailable) as caught:
         store.check(config, "v1")
     assert str(caught.value) == (
-        f"2 secrets are not to be had: run.secrets.db: there is no file {folder}/secrets/db, and no copy of it is kept"
+        f"2 secrets are not available: run.secrets.db: there is no file {folder}/secrets/db, and no copy of it is kept"
         " with v1; run.secrets.token: the variable SECRET_TOKEN is not set, and no copy of it is kept with v1"
     )
     assert caught.value.hint
-    with pytest.raises(DeploymentFailed, match="2 secrets are not to be had"):
+    with pytest.raises(SecretUnavailable, match="2 secrets are not available"):
         store.store(config, "v1", 1, order=("source", "copy"))
     assert copies(tmp_path) == {}
     # Another version's copy is not this one's.
@@ -380,13 +381,13 @@ def test_what_is_nowhere_is_named_with_its_source(
     monkeypatch.setenv("SECRET_TOKEN", "1")
     store.store(config, "v2", 1, order=("source",))
     monkeypatch.delenv("SECRET_TOKEN")
-    with pytest.raises(UsageError, match="SECRET_TOKEN is not set"):
+    with pytest.raises(SecretUnavailable, match="SECRET_TOKEN is not set"):
         store.check(config, "v1")
     store.check(config, "v2")
     # A release goes by the sources alone.
-    with pytest.raises(UsageError, match="SECRET_TOKEN is not set"):
+    with pytest.raises(SecretUnavailable, match="SECRET_TOKEN is not set"):
         store.check(config)
-    with pytest.raises(DeploymentFailed, match="SECRET_TOKEN is not set"):
+    with pytest.raises(SecretUnavailable, match="SECRET_TOKEN is not set"):
         store.store(config, "v2", 2, order=("source",))
 
 
@@ -461,7 +462,7 @@ def test_a_new_copy_is_whole_or_not_there(
     assert copies(tmp_path) == {"v1/1": OLD}
 
 
-def test_a_copy_that_is_made_anew_has_every_file_whole(
+def test_a_copy_that_is_replaced_has_only_complete_files(
     tmp_path: Path, store: SecretStore, config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def prepare() -> None:
@@ -478,7 +479,7 @@ def test_a_copy_that_is_made_anew_has_every_file_whole(
         assert copies(tmp_path) == {"v1/1": NEW}
 
 
-def test_a_copy_that_is_removed_is_never_half_there(
+def test_a_copy_that_is_removed_is_complete_or_not_there(
     tmp_path: Path, store: SecretStore, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def prepare() -> None:
@@ -507,7 +508,7 @@ def test_a_full_disk_changes_nothing_and_tells_no_value(
     store.store(config, "v1", 1, order=("source",))
     (folder / "secrets" / "db").write_bytes(b"hunter2 " * 1000)
     told = []
-    with files_of_at_most(4000), pytest.raises(DeploymentFailed) as caught:
+    with files_of_at_most(4000), pytest.raises(StorageError) as caught:
         store.store(config, "v1", 2, order=("source",))
     told.append(caught.value)
 
@@ -517,13 +518,13 @@ def test_a_full_disk_changes_nothing_and_tells_no_value(
     for name in ("write", "fsync", "mkdir", "rename"):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, full)
-            with pytest.raises(DeploymentFailed) as caught:
+            with pytest.raises(StorageError) as caught:
                 store.store(config, "v1", 2, order=("source",))
         told.append(caught.value)
     for error in told:
-        assert error.message == "the secrets of v1 could not be kept in the state folder"
+        assert error.message == "the secrets of v1 cannot be stored in the state folder"
         assert error.why in ("File too large", "No space left on device")
-        assert error.hint == "is the disk full?"
+        assert error.hint == "check that the disk is not full"
         assert "hunter2" not in "".join(traceback.format_exception(error))
     assert copies(tmp_path) == {"v1/1": OLD}
     assert left_over(tmp_path) == []
@@ -565,11 +566,11 @@ def test_no_value_is_told(tmp_path_factory: pytest.TempPathFactory, content: byt
         store.store(config, "v1", 1, order=("source",))
         assert copies_of(place) == {"db": content, "token": os.fsencode(variable)}
         told += [str(path) for path in place.rglob("*")]
-        with files_of_at_most(4), pytest.raises(DeploymentFailed) as full:
+        with files_of_at_most(4), pytest.raises(StorageError) as full:
             store.store(config, "v1", 2, order=("source",))
         (place / "db").unlink()
         del os.environ["SECRET_TOKEN"]
-        with pytest.raises(UsageError) as missing:
+        with pytest.raises(SecretUnavailable) as missing:
             store.check(config)
         with pytest.raises(ConfigError) as mistaken:
             parsed('{ db = "x" }')
@@ -655,9 +656,9 @@ def test_a_release_needs_its_sources_and_says_so_before_anything_happens(world: 
     before = world.facts()
     (world.folder / "token").unlink()
     for name in ("v1", "v2"):
-        with pytest.raises(UsageError, match=r"run\.secrets\.token: there is no file"):
+        with pytest.raises(SecretUnavailable, match=r"run\.secrets\.token: there is no file"):
             world.release(name)
-        with pytest.raises(UsageError, match=r"run\.secrets\.token: there is no file"):
+        with pytest.raises(SecretUnavailable, match=r"run\.secrets\.token: there is no file"):
             prepare(world.process(), world.config(), name, world.services.observe(APP))
     assert world.facts() == before
     assert len(world.ledger.deployments(APP)) == 1
@@ -704,7 +705,7 @@ def test_a_rollback_without_source_and_copy_changes_nothing(world: World) -> Non
     (world.folder / "token").unlink()
     shutil.rmtree(world.folder / "secrets" / APP / "v1")
     before = world.recover() and world.facts()
-    with pytest.raises(UsageError, match=r"there is no file .*, and no copy of it is kept with v1"):
+    with pytest.raises(SecretUnavailable, match=r"there is no file .*, and no copy of it is kept with v1"):
         world.rollback()
     assert world.facts() == before
     assert len(world.ledger.deployments(APP)) == 2

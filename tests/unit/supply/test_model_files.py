@@ -1,4 +1,4 @@
-"""What a version is made of: digests of real folders, checkouts of real Git repositories, snapshots."""
+"""What a version is made of: digests of real folders, checkouts of real Git repositories, stored model files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.store.store import ArtifactStore
 from orchestrator.config import Config, parse
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import DeploymentFailed
+from orchestrator.errors import GitError
+from orchestrator.supply.model_files import checkout
 from tests.unit.builders import version
+from tests.unit.stores import Stores
 
 TOML = '[app]\nname = "mymodel"\nport = 8080\n'
 
@@ -39,33 +40,29 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "state")
+def store(tmp_path: Path) -> Stores:
+    return Stores(tmp_path / "state")
 
 
 def config(folder: Path, more: str = "") -> Config:
     return parse(TOML + more, file="deploy.toml", base=folder)
 
 
-def identity(store: ArtifactStore, settings: Config) -> str:
-    return store.manifest(settings, keep=False).digest
+def identity(store: Stores, settings: Config) -> str:
+    return store.read(settings, keep=False).digest
 
 
-def take(store: ArtifactStore, settings: Config) -> None:
-    store.snapshot("mymodel", "v1", store.manifest(settings, keep=True))
-
-
-def recorded(folder: Path, store: ArtifactStore, settings: Config) -> Version:
+def recorded(folder: Path, store: Stores, settings: Config) -> Version:
     return version("v1", manifest=identity(store, settings), git_commit=git(folder, "rev-parse", "HEAD"))
 
 
-def test_a_checkout_has_the_digest_that_was_recorded(folder: Path, store: ArtifactStore) -> None:
+def test_a_checkout_has_the_digest_that_was_recorded(folder: Path, store: Stores) -> None:
     settings = config(folder)
     first = recorded(folder, store, settings)
     (folder / "run.sh").write_text("exit 1\n")
     assert identity(store, settings) != first.manifest
     before = git(folder, "status", "--porcelain"), git(folder, "branch", "--show-current")
-    with store.checkout(settings, first) as source:
+    with checkout(store, settings, first) as source:
         assert source.base != folder
         assert identity(store, source) == first.manifest
     assert not source.base.exists()
@@ -73,7 +70,7 @@ def test_a_checkout_has_the_digest_that_was_recorded(folder: Path, store: Artifa
     assert len(git(folder, "worktree", "list").splitlines()) == 1
 
 
-def test_git_itself_is_no_part_of_a_version(folder: Path, store: ArtifactStore) -> None:
+def test_the_folder_of_git_is_not_part_of_a_version(folder: Path, store: Stores) -> None:
     settings = config(folder.parent)
     (folder.parent / "Dockerfile").write_text("FROM scratch\n")
     before = identity(store, settings)
@@ -83,29 +80,29 @@ def test_git_itself_is_no_part_of_a_version(folder: Path, store: ArtifactStore) 
     assert identity(store, settings) != before
 
 
-def test_weights_come_from_the_snapshot(folder: Path, store: ArtifactStore) -> None:
+def test_weights_come_from_the_stored_model_files(folder: Path, store: Stores) -> None:
     git(folder, "rm", "-q", "-r", "--cached", "weights")
     (folder / ".gitignore").write_text("weights/\n")
     (folder / ".dockerignore").write_text("weights\n")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", "weights are not in Git")
     settings = config(folder, '[model]\npath = "weights"\n')
-    take(store, settings)
+    store.take(settings)
     first = recorded(folder, store, settings)
     (folder / "weights" / "w.bin").write_bytes(b"2")
-    with store.checkout(settings, first) as source:
+    with checkout(store, settings, first) as source:
         assert identity(store, source) == first.manifest
-        take(store, source)  # it is what it is a snapshot of
+        store.take(source)  # it replaces the folder that it is read from
         assert identity(store, source) == first.manifest
 
 
 @pytest.mark.parametrize("how", ["no such commit", "no repository"])
-def test_a_commit_that_cannot_be_had(folder: Path, store: ArtifactStore, tmp_path: Path, how: str) -> None:
+def test_a_commit_that_cannot_be_fetched(folder: Path, store: Stores, tmp_path: Path, how: str) -> None:
     lost = version("v1", git_commit="0123456789" * 4)
     place = folder if how == "no such commit" else tmp_path
     with (
-        pytest.raises(DeploymentFailed, match="commit 0123456789 cannot be fetched"),
-        store.checkout(config(place), lost),
+        pytest.raises(GitError, match="commit 0123456789 cannot be fetched"),
+        checkout(store, config(place), lost),
     ):
         pytest.fail("there is nothing to build from")
     assert not list((tmp_path / "state").glob("checkouts/*"))

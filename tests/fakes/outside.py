@@ -1,0 +1,116 @@
+"""The rest of the outside world in memory: notifications, schedules, the host, progress."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.domain.watch.schedule import Entry, Job, Kind
+
+
+@dataclass
+class FakeNotifier:
+    """Remembers the notifications; `why` is what it says is wrong."""
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    beats: list[str] = field(default_factory=list)
+    why: str | None = None
+    error: BaseException | None = None
+
+    def tell(self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float) -> str | None:
+        verdicts = self.deliver(urls, title, body, severity=severity, timeout=timeout)
+        return next((why for why in verdicts if why is not None), None)
+
+    def deliver(
+        self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float
+    ) -> tuple[str | None, ...]:
+        self.told.append({"urls": list(urls), "title": title, "body": body, "severity": severity, "timeout": timeout})
+        if self.error is not None:
+            raise self.error
+        return (self.why,) * len(urls)
+
+    def beat(self, url: str, timeout: float) -> str | None:
+        self.beats.append(url)
+        return self.why
+
+
+class FakeScheduler:
+    """Schedules in a list. `broken` says what is wrong with each kind."""
+
+    def __init__(self) -> None:
+        self.root = True
+        self.installed: list[Entry] = []
+        self.broken: dict[Kind, str] = {}
+
+    def choose(self, *, systemd: bool, user: bool) -> Kind:
+        own = user or not self.root
+        if systemd:
+            return "systemd --user" if own else "systemd"
+        return "crontab" if own else "cron.d"
+
+    def entries(self, app: str) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.installed if entry.app == app)
+
+    def install(self, job: Job, kind: Kind) -> tuple[bool, tuple[str, ...]]:
+        entry = Entry(kind, f"{kind} of {job.app}", job.app, job.state_dir, job.file, job.every)
+        if entry in self.installed:
+            return False, ()
+        self.installed = [old for old in self.installed if (old.kind, old.app) != (kind, job.app)] + [entry]
+        return True, ()
+
+    def remove(self, entry: Entry) -> None:
+        self.installed = [old for old in self.installed if (old.kind, old.app) != (entry.kind, entry.app)]
+
+    def trouble(self, kind: Kind, app: str) -> str | None:
+        return self.broken.get(kind)
+
+
+@dataclass
+class FakeHost:
+    """A machine with one user. Without `environ` the environment is that of this process."""
+
+    name: str = "somebody"
+    host: str = "host"
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def user(self) -> str:
+        return self.name
+
+    def hostname(self) -> str:
+        return self.host
+
+
+@dataclass
+class Reports:
+    """The reporter: remembers what was said."""
+
+    steps: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def step(self, text: str) -> None:
+        self.steps.append(text)
+
+    def detail(self, text: str) -> None:
+        self.details.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@dataclass
+class FakeProgress:
+    """Remembers the details; `asked` is called at each check, and may raise."""
+
+    details: list[str] = field(default_factory=list)
+    checks: int = 0
+    asked: Callable[[], None] = lambda: None
+
+    def detail(self, text: str) -> None:
+        self.details.append(text)
+
+    def check(self) -> None:
+        self.checks += 1
+        self.asked()
