@@ -1,9 +1,9 @@
-"""The rest of the outside world in memory: notifications, schedules, the host, progress."""
+"""The rest of the outside world in memory: notifications, schedules, the host, a reporter."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,19 +98,3 @@ class Reports:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-
-
-@dataclass
-class FakeProgress:
-    """Remembers the details; `asked` is called at each check, and may raise."""
-
-    details: list[str] = field(default_factory=list)
-    checks: int = 0
-    asked: Callable[[], None] = lambda: None
-
-    def detail(self, text: str) -> None:
-        self.details.append(text)
-
-    def check(self) -> None:
-        self.checks += 1
-        self.asked()

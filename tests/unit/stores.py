@@ -14,7 +14,7 @@ from orchestrator.adapters.store.model_files import StoreModelFiles
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import Config
 from orchestrator.domain.version.manifest import Manifest
-from tests.fakes.outside import FakeProgress
+from tests.fakes.progress import FakeProgress
 
 
 class Stores:

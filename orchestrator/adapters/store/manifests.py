@@ -192,8 +192,9 @@ class StoreManifests:
 
     def _unusable(self, error: OSError) -> StorageError | UsageError:
         place = Path(os.fsdecode(error.filename)) if error.filename is not None else self._state_dir
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or place.is_relative_to(self._state_dir):
-            return cannot_store(self._state_dir / "store", f"{error.strerror} ({place.name})")
+        store = self._state_dir / "store"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or place.is_relative_to(store):
+            return cannot_store(store, f"{error.strerror} ({place.name})")
         return context.unreadable(error)
 
 

@@ -17,6 +17,7 @@ from orchestrator.adapters.store.digest import digest
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import Config
 from orchestrator.errors import StorageError, UsageError
+from tests.fakes.progress import FakeProgress
 from tests.unit.stores import Stores, age, content, objects, whole
 
 
@@ -31,9 +32,11 @@ def test_a_state_folder_among_the_sources_is_refused(tmp_path: Path, config: Con
 
 def test_reading_many_bytes_reports_progress(tmp_path: Path, store: Stores, config: Config) -> None:
     (tmp_path / "app" / "model" / "weights").write_bytes(bytes(2 << 20))
-    store.read(config, keep=True)
-    assert store.progress.checks == 4
-    assert store.progress.details == [f"{number} of 4 files read" for number in range(1, 5)]
+    checks: list[bool] = []
+    progress = FakeProgress(lambda: checks.append(True))
+    store.manifests.read(config, keep=True, progress=progress)
+    assert len(checks) == 4
+    assert progress.details == [f"{number} of 4 files read" for number in range(1, 5)]
 
 
 # --- what counts as unchanged ------------------------------------------------------------------------------------
