@@ -11,24 +11,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from orchestrator.adapters.docker.client import connect
-from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.container_access import DockerContainerAccess
 from orchestrator.adapters.docker.host_containers import DockerHostContainers
+from orchestrator.adapters.docker.images import DockerImages
+from orchestrator.adapters.docker.workloads import DockerWorkloads
 from orchestrator.adapters.haproxy.container import ProxyContainer
-from orchestrator.adapters.haproxy.proxy import HAProxy
-from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
+from orchestrator.adapters.haproxy.edge import HAProxyEdge
+from orchestrator.adapters.haproxy.endpoints import HAProxyEndpoints
+from orchestrator.adapters.haproxy.files import ProxyFiles
+from orchestrator.adapters.haproxy.runtime import Runtime
+from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
+from orchestrator.adapters.posix.host import LocalHost
 from orchestrator.adapters.posix.interrupts import ProcessInterrupts
 from orchestrator.adapters.posix.locks import FileLocks
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.moments import iso
 from orchestrator.domain.naming import DEFAULT_STATE_DIR, Names
 from orchestrator.errors import UsageError
 from orchestrator.loading import Late
 from orchestrator.ports.interrupts import Interrupts
-from orchestrator.ports.services import Reporter, Services
+from orchestrator.ports.progress import Reporter
+from orchestrator.ports.services import Services
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-    from orchestrator.ports.old import Artifacts, Notifier, Prober, Scheduler, Secrets
+    from orchestrator.adapters.store.objects import Objects
+    from orchestrator.ports.manifests import Manifests
+    from orchestrator.ports.model_files import ModelFiles
+    from orchestrator.ports.notifier import Notifier
+    from orchestrator.ports.prober import Prober
+    from orchestrator.ports.registry import Registry
+    from orchestrator.ports.scheduler import Scheduler
+    from orchestrator.ports.secrets import Secrets
+    from orchestrator.ports.source_control import SourceControl
+    from orchestrator.ports.tensors import TensorComparison
 
 
 def state_dir(given: Path | None) -> Path:
@@ -56,16 +73,7 @@ def _serves(folder: Path) -> bool:
         return False
 
 
-def _artifacts(folder: Path) -> Artifacts:
-    from orchestrator.adapters.store.old_store import ArtifactStore
-
-    return ArtifactStore(folder)
-
-
-def _secrets(folder: Path) -> Secrets:
-    from orchestrator.adapters.store.secrets import SecretStore
-
-    return SecretStore(folder)
+# What most commands never use is loaded at its first use: see `Late`.
 
 
 def _prober() -> Prober:
@@ -74,10 +82,46 @@ def _prober() -> Prober:
     return HttpProber()
 
 
-def _os_user() -> str:
-    from orchestrator.adapters.posix.host import LocalHost
+def _registry(client: Callable[[], DockerClient]) -> Registry:
+    from orchestrator.adapters.docker.registry import DockerRegistry
 
-    return LocalHost().user()
+    return DockerRegistry(client)
+
+
+def _objects(folder: Path) -> Objects:
+    from orchestrator.adapters.store.objects import Objects
+
+    return Objects(folder / "store", folder / "models")
+
+
+def _manifests(folder: Path, objects: Objects) -> Manifests:
+    from orchestrator.adapters.store.manifests import StoreManifests
+
+    return StoreManifests(folder, objects, checkouts=folder / "checkouts")
+
+
+def _models(folder: Path, objects: Objects) -> ModelFiles:
+    from orchestrator.adapters.store.model_files import StoreModelFiles
+
+    return StoreModelFiles(folder, objects)
+
+
+def _tensors(objects: Objects) -> TensorComparison:
+    from orchestrator.adapters.store.comparison import StoreTensorComparison
+
+    return StoreTensorComparison(objects)
+
+
+def _source_control(folder: Path) -> SourceControl:
+    from orchestrator.adapters.git.source_control import GitSourceControl
+
+    return GitSourceControl(folder / "checkouts")
+
+
+def _secrets(folder: Path) -> Secrets:
+    from orchestrator.adapters.store.secrets import SecretStore
+
+    return SecretStore(folder / "secrets")
 
 
 def _notifier() -> Notifier:
@@ -86,13 +130,11 @@ def _notifier() -> Notifier:
     return AppriseNotifier()
 
 
-def _scheduler() -> Scheduler:
+def _scheduler(host: LocalHost) -> Scheduler:
     from orchestrator.adapters.cron.cron import CronFile, Crontab
-    from orchestrator.adapters.posix.host import LocalHost
     from orchestrator.adapters.systemd.timer import Timer
     from orchestrator.watch.places import SystemScheduler
 
-    host = LocalHost()
     places = (CronFile(host), Crontab(host), Timer(host, own=False), Timer(host, own=True))
     return SystemScheduler(host, places)
 
@@ -129,25 +171,41 @@ def build(
     def now() -> str:
         return iso(wall())
 
+    @cache
+    def objects() -> Objects:
+        return _objects(folder)
+
+    files, runtime = ProxyFiles(folder / "proxy"), Runtime(folder / "proxy")
+    traffic = HAProxyTraffic(files, runtime)
+    container = ProxyContainer(DockerHostContainers(client, names), names, folder / "proxy")
+    host = LocalHost()
     services = Services(
         state_dir=folder,
         names=names,
-        engine=DockerEngine(client, names, folder / "models", folder / "secrets"),
-        proxy=HAProxy(folder / "proxy", ProxyContainer(DockerHostContainers(client, names), names, folder / "proxy")),
+        workloads=DockerWorkloads(client, names),
+        access=DockerContainerAccess(client, names),
+        images=DockerImages(client),
+        registry=cast("Registry", Late(lambda: _registry(client))),
+        edge=HAProxyEdge(files, runtime, container, traffic),
+        traffic=traffic,
+        endpoints=HAProxyEndpoints(runtime),
         prober=cast("Prober", Late(_prober)),
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
-        artifacts=cast("Artifacts", Late(lambda: _artifacts(folder))),
-        secrets=cast("Secrets", Late(lambda: _secrets(folder / "secrets"))),
+        manifests=cast("Manifests", Late(lambda: _manifests(folder, objects()))),
+        models=cast("ModelFiles", Late(lambda: _models(folder, objects()))),
+        source_control=cast("SourceControl", Late(lambda: _source_control(folder))),
+        tensors=cast("TensorComparison", Late(lambda: _tensors(objects()))),
+        secrets=cast("Secrets", Late(lambda: _secrets(folder))),
         locks=FileLocks(folder / "locks", command=command, now=now),
         notifier=cast("Notifier", Late(_notifier)),
-        scheduler=cast("Scheduler", Late(_scheduler)),
+        scheduler=cast("Scheduler", Late(lambda: _scheduler(host))),
+        host=host,
         reporter=reporter,
         interrupts=interrupts or ProcessInterrupts(),
         command=command,
         wall=wall,
         clock=time.monotonic,
         sleep=time.sleep,
-        os_user=_os_user,
     )
     if boundary is not None:
         services.boundary = boundary

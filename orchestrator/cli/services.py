@@ -10,7 +10,8 @@ from orchestrator import wiring
 from orchestrator.cli.context import Context
 
 if TYPE_CHECKING:
-    from orchestrator.ports.services import Reporter, Services
+    from orchestrator.ports.progress import Reporter
+    from orchestrator.ports.services import Services
 
 
 def services(

@@ -63,6 +63,11 @@ def image(app: str, version: str) -> str:
     return f"{app}:{version}"
 
 
+def image_labels(app: str, version: str, manifest: str, state_id: str) -> dict[str, str]:
+    """The labels of a version's image."""
+    return {LABEL_APP: app, LABEL_VERSION: version, LABEL_MANIFEST: manifest, LABEL_STATE: state_id}
+
+
 def backend(app: str, slot: Slot) -> str:
     """HAProxy's name for a slot. App names are DNS labels, so the underscore cannot be part of one."""
     return f"{app}_{slot}"

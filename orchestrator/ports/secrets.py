@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Secrets(Protocol):
             StorageError: the copy cannot be written. It is as it was, or has some new files; the copies of other
                 deployments are not changed.
         """
+
+    def folder(self, app: str, version: str, deployment: int) -> Path:
+        """The copy for a deployment's containers, which they mount. It need not exist."""
 
     def kept(self, app: str) -> Mapping[str, tuple[int, ...]]:
         """The deployments of each version that have a copy."""

@@ -1,84 +1,80 @@
-"""What every use case works with, in one place; made by wiring.py, never global."""
+"""Every port, in one place; made by wiring.py, never global."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from orchestrator.domain.naming import Names, address, block_count
-from orchestrator.domain.rollout.plan import Observed
-from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.naming import Names
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import LedgerDamaged
+from orchestrator.ports.container_access import ContainerAccess
+from orchestrator.ports.edge import Edge
+from orchestrator.ports.endpoints import Endpoints
+from orchestrator.ports.host import Host
+from orchestrator.ports.images import Images
 from orchestrator.ports.interrupts import Interrupts
-from orchestrator.ports.old import Artifacts, Engine, Ledger, Locks, Notifier, Prober, Proxy, Scheduler, Secrets
-
-if TYPE_CHECKING:
-    from orchestrator.config import Config
-    from orchestrator.domain.version.version import GitState, Version
-    from orchestrator.ports.source_control import SourceControl
-
-
-class Reporter(Protocol):
-    """Where progress goes: `step` for what begins, `detail` for what happens in it, `note` for what to know."""
-
-    def step(self, text: str) -> None: ...
-    def detail(self, text: str) -> None: ...
-    def note(self, text: str) -> None: ...
-
-
-class _OldSourceControl:
-    """The part of the old port `Artifacts` that is `SourceControl` now."""
-
-    def __init__(self, artifacts: Artifacts) -> None:
-        self._artifacts = artifacts
-
-    def state(self, config: Config) -> GitState:
-        return self._artifacts.git(config)
-
-    def checkout(self, config: Config, version: Version, weights: Path | None) -> AbstractContextManager[Config]:
-        return self._artifacts.checkout(config, version)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._artifacts, name)
+from orchestrator.ports.ledger import Ledger
+from orchestrator.ports.locks import Locks
+from orchestrator.ports.manifests import Manifests
+from orchestrator.ports.model_files import ModelFiles
+from orchestrator.ports.notifier import Notifier
+from orchestrator.ports.prober import Prober
+from orchestrator.ports.progress import Progress, Reporter
+from orchestrator.ports.registry import Registry
+from orchestrator.ports.scheduler import Scheduler
+from orchestrator.ports.secrets import Secrets
+from orchestrator.ports.source_control import SourceControl
+from orchestrator.ports.tensors import TensorComparison
+from orchestrator.ports.traffic import Traffic
+from orchestrator.ports.workloads import Workloads
 
 
 @dataclass
 class Services:
-    """The outside, behind ports. `wall` is for people and for keep_warm, `clock` for durations."""
+    """What every use case works with. `wall` is the time for people, `clock` counts seconds and never goes back."""
 
     state_dir: Path
     names: Names
-    engine: Engine
-    proxy: Proxy
+    workloads: Workloads
+    access: ContainerAccess
+    images: Images
+    registry: Registry
+    edge: Edge
+    traffic: Traffic
+    endpoints: Endpoints
     prober: Prober
     ledger: Ledger
-    artifacts: Artifacts
+    manifests: Manifests
+    models: ModelFiles
+    source_control: SourceControl
+    tensors: TensorComparison
     secrets: Secrets
     locks: Locks
     notifier: Notifier
     scheduler: Scheduler
+    host: Host
     reporter: Reporter
     interrupts: Interrupts
     command: str
     wall: Callable[[], datetime]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    os_user: Callable[[], str]
     # Called before and after each journaled step: tests crash here.
-    boundary: Callable[[str, str], None] = lambda when, step: None
+    boundary: Callable[[str, str], None] = field(default=lambda when, step: None)
 
     @property
-    def source_control(self) -> SourceControl:
-        """The new port over the old one."""
-        return cast("SourceControl", _OldSourceControl(self.artifacts))
+    def progress(self) -> Progress:
+        """What long work in an adapter reports to, and asks whether it shall go on."""
+        return _Progress(self.reporter, self.interrupts)
 
     def live(self, app: str) -> SlotState | None:
-        """The slot that the ledger calls live; None when nothing is. Asks the engine nothing."""
-        return next((slot for slot in self.ledger.slots(app).values() if slot.state == "live"), None)
+        """The slot whose version is live by the ledger; None when nothing is. Asks the engine nothing."""
+        slot = self.ledger.traffic(app).live
+        return self.ledger.slots(app).get(slot) if slot is not None else None
 
     def observe(self, app: str) -> Observed:
         """What ledger and engine say of an app now."""
@@ -87,28 +83,36 @@ class Services:
             app=app,
             versions=versions,
             slots=self.ledger.slots(app),
-            containers=self.engine.containers(app) if versions or self.ledger.open_deployment(app) else (),
-            image_there=lambda image_id: self.engine.image_id(image_id) is not None,
+            traffic=self.ledger.traffic(app),
+            containers=self.workloads.containers(app) if versions or self.ledger.open_deployment(app) else (),
+            image_exists=lambda image_id: self.images.find(image_id) is not None,
         )
 
     def refuse_strangers(self, observed: Observed) -> None:
-        """Containers of an app that the ledger has never heard of mean that it is not the ledger that made them.
+        """Containers of an app that the ledger has no record of mean that another ledger made them.
 
         Raises:
             LedgerDamaged: there are some.
         """
         if observed.versions or observed.containers:
             return
-        found = self.engine.containers(observed.app)
-        if found:
-            why = f"it knows nothing of {observed.app}, but {found[0].name} is there"
+        strangers = self.workloads.containers(observed.app)
+        if strangers:
+            why = f"it has no record of {observed.app}, but the container {strangers[0].name} exists"
             raise LedgerDamaged(str(self.state_dir / "ledger.db"), why)
 
-    def addresses(self, app: str, slot: Slot, count: int, subnet: str) -> tuple[str, ...]:
-        """The fixed addresses of a slot's first `count` replicas."""
-        block = self.ledger.app_block(app, block_count(subnet))
-        return tuple(address(subnet, block, slot, index) for index in range(1, count + 1))
-
     def actor(self, folder: Path) -> str:
-        """Who is doing this: Git's user, else the login name."""
-        return self.artifacts.user(folder) or self.os_user()
+        """Who runs this command: Git's user, else the login name."""
+        return self.source_control.user(folder) or self.host.user()
+
+
+@dataclass(frozen=True)
+class _Progress:
+    reporter: Reporter
+    interrupts: Interrupts
+
+    def detail(self, text: str) -> None:
+        self.reporter.detail(text)
+
+    def check(self) -> None:
+        self.interrupts.check()

@@ -9,14 +9,14 @@ from orchestrator.ports.services import Services
 def start(services: Services) -> None:
     """Makes the proxy run with every app in the ledger. Does nothing where it already does."""
     with services.locks.proxy():
-        services.proxy.apply(services.ledger.proxy_apps(), services.reporter.detail)
+        services.edge.apply(services.ledger.proxy_apps(), services.progress)
 
 
 def reload(services: Services) -> None:
     """Makes the proxy load its configuration again, without losing a request."""
     with services.locks.proxy():
-        services.proxy.up(services.ledger.proxy_apps(), services.reporter.detail)
-        services.proxy.reload()
+        services.edge.up(services.ledger.proxy_apps(), services.progress)
+        services.edge.reload()
 
 
 def remove(services: Services, *, force: bool) -> list[str]:
@@ -31,5 +31,5 @@ def remove(services: Services, *, force: bool) -> list[str]:
             raise UsageError(
                 f"the proxy serves {', '.join(served)}", hint="deployctl proxy down --force removes it anyway"
             )
-        services.proxy.down()
+        services.edge.down()
     return served

@@ -1,131 +1,146 @@
-"""Recovery: what every changing command does first. An interrupted deployment is finished or undone, what
-has drifted at rest is mended, and a previous version whose warm time is up is stopped."""
+"""Recovery: what every changing command does first.
+
+An interrupted deployment is finished or undone, what has drifted at rest is repaired, and a previous version whose
+standby time is over is stopped.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from orchestrator.config import Config
 from orchestrator.domain.moments import iso
-from orchestrator.domain.rollout import recovery
-from orchestrator.domain.rollout.plan import Observed
+from orchestrator.domain.rollout.deployment import Deployment, Outcome, StepRecord
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.recovery import Recovery
+from orchestrator.domain.rollout.recovery import recover as decide
 from orchestrator.ports.services import Services
-from orchestrator.release.actions import Actions
-from orchestrator.release.executor import Executor
+from orchestrator.release.executor import carry_on
 from orchestrator.release.heal import heal
 from orchestrator.release.retention import forget_secrets
-from orchestrator.release.slots import note_cold, park
+from orchestrator.release.slots import free, note_cold, park
+from orchestrator.release.steps import restored
+from orchestrator.release.work import Work
+from orchestrator.supply.tidy import tidy
 
 
 @dataclass
 class Recovered:
-    """What was done: the deployment that was carried to its end, and what else was mended, in words."""
+    """What was done: the deployment that was finished or undone, and what was repaired, in words.
+
+    `failed` is what is wrong with the live version and could not be repaired. `observed` is what was seen last; None
+    when something was changed after that.
+    """
 
     deployment: int | None = None
     direction: Literal["finish", "undo"] | None = None
-    mended: list[str] = field(default_factory=list)
-    # What is wrong with the live version and could not be mended, in words.
+    repaired: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    # What was seen last; None once anything was done after that look.
     observed: Observed | None = None
 
     @property
     def anything(self) -> bool:
-        return self.deployment is not None or bool(self.mended)
+        """Whether anything was changed."""
+        return self.deployment is not None or bool(self.repaired)
 
 
 def at_rest(services: Services, app: str) -> Observed:
-    """Recovers the app, as every changing command does first, and says how it is then."""
+    """Recovers the app, as every changing command does first, and returns how it is then."""
     return recover(services, app).observed or services.observe(app)
 
 
 def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
-    """Brings the app to rest. The caller holds its lock. Doing it twice changes nothing more.
+    """Brings the app to rest. The caller holds its lock. May be repeated: the second time it changes nothing.
 
     Without `healing` the live containers are left to the caller.
     """
-    found = Recovered()
-    _finish_or_undo(services, app, found)
-    _mend(services, app, found, healing=healing)
-    _expire_warm(services, app, found)
-    services.artifacts.tidy(app)
+    recovered = Recovered()
+    _finish_or_undo(services, app, recovered)
+    _repair(services, app, recovered, healing=healing)
+    _stop_expired(services, app, recovered)
+    tidy(services, app)
     forget_secrets(services, app)
-    for text in found.mended:
-        services.ledger.event(app, "mended", {"what": text})
+    for text in recovered.repaired:
+        services.ledger.event(app, "repaired", {"what": text})
         services.reporter.note(text)
-    for text in found.failed:
-        services.reporter.note(f"could not be mended: {text}")
-    return found
+    for text in recovered.failed:
+        services.reporter.note(f"could not be repaired: {text}")
+    return recovered
 
 
-def _finish_or_undo(services: Services, app: str, found: Recovered) -> None:
+def _finish_or_undo(services: Services, app: str, recovered: Recovered) -> None:
     deployment = services.ledger.open_deployment(app)
     if deployment is None:
         return
-    _mend(services, app, found, open_deployment=True)
-    plan = services.ledger.plan_of(deployment.id)
+    recovered.repaired += _repair_proxy(services, app, in_deployment=True)
+    plan = restored(services.ledger.plan_of(deployment.id))
     journal = services.ledger.steps(deployment.id)
-    fate = recovery.recover(plan, journal, services.proxy.route(app))
-    config = Config.from_snapshot(deployment.config)
-    actions = Actions(services, deployment, plan, config)
-    what = (
-        f"{deployment.kind} to {deployment.to_version}, interrupted at {journal[-1].name if journal else 'its start'}"
-    )
-    if fate.direction == "finish":
-        services.reporter.note(f"finishing the {what}")
-        actions.reason = "interrupted after the switch, finished by recovery"
-    else:
-        services.reporter.note(f"undoing the {what}")
-        actions.outcome, actions.reason = "undone", "interrupted before the switch, undone by recovery"
-        failed = [step.detail["error"] for step in journal if step.state == "failed" and not step.undo]
-        if failed:
-            # It had failed before it was interrupted: that is what history shall say.
-            actions.outcome, actions.reason = "failed", failed[0]
-    Executor(services, actions).repeat(fate.steps, undo=fate.direction == "undo")
-    found.deployment, found.direction = deployment.id, fate.direction
+    recovery = decide(plan, journal, services.traffic.on_disk(app))
+    work = Work(services, deployment, plan, Config.from_snapshot(deployment.config))
+    undoing = recovery.direction == "undo"
+    services.reporter.note(f"{'undoing' if undoing else 'finishing'} the {_described(deployment, journal)}")
+    outcome, reason = _outcome(recovery, journal)
+    carry_on(work, recovery.steps, outcome, reason, undoing=undoing)
+    recovered.deployment, recovered.direction = deployment.id, recovery.direction
 
 
-def _mend(
-    services: Services, app: str, found: Recovered, *, open_deployment: bool = False, healing: bool = True
-) -> None:
-    apps = services.ledger.proxy_apps()
-    if not any(known.name == app for known in apps):
+def _described(deployment: Deployment, journal: Sequence[StepRecord]) -> str:
+    where = journal[-1].name if journal else "its start"
+    return f"{deployment.kind} to {deployment.to_version}, interrupted at {where}"
+
+
+def _outcome(recovery: Recovery, journal: Sequence[StepRecord]) -> tuple[Outcome, str]:
+    if recovery.direction == "finish":
+        return "succeeded", "interrupted after the switch, finished by recovery"
+    # When it had failed before it was interrupted, that is what the history says.
+    failures = [str(step.detail["error"]) for step in journal if step.state == "failed" and not step.undo]
+    return ("failed", failures[0]) if failures else ("undone", "interrupted before the switch, undone by recovery")
+
+
+def _repair(services: Services, app: str, recovered: Recovered, *, healing: bool) -> None:
+    if services.ledger.proxy_app(app) is None:
         return
-    routes = services.ledger.live_slots()
-    if open_deployment and services.proxy.route_known(app):
-        # In the middle of a deployment the file is the truth: only what is lost is restored.
-        routes.pop(app, None)
-    with services.locks.proxy():
-        found.mended += services.proxy.repair(app, apps, routes, services.reporter.detail)
-    if open_deployment:
-        return
+    recovered.repaired += _repair_proxy(services, app)
     observed = services.observe(app)
     if note_cold(services, app, observed):
         observed = services.observe(app)
-    found.observed = observed
+    recovered.observed = observed
     if not healing:
         return
-    mended, found.failed = heal(services, observed)
-    if mended:
-        found.mended += mended
-        found.observed = None
+    healed = heal(services, observed)
+    recovered.failed = healed.failed
+    if healed.repaired:
+        recovered.repaired += healed.repaired
+        recovered.observed = None
 
 
-def _expire_warm(services: Services, app: str, found: Recovered) -> None:
+def _repair_proxy(services: Services, app: str, *, in_deployment: bool = False) -> list[str]:
+    apps = services.ledger.proxy_apps()
+    if not any(known.name == app for known in apps):
+        return []
+    states = services.ledger.traffic_states()
+    if in_deployment and services.traffic.readable(app):
+        # In the middle of a deployment the disk is the truth: only what is lost is restored.
+        states.pop(app, None)
+    with services.locks.proxy():
+        return services.edge.repair(app, apps, states, services.progress)
+
+
+def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
+    """Stops a warm version whose standby time is over, unless the traffic needs it as a fallback."""
     now = iso(services.wall())
-    for slot, state in services.ledger.slots(app).items():
+    slots = services.ledger.slots(app)
+    for slot, state in slots.items():
         if state.state != "warm" or (state.warm_until is not None and state.warm_until > now):
             continue
-        if services.proxy.route(app) == slot:
-            continue
-        # Whatever keep_warm says: while its successor bakes, traffic may have to come back at once.
-        if any(other.baking for other in services.ledger.slots(app).values()):
+        if any(other.baking for other in slots.values()) or not free(services, app, slot):
             continue
         park(services, app, slot)
-        for container in services.engine.containers(app):
+        for container in services.workloads.containers(app):
             if container.slot == slot and container.version == state.version:
-                services.engine.stop(container)
-        services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
-        found.mended.append(f"{state.version} stopped: its warm time was up")
-        found.observed = None
+                services.workloads.stop(container)
+        services.ledger.set_slot(replace(state, state="cold", since=now, warm_until=None))
+        recovered.repaired.append(f"{state.version} stopped: its standby time is over")
+        recovered.observed = None

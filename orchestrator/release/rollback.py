@@ -1,42 +1,44 @@
-"""Rollback: bring the last stable version up the lineage back, stop the one that serves now."""
+"""Rollback: brings an earlier stable version back and stops the one that serves now.
+
+    lock the app → recover → choose the way back → prepare (plan) → journal it → execute the plan → retention
+
+The old version is warm (only a switch), or it is started and probed first. When a step before the switch fails, what
+was begun is undone and the live version goes on serving; after the switch, recovery finishes what is left.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from orchestrator.config import Config
-from orchestrator.domain.health.probe import judge
 from orchestrator.domain.rollout.deployment import Deployment, Kind
-from orchestrator.domain.rollout.plan import Observed, WayBack, plan_rollback, way_back
-from orchestrator.errors import UsageError
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.ports.services import Services
-from orchestrator.release.actions import Actions
-from orchestrator.release.executor import Executor
+from orchestrator.release.executor import execute
+from orchestrator.release.preparation import prepare_rollback, rollback_way
 from orchestrator.release.recover import at_rest
 from orchestrator.release.release import Result
 from orchestrator.release.retention import retain
-from orchestrator.release.settings import settings_digest
+from orchestrator.release.work import Work
 
 
 def rollback(services: Services, config: Config, to: str | None = None) -> Result:
-    """Goes back up the lineage, to `to` when it is given.
+    """Goes back up the lineage to the last stable version, or to `to`. Holds the app's lock.
 
     Raises:
         UsageError: nothing is live, or there is no version to go back to.
-        DeploymentFailed: the old version does not come up; the live one still serves.
+        OperationFailed: the old version does not start; the live one still serves.
+        Degraded: it failed after the switch; recovery finishes it.
     """
     started = services.clock()
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
-        back = target(observed, to)
-        live = observed.live
-        assert live is not None, "target() has seen it"
-        deployment = carry_out(services, config, observed, back, actor=services.actor(config.base))
-    return Result(back.version, live.version, deployment, services.clock() - started)
+        back = rollback_way(observed, to)
+        deployment = roll_back(services, config, observed, back, actor=services.actor(config.base))
+    return Result(back.version, deployment.from_version, deployment, services.clock() - started)
 
 
-def carry_out(
+def roll_back(
     services: Services,
     config: Config,
     observed: Observed,
@@ -46,66 +48,26 @@ def carry_out(
     kind: Kind = "rollback",
     reason: str = "",
 ) -> Deployment:
-    """Goes the way back. The caller holds the app's lock and has brought it to rest.
+    """Carries out one rollback. The caller holds the app's lock and has brought the app to rest.
 
     Raises:
-        DeploymentFailed: the old version does not come up; the live one still serves.
+        OperationFailed: the old version does not start; the live one still serves.
+        Degraded: it failed after the switch; recovery finishes it.
     """
-    stored = services.ledger.settings(observed.app, back.version)
-    # How it runs is the old version's own affair; where it is served is the file's.
-    old = Config.from_snapshot(stored)
-    blended = old.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
-    warm_ok = back.mode != "switch" or _answers(services, observed, back, blended)
-    if not warm_ok:
-        services.reporter.note(f"{back.version} is warm but does not answer: it is started anew")
-    plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_ok=warm_ok)
-    if plan.mode == "create":
-        services.secrets.check(blended, back.version)
+    prepared = prepare_rollback(services, config, observed, back, kind=kind)
+    for note in prepared.plan.notes:
+        services.reporter.note(note)
     services.interrupts.check()
     deployment = services.ledger.begin(
-        plan,
+        prepared.plan.record(),
         actor=actor,
         command=services.command,
         commit=observed.versions[back.version].git_commit,
-        config=blended.snapshot(),
+        config=prepared.config.snapshot(),
         reason=reason,
     )
-    actions = Actions(services, deployment, plan, blended, settings=settings_digest(blended))
-    if plan.mode == "switch":
-        actions.slots.seen = observed.containers  # nothing is done to them before the switch
-    Executor(services, actions).forward(plan.steps)
+    # A warm rollback changes no container before its switch: what was seen of them still holds.
+    seen = observed.containers if prepared.plan.mode == "switch" else None
+    execute(Work(services, deployment, prepared.plan, prepared.config, seen=seen))
     retain(services, observed.app, config.retention.versions)
     return deployment
-
-
-def target(observed: Observed, to: str | None) -> WayBack:
-    """Where a rollback goes.
-
-    Raises:
-        UsageError: nowhere, and why.
-    """
-    if observed.live is None:
-        raise UsageError(f"{observed.app} has no live version", hint="deployctl release v1")
-    back = way_back(observed, to)
-    if back is None:
-        raise UsageError(
-            f"{observed.live.version} has no stable version above it to go back to",
-            hint="deployctl tree shows the versions; 'deployctl rollback --to v1' names one",
-        )
-    lost = observed.versions[back.version]
-    if back.mode == "rebuild" and (lost.git_commit is None or lost.git_dirty):
-        built = f"commit {lost.git_commit[:10]} and changes to it" if lost.git_commit else "files outside of Git"
-        raise UsageError(
-            f"{back.version} cannot be brought back: its containers and its image are gone",
-            why=f"somebody removed them from the engine, and what it was built from ({built}) cannot be fetched again",
-            hint=f"deployctl rollback --to another version, or release {back.version}'s source as a new version",
-        )
-    return back
-
-
-def _answers(services: Services, observed: Observed, back: WayBack, config: Config) -> bool:
-    spec = replace(config.probe_spec(), timeout=min(config.health.timeout, 2.0))
-    return all(
-        judge(spec, services.prober.probe(container.address, spec)).ready
-        for container in observed.of(back.version, back.slot)
-    )

@@ -1,108 +1,69 @@
-"""What the use cases ask about an app's slots, and the one rule that guards the one in use."""
+"""What several use cases do with an app's slots and its traffic."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from orchestrator.domain.rollout.plan import Observed
-from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.moments import iso
+from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.errors import Degraded, DeploymentFailed, OperationFailed, ProxyError
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 
 
-class Slots:
-    """The slots of one app, as the engine, the proxy and the ledger see them now."""
+def lower_shield(services: Services, app: str) -> None:
+    """The other slot answers nothing for the live version any more: in the ledger, on disk and in the proxy.
 
-    def __init__(self, services: Services, app: str) -> None:
-        self.s, self.app = services, app
-        # Seen a moment ago, and changed by nothing since: each question costs three round trips to the engine.
-        self.seen: tuple[Container, ...] | None = None
+    The caller holds the proxy's lock. May be repeated.
+    """
+    state = services.ledger.traffic(app)
+    if not state.shield:
+        return
+    bare = replace(state, shield=False)
+    services.ledger.set_traffic(app, bare)
+    services.traffic.apply(app, bare)
 
-    def within(self, slot: Slot) -> list[Container]:
-        """All containers in a slot, whatever their version."""
-        found = self.s.engine.containers(self.app) if self.seen is None else self.seen
-        return [container for container in found if container.slot == slot]
 
-    def of(self, args: dict[str, Any]) -> list[Container]:
-        """The containers of a step's version and slot, in order; DeploymentFailed when there are none."""
-        found = [c for c in self.within(args["slot"]) if c.version == args["version"]]
-        if not found:
-            raise DeploymentFailed(
-                f"the containers of {args['version']} in {args['slot']} are gone",
-                why="somebody removed them meanwhile",
-                hint=f"deployctl release {args['version']}",
-            )
-        return sorted(found, key=lambda container: container.index)
-
-    def spare(self, slot: Slot) -> None:
-        """Refuses to go on when the route on disk points at the slot."""
-        if self.s.proxy.route(self.app) == slot:
-            raise Degraded(
-                f"refused to touch {slot} of {self.app}: the route points at it",
-                hint="nothing was taken away; run 'deployctl doctor'",
-            )
-
-    def last_lines(self, containers: list[Container], count: int) -> str:
-        """The end of each container's log, for people."""
-        parts = []
-        for container in containers:
-            try:
-                lines = list(self.s.engine.logs(container, tail=count))
-            except OperationFailed as error:
-                lines = [f"(its log cannot be read: {error})"]
-            parts += [f"last lines of {container.name}:", *(f"  {line}" for line in lines)] if lines else []
-        # What the model says of itself goes to a terminal and into the ledger: its secrets do not.
-        return self.s.secrets.mask(self.app, "\n".join(parts))
+def park(services: Services, app: str, slot: Slot) -> None:
+    """Records that a slot is not in use, and unregisters it from the proxy. May be repeated."""
+    with services.locks.proxy():
+        known = services.ledger.proxy_app(app)
+        if known is None or slot not in known.slots:
+            return
+        if known.slots[slot].active:
+            slots = {**known.slots, slot: replace(known.slots[slot], active=False)}
+            services.ledger.save_proxy_app(replace(known, slots=slots))
+        if services.edge.state() != "running":
+            return  # it reads the ledger's word when it starts
+        try:
+            services.edge.apply(services.ledger.proxy_apps(), services.progress)
+            services.endpoints.park(app, slot)
+        except ProxyError as error:
+            services.reporter.note(f"{slot} could not be unregistered from the proxy: {error}")
 
 
 def note_cold(services: Services, app: str, observed: Observed | None = None) -> bool:
     """Records a warm version as cold when none of its containers runs any more. True: there was one.
 
-    Without a warm version the engine is not asked: it may be what a deployment failed of.
+    Without a warm version the engine is not asked: its failure may be what a deployment ended with.
     """
-    found = False
+    changed = False
     for slot, state in services.ledger.slots(app).items():
         if state.state != "warm":
             continue
         observed = observed or services.observe(app)
         if not any(container.running for container in observed.of(state.version, slot)):
-            services.ledger.set_slot(app, slot, state.version, state.deployment, "cold")
-            found = True
-    return found
+            services.ledger.set_slot(replace(state, state="cold", since=iso(services.wall()), warm_until=None))
+            changed = True
+    return changed
 
 
-def set_spare(services: Services, app: str, slot: Slot | None) -> None:
-    """Names the slot that the proxy turns to by itself (None: none), in the ledger, its file and the running proxy.
-
-    The caller holds the proxy's lock.
-    """
-    known = services.ledger.proxy_app(app)
-    if known is None or known.spare == slot:
-        return
-    services.ledger.save_proxy_app(replace(known, spare=slot))
-    services.proxy.set_spare(app, slot, services.ledger.proxy_apps())
+def free(services: Services, app: str, slot: Slot) -> bool:
+    """Whether the traffic on disk does not need a slot."""
+    return not services.traffic.on_disk(app).needs(slot)
 
 
-def park(services: Services, app: str, slot: Slot) -> None:
-    """Marks a slot as not in use, in the ledger, in the proxy's file and in the running proxy."""
-    with services.locks.proxy():
-        known = services.ledger.proxy_app(app)
-        if known is None or slot not in known.slots:
-            return
-        spare = None if known.spare == slot else known.spare
-        if known.slots[slot].active or spare != known.spare:
-            slots = {**known.slots, slot: replace(known.slots[slot], active=False)}
-            services.ledger.save_proxy_app(replace(known, slots=slots, spare=spare))
-        if services.proxy.state() != "running":
-            # What is not running has nothing to forget; it reads the ledger's word when it starts.
-            return
-        try:
-            apps = services.ledger.proxy_apps()
-            services.proxy.apply(apps, services.reporter.detail)
-            if spare != known.spare:
-                services.proxy.set_spare(app, spare, apps)
-            services.proxy.park(app, slot)
-        except ProxyError as error:
-            services.reporter.note(f"the proxy could not park {slot}: {error}")
+def live_traffic(slot: Slot, *, shield: bool = False) -> TrafficState:
+    """All requests go to `slot`; with `shield` the other one answers what it cannot."""
+    return TrafficState(live=slot, shield=shield)

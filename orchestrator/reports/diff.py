@@ -157,9 +157,9 @@ def manifest_of(services: Services, version: Version) -> Manifest:
 
     Raises:
         UsageError: it was never stored.
-        OperationFailed: it was changed.
+        StorageError: it was changed.
     """
-    manifest = services.artifacts.known(version.manifest)
+    manifest = services.manifests.load(version.manifest)
     if manifest is None:
         raise UsageError(
             f"the manifest of {version.name} is missing",
@@ -207,7 +207,7 @@ def _tensors(services: Services, path: str, one: Manifest, two: Manifest) -> Ten
     before, after = one.files.get(path), two.files.get(path)
     if before is None or after is None or before.digest == after.digest:
         return None
-    changes, why = services.artifacts.tensors(before, after)
+    changes, why = services.tensors.compare(before, after)
     if not changes and why is None:
         return None
     return TensorFile(path, tuple(changes), why)
@@ -217,16 +217,16 @@ def _layers(services: Services, app: str, before: str, after: str) -> ImageDiffe
     old, new = services.ledger.layers(app, before), services.ledger.layers(app, after)
     if old is None or new is None:
         return None
-    known = {digest for digest, _ in old}
-    added = tuple(LayerReport(digest, size) for digest, size in new if digest not in known)
-    shared = [size for digest, size in new if digest in known]
+    known = {layer.digest for layer in old}
+    added = tuple(LayerReport(layer.digest, layer.size) for layer in new if layer.digest not in known)
+    shared = [layer.size for layer in new if layer.digest in known]
     return ImageDifference(len(shared), sum(shared), added, sum(layer.size for layer in added))
 
 
 def _commits(services: Services, config: Config, old: Version, new: Version) -> CommitRange:
     between = None
     if old.git_commit and new.git_commit:
-        between = services.artifacts.commits(config.base, old.git_commit, new.git_commit)
+        between = services.source_control.commits(config.base, old.git_commit, new.git_commit)
     return CommitRange(
         before=old.git_commit,
         after=new.git_commit,

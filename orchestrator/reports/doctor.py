@@ -57,7 +57,7 @@ def _guard(name: str, check: Callable[[], Check]) -> Check:
 
 
 def _engine(services: Services) -> Check:
-    engine = services.engine.ping()
+    engine = services.workloads.version()
     return Check("engine", True, f"Docker {engine['version']}, API {engine['api']}")
 
 
@@ -81,16 +81,16 @@ def _ledger(services: Services, app: str) -> Check:
 
 
 def _listen(services: Services, config: Config) -> Check:
-    services.proxy.check_listen(config.route())
+    services.edge.check_listen(config.route())
     return Check("listen", True, config.proxy.listen)
 
 
 def _proxy(services: Services) -> Check:
-    state = services.proxy.state()
+    state = services.edge.state()
     apps = services.ledger.proxy_apps()
     if not apps:
         return Check("proxy", True, f"{state} (no app needs it yet)")
-    if damaged := services.proxy.drift(apps):
+    if damaged := services.edge.drift(apps, services.ledger.traffic_states()):
         message = f"{state}, but files differ from the ledger: {', '.join(damaged)}"
         return Check("proxy", False, message, "deployctl recover restores the files")
     running = state == "running"
@@ -98,7 +98,7 @@ def _proxy(services: Services) -> Check:
 
 
 def _registry(services: Services, repository: str) -> Check:
-    services.engine.check_registry(repository)
+    services.registry.check(repository)
     return Check("registry", True, f"{repository} answers")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.domain.rollout.deployment import StepRecord
-from orchestrator.domain.rollout.plan import WayBack
+from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.ports.services import Services
 
 # For a rollback that was never measured: a switch takes less than a tenth of a second, the rest is the start of Python.
@@ -16,7 +16,7 @@ _RECENT = 50
 
 def estimate(services: Services, app: str, back: WayBack) -> float | None:
     """The expected duration of a rollback in seconds, from the durations of the same steps last time; None: unknown."""
-    wanted = ["join", "probe", "switch"]
+    wanted = ["register", "probe", "switch"]
     wanted += [] if back.mode == "switch" else ["start"]
     wanted += {"rebuild": ["build", "rebuild"], "pull": ["push", "pull"]}.get(back.mode, [])
     for deployment in services.ledger.deployments(app, _RECENT):

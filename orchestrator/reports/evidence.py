@@ -19,7 +19,7 @@ def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Tra
     """The traffic of the live version since its switch, and that of its predecessor until then (None: not known)."""
     began = _counters(services, live.deployment)
     try:
-        now = services.proxy.samples(app, live.slot)
+        now = services.endpoints.counters(app, live.slot)
     except ProxyError:
         return Traffic(), None  # the state of the proxy is checked elsewhere
     if began is None:

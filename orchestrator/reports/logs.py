@@ -54,7 +54,7 @@ def find_logs(services: Services, app: str, version: str | None) -> LogSource:
 def read(services: Services, source: LogSource, *, tail: int, follow: bool = False) -> Iterator[tuple[Container, str]]:
     """The last `tail` lines of each container, and with `follow` every new line."""
     for container in source.containers:
-        for line in services.engine.logs(container, tail=tail, follow=follow):
+        for line in services.access.logs(container, tail=tail, follow=follow):
             yield container, line
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from orchestrator.config import Config
 from orchestrator.domain.rollout.deployment import Kind
-from orchestrator.domain.rollout.plan import Observed, Plan, plan_rollback
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
-from orchestrator.release.release import prepare
-from orchestrator.release.rollback import target
+from orchestrator.release.preparation import prepare_release, prepare_rollback, rollback_way
 from orchestrator.reports.estimate import estimate
 from orchestrator.supply.source import opened
 
@@ -59,22 +59,21 @@ def preview(services: Services, config: Config, action: str, version: str | None
         raise UsageError("a rollback takes no --ref", hint="deployctl plan rollback v1")
     observed = services.observe(config.app.name)
     if action == "rollback":
-        return _rollback(services, observed, version)
+        return _rollback(services, config, observed, version)
     with opened(services, config, ref) as source:
-        prepared = prepare(services, config, version, observed, source=source)
-    return plan_report(prepared.plan, changes=prepared.choice.action != "nothing")
+        prepared = prepare_release(services, source, version, observed)
+    return plan_report(prepared.plan, changes=prepared.changes)
 
 
-def _rollback(services: Services, observed: Observed, version: str | None) -> PlanReport:
-    back = target(observed, version)
-    replicas = services.ledger.settings(observed.app, back.version)["run"]["replicas"]
-    plan = plan_rollback(observed, back, replicas=replicas)
-    return plan_report(plan, seconds=estimate(services, observed.app, back))
+def _rollback(services: Services, config: Config, observed: Observed, version: str | None) -> PlanReport:
+    back = rollback_way(observed, version)
+    prepared = prepare_rollback(services, config, observed, back)
+    return plan_report(prepared.plan, seconds=estimate(services, observed.app, back))
 
 
 def plan_report(plan: Plan, *, changes: bool = True, seconds: float | None = None) -> PlanReport:
     """A plan as a report; `changes` is false when there is nothing to do, `seconds` is the estimate of a rollback."""
-    steps = tuple(PlannedStep(step.name, step.args, step.words()) for step in plan.steps) if changes else ()
+    steps = tuple(PlannedStep(step.name, step.args, step.words) for step in plan.steps) if changes else ()
     return PlanReport(
         app=plan.app,
         kind=plan.kind,

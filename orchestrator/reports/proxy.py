@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.ports.services import Services
 
@@ -33,7 +33,7 @@ class ProxyAppStatus:
     path_prefix: str
     route: Slot | None
     on_disk: Slot | None
-    servers: Mapping[str, str]
+    endpoints: tuple[EndpointHealth, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ProxyStatusReport:
 
 def proxy_report(services: Services) -> ProxyReport:
     """The proxy as it is now."""
-    return ProxyReport(ProxyState(services.proxy.state()))
+    return ProxyReport(ProxyState(services.edge.state()))
 
 
 def proxy_status(services: Services) -> ProxyStatusReport:
@@ -55,10 +55,10 @@ def proxy_status(services: Services) -> ProxyStatusReport:
     Raises:
         ProxyError: the proxy runs and does not answer.
     """
-    state = services.proxy.state()
+    state = services.edge.state()
     apps = []
     for app in services.ledger.proxy_apps():
-        route = services.proxy.running_route(app.name) if state == "running" else None
+        route = services.traffic.running(app.name).live if state == "running" else None
         apps.append(
             ProxyAppStatus(
                 app=app.name,
@@ -66,8 +66,8 @@ def proxy_status(services: Services) -> ProxyStatusReport:
                 hosts=app.route.hosts,
                 path_prefix=app.route.path_prefix,
                 route=route,
-                on_disk=services.proxy.route(app.name),
-                servers=services.proxy.servers(app.name, route) if route else {},
+                on_disk=services.traffic.on_disk(app.name).live,
+                endpoints=services.endpoints.health(app.name, route) if route else (),
             )
         )
     return ProxyStatusReport(ProxyState(state), tuple(apps))

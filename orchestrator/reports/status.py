@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.rollout.deployment import Kind
-from orchestrator.domain.rollout.plan import Observed, way_back
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.comparison import Traffic
+from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import DeployctlError
@@ -143,11 +146,11 @@ class StatusReport:
 def status(services: Services, app: str, listen: str) -> StatusReport:
     """The status of an app; `listen` is the address to show when the proxy does not know the app yet."""
     problems: list[str] = []
-    proxy, servers = _proxy(services, app, listen, problems)
+    proxy, health = _proxy(services, app, listen, problems)
     observed = services.observe(app)
     live = observed.live
     deployment = _open_deployment(services, app, problems)
-    serving = _live(services, observed, live, servers, problems) if live else None
+    serving = _live(services, observed, live, health, problems) if live else None
     previous = _previous(services, observed)
     bake = _bake(services, app, live) if live and live.baking else None
     if live is not None and deployment is None:
@@ -160,11 +163,15 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         previous=previous,
         bake=bake,
         rollout=None,
-        traffic=_shares(_traffic_state(services, app, live)),
+        traffic=_shares(observed.traffic),
         deployment=deployment,
         proxy=proxy,
         problems=tuple(problems),
     )
+
+
+Health = Mapping[int, EndpointHealth]
+"""What the proxy reports of each replica, by its index."""
 
 
 def _state(live: SlotState | None, deployment: OpenDeployment | None, problems: list[str]) -> State:
@@ -177,13 +184,6 @@ def _state(live: SlotState | None, deployment: OpenDeployment | None, problems: 
     return "baking" if live.baking else "stable"
 
 
-def _traffic_state(services: Services, app: str, live: SlotState | None) -> TrafficState:
-    if live is None:
-        return TrafficState()
-    known = services.ledger.proxy_app(app)
-    return TrafficState(live=live.slot, shield=known is not None and known.spare is not None)
-
-
 def _shares(state: TrafficState) -> TrafficShares:
     return TrafficShares(state.live, state.candidate, state.share / 100, state.shield, state.preview, state.held)
 
@@ -194,7 +194,7 @@ def _wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) -
     if proxy.state == "running" and proxy.route != slot:
         problems.append(f"the proxy sends requests to {proxy.route}, the ledger says {slot}: deployctl recover")
     try:
-        on_disk = services.proxy.route(app)
+        on_disk = services.traffic.on_disk(app).live
     except DeployctlError as error:
         return [*problems, f"{error}: deployctl recover"]
     if on_disk != slot:
@@ -202,34 +202,33 @@ def _wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) -
     return problems
 
 
-def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[ProxyStatus, dict[str, str]]:
-    """The proxy's status, and its verdict on each server of the route's slot."""
+def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[ProxyStatus, Health]:
+    """The proxy's status, and its verdict on each replica in the route's slot."""
     known = services.ledger.proxy_app(app)
     address = known.route.listen if known else listen
-    state = services.proxy.state()
+    state = services.edge.state()
     if state != "running":
         if known is not None:
             problems.append(f"the proxy is {state}: deployctl recover")
         return ProxyStatus(state, address, None), {}
     route: Slot | None = None
     try:
-        route = services.proxy.running_route(app)
-        servers = services.proxy.servers(app, route) if route else {}
+        route = services.traffic.running(app).live
+        health = {each.index: each for each in services.endpoints.health(app, route)} if route else {}
     except DeployctlError as error:
         problems.append(f"the proxy does not answer ({error}): deployctl recover")
-        servers = {}
-    return ProxyStatus(state, address, route), servers
+        health = {}
+    return ProxyStatus(state, address, route), health
 
 
-def _live(
-    services: Services, observed: Observed, live: SlotState, servers: dict[str, str], problems: list[str]
-) -> LiveVersion:
+def _live(services: Services, observed: Observed, live: SlotState, health: Health, problems: list[str]) -> LiveVersion:
     version = observed.versions[live.version]
     rows = []
     for container in observed.of(live.version, live.slot):
-        healthy = container.running and servers.get(f"s{container.index}", "").startswith("UP")
+        endpoint = health.get(container.index)
+        healthy = container.running and endpoint is not None and endpoint.up
         if not healthy:
-            problems.append(_complaint(container, servers))
+            problems.append(_complaint(container, endpoint))
         rows.append(ContainerHealth(container.id, container.name, container.state, healthy, container.restarts))
     wanted = services.ledger.settings(observed.app, live.version)["run"]["replicas"]
     if len(rows) < wanted:
@@ -244,10 +243,10 @@ def _live(
     )
 
 
-def _complaint(container: Container, servers: dict[str, str]) -> str:
+def _complaint(container: Container, endpoint: EndpointHealth | None) -> str:
     if not container.running:
         return f"{container.name} is {container.state} (exit code {container.exit_code}): deployctl recover"
-    verdict = servers.get(f"s{container.index}", "unknown")
+    verdict = endpoint.status if endpoint is not None else "unknown"
     return f"{container.name} runs, but the proxy reports {verdict}: deployctl logs"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from orchestrator.domain import naming
 from orchestrator.domain.record.chain import plain
 from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.version.build import Image
 from orchestrator.domain.version.manifest import MODEL
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import EngineError, LedgerDamaged, ProxyError
@@ -18,14 +19,15 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
     """Compares what is live by the ledger with the route on disk and with the engine."""
     try:
         slots = services.ledger.slots(app)
+        traffic = services.ledger.traffic(app)
         known = services.ledger.proxy_app(app)
     except (LedgerDamaged, ValueError, KeyError, TypeError) as error:
         findings.problems.append(f"the record of the slots or of the app's route is damaged: {error}")
         return
     findings.checked["slots"] += len(slots)
-    live = next((slot for slot in slots.values() if slot.state == "live"), None)
+    live = slots.get(traffic.live) if traffic.live else None
     try:
-        route = services.proxy.route(app)
+        route = services.traffic.on_disk(app).live
     except ProxyError as error:
         findings.problems.append(str(error))
     else:
@@ -36,7 +38,7 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
         return
     wanted = max(1, len(known.slots[live.slot].addresses) if known and live.slot in known.slots else 1)
     containers = [
-        each for each in services.engine.containers(app) if (each.version, each.slot) == (live.version, live.slot)
+        each for each in services.workloads.containers(app) if (each.version, each.slot) == (live.version, live.slot)
     ]
     if len(containers) < wanted:
         findings.problems.append(
@@ -50,28 +52,28 @@ def check_images(services: Services, manifests: Manifests, findings: Findings) -
         if version.pruned_at is not None:
             continue
         findings.checked["images"] += 1
-        labels = services.engine.image_labels(version.image_id)
-        if labels is None:
+        image = services.images.find(version.image_id)
+        if image is None:
             findings.problems.append(f"{name}: its image {version.image_id[:19]}… is missing on the engine")
             continue
-        faults = _wrong_labels(version, labels, manifest=name not in manifests.without)
+        faults = _wrong_labels(version, image.labels, manifest=name not in manifests.without)
         findings.problems += [f"{name}: its image {fault}" for fault in faults]
-        tagged = services.engine.image_id(version.image)
-        if tagged != version.image_id and not _elsewhere(services, tagged):
-            has = f"is {tagged[:19]}…" if tagged else "is missing"
+        tagged = services.images.find(version.image)
+        if (tagged is None or tagged.id != version.image_id) and not _elsewhere(services, tagged):
+            has = f"is {tagged.id[:19]}…" if tagged else "is missing"
             findings.problems.append(f"{name}: the tag {version.image} {has}, recorded is {version.image_id[:19]}…")
 
 
-def _elsewhere(services: Services, image_id: str | None) -> bool:
+def _elsewhere(services: Services, image: Image | None) -> bool:
     """Whether another state folder on this engine made the image: its app of the same name has the same tags."""
-    labels = services.engine.image_labels(image_id) if image_id else None
-    return (labels or {}).get(naming.LABEL_STATE, services.names.state_id) != services.names.state_id
+    own = services.names.state_id
+    return image is not None and image.labels.get(naming.LABEL_STATE, own) != own
 
 
 def check_containers(services: Services, app: str, manifests: Manifests, findings: Findings, *, rebuilt: bool) -> None:
     """Checks each container's image, labels and model files. `rebuilt`: the ledger may not know its deployment."""
     placed = services.ledger.placements(app)
-    for container in services.engine.containers(app):
+    for container in services.workloads.containers(app):
         findings.checked["containers"] += 1
         version = manifests.versions.get(container.version)
         if version is None:
@@ -80,27 +82,26 @@ def check_containers(services: Services, app: str, manifests: Manifests, finding
         if container.image_id != version.image_id:
             findings.problems.append(f"{container.name} was made from image {container.image_id[:19]}…, not {RECORDED}")
         try:
-            labels = services.engine.container_labels(container)
             faults = [
-                *_wrong_labels(version, labels, manifest=container.version not in manifests.without),
-                *_wrong_place(services, container, labels, placed, rebuilt=rebuilt),
+                *_wrong_labels(version, container.labels, manifest=container.version not in manifests.without),
+                *_wrong_place(services, container, placed, rebuilt=rebuilt),
                 *_wrong_files(services, container, version, manifests, findings),
             ]
         except EngineError as error:
-            if services.engine.inspect(container.id) is None:
+            if services.workloads.inspect(container.id) is None:
                 continue  # removed meanwhile: if it should be there, the live version lacks a container
             faults = [f"could not be inspected: {error}"]
         findings.problems += [f"{container.name} {fault}" for fault in faults]
 
 
-def _wrong_labels(version: Version, labels: dict[str, str], *, manifest: bool) -> Iterator[str]:
+def _wrong_labels(version: Version, labels: Mapping[str, str], *, manifest: bool) -> Iterator[str]:
     wanted = {naming.LABEL_APP: version.app, naming.LABEL_VERSION: version.name}
     if manifest:
         wanted[naming.LABEL_MANIFEST] = version.manifest
     yield from _differing(labels, wanted)
 
 
-def _differing(labels: dict[str, str], wanted: dict[str, str]) -> Iterator[str]:
+def _differing(labels: Mapping[str, str], wanted: dict[str, str]) -> Iterator[str]:
     for key, value in wanted.items():
         if labels.get(key) != value:
             yield f"has the label {key} {labels.get(key)!r}, recorded is {value!r}"
@@ -109,7 +110,6 @@ def _differing(labels: dict[str, str], wanted: dict[str, str]) -> Iterator[str]:
 def _wrong_place(
     services: Services,
     container: Container,
-    labels: dict[str, str],
     placed: Mapping[int, tuple[str, str]],
     *,
     rebuilt: bool,
@@ -120,7 +120,7 @@ def _wrong_place(
         naming.LABEL_SLOT: container.slot,
         naming.LABEL_INDEX: str(container.index),
     }
-    yield from _differing(labels, wanted)
+    yield from _differing(container.labels, wanted)
     name = services.names.container(container.app, container.version, container.slot, container.index)
     if container.name != name:
         yield f"has the labels of {name}"
@@ -145,7 +145,7 @@ def _wrong_files(
     if not wanted or not model:
         return
     mount = str(model["mount"])
-    seen = services.engine.files_in(container, mount)
+    seen = services.access.files_in(container, mount)
     findings.checked["files in containers"] += len(seen)
     for path in sorted(wanted.keys() | seen.keys()):
         if path not in seen:

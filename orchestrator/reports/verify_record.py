@@ -31,7 +31,7 @@ class Manifests:
     """The manifests of versions. Only the last few are kept in memory: each may list tens of thousands of files."""
 
     def __init__(self, services: Services, versions: Mapping[str, Version], without: set[str]) -> None:
-        self._artifacts = services.artifacts
+        self._manifests = services.manifests
         self.versions = versions
         # Versions that are older than manifests.
         self.without = without
@@ -46,7 +46,7 @@ class Manifests:
         if name in self._kept:
             self._kept.move_to_end(name)
             return self._kept[name]
-        manifest = self._artifacts.known(self.versions[name].manifest)
+        manifest = self._manifests.load(self.versions[name].manifest)
         self._kept[name] = manifest
         if len(self._kept) > _KEPT_MANIFESTS:
             self._kept.popitem(last=False)
@@ -87,7 +87,7 @@ def check_manifests(services: Services, app: str, manifests: Manifests, findings
                 users.append(f"{name} {file.path}")
         if model:
             findings.checked["trees"] += 1
-            findings.problems += [f"{name}: {fault}" for fault in services.artifacts.tree_faults(app, name, manifest)]
+            findings.problems += [f"{name}: {fault}" for fault in services.models.faults(app, name, manifest)]
     return needed
 
 
@@ -114,7 +114,7 @@ def _check_delta(
 
 def check_objects(services: Services, needed: dict[str, list[str]], findings: Findings) -> None:
     """Checks the content of every stored file."""
-    for digest, bad in services.artifacts.check_objects(services.reporter.detail):
+    for digest, bad in services.models.check(services.progress):
         findings.checked["objects"] += 1
         if bad:
             users = f", which is {', '.join(needed[digest])}" if digest in needed else ""

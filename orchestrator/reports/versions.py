@@ -178,7 +178,7 @@ def show(services: Services, app: str, name: str) -> ShowReport:
         **_facts(version, live, services.ledger.left_by_rollback(app)),
         app=app,
         files=_files(services, version),
-        image_layers=None if layers is None else tuple(LayerReport(digest, size) for digest, size in layers),
+        image_layers=None if layers is None else tuple(LayerReport(layer.digest, layer.size) for layer in layers),
         settings=settings.shown(version.settings),
         was_live=live_periods(services, app, name),
         containers=tuple(
@@ -191,9 +191,9 @@ def show(services: Services, app: str, name: str) -> ShowReport:
 def _files(services: Services, version: Version) -> VersionFiles | None:
     """The files of a version; None when its manifest is missing or was changed."""
     try:
-        manifest = services.artifacts.known(version.manifest)
+        manifest = services.manifests.load(version.manifest)
         above = services.ledger.versions(version.app).get(version.parent or "")
-        parent = (services.artifacts.known(above.manifest) if above else None) or EMPTY
+        parent = (services.manifests.load(above.manifest) if above else None) or EMPTY
     except OperationFailed as error:
         services.reporter.note(str(error))
         return None

@@ -1,7 +1,7 @@
-"""Staying with a version while it bakes: looks every second, and goes back at once when it turns bad.
+"""Watching a version while it bakes: looks every second, and rolls back at once when it goes bad.
 
-The lock is held during a look only: a rollback that a person types is not kept waiting, and the watchdog's passes
-may look as well. Whoever looks, decides by the same rules.
+The lock is held during a look only: a rollback that a person types does not wait, and the watchdog's passes may look as
+well. All of them decide by the same rules.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import at_rest, recover
-from orchestrator.watch import passes as watchdog
-from orchestrator.watch.passes import Passed
+from orchestrator.watch.aftermath import notify
+from orchestrator.watch.passes import Passed, take_look
 
 LOOK_EVERY = 1.0
 
@@ -49,12 +49,12 @@ class Progress:
 
 
 def stay(services: Services, config: Config, report: Callable[[Progress], None]) -> Baked | None:
-    """Watches the live version until its bake is over; None when nothing bakes.
+    """Watches the live version until its bake is over; returns None when nothing bakes.
 
     Raises:
-        DeploymentFailed: it went bad, and what served before serves again.
-        Degraded: it went bad, and there is no way back.
-        Interrupted: somebody does not want to wait; the bake goes on without them.
+        DeploymentFailed: it went bad and was rolled back.
+        Degraded: it went bad, and cannot be rolled back.
+        Interrupted: a signal ended the wait; the bake goes on.
     """
     app = config.app.name
     live = services.live(app)
@@ -79,15 +79,15 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
         except (Interrupted, LedgerDamaged):
             raise
         except DeployctlError as error:
-            # An engine that starts anew, say: the version is live, and the next look is in a second.
+            # The engine may be restarting: the version is live, and the next look is in a second.
             passed.problems.append(str(error))
         probes += passed.view.probes if passed.view else 0
         report(Progress(services.clock() - started, total, passed, probes))
-        watchdog.tell(services, config, passed)
+        notify(services, config, passed)
         if any(kind == "rolled back" for kind, _ in passed.events):
             raise DeploymentFailed(
                 passed.done[-1],
-                hint=f"deployctl history shows the evidence; mend it and release it as a new version, or insist:"
+                hint="'deployctl history' shows the evidence; fix it and release it as a new version, or use --force:"
                 f" deployctl release {live.version} --force",
             )
         stable = services.live(app)
@@ -107,13 +107,13 @@ def _look(services: Services, config: Config, live: SlotState, passed: Passed) -
         return  # another command was killed in the middle of its deployment, and that has been finished
     passed.memory = services.ledger.memory(live.app)
     before = dict(passed.memory)
-    watchdog.step(services, config, observed, live, passed, through_proxy=False)
+    take_look(services, config, observed, live, passed, through_proxy=False)
     if passed.memory != before:
         services.ledger.remember(live.app, passed.memory)
 
 
 def _ended(services: Services, app: str, live: SlotState, seconds: float) -> Baked:
-    """Another command has ended the bake: what became of the version?"""
+    """How a bake ended that another command has ended."""
     observed = at_rest(services, app)
     version = observed.versions.get(live.version)
     if version is not None and version.bad_at is not None:
@@ -121,10 +121,10 @@ def _ended(services: Services, app: str, live: SlotState, seconds: float) -> Bak
             f"{live.version} went bad and was rolled back", why=version.bad_why, hint="deployctl history"
         )
     now = observed.live.version if observed.live else "nothing"
-    return Baked("replaced", seconds, f"{now} is live by another command")
+    return Baked("replaced", seconds, f"another command made {now} live")
 
 
 def _left(services: Services, live: SlotState) -> Interrupted:
     error = services.interrupts.error(f"{live.version} is live and goes on baking until {live.bake_until}")
-    error.hint = "the watchdog ends the bake (deployctl watchdog install), or: deployctl watchdog run"
+    error.hint = "the watchdog ends the bake (deployctl watchdog install, or deployctl watchdog run)"
     return error

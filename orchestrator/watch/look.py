@@ -9,7 +9,8 @@ from datetime import datetime
 
 from orchestrator.config import Config
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
-from orchestrator.domain.rollout.plan import Observed, WayBack, way_back
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.comparison import Limits, Traffic
 from orchestrator.domain.traffic.comparison import judge as judge_traffic
@@ -54,7 +55,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
     """Looks at an app that is at rest. `config` is the live version's own, with the file's rules for watching."""
     healer = Healer(services, observed, live)
     now = services.wall().timestamp()
-    busy = services.proxy.open_requests(observed.app, live.slot)
+    busy = services.endpoints.open_requests(observed.app, live.slot)
     replicas, probes = _replicas(services, config, healer, live, busy, now)
     entry = services.ledger.proxy_app(observed.app)
     unreachable = ""
@@ -96,11 +97,11 @@ def _replicas(
     config: Config,
     healer: Healer,
     live: SlotState,
-    busy: Mapping[str, int],
+    busy: Mapping[int, int],
     now: float,
 ) -> tuple[tuple[Seen, ...], int]:
     running = {
-        index: box for index, box in healer.there.items() if not healer.ailment(index) and box.state == "running"
+        index: box for index, box in healer.containers.items() if not healer.fault(index) and box.state == "running"
     }
     spec = config.probe_spec()
 
@@ -111,10 +112,10 @@ def _replicas(
         verdicts = dict(zip(running, pool.map(ask, running.values()), strict=True))
     found = []
     for index in healer.indexes:
-        box = healer.there.get(index)
-        ill = healer.ailment(index)
+        box = healer.containers.get(index)
+        ill = healer.fault(index)
         if box is not None and box.state == "restarting":
-            ill = "the engine is starting it again and again"
+            ill = "the engine keeps restarting it"
         misses, _ = verdicts.get(index, ("", 0))
         found.append(
             Seen(
@@ -122,7 +123,7 @@ def _replicas(
                 name=healer.name(index),
                 ill=ill,
                 misses=misses,
-                open=busy.get(str(index), 0),
+                open=busy.get(index, 0),
                 died=box.restarts if box is not None else 0,
                 fresh=box is not None and _fresh(box, config, live, now),
                 started=box.started_at if box is not None else 0.0,

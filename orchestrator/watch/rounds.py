@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.errors import Interrupted
 from orchestrator.ports.services import Services
 from orchestrator.watch import passes
+from orchestrator.watch.aftermath import aftermath
 from orchestrator.watch.passes import Passed
 
 _AT_THE_SAME_TIME = 12
@@ -57,5 +58,5 @@ def pause(services: Services, seconds: float) -> None:
 
 def _pass(services: Services, app: str) -> Passed:
     passed = passes.run(services, app)
-    passes.aftermath(services, passed)
+    aftermath(services, passed)
     return passed

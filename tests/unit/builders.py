@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.config import Config
 from orchestrator.config.watchdog import Notify
 from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.rollout.choice import Choice
 from orchestrator.domain.rollout.deployment import StepRecord
-from orchestrator.domain.rollout.plan import Choice, Observed, Plan, Step, plan_release, plan_rollback, way_back
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.plan import Plan
+from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
-from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.version import Version
+from orchestrator.release.plans import Terms, plan_release, plan_rollback
 
 APP = "mymodel"
 REGISTRY = "registry.example.com:5000/mymodel"
@@ -33,7 +39,7 @@ def version(name: str, parent: str | None = None, *, stable: bool = True, live: 
         "name": name,
         "image": f"{APP}:{name}",
         "image_id": f"sha256:{name}",
-        "manifest": f"context of {name}",
+        "manifest": f"manifest of {name}",
         "parent": parent,
         "author": "somebody",
         "created_at": at,
@@ -62,8 +68,8 @@ def container(name: str, slot: Slot, *, state: str = "running", index: int = 1, 
     )
 
 
-def slot_state(name: str, slot: Slot, state: str) -> SlotState:
-    return SlotState(APP, slot, name, 1, state, "2031-01-01T00:00:00.000Z")  # type: ignore[arg-type]
+def slot_state(name: str, slot: Slot, state: SlotPhase) -> SlotState:
+    return SlotState(APP, slot, name, 1, state, "2031-01-01T00:00:00.000Z")
 
 
 def observed(
@@ -72,9 +78,12 @@ def observed(
     containers: Iterable[Container] = (),
     *,
     images: bool = True,
+    shield: bool = False,
 ) -> Observed:
     by_slot: dict[Slot, SlotState] = {state.slot: state for state in slots}
-    return Observed(APP, versions, by_slot, tuple(containers), lambda image_id: images)
+    live = next((slot for slot, state in by_slot.items() if state.state == "ready"), None)
+    traffic = TrafficState(live=live, shield=shield)
+    return Observed(APP, versions, by_slot, traffic, tuple(containers), lambda image_id: images)
 
 
 def nothing_live() -> Observed:
@@ -82,33 +91,42 @@ def nothing_live() -> Observed:
 
 
 def v1_live() -> Observed:
-    return observed(chain(1), [slot_state("v1", "blue", "live")], [container("v1", "blue")])
+    return observed(chain(1), [slot_state("v1", "blue", "ready")], [container("v1", "blue")])
 
 
-def v2_live(previous: str) -> Observed:
+def v2_live(previous: Literal["warm", "cold", "gone"], *, shield: bool = False) -> Observed:
     """v2 live in green, v1 `warm`, `cold` or `gone` in blue."""
-    slots = [slot_state("v2", "green", "live")]
+    slots = [slot_state("v2", "green", "ready")]
     containers = [container("v2", "green")]
-    if previous in ("warm", "cold"):
+    if previous != "gone":
         slots.append(slot_state("v1", "blue", previous))
         containers.append(container("v1", "blue", state="running" if previous == "warm" else "exited"))
-    return observed(chain(2), slots, containers)
+    return observed(chain(2), slots, containers, shield=shield)
 
 
 def v1_lost() -> Observed:
     """v2 live in green; of v1 only the registry has something."""
     versions = {"v1": version("v1", pushed=f"{REGISTRY}@sha256:1"), "v2": version("v2", "v1")}
-    return observed(versions, [slot_state("v2", "green", "live")], [container("v2", "green")], images=False)
+    return observed(versions, [slot_state("v2", "green", "ready")], [container("v2", "green")], images=False)
 
 
-def release_plan(seen: Observed, choice: Choice, keep_warm: float = 600, **more: Any) -> Plan:
-    return plan_release(seen, choice, image=f"{APP}:{choice.version}", replicas=1, keep_warm=keep_warm, **more)
+def release_plan(
+    seen: Observed,
+    choice: Choice,
+    *,
+    keep_warm: float = 600,
+    bake: float = 0,
+    registry: str | None = None,
+    image_lost: bool = False,
+) -> Plan:
+    terms = Terms(1, keep_warm, bake, registry)
+    return plan_release(seen, choice, terms, image=f"{APP}:{choice.version}", image_lost=image_lost)
 
 
-def rollback_plan(seen: Observed, *, warm_ok: bool = True) -> Plan:
+def rollback_plan(seen: Observed, *, warm_answers: bool = True) -> Plan:
     back = way_back(seen)
     assert back is not None
-    return plan_rollback(seen, back, replicas=1, warm_ok=warm_ok)
+    return plan_rollback(seen, back, replicas=1, warm_answers=warm_answers)
 
 
 def plans() -> dict[str, Plan]:
@@ -116,16 +134,20 @@ def plans() -> dict[str, Plan]:
     return {
         "first release": release_plan(nothing_live(), Choice("v1", "build")),
         "second release": release_plan(v1_live(), Choice("v2", "build")),
+        "release with a bake": release_plan(v1_live(), Choice("v2", "build"), bake=60),
+        "release while one bakes": release_plan(v2_live("warm", shield=True), Choice("v3", "build")),
         "nothing kept warm": release_plan(v1_live(), Choice("v2", "build"), keep_warm=0),
-        "same version anew": release_plan(v1_live(), Choice("v1", "reuse")),
+        "same version again": release_plan(v1_live(), Choice("v1", "reuse")),
         "old version again": release_plan(v2_live("cold"), Choice("v1", "reuse")),
         "warm rollback": rollback_plan(v2_live("warm")),
-        "warm rollback, no answer": rollback_plan(v2_live("warm"), warm_ok=False),
+        "warm rollback, no answer": rollback_plan(v2_live("warm"), warm_answers=False),
+        "rollback of one that bakes": rollback_plan(v2_live("warm", shield=True)),
+        "rollback of one that bakes, no answer": rollback_plan(v2_live("warm", shield=True), warm_answers=False),
         "cold rollback": rollback_plan(v2_live("cold")),
         "rollback from the image": rollback_plan(v2_live("gone")),
         "release with a registry": release_plan(v1_live(), Choice("v2", "build"), registry=REGISTRY),
         "old version, never pushed": release_plan(v2_live("cold"), Choice("v1", "reuse"), registry=REGISTRY),
-        "old version from the registry": release_plan(v1_lost(), Choice("v1", "reuse"), gone=True),
+        "old version from the registry": release_plan(v1_lost(), Choice("v1", "reuse"), image_lost=True),
         "rollback from the registry": rollback_plan(v1_lost()),
     }
 

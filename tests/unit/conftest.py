@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import settings
 
-from tests.unit.fakes import World
+from tests.fakes.world import World
 from tests.unit.stage import FOLDER, Stage
 
 # How long an example takes says more about the machine than about the code.

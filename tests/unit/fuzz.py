@@ -18,6 +18,7 @@ from typing import Any
 from docker import APIClient
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from orchestrator.release.settings import settings_digest
 
 from orchestrator.adapters.docker.addresses import address as fixed_address
 from orchestrator.adapters.docker.containers import description
@@ -30,7 +31,6 @@ from orchestrator.domain.rollout.plan import Choice, plan_release
 from orchestrator.domain.rollout.workload import Mount, WorkloadSpec
 from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.errors import ConfigError, UsageError
-from orchestrator.release.settings import settings_digest
 from tests.unit.builders import kept, nothing_live, v1_live, v2_live
 
 BASE = Path("/srv/mymodel")

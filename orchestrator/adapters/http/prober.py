@@ -21,6 +21,7 @@ from orchestrator.domain.health import tally as verdict
 from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
 from orchestrator.domain.health.tally import Tally
 from orchestrator.loading import load_httpx
+from orchestrator.ports.progress import Progress
 
 if TYPE_CHECKING:  # importing httpx and tenacity costs 100 ms, which commands that probe nothing do not pay
     from tenacity import RetryCallState
@@ -33,14 +34,6 @@ TICK = 0.05
 LAST_LOOK = 0.25
 
 Alive = Callable[[Target], str | None]
-
-
-def _quiet(_: str) -> None:
-    """Says nothing."""
-
-
-def _carry_on() -> None:
-    """Nobody cancels."""
 
 
 class HttpProber:
@@ -81,12 +74,11 @@ class HttpProber:
         spec: ProbeSpec,
         *,
         alive: Alive,
-        progress: Callable[[str], None] = _quiet,
-        cancelled: Callable[[], None] = _carry_on,
+        progress: Progress,
     ) -> None:
         """Returns when every target gave `spec.successes` good answers in a row; else raises ProbeFailed.
 
-        `alive` and the probes run in one thread per target, `progress` and `cancelled` in the caller's.
+        `alive` and the probes run in one thread per target, `progress` is used in the caller's.
         The verdict is the caller's own, so neither a server nor an engine that hangs can put it off.
         """
         import tenacity  # noqa: F401  as above: imported once, before the threads start
@@ -99,7 +91,7 @@ class HttpProber:
             for watch in watches:
                 name = f"wait for {watch.target.name}"
                 threading.Thread(target=watch.run, args=(done,), name=name, daemon=True).start()
-            self._await(watches, done, started, progress, cancelled)
+            self._await(watches, done, started, progress)
         finally:
             stop.set()
 
@@ -108,13 +100,12 @@ class HttpProber:
         watches: Sequence[_Watch],
         done: queue.SimpleQueue[_Watch],
         started: float,
-        progress: Callable[[str], None],
-        cancelled: Callable[[], None],
+        progress: Progress,
     ) -> None:
         waiting = list(watches)
         said = started
         while waiting:
-            cancelled()
+            progress.check()
             try:
                 watch = done.get(timeout=TICK)
             except queue.Empty:
@@ -124,7 +115,7 @@ class HttpProber:
                 if now - said >= SAY_EVERY:
                     said = now
                     lines = [verdict.progress_line(w.target.name, w.tally, now - started) for w in waiting]
-                    progress("; ".join(lines))
+                    progress.detail("; ".join(lines))
                 continue
             watch.check()
             waiting.remove(watch)

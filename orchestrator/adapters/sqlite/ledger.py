@@ -70,14 +70,14 @@ class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRe
 
 def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
     highest = int(db.execute("SELECT COALESCE(MAX(number), 0) FROM apps").fetchone()[0])
-    highest = max([highest, *(app.block for app in apps)])
+    highest = max([highest, *(app.app_number for app in apps)])
     for app in apps:
-        if app.block == 0:  # none of its containers had an address: it gets a number that no other app has
+        if app.app_number == 0:  # none of its containers had an address: it gets a number that no other app has
             highest += 1
         db.execute(
             "INSERT INTO apps (name, number, proxy) VALUES (?,?,?)"
             " ON CONFLICT (name) DO UPDATE SET number = excluded.number, proxy = excluded.proxy",
-            (app.app, app.block or highest, proxy_text(app.proxy) if app.proxy else None),
+            (app.app, app.app_number or highest, proxy_text(app.proxy) if app.proxy else None),
         )
         for version in app.versions:
             versions.write(db, version)

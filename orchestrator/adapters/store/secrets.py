@@ -46,7 +46,7 @@ class SecretStore:
     def changed(self, config: Config, version: str, deployment: int) -> bool:
         if not config.run.secrets:
             return False
-        return read_secrets(config)[0] != self._content(self._copy(config.app.name, version, deployment))
+        return read_secrets(config)[0] != self._content(self.folder(config.app.name, version, deployment))
 
     def store(self, config: Config, version: str, deployment: int, *, order: Order) -> None:
         if not config.run.secrets:
@@ -54,7 +54,7 @@ class SecretStore:
         values, lacking = self._resolve(config, version, deployment, order)
         if lacking:
             raise _unavailable(lacking)
-        target = self._copy(config.app.name, version, deployment)
+        target = self.folder(config.app.name, version, deployment)
         if self._content(target) == values:
             return
         staging = target.with_name(f".{deployment}{TEMPORARY}")
@@ -78,7 +78,7 @@ class SecretStore:
         return kept
 
     def drop(self, app: str, version: str, deployment: int) -> None:
-        if remove_whole(self._copy(app, version, deployment)):
+        if remove_whole(self.folder(app, version, deployment)):
             self._sweep(app)
 
     def tidy(self, app: str) -> None:
@@ -91,14 +91,14 @@ class SecretStore:
         words = set()
         for version, copies in self.kept(app).items():
             for deployment in copies:
-                for value in self._content(self._copy(app, version, deployment)).values():
+                for value in self._content(self.folder(app, version, deployment)).values():
                     words |= {line.strip() for line in value.decode(errors="replace").splitlines()}
         for word in sorted(words, key=len, reverse=True):
             if len(word) >= _SHORTEST_MASKED:
                 text = text.replace(word, "***")
         return text
 
-    def _copy(self, app: str, version: str, deployment: int) -> Path:
+    def folder(self, app: str, version: str, deployment: int) -> Path:
         return self._root / app / version / str(deployment)
 
     def _resolve(
@@ -110,7 +110,7 @@ class SecretStore:
         if "copy" in order and config.run.secrets:
             others = self.kept(config.app.name).get(version, ())
             for known in (*others, deployment):  # the deployment's own copy first, then the newest one
-                copies |= self._content(self._copy(config.app.name, version, known))
+                copies |= self._content(self.folder(config.app.name, version, known))
         places = {"source": sources, "copy": copies}
         values: dict[str, bytes] = {}
         lacking = {}

@@ -37,4 +37,4 @@ def execute(
         # A shell needs a terminal: the docker CLI connects one, where it is installed.
         if sys.stdin.isatty() and sys.stdout.isatty() and shutil.which("docker"):
             os.execvp("docker", ["docker", "exec", "-it", container.id, *command])
-        raise typer.Exit(own.engine.execute(container, command, sys.stdout.buffer, sys.stderr.buffer))
+        raise typer.Exit(own.access.execute(container, command, sys.stdout.buffer, sys.stderr.buffer))

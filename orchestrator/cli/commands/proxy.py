@@ -45,8 +45,8 @@ def status(ctx: typer.Context) -> None:
         console.print(f"proxy: {report.proxy.state}")
         for row in report.apps:
             where = f"{row.listen}{row.path_prefix}" + (f" host {', '.join(row.hosts)}" if row.hosts else "")
-            servers = ", ".join(f"{name} {verdict}" for name, verdict in row.servers.items())
-            console.print(f"  {row.app}: {where} → {row.route or 'nothing'} ({servers or 'no server'})")
+            endpoints = ", ".join(f"{each.index} {each.status}" for each in row.endpoints)
+            console.print(f"  {row.app}: {where} → {row.route or 'nothing'} ({endpoints or 'no endpoint'})")
 
 
 @app.command()

@@ -45,7 +45,7 @@ def recover(
             app=config.app.name,
             deployment=recovered.deployment,
             direction=recovered.direction,
-            repaired=tuple(recovered.mended),
+            repaired=tuple(recovered.repaired),
             failed=tuple(recovered.failed),
             rebuilt=tuple(rebuilt),
         )

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.route import ProxyApp
-from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.version import Version
 
@@ -39,7 +39,7 @@ class Restored:
     """What the ledger shall say of one app. `unproven` are containers that never got as far as the switch."""
 
     app: str
-    block: int
+    app_number: int
     versions: tuple[Version, ...]
     slots: tuple[SlotState, ...]
     deployments: tuple[Deployment, ...]
@@ -57,7 +57,7 @@ def write(version: Version, settings: Mapping[str, Any]) -> str:
     return json.dumps({"version": facts, "settings": kept}, sort_keys=True)
 
 
-def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, block: int, now: str) -> Restored:
+def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, app_number: int, now: str) -> Restored:
     """Puts an app's live state together from its containers. `route` is where its requests go, if that is known.
 
     What passed its probes is told by the restart policy, which is set right before the switch, by having been
@@ -83,15 +83,23 @@ def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, block: i
     slots = []
     if live is not None:
         version, slot = live
-        slots.append(_newest(serving, "live", now))
+        slots.append(_newest(serving, "ready", now))
         behind = [item.container for item in kept if item.container.slot != slot and item.container.version != version]
         if behind:
             slots.append(_newest(behind, "warm" if any(box.running for box in behind) else "cold", now))
     deployments = tuple(_deployment(slot, now) for slot in slots)
-    return Restored(app, block, tuple(versions.values()), tuple(slots), deployments, unproven)
+    return Restored(
+        app=app,
+        app_number=app_number,
+        versions=tuple(versions.values()),
+        slots=tuple(slots),
+        deployments=deployments,
+        unproven=unproven,
+        traffic=TrafficState(live=live[1] if live else None),
+    )
 
 
-def _newest(boxes: list[Container], state: Literal["live", "warm", "cold"], now: str) -> SlotState:
+def _newest(boxes: list[Container], state: SlotPhase, now: str) -> SlotState:
     last = max(boxes, key=lambda box: (box.running, box.deployment))
     until = now if state == "warm" else None
     return SlotState(last.app, last.slot, last.version, last.deployment, state, now, until)

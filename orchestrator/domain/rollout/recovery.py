@@ -1,7 +1,7 @@
-"""What becomes of a deployment that was interrupted. Pure: a function of its journal and of the route.
+"""What becomes of a deployment that was interrupted: a function of its journal and of the traffic. Pure.
 
-The switch is the point of no return. Before it everything is undone, after it everything is finished.
-A switch that was begun and not recorded as done is decided by the truth on disk: where does the route point?
+The commit is the point of no return. Before it everything is undone, after it everything is finished. A commit that was
+begun and not recorded as done is decided by the truth on disk: has the traffic moved?
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.rollout.deployment import StepRecord
-from orchestrator.domain.rollout.plan import Plan, Step, undo
-from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.rollout.plan import Plan, is_journaled, undo
+from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.traffic.state import TrafficState
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """`finish` or `undo`, and the steps that do it."""
+    """`finish` or `undo`, and the steps that do it, without the one that concludes the deployment."""
 
     direction: Literal["finish", "undo"]
     steps: tuple[Step, ...]
 
 
-def recover(plan: Plan, journal: Sequence[StepRecord], route: Slot | None) -> Recovery:
-    """Decides the fate of the deployment that made `journal`, when the route points at `route`.
+def recover(plan: Plan, journal: Sequence[StepRecord], traffic: TrafficState) -> Recovery:
+    """Decides how the deployment that made `journal` ends, when `traffic` is what the disk says.
 
-    An undo that was begun is always carried on: it may have taken away what a finish would need.
+    An undo that was begun is always continued: it may have taken away what finishing would need.
     """
-    forward = [record for record in journal if not record.undo]
-    done = {record.name for record in forward if record.state == "done"}
-    switch_begun = any(record.name == "switch" for record in forward)
+    commit = plan.steps[plan.commit]
+    moved = is_journaled(commit, journal) and traffic.same_shares(plan.after)
     undoing = any(record.undo for record in journal)
-    switched = "switch" in done or (switch_begun and route == plan.to_slot)
-    if undoing or not switched:
+    if undoing or not (moved or is_journaled(commit, journal, "done")):
         return Recovery("undo", undo(plan, journal))
-    names = [step.name for step in plan.steps]
-    after = plan.steps[names.index("switch") :]
-    return Recovery("finish", tuple(step for step in after if step.name == "settle" or step.name not in done))
+    return Recovery(
+        "finish",
+        tuple(
+            step for step in plan.steps[plan.commit :] if not step.concludes and not is_journaled(step, journal, "done")
+        ),
+    )

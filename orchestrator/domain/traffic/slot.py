@@ -14,23 +14,27 @@ def other(slot: Slot) -> Slot:
     return "green" if slot == "blue" else "blue"
 
 
+SlotPhase = Literal["starting", "ready", "warm", "cold"]
+
+
 @dataclass(frozen=True)
 class SlotState:
-    """What the ledger says of a slot: the version in it and its state: `starting`, `ready`, `warm` or `cold`.
+    """What the ledger says of a slot: the version in it, and how far it is.
 
-    Whether a ready slot gets requests is said by the traffic state. One with `bake_until` is baking: its version is
-    watched until then before it is stable. `live` is written by the old ledger only.
+    `starting`: its containers are created and started. `ready`: it passed its probes and may get a share of the
+    traffic. `warm`: it runs without a share. `cold`: it is stopped but kept. `since` is when that began. A ready slot
+    with `bake_until` is baking: its version is watched until then before it counts as stable.
     """
 
     app: str
     slot: Slot
     version: str
     deployment: int
-    state: Literal["starting", "ready", "warm", "cold", "live"]
+    state: SlotPhase
     since: str
     warm_until: str | None = None
     bake_until: str | None = None
 
     @property
     def baking(self) -> bool:
-        return self.state in ("ready", "live") and self.bake_until is not None
+        return self.state == "ready" and self.bake_until is not None

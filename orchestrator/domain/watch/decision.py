@@ -109,9 +109,9 @@ class Memory:
 
 @dataclass(frozen=True)
 class Act:
-    """One thing to do. `mend` a replica, `promote` the version to stable, or `roll-back`."""
+    """One thing to do. `repair` a replica, `promote` the version to stable, or `roll-back`."""
 
-    kind: Literal["mend", "promote", "roll-back"]
+    kind: Literal["repair", "promote", "roll-back"]
     why: str
     index: int = 0
 
@@ -160,7 +160,7 @@ def decide(look: Look, memory: Memory, rules: Rules) -> Decision:
         if wait > 0:
             waiting.append(f"{seen.name}: {seen.ill or seen.misses}; tried again in {wait:.0f} s")
             continue
-        acts.append(Act("mend", seen.ill or seen.misses, seen.index))
+        acts.append(Act("repair", seen.ill or seen.misses, seen.index))
         attempts[seen.index] = Attempts(before.count + 1, look.now)
     if look.bake_until is not None and look.now >= look.bake_until and not bad:
         if all(seen.healthy for seen in look.replicas) and not lost:
@@ -180,7 +180,7 @@ def check(look: Look, decision: Decision) -> None:
     """
     healthy = {seen.index for seen in look.replicas if seen.healthy}
     for act in decision.acts:
-        if act.kind == "mend" and act.index in healthy:
+        if act.kind == "repair" and act.index in healthy:
             raise ValueError(f"replica {act.index} of {look.version} is healthy and must be left alone")
 
 
@@ -236,7 +236,7 @@ def _hopeless(seen: Seen, look: Look, memory: Memory, rules: Rules) -> str:
         return f"{seen.name} ended {count} times within {rules.window:.0f} s"
     tried = memory.attempts.get(seen.index, Attempts()).count
     if not seen.healthy and tried >= rules.restarts:
-        return f"{seen.name} was mended {tried} times and is down again: {seen.ill or seen.misses}"
+        return f"{seen.name} was repaired {tried} times and is down again: {seen.ill or seen.misses}"
     return ""
 
 
@@ -259,9 +259,9 @@ def _obstacle(look: Look, rules: Rules) -> str:
     if not rules.auto_rollback:
         return "watchdog.auto_rollback is off"
     if look.target is None:
-        return "there is no stable version to go back to"
+        return "there is no stable version to roll back to"
     if look.now < look.cooling_until:
-        return f"the last automatic rollback is too young: {look.cooling_until - look.now:.0f} s to go"
+        return f"the last automatic rollback was too recent: {look.cooling_until - look.now:.0f} s to wait"
     return ""
 
 

@@ -15,9 +15,9 @@ from orchestrator.config import Config, load
 from orchestrator.domain.traffic.routing import refuse_conflicts
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.release.release import release
+from tests.fakes.world import World
 from tests.unit import fuzz
 from tests.unit.builders import kept
-from tests.unit.fakes import World
 from tests.unit.fuzz import GOOD, PLACES, SIGNS, TEXTS, Tally, fuzzing, judge, toml
 
 FILES = {

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.reports.history import DeploymentReport, history
 from orchestrator.reports.status import status
-from tests.unit.fakes import APP, Crash, World
+from tests.fakes.world import APP, Crash, World
 
 DAY = timedelta(days=1)
 STEPS = (
@@ -18,7 +18,7 @@ STEPS = (
     "vacate",
     "create",
     "start",
-    "join",
+    "register",
     "probe",
     "keep",
     "switch",

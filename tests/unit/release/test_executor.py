@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import (
     BuildFailed,
     Degraded,
@@ -21,8 +22,11 @@ from orchestrator.errors import (
     ProbeFailed,
     UsageError,
 )
+from orchestrator.release.executor import carry_on
+from orchestrator.release.steps import Drain, Remove, Retire, Stop, Unregister, Vacate, restored
+from orchestrator.release.work import Work
+from tests.fakes.world import APP, Crash, World
 from tests.unit.builders import REGISTRY
-from tests.unit.fakes import APP, Crash, World
 from tests.unit.stage import Stage
 
 
@@ -60,16 +64,16 @@ def v2_live_v1_cold(world: World) -> None:
 
 def v2_live_v1_gone(world: World) -> None:
     v2_live_v1_cold(world)
-    for container in world.engine.containers(APP):
+    for container in world.workloads.containers(APP):
         if container.version == "v1":
-            world.engine.remove(container)
+            world.workloads.remove(container)
 
 
 def v2_live_v1_lost(world: World) -> None:
-    world.artifacts.commit = "c0ffee"
+    world.supply.commit = "c0ffee"
     v2_live_v1_gone(world)
     del world.engine.images[f"{APP}:v1"]
-    world.artifacts.context = "sha256:v1"  # what a checkout of the commit gives
+    world.supply.context = "sha256:v1"  # what a checkout of the commit gives
 
 
 def v1_live_with_a_registry(world: World) -> None:
@@ -98,9 +102,9 @@ def v1_live_with_a_secret(world: World) -> None:
 def v1_gone_and_its_secret_too(world: World) -> None:
     v1_live_with_a_secret(world)
     world.release("v2")
-    for container in world.engine.containers(APP):
+    for container in world.workloads.containers(APP):
         if container.version == "v1":
-            world.engine.remove(container)
+            world.workloads.remove(container)
     (world.folder / "token").unlink()
 
 
@@ -216,23 +220,23 @@ def expect_rest(world: World, version: str | None) -> None:
         assert world.proxy.disk == {}
         assert world.ledger.proxy_apps() == []
     else:
-        assert world.proxy.disk == {APP: live[1]}
-        for container in world.engine.containers(APP):
+        assert world.proxy.disk == {APP: TrafficState(live=live[1])}
+        for container in world.workloads.containers(APP):
             serving = (container.version, container.slot) == live
             assert not serving or (container.running and container.kept_running), container
     for slot, state in world.ledger.slots(APP).items():
-        behind = [c for c in world.engine.containers(APP) if (c.version, c.slot) == (state.version, slot)]
+        behind = [c for c in world.workloads.containers(APP) if (c.version, c.slot) == (state.version, slot)]
         running = bool(behind) and all(container.running for container in behind)
-        assert state.state in ("live", "warm", "cold"), state
+        assert state.state in ("ready", "warm", "cold"), state
         assert running == (state.state != "cold"), (state, behind)
-    known = {f"{APP}/{name}" for name in world.ledger.versions(APP)}
-    assert world.artifacts.snapshots <= known, "a copy of the model folder that no version accounts for"
+    known = {(APP, name) for name in world.ledger.versions(APP)}
+    assert world.supply.kept.keys() <= known, "model files that no version accounts for"
     before = world.facts()
     again = world.recover()
     assert not again.anything, again
     assert world.facts() == before
     versions = world.ledger.versions(APP)
-    boxes = {(container.version, container.deployment) for container in world.engine.containers(APP)}
+    boxes = {(container.version, container.deployment) for container in world.workloads.containers(APP)}
     copies = {(name, deployment) for name, found in world.kept_secrets().items() for deployment in found}
     if world.secrets:
         assert boxes <= copies, "a container without its secrets"
@@ -245,7 +249,7 @@ def expect_undone(world: World, old: str | None) -> None:
     """The deployment left nothing behind, and the ledger does not say that its version was ever live."""
     last = world.ledger.deployments(APP, 1)
     if last and last[0].outcome != "succeeded":
-        assert [c for c in world.engine.containers(APP) if c.deployment == last[0].id] == []
+        assert [c for c in world.workloads.containers(APP) if c.deployment == last[0].id] == []
     for version in world.ledger.versions(APP).values():
         assert (version.live_at, version.stable_at) == world.live_before.get(version.name, (None, None)), version
     expect_rest(world, old)
@@ -253,8 +257,8 @@ def expect_undone(world: World, old: str | None) -> None:
 
 def test_a_commit_that_gives_other_files_is_not_rolled_back_to(world: World) -> None:
     v2_live_v1_lost(world)
-    world.artifacts.context = "sha256:other"
-    with pytest.raises(DeploymentFailed, match="commit c0ffee gives other files"):
+    world.supply.context = "sha256:other"
+    with pytest.raises(DeploymentFailed, match="commit c0ffee has other files"):
         world.rollback()
     expect_rest(world, "v2")
     assert world.ledger.deployments(APP, 1)[0].outcome == "failed"
@@ -290,20 +294,20 @@ def test_the_journal_is_the_plan(world: World) -> None:
     world.release("v1")
     deployment = world.ledger.deployments(APP, 1)[0]
     journal = [(step.name, step.args) for step in world.ledger.steps(deployment.id)]
-    planned = [(step.name, step.args) for step in world.ledger.plan_of(deployment.id).steps]
+    planned = list(world.ledger.plan_of(deployment.id).steps)
     assert journal == planned
 
 
 def test_the_previous_version_stays_warm_and_is_stopped_in_time(world: World) -> None:
     v2_live_v1_warm(world)
-    (v1,) = (c for c in world.engine.containers(APP) if c.version == "v1")
+    (v1,) = (c for c in world.workloads.containers(APP) if c.version == "v1")
     assert v1.running
     assert world.ledger.slots(APP)["blue"].state == "warm"
     world.time += 599
     assert not world.recover().anything
     world.time += 2
-    assert world.recover().mended == ["v1 stopped: its warm time was up"]
-    (v1,) = (c for c in world.engine.containers(APP) if c.version == "v1")
+    assert world.recover().repaired == ["v1 stopped: its standby time is over"]
+    (v1,) = (c for c in world.workloads.containers(APP) if c.version == "v1")
     assert (v1.state, v1.kept_running) == ("exited", False)
     assert world.ledger.slots(APP)["blue"].state == "cold"
     assert world.served() == "v2"
@@ -320,15 +324,15 @@ def test_a_warm_rollback_starts_nothing(world: World) -> None:
 def test_a_warm_version_that_does_not_answer_is_started_anew(world: World) -> None:
     v2_live_v1_warm(world)
     world.prober.silent.add("v1")
-    real_start = world.engine.start
+    real_start = world.workloads.start
 
     def start(container: Any) -> None:
         world.prober.silent.clear()
         real_start(container)
 
-    world.engine.start = start  # type: ignore[method-assign]
+    world.workloads.start = start  # type: ignore[method-assign]
     world.rollback()
-    assert world.reports.notes[0] == "v1 is warm but does not answer: it is started anew"
+    assert world.reports.notes[0] == "v1 is warm but does not answer: it is restarted"
     assert world.ledger.deployments(APP, 1)[0].mode == "start"
     expect_rest(world, "v1")
 
@@ -338,7 +342,7 @@ def test_two_rollbacks_go_up_the_lineage(world: World) -> None:
     world.rollback()
     world.rollback()
     assert world.served() == "v1"
-    with pytest.raises(UsageError, match="v1 has no stable version above it"):
+    with pytest.raises(UsageError, match="v1 has no earlier stable version"):
         world.rollback()
     assert world.served() == "v1"
 
@@ -416,7 +420,7 @@ def test_a_build_that_fails_changes_nothing(world: World) -> None:
     assert world.facts() == before
     assert "v2" not in world.ledger.versions(APP)
     failed = world.ledger.deployments(APP, 1)[0]
-    assert (failed.outcome, failed.reason) == ("failed", "mymodel:v2 could not be built")
+    assert (failed.outcome, failed.reason) == ("failed", "the image mymodel:v2 could not be built")
 
 
 def test_a_version_that_never_becomes_ready_is_taken_away_and_its_log_is_kept(world: World) -> None:
@@ -428,7 +432,7 @@ def test_a_version_that_never_becomes_ready_is_taken_away_and_its_log_is_kept(wo
     assert "mymodel-v2-green-1 gives up" in caught.value.details
     assert caught.value.hint
     expect_rest(world, "v1")
-    assert [c.version for c in world.engine.containers(APP)] == ["v1"]
+    assert [c.version for c in world.workloads.containers(APP)] == ["v1"]
     (probe,) = (s for s in world.ledger.steps(2) if s.name == "probe")
     assert probe.state == "failed"
     assert "mymodel-v2-green-1 gives up" in probe.detail["log"]
@@ -466,12 +470,12 @@ def test_an_undo_that_fails_is_degraded_and_recovery_carries_on(world: World) ->
     with pytest.raises(Degraded) as caught:
         world.release("v2")
     assert caught.value.exit_code == 4
-    assert caught.value.hint == "deployctl recover carries on with it"
+    assert caught.value.hint == "'deployctl recover' continues"
     assert world.served() == "v1"
     world.boundary = lambda when, step: None
     assert world.recover().direction == "undo"
     expect_rest(world, "v1")
-    assert [c.version for c in world.engine.containers(APP)] == ["v1"]
+    assert [c.version for c in world.workloads.containers(APP)] == ["v1"]
 
 
 @scenes
@@ -634,18 +638,18 @@ def test_recovery_with_nothing_to_do_does_nothing(world: World) -> None:
 
 def test_recovery_starts_what_died_at_rest(world: World) -> None:
     world.release("v1")
-    (v1,) = world.engine.containers(APP)
-    world.engine.stop(v1)
+    (v1,) = world.workloads.containers(APP)
+    world.workloads.stop(v1)
     assert world.served() is None
-    assert world.recover().mended == ["mymodel-v1-blue-1 started again"]
+    assert world.recover().repaired == ["mymodel-v1-blue-1 started again"]
     expect_rest(world, "v1")
 
 
 def test_recovery_brings_back_a_lost_route_and_a_lost_proxy(world: World) -> None:
     v2_live_v1_warm(world)
     world.proxy.disk.clear()
-    world.proxy.down()
-    assert world.recover().mended == ["routes.map restored from the ledger", "the proxy started"]
+    world.edge.down()
+    assert world.recover().repaired == ["routes.map restored from the ledger", "the proxy was started"]
     expect_rest(world, "v2")
 
 
@@ -723,17 +727,25 @@ def test_a_signal_shortens_the_drain(world: World) -> None:
     expect_rest(world, "v2")
 
 
-def test_no_action_touches_the_slot_that_serves(world: World) -> None:
-    from orchestrator.domain.rollout.plan import Step
-    from orchestrator.release.actions import Actions
-
+@pytest.mark.parametrize(
+    "step",
+    [
+        Vacate("blue", "v1"),
+        Retire("v1", "blue", "stop"),
+        Retire("v1", "blue", "remove"),
+        Unregister("blue"),
+        Remove("v1", "blue"),
+        Stop("v1", "blue"),
+        Drain("v1", "blue"),
+    ],
+    ids=lambda step: step.words,
+)
+def test_no_step_takes_from_the_slot_that_serves(world: World, step: Step) -> None:
     world.release("v1")
     deployment = world.ledger.deployments(APP, 1)[0]
-    plan = world.ledger.plan_of(deployment.id)
-    actions = Actions(world.services, deployment, plan, world.config())
-    slot: Slot = "blue"
+    plan = restored(world.ledger.plan_of(deployment.id))
+    work = Work(world.services, deployment, plan, world.config())
     before = world.facts()
-    for name in ("vacate", "retire", "leave", "remove", "stop", "drain"):
-        with pytest.raises(Degraded, match="refused to touch blue of mymodel"):
-            actions.run(Step(name, {"slot": slot, "version": "v1", "how": "stop", "keep_warm": 0}))
+    with pytest.raises(Degraded, match="^refused to .*blue"):
+        carry_on(work, [step], "undone", "", undoing=True)
     assert world.facts() == before

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.record import labels as record
-from orchestrator.domain.rollout.plan import way_back
+from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import EngineError, LedgerDamaged, UsageError
 from orchestrator.release.rebuild import rebuild_ledger
-from tests.unit.fakes import APP, World
+from orchestrator.release.workloads import workload_spec
+from tests.fakes.world import APP, World
 
 
 @pytest.fixture
@@ -25,16 +26,16 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def first(world: World, version: str) -> Container:
-    return next(c for c in world.engine.containers(APP) if c.version == version)
+    return next(c for c in world.workloads.containers(APP) if c.version == version)
 
 
 HARM: dict[str, tuple[Callable[[World, Container], object], str]] = {
-    "stopped": (lambda world, box: world.engine.stop(box), "started again"),
-    "paused": (lambda world, box: world.engine._change(box, state="paused"), "woken up"),
-    "cut off": (lambda world, box: world.engine.connect(box, ""), "connected to the network again"),
-    "elsewhere": (lambda world, box: world.engine.connect(box, "10.0.0.1"), "connected to the network again"),
-    "removed": (lambda world, box: world.engine.remove(box), "made again"),
-    "left to itself": (lambda world, box: world.engine.set_restart(box, "no"), "started again by the engine"),
+    "stopped": (lambda world, box: world.workloads.stop(box), "started again"),
+    "paused": (lambda world, box: world.engine.change(box, state="paused"), "unpaused"),
+    "cut off": (lambda world, box: world.engine.change(box, address=""), "reconnected to its network"),
+    "elsewhere": (lambda world, box: world.engine.change(box, address="10.0.0.1"), "reconnected to its network"),
+    "removed": (lambda world, box: world.workloads.remove(box), "recreated"),
+    "left to itself": (lambda world, box: world.engine.change(box, kept_running=False), "automatic restart enabled"),
 }
 
 
@@ -47,20 +48,20 @@ def test_a_live_container_is_brought_back(world: World, harm: str) -> None:
     act(world, first(world, "v2"))
     assert world.facts() != before or harm in ("cut off", "elsewhere")
     found = world.recover()
-    assert len(found.mended) == 1
-    assert words in found.mended[0]
+    assert len(found.repaired) == 1
+    assert words in found.repaired[0]
     assert found.failed == []
     assert world.facts() == before
-    assert {c.address for c in world.engine.containers(APP) if c.version == "v2"} == {"10.213.0.96", "10.213.0.97"}
-    assert world.recover().mended == []
+    assert {c.address for c in world.workloads.containers(APP) if c.version == "v2"} == {"10.213.0.96", "10.213.0.97"}
+    assert world.recover().repaired == []
 
 
 def test_all_live_containers_are_gone(world: World) -> None:
     world.release("v1")
     before = world.facts()
-    for container in world.engine.containers(APP):
-        world.engine.remove(container)
-    assert len(world.recover().mended) == 2
+    for container in world.workloads.containers(APP):
+        world.workloads.remove(container)
+    assert len(world.recover().repaired) == 2
     assert world.facts() == before
     assert world.served() == "v1"
 
@@ -69,11 +70,11 @@ def test_what_cannot_be_mended_stops_no_rollback(world: World) -> None:
     world.release("v1")
     world.release("v2")
     gone = first(world, "v2")
-    world.engine.remove(gone)
+    world.workloads.remove(gone)
     world.engine.images.pop(f"{APP}:v2")
     found = world.recover()
-    assert found.mended == []
-    assert found.failed == [f"the engine could not create the container {gone.name}: No such image"]
+    assert found.repaired == []
+    assert found.failed == [f"the engine could not create the container {gone.name}: No such image: {gone.image_id}"]
     world.rollback()
     assert world.served() == "v1"
 
@@ -101,7 +102,7 @@ def the_state(world: World) -> object:
         {name: world.ledger.settings(APP, name)["run"]["replicas"] for name in versions},
         world.ledger.proxy_apps()[0].route,
         dict(world.ledger.proxy_apps()[0].slots.items()),
-        world.ledger.app_block(APP, 10),
+        world.ledger.app_number(APP),
     )
 
 
@@ -144,7 +145,7 @@ def test_a_lost_ledger_is_put_together_from_labels(world: World, story: Callable
     assert world.served() == served
     world.recover()
     assert list(world.facts()["containers"]) == containers
-    assert world.recover().mended == []
+    assert world.recover().repaired == []
     assert len(list(world.folder.glob("ledger.db.damaged-*"))) >= 1
     world.release("v7")
     assert world.served() == "v7"
@@ -157,20 +158,13 @@ def test_a_release_that_was_at_work_is_taken_away(world: World) -> None:
     world.release("v2")
     world.rollback()
     box = first(world, "v2")
-    world.engine.remove(box)
-    new = world.engine.create(
-        world.config(),
-        world.ledger.versions(APP)["v2"],
-        "green",
-        1,
-        deployment=9,
-        address=box.address,
-        settings="",
-    )
-    world.engine.start(new)
+    world.workloads.remove(box)
+    version = world.ledger.versions(APP)["v2"]
+    new = world.workloads.create(workload_spec(world.services, world.config(), version, "green", 1, 9))
+    world.workloads.start(new)
     damaged(world)
     rebuild_ledger(world.process())
-    assert new.id not in {c.id for c in world.engine.containers(APP)}
+    assert new.id not in {c.id for c in world.workloads.containers(APP)}
     assert world.served() == "v1"
 
 
@@ -179,16 +173,16 @@ def test_what_serves_is_never_taken_away(world: World, routes: str) -> None:
     # Somebody has changed the restart policy of the live containers by hand.
     world.release("v1")
     world.release("v2")
-    for container in world.engine.containers(APP):
-        world.engine.set_restart(container, "no")
+    for container in world.workloads.containers(APP):
+        world.engine.change(container, kept_running=False)
     if routes == "lost":
         world.proxy.disk.clear()
         assert world.proxy.running is not None
         world.proxy.running.clear()
-    before = {container.id for container in world.engine.containers(APP)}
+    before = {container.id for container in world.workloads.containers(APP)}
     damaged(world)
     rebuild_ledger(world.process())
-    assert {container.id for container in world.engine.containers(APP)} == before
+    assert {container.id for container in world.workloads.containers(APP)} == before
     if routes == "kept":
         assert world.live() == ("v2", "green")
         world.recover()
@@ -211,7 +205,7 @@ def test_a_release_over_containers_that_nobody_knows(world: World) -> None:
     world.release("v1")
     lose(world)
     before = world.facts()["containers"]
-    with pytest.raises(LedgerDamaged, match=f"knows nothing of {APP}"):
+    with pytest.raises(LedgerDamaged, match=f"it has no record of {APP}"):
         world.release("v1")
     assert world.facts()["containers"] == before
 
@@ -226,25 +220,25 @@ def test_the_label_tells_no_value(world: World) -> None:
 
 def test_a_container_without_the_label(world: World) -> None:
     world.release("v1")
-    evidence = [replace(item, record="") for item in world.engine.evidence()]
+    evidence = [replace(item, record="") for item in world.access.evidence()]
     found = record.restore(evidence, APP, "blue", 1, "now")
     assert [(v.name, v.image, v.author) for v in found.versions] == [("v1", f"{APP}:v1", "unknown")]
-    assert [(s.slot, s.version, s.state) for s in found.slots] == [("blue", "v1", "live")]
+    assert [(s.slot, s.version, s.state) for s in found.slots] == [("blue", "v1", "ready")]
 
 
 def test_an_engine_that_refuses_one_container_mends_the_others(world: World) -> None:
     world.release("v1")
-    one, two = world.engine.containers(APP)
-    world.engine.stop(one)
-    world.engine.stop(two)
-    start = world.engine.start
+    one, two = world.workloads.containers(APP)
+    world.workloads.stop(one)
+    world.workloads.stop(two)
+    start = world.workloads.start
 
     def refuse(container: Container) -> None:
         if container.id == one.id:
             raise EngineError("the engine could not start it", why="no space left on device")
         start(container)
 
-    world.engine.start = refuse  # type: ignore[method-assign]
+    world.workloads.start = refuse  # type: ignore[method-assign]
     found = world.recover()
-    assert found.mended == [f"{two.name} started again"]
+    assert found.repaired == [f"{two.name} started again"]
     assert found.failed == [f"{one.name}: the engine could not start it: no space left on device"]

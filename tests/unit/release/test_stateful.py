@@ -34,8 +34,8 @@ from orchestrator.errors import (
 )
 from orchestrator.release.recover import recover
 from orchestrator.release.retention import prune
+from tests.fakes.world import APP, Crash, Faults, World
 from tests.unit.builders import REGISTRY
-from tests.unit.fakes import APP, Crash, Faults, World
 from tests.unit.stage import FOLDER, Stage
 
 # Two machines of 500 lives each, which pytest-xdist runs side by side.
@@ -207,15 +207,15 @@ class Life(RuleBasedStateMachine):
         self.world.more = f'[registry]\npush = "{REGISTRY}"\n' if registry else ""
         self.world.env, self.world.listen = f'LEVEL = "{level}"', f"127.0.0.1:{port}"
 
-    @precondition(lambda self: self.world.engine.containers())
+    @precondition(lambda self: self.world.workloads.containers())
     @rule(which=st.integers(0, 11), removed=st.booleans())
     def lose_a_container(self, which: int, removed: bool) -> None:
-        found = self.world.engine.containers()
+        found = self.world.workloads.containers()
         container = found[which % len(found)]
         if removed:
-            self.world.engine.remove(container)
+            self.world.workloads.remove(container)
         elif container.running:
-            self.world.engine._change(container, state="exited", exit_code=137)
+            self.world.engine.change(container, state="exited", exit_code=137)
 
     @precondition(lambda self: self.world.engine.images)
     @rule(which=st.integers(0, 5))
@@ -235,7 +235,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def lose_the_proxy(self) -> None:
-        self.world.proxy.down()
+        self.world.edge.down()
 
     @rule()
     def lose_the_routes(self) -> None:
@@ -257,13 +257,13 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_route_points_at_what_was_found_good(self) -> None:
         self.world.live()
-        slot = self.world.proxy.disk.get(APP)
+        slot = self.world.traffic.on_disk(APP).live
         if slot is None:
             return
         inside = self.world.ledger.slots(APP).get(slot)
         assert inside is not None, f"the route points at {slot}, where the ledger knows nothing"
         unfinished = self.world.ledger.open_deployment(APP)
-        if inside.state != "live":
+        if inside.state != "ready":
             assert unfinished is not None, f"the route points at {inside}"
             assert slot in (unfinished.to_slot, unfinished.from_slot)
         assert inside.version in self.has_served, f"the route points at {inside}, which nobody was seen to serve"
@@ -277,7 +277,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_ledger_knows_every_container(self) -> None:
         versions = self.versions()
-        for container in self.world.engine.containers():
+        for container in self.world.workloads.containers():
             assert container.version in versions, container
 
     @invariant()
@@ -302,8 +302,8 @@ class Life(RuleBasedStateMachine):
             version.name
             for version in self.versions().values()
             if version.pruned_at
-            or self.world.engine.image_id(version.image_id) is None
-            or f"{APP}/{version.name}" not in self.world.artifacts.snapshots
+            or self.world.images.find(version.image_id) is None
+            or (APP, version.name) not in self.world.supply.kept
         }
 
     def release(self, name: str, trouble: Trouble | None, flaw: str | None) -> None:
@@ -356,7 +356,7 @@ class Life(RuleBasedStateMachine):
         before = world.served()
         unfinished = world.ledger.open_deployment(APP)
         rest = unfinished is None
-        switched = unfinished is not None and world.proxy.disk.get(APP) == unfinished.to_slot
+        switched = unfinished is not None and world.traffic.on_disk(APP).live == unfinished.to_slot
         # Who answers, by the file and by the running proxy, may not stop to do so. What somebody has torn apart
         # must be mended first.
         self.promised = before is not None and world.proxy.running == world.proxy.disk
@@ -394,8 +394,8 @@ class Life(RuleBasedStateMachine):
         world, ledger = self.world, self.world.ledger
         assert ledger.open_deployment(APP) is None
         live, slots, versions = world.live(), ledger.slots(APP), self.versions()
-        containers = world.engine.containers()
-        assert world.proxy.disk == ({APP: live[1]} if live else {})
+        containers = world.workloads.containers()
+        assert world.proxy.disk == ({APP: ledger.traffic(APP)} if live else {})
         if live is None:
             assert not world.proxy.running
             assert ledger.proxy_apps() == []
@@ -408,21 +408,20 @@ class Life(RuleBasedStateMachine):
         baking = [slot for slot, inside in slots.items() if inside.baking]
         for inside in slots.values():
             version = versions[inside.version]
-            assert not (inside.state == "live" and not version.stable_at and not inside.baking), f"{inside} never ends"
-        spares = {known.name: known.spare for known in ledger.proxy_apps() if known.spare}
-        assert world.proxy.spares == spares
-        # Nobody is sent to a slot in which nothing is warm.
-        for slot in spares.values():
-            assert baking and slots[slot].state == "warm", (spares, slots)
+            assert not (inside.state == "ready" and not version.stable_at and not inside.baking), f"{inside} never ends"
+        fallback = ledger.traffic(APP).fallback
+        # No request goes to a slot in which nothing is warm.
+        if fallback is not None:
+            assert baking and slots[fallback].state == "warm", (fallback, slots)
         for container in containers:
             inside = slots.get(container.slot)
             ours = inside is not None and inside.version == container.version
             if live == (container.version, container.slot):
                 assert (container.state, container.kept_running) == ("running", True), container
-            assert not container.running or (ours and inside and inside.state in ("live", "warm")), (container, slots)
+            assert not container.running or (ours and inside and inside.state in ("ready", "warm")), (container, slots)
             assert not versions[container.version].pruned_at, f"{container} was left behind by retention"
         for slot, inside in slots.items():
-            assert inside.state in ("live", "warm", "cold"), inside
+            assert inside.state in ("ready", "warm", "cold"), inside
             if inside.state == "warm":
                 assert any(c.running and (c.version, c.slot) == (inside.version, slot) for c in containers), inside
         history = ledger.deployments(APP, -1)
@@ -468,12 +467,12 @@ class Life(RuleBasedStateMachine):
     def watch(self, call: str) -> None:
         """Looks at the world after each call: somebody serves, and nothing that serves is touched."""
         world = self.world
-        served, slot = world.served(), world.proxy.disk.get(APP)
+        served, slot = world.served(), world.traffic.on_disk(APP).live
         if served is not None:
             self.has_served.add(served)
         elif self.promised:
             self.broken.append(f"nobody served after {call}")
-        behind = {c.id for c in world.engine.containers(APP) if c.running and c.slot == slot}
+        behind = {c.id for c in world.workloads.containers(APP) if c.running and c.slot == slot}
         if slot is not None and slot == self.behind[0] and not self.behind[1] <= behind:
             self.broken.append(f"{call} touched {slot}, which the route points at")
         self.behind = (slot, behind)

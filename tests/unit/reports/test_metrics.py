@@ -19,7 +19,7 @@ from orchestrator.reports import prometheus as core
 from orchestrator.reports.metrics import MetricsReport, collect, write_textfile
 from orchestrator.reports.prometheus import FAMILIES, Facts, Seen, metrics, text
 from orchestrator.reports.serialize import document
-from tests.unit.fakes import APP, World
+from tests.fakes.world import APP, World
 
 DOCS = Path(__file__).parents[3] / "docs"
 FACTS = Facts(
@@ -249,8 +249,8 @@ def test_a_bake(world: World) -> None:
 
 def test_a_container_that_died(world: World) -> None:
     world.release("v1")
-    (container,) = world.engine.containers(APP)
-    world.engine._change(container, state="exited", restarts=3)
+    (container,) = world.workloads.containers(APP)
+    world.engine.change(container, state="exited", restarts=3)
     found = samples(world)
     assert (found["app_containers running"], found["app_containers other"]) == (0, 1)
     assert (found["app_state degraded"], found["app_problems"], found["app_container_restarts"]) == (1, 1, 3)

@@ -24,7 +24,7 @@ from orchestrator.reports.serialize import document
 from orchestrator.reports.status import status
 from orchestrator.reports.versions import lineage, show
 from orchestrator.reports.who_was_live import who_was_live
-from tests.unit.fakes import APP, Crash, World
+from tests.fakes.world import APP, Crash, World
 from tests.unit.reports.conforming import conforms
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from orchestrator.adapters.docker import files_in as seen
 from orchestrator.adapters.old_sqlite import schema
 from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
+
+from orchestrator.adapters.docker import files_in as seen
 from orchestrator.domain.record.labels import Restored
 from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest
 from orchestrator.errors import Degraded, DeploymentFailed, EngineError, Locked
@@ -27,7 +27,6 @@ from orchestrator.reports.verify import VerifyReport, verify
 from orchestrator.reports.verify_record import Manifests
 from orchestrator.reports.who_was_live import who_was_live
 from tests.unit.builders import APP, version
-from tests.unit.fakes import Crash, World
 from tests.unit.release.test_heal import damaged
 from tests.unit.reports.conforming import conforms
 
@@ -41,7 +40,7 @@ def world(worlds: Callable[[], World], monkeypatch: pytest.MonkeyPatch) -> World
         files = [File("context/a", "file", "0644", 1, f"{number:064x}"), File.link("context/l", f"to-{number}")]
         manifest = Manifest.of(files, {"args": str(number)})
         made[manifest.digest] = manifest
-        monkeypatch.setattr(found.artifacts, "manifest", lambda config, **how: made[found.artifacts.context])
+        monkeypatch.setattr(found.artifacts, "manifest", lambda config, **how: made[found.supply.context])
         monkeypatch.setattr(found.artifacts, "known", made.get)
         found.release(f"v{number}", context=manifest.digest)
     return found
@@ -68,7 +67,7 @@ def test_an_untouched_app_matches_the_ledger(world: World) -> None:
     assert conforms(document(found), report_schema("verify")) == []
     assert {"events", "manifests", "deltas", "slots", "images", "containers"} <= found.checked.keys()
     world.rollback()
-    world.release("v2", context=world.artifacts.context)
+    world.release("v2", context=world.supply.context)
     assert problems(world) == []
 
 
@@ -134,7 +133,7 @@ def test_a_route_that_differs_from_the_slots_is_named(world: World) -> None:
 
 
 def test_a_live_version_without_containers_is_named(world: World) -> None:
-    world.engine.remove(next(box for box in world.engine.containers(APP) if box.version == "v2"))
+    world.workloads.remove(next(box for box in world.workloads.containers(APP) if box.version == "v2"))
     assert problems(world) == ["v2 is live in green with 0 of 1 container(s)"]
 
 
@@ -150,9 +149,9 @@ def test_a_live_version_without_containers_is_named(world: World) -> None:
     ],
 )
 def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: dict[str, Any]) -> None:
-    box = next(box for box in world.engine.containers(APP) if box.version == "v1")
+    box = next(box for box in world.workloads.containers(APP) if box.version == "v1")
     world.engine.labels[box.id][f"deployctl.{key}"] = value
-    world.engine._change(box, **seen_as)
+    world.engine.change(box, **seen_as)
     found = problems(world)
     assert found
     assert all(text.startswith(f"{box.name} has the label") for text in found)
@@ -163,7 +162,7 @@ def test_a_container_that_is_removed_meanwhile_is_skipped(world: World, monkeypa
 
     def labels(container: Any) -> dict[str, str]:
         if container.id == box.id:
-            world.engine.remove(box)
+            world.workloads.remove(box)
             raise EngineError("No such container")
         return world.engine.labels[container.id]
 
@@ -283,7 +282,7 @@ def test_versions_older_than_manifests_are_no_problem(world: World) -> None:
 def test_a_damaged_manifest_does_not_stop_a_rebuild(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     damaged(world)
     intact = world.artifacts.known
-    newest = world.artifacts.context
+    newest = world.supply.context
 
     def known(digest: str) -> Manifest | None:
         if digest == newest:
@@ -302,8 +301,8 @@ def test_a_container_that_cannot_be_removed_does_not_stop_a_rebuild(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = world.ledger.versions(APP)["v1"]
-    world.engine.remove(next(box for box in world.engine.containers(APP) if box.version == "v1"))
-    left = world.engine.create(world.config(), one, "blue", 1, deployment=9, address="10.213.0.9", settings="")
+    world.workloads.remove(next(box for box in world.workloads.containers(APP) if box.version == "v1"))
+    left = world.workloads.create(world.config(), one, "blue", 1, deployment=9, address="10.213.0.9", settings="")
     damaged(world)
 
     def refuse(container: object) -> None:

@@ -19,8 +19,8 @@ from orchestrator.reports.file_log import file_log
 from orchestrator.reports.serialize import document
 from orchestrator.reports.versions import lineage, show
 from orchestrator.reports.who_was_live import live_periods, who_was_live
+from tests.fakes.world import World
 from tests.unit.builders import APP, version
-from tests.unit.fakes import World
 from tests.unit.reports.conforming import conforms
 
 

@@ -18,7 +18,7 @@ from orchestrator.errors import LedgerDamaged
 from orchestrator.release.release import Result
 from orchestrator.watch import notices
 from orchestrator.watch.notices import addresses, deployed, notice
-from tests.unit.fakes import APP, World
+from tests.fakes.world import APP, World
 from tests.unit.receivers import Receiver, hanging
 
 ROOT = Path(__file__).parents[3]
@@ -88,7 +88,7 @@ def test_a_folder_as_the_file_of_urls(world: World) -> None:
 
 
 def test_a_release_and_a_rollback_are_told(world: World) -> None:
-    world.artifacts.commit = "c0ffee0123456789"
+    world.supply.commit = "c0ffee0123456789"
     for result in (world.release("v1"), world.release("v2"), world.rollback()):
         tell(world, result)
     first, second, back = world.notifier.told

@@ -11,7 +11,7 @@ from orchestrator.domain.traffic.sample import Sample
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
-from tests.unit.fakes import APP, Crash, World
+from tests.fakes.world import APP, Crash, World
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def serve(world: World, requests: int, errors: int = 0, seconds: float = 0.01) -
 def kill(world: World) -> None:
     live = world.live()
     assert live is not None
-    for box in world.engine.containers(APP):
+    for box in world.workloads.containers(APP):
         if (box.version, box.slot) == live:
-            world.engine._change(box, state="exited", exit_code=137)
+            world.engine.change(box, state="exited", exit_code=137)
 
 
 def test_a_pass_over_a_healthy_app_changes_nothing_and_says_nothing(world: World) -> None:
@@ -92,7 +92,7 @@ def test_what_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
     assert world.served() == "v1"
     assert len(world.engine.restarted) == 5
     why = (
-        "v2 cannot be healed: mymodel-v2-green-1 was mended 5 times and is down again: 3 of 3 probes failed,"
+        "v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: 3 of 3 probes failed,"
         " last: connection refused"
     )
     assert ("rolled back", f"v2 rolled back to v1: {why}") in passed.events
@@ -130,7 +130,7 @@ def test_one_rollback_is_not_followed_by_another(world: World) -> None:
         world.time += 15
     assert world.live() == ("v2", "green"), "v1 is possible, and the cool-down forbids it"
     assert passed.outcome == "degraded"
-    assert "too young" in passed.problems[0]
+    assert "too recent" in passed.problems[0]
     while world.time < rolled + 800 and world.live() == ("v2", "green"):
         world.watch()
         world.time += 15
@@ -184,7 +184,7 @@ def test_an_interrupted_release_is_undone_by_a_pass(world: World) -> None:
 def test_a_bake_keeps_the_old_version_warm_and_ends(world: World) -> None:
     baking(world)
     assert status(world.process(), APP, "").state == "baking"
-    assert world.proxy.spares == {APP: "green"}
+    assert world.traffic.running(APP).fallback == "green"
     world.time += 119
     assert world.watch().outcome == "healthy"
     report = status(world.process(), APP, "")
@@ -197,9 +197,9 @@ def test_a_bake_keeps_the_old_version_warm_and_ends(world: World) -> None:
     passed = world.watch()
     assert passed.done == ["v3 is stable: its bake is over (5 requests, 100 are needed to judge)"]
     assert world.ledger.versions(APP)["v3"].stable_at is not None
-    assert world.proxy.spares == {}
+    assert world.traffic.running(APP).fallback is None
     assert status(world.process(), APP, "").state == "stable"
-    assert world.watch().done == ["v2 stopped: its warm time was up"]
+    assert world.watch().done == ["v2 stopped: its standby time is over"]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_bad_traffic_goes_back(world: World, errors: int, seconds: float, why: s
     passed = world.watch()
     assert world.live() == ("v2", "green")
     assert world.served() == "v2"
-    assert world.proxy.spares == {}
+    assert world.traffic.running(APP).fallback is None
     assert why in passed.events[0][1]
     assert "(before the switch 0.2% of 5,000 requests failed, 10 ms on average)" in passed.events[0][1]
     assert world.ledger.versions(APP)["v3"].bad_at is not None
@@ -244,7 +244,7 @@ def test_a_first_version_bakes_too(worlds: Callable[[], World]) -> None:
     world.bake = "2m"
     world.release("v1")
     assert status(world.process(), APP, "").state == "baking"
-    assert world.proxy.spares == {}
+    assert world.traffic.running(APP).fallback is None
     serve(world, 1_000, 500)
     passed = world.watch()
     assert passed.outcome == "degraded"

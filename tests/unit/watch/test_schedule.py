@@ -18,7 +18,7 @@ from orchestrator.reports.catalog import report_schema
 from orchestrator.reports.serialize import document
 from orchestrator.reports.watchdog import ScheduleReport, WatchdogReport, watchdog_status
 from orchestrator.watch.schedule import Installed, install, uninstall
-from tests.unit.fakes import APP, World
+from tests.fakes.world import APP, World
 from tests.unit.reports.conforming import conforms
 
 

@@ -23,9 +23,8 @@ from orchestrator.release.retention import prune
 from orchestrator.reports.doctor import doctor
 from orchestrator.reports.status import RollbackEstimate, status
 from orchestrator.reports.versions import show
-from tests.fakes.progress import FakeProgress
-from tests.unit.builders import REGISTRY, version
-from tests.unit.fakes import APP, World
+from tests.fakes.world import APP, World
+from tests.unit.builders import REGISTRY
 
 V1 = f"{REGISTRY}:v1"
 DIGEST = "sha256:" + "d" * 64
@@ -321,9 +320,9 @@ def world(worlds: Callable[[], World]) -> World:
 
 def lose(world: World, version: str = "v1") -> None:
     """Its containers and its image go, by hand."""
-    for container in world.engine.containers(APP):
+    for container in world.workloads.containers(APP):
         if container.version == version:
-            world.engine.remove(container)
+            world.workloads.remove(container)
     world.engine.images.pop(f"{APP}:{version}", None)
 
 
@@ -417,11 +416,11 @@ def test_what_comes_under_another_id_is_recorded(world: World) -> None:
 
 
 def test_what_cannot_be_pulled_is_built_again(world: World) -> None:
-    world.artifacts.commit = "c0ffee"
+    world.supply.commit = "c0ffee"
     world.release("v1")
     world.release("v2")
     lose(world)
-    world.artifacts.context = "sha256:v1"  # what a checkout of the commit gives
+    world.supply.context = "sha256:v1"  # what a checkout of the commit gives
     world.engine.refusal = "EOF"
     world.rollback()
     assert world.served() == "v1"
@@ -446,11 +445,11 @@ def test_what_can_be_neither_pulled_nor_built_changes_nothing(world: World, comm
 
 
 def test_when_both_fail_both_are_said(world: World) -> None:
-    world.artifacts.commit = "c0ffee"
+    world.supply.commit = "c0ffee"
     world.release("v1")
     world.release("v2")
     lose(world)
-    world.artifacts.context = "sha256:v1"
+    world.supply.context = "sha256:v1"
     world.engine.refusal = "EOF"
     world.engine.broken_builds.add("v1")
     with pytest.raises(DeploymentFailed) as caught:
@@ -476,18 +475,18 @@ def test_weights_that_are_gone_are_in_no_registry(world: World, monkeypatch: pyt
 
 def test_a_name_that_a_killed_push_left_is_taken_off_the_image(world: World) -> None:
     world.release("v1")
-    world.engine.names[f"{REGISTRY}:v2"] = "sha256:2"
+    world.engine.left_names[f"{REGISTRY}:v2"] = "sha256:2"
     world.engine.refusal = "EOF"
     with pytest.raises(OperationFailed):
         world.release("v2")
-    assert world.engine.names == {}
+    assert world.engine.left_names == {}
 
 
 def test_a_rebuilt_ledger_knows_where_images_are(world: World) -> None:
     from orchestrator.domain.record import labels as record
 
     world.release("v1")
-    found = record.restore(world.engine.evidence(), APP, "blue", 1, "now")
+    found = record.restore(world.access.evidence(), APP, "blue", 1, "now")
     assert found.versions[0].pushed == world.ledger.versions(APP)["v1"].pushed
 
 

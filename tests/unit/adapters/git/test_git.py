@@ -24,7 +24,7 @@ from orchestrator.supply.model_files import checkout
 from orchestrator.supply.source import opened
 from tests.repositories import commit, dirty, fingerprint, git, worktrees
 from tests.unit.builders import version
-from tests.unit.fakes import Crash, World
+from tests.fakes.world import Crash, World
 from tests.unit.stores import Stores
 
 TOML = '[app]\nname = "mymodel"\nport = 8080\n'

@@ -16,7 +16,7 @@ from orchestrator.config import Config
 from orchestrator.errors import StorageError
 from orchestrator.supply.model_files import protect, restore
 from tests.unit.builders import version
-from tests.unit.fakes import Crash
+from tests.fakes.world import Crash
 from tests.unit.stores import Stores, age, content, objects, whole, write
 
 

@@ -27,7 +27,7 @@ from orchestrator.errors import ConfigError, DeploymentFailed, SecretUnavailable
 from orchestrator.release.release import prepare
 from orchestrator.release.settings import settings_digest
 from tests.unit.builders import version
-from tests.unit.fakes import APP, Crash, World
+from tests.fakes.world import APP, Crash, World
 
 HEAD = '[app]\nname = "mymodel"\nport = 8080\n'
 

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from orchestrator.domain.rollout.deployment import StepRecord
 from orchestrator.domain.rollout.plan import Plan, check, undo
 from orchestrator.domain.rollout.recovery import Recovery, recover
-from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.traffic.state import TrafficState
 from tests.unit.builders import journal, plans, record
 
 STATES = ("started", "done", "failed")
 
 
-def interrupted(plan: Plan) -> Iterator[tuple[list[StepRecord], Slot | None, bool]]:
-    """Every journal that a crash can leave, where the route may point then, and whether it has switched."""
-    switch = [step.name for step in plan.steps].index("switch")
+def interrupted(plan: Plan) -> Iterator[tuple[list[StepRecord], TrafficState, bool]]:
+    """Every journal that a crash can leave, where the traffic may go then, and whether it has switched."""
     for length in range(len(plan.steps) + 1):
         for last in STATES if length else STATES[:1]:
             rows = journal(plan.steps[:length], last)
             at = length - 1
-            if at < switch:
-                yield rows, plan.from_slot, False
-            elif at > switch or last == "done":
-                yield rows, plan.to_slot, True
-            else:
-                # Begun, and not recorded as done: only the route knows.
-                yield rows, plan.from_slot, False
-                yield rows, plan.to_slot, True
+            before, after = traffic(plan, at), traffic(plan, length)
+            if at > plan.commit or (at == plan.commit and last == "done"):
+                yield rows, after, True
+                continue
+            if length and last == "done":
+                yield rows, after, False
+                continue
+            # Begun, and not recorded as done: only the disk knows.
+            yield rows, before, False
+            if after != before:
+                yield rows, after, at == plan.commit
+
+
+def traffic(plan: Plan, count: int) -> TrafficState:
+    """Who gets the requests after the first `count` steps."""
+    state = plan.before
+    for step in plan.steps[: max(0, count)]:
+        state = step.leads_to or state
+    return state
 
 
 def cases() -> list[object]:
@@ -40,14 +49,14 @@ def cases() -> list[object]:
             rows,
             route,
             switched,
-            id=f"{name}, {rows[-1].name if rows else 'nothing'} {rows[-1].state if rows else 'begun'}, route {route}",
+            id=f"{name}, {rows[-1].name if rows else 'nothing'} {rows[-1].state if rows else 'begun'}, traffic {route}",
         )
         for name, plan in plans().items()
         for rows, route, switched in interrupted(plan)
     ]
 
 
-every = pytest.mark.parametrize(("plan", "rows", "route", "switched"), cases())
+every = pytest.mark.parametrize(("plan", "rows", "state", "switched"), cases())
 
 
 def test_there_are_cases_of_both_kinds() -> None:
@@ -58,47 +67,43 @@ def test_there_are_cases_of_both_kinds() -> None:
 
 @every
 def test_before_the_switch_it_is_undone_after_it_finished(
-    plan: Plan, rows: list[StepRecord], route: Slot | None, switched: bool
+    plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
-    found = recover(plan, rows, route)
+    found = recover(plan, rows, state)
     assert found.direction == ("finish" if switched else "undo")
-    assert found.steps[-1].name == "settle"
+    assert not any(step.concludes for step in found.steps)
     if not switched:
         assert found.steps == undo(plan, rows)
 
 
 @every
 def test_a_finish_repeats_nothing_that_is_done_and_leaves_nothing_out(
-    plan: Plan, rows: list[StepRecord], route: Slot | None, switched: bool
+    plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
     if not switched:
         return
     done = {row.name for row in rows if row.state == "done"}
-    switch = [step.name for step in plan.steps].index("switch")
-    expected = [step for step in plan.steps[switch:] if step.name not in done or step.name == "settle"]
-    assert list(recover(plan, rows, route).steps) == expected
+    switch = plan.commit
+    expected = [step for step in plan.steps[switch:] if step.name not in done and not step.concludes]
+    assert list(recover(plan, rows, state).steps) == expected
 
 
 @every
 def test_recovery_never_touches_what_serves(
-    plan: Plan, rows: list[StepRecord], route: Slot | None, switched: bool
+    plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
-    found = recover(plan, rows, route)
-    serving = plan.from_slot
-    if switched:
-        serving = plan.to_slot
-    elif any(step.name == "unswitch" for step in found.steps):
-        # The route is back before anything is taken away.
-        assert found.steps[0].name == "unswitch"
-        assert found.steps[0].args["slot"] == plan.from_slot
-    check(replace(plan, from_slot=serving, steps=found.steps))
+    found = recover(plan, rows, state)
+    if any(step.name == "unswitch" for step in found.steps):
+        # The traffic is back before anything is taken away, wherever it was.
+        assert found.steps[0].leads_to == TrafficState(live=plan.from_slot)
+    check(state, found.steps)
 
 
 @every
 def test_an_interrupted_recovery_goes_on_in_the_same_direction(
-    plan: Plan, rows: list[StepRecord], route: Slot | None, switched: bool
+    plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
-    first = recover(plan, rows, route)
+    first = recover(plan, rows, state)
     for length in range(1, len(first.steps) + 1):
         for state in STATES:
             journaled = [
@@ -106,43 +111,43 @@ def test_an_interrupted_recovery_goes_on_in_the_same_direction(
                 for n, step in enumerate(first.steps[:length])
             ]
             # While it is undone the route may be on either side; once it is finished it stays.
-            for now in (plan.from_slot, plan.to_slot) if first.direction == "undo" else (plan.to_slot,):
+            for now in (plan.before, plan.after) if first.direction == "undo" else (plan.after,):
                 again = recover(plan, [*rows, *journaled], now)
                 assert again.direction == first.direction
                 if first.direction == "undo":
                     assert again.steps == first.steps
                 else:
                     done = {row.name for row in journaled if row.state == "done"}
-                    left = tuple(step for step in first.steps if step.name not in done or step.name == "settle")
+                    left = tuple(step for step in first.steps if step.name not in done)
                     assert again.steps == left
 
 
 @every
 def test_the_same_journal_gives_the_same_recovery(
-    plan: Plan, rows: list[StepRecord], route: Slot | None, switched: bool
+    plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
-    assert recover(plan, rows, route) == recover(plan, list(rows), route)
+    assert recover(plan, rows, state) == recover(plan, list(rows), state)
 
 
 @pytest.mark.parametrize("name", plans())
 def test_done_twice_it_is_the_same_plan(name: str) -> None:
     plan = plans()[name]
-    switch = [step.name for step in plan.steps].index("switch")
-    for rows, route in (
-        (journal(plan.steps[: switch + 1], "started"), plan.from_slot),
-        (journal(plan.steps[: switch + 1], "started"), plan.to_slot),
+    switch = plan.commit
+    for rows, state in (
+        (journal(plan.steps[: switch + 1], "started"), plan.before),
+        (journal(plan.steps[: switch + 1], "started"), plan.after),
     ):
-        first = recover(plan, rows, route)
+        first = recover(plan, rows, state)
         undoing = first.direction == "undo"
         after = [*rows, *(record(100 + n, s, "done", undo=undoing) for n, s in enumerate(first.steps))]
-        second = recover(plan, after, plan.from_slot if undoing else plan.to_slot)
-        # A finish has only its outcome to record again; an undo is made of steps that can be done twice.
-        expected = first if undoing else Recovery("finish", first.steps[-1:])
+        second = recover(plan, after, plan.before if undoing else plan.after)
+        # A finish has nothing left to do; an undo is made of steps that can be done twice.
+        expected = first if undoing else Recovery("finish", ())
         assert second == expected
 
 
 def test_a_route_that_is_lost_undoes_a_switch_that_was_not_recorded() -> None:
     plan = plans()["second release"]
-    switch = [step.name for step in plan.steps].index("switch")
-    assert recover(plan, journal(plan.steps[: switch + 1], "started"), None).direction == "undo"
-    assert recover(plan, journal(plan.steps[: switch + 1], "done"), None).direction == "finish"
+    switch = plan.commit
+    assert recover(plan, journal(plan.steps[: switch + 1], "started"), TrafficState()).direction == "undo"
+    assert recover(plan, journal(plan.steps[: switch + 1], "done"), TrafficState()).direction == "finish"

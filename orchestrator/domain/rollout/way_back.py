@@ -1,0 +1,75 @@
+"""How a rollback would go. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.domain.naming import version_number
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.traffic.slot import Slot, other
+from orchestrator.domain.version.lineage import rollback_target
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import UsageError
+
+Mode = Literal["switch", "start", "pull", "rebuild"]
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """A rollback that is possible now.
+
+    `mode`: `switch` (the version is warm), `start` (its containers are kept, or its image is there), `pull` (its image
+    comes from the registry) or `rebuild` (it is built from the version's commit). `kept`: its containers are kept.
+    """
+
+    version: str
+    slot: Slot
+    mode: Mode
+    kept: bool
+
+
+def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
+    """The rollback to `to`, or to the last stable version up the lineage; None when there is no such version.
+
+    Raises:
+        UsageError: `to` is unknown, was never stable, went bad, or is live already.
+    """
+    live = observed.live
+    if live is None:
+        return None
+    target = _named(observed, to, live.version) if to else rollback_target(observed.versions, live.version)
+    if target is None:
+        return None
+    away = other(live.slot)
+    kept = observed.of(target.name, away)
+    if kept and len(kept) == _replicas(target, len(kept)):
+        slot = observed.slots.get(away)
+        warm = slot is not None and slot.version == target.name and slot.state == "warm"
+        running = all(container.running for container in kept)
+        return WayBack(target.name, away, "switch" if warm and running else "start", True)
+    mode: Mode = "start" if observed.image_exists(target.image_id) else "pull" if target.pushed else "rebuild"
+    return WayBack(target.name, away, mode, False)
+
+
+def _named(observed: Observed, to: str, live: str) -> Version:
+    target = observed.versions.get(to)
+    if target is None:
+        known = ", ".join(sorted(observed.versions, key=version_number)) or "none yet"
+        raise UsageError(f"there is no version {to}", why=f"known versions: {known}")
+    if to == live:
+        raise UsageError(f"{to} is live already", hint="deployctl status")
+    if target.bad_at is not None:
+        raise UsageError(
+            f"{to} went bad, so it is no rollback target",
+            why=target.bad_why,
+            hint=f"deployctl release {to} --force",
+        )
+    if target.stable_at is None:
+        raise UsageError(f"{to} was never stable, so it is no rollback target", hint=f"deployctl release {to}")
+    return target
+
+
+def _replicas(version: Version, otherwise: int) -> int:
+    """How many containers a version ran in last: a set that has lost one is not complete."""
+    return int(version.settings.get("run", {}).get("replicas", otherwise))

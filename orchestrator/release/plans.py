@@ -1,0 +1,154 @@
+"""The plans of releases and rollbacks: pure functions of what was observed and what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.domain.rollout.choice import Choice
+from orchestrator.domain.rollout.deployment import Kind
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.plan import Plan, check
+from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.rollout.way_back import WayBack
+from orchestrator.domain.traffic.slot import Slot, other
+from orchestrator.release.steps import (
+    Build,
+    Create,
+    Drain,
+    Keep,
+    Probe,
+    Pull,
+    Push,
+    Rebuild,
+    Register,
+    Reroute,
+    Retire,
+    Settle,
+    Start,
+    Switch,
+    Unshield,
+    Vacate,
+)
+from orchestrator.release.steps.retire import How
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a configuration says about a rollout. Times in seconds; `registry` is where versions are pushed to."""
+
+    replicas: int = 1
+    keep_warm: float = 0.0
+    bake: float = 0.0
+    registry: str | None = None
+
+
+def plan_release(observed: Observed, choice: Choice, terms: Terms, *, image: str, image_lost: bool = False) -> Plan:
+    """The steps that make `choice.version` live beside what is live now.
+
+    A version that bakes has its predecessor warm beside it; the same version with another configuration does not bake.
+    `image_lost`: the version is reused, and the engine does not have its image any more.
+    """
+    live, version = observed.live, choice.version
+    slot: Slot = other(live.slot) if live else "blue"
+    renewed = live is not None and live.version == version
+    bake = 0.0 if renewed else terms.bake
+    steps: list[Step] = [
+        *_image(observed, choice, terms.registry, image, image_lost),
+        *_unshield(observed, slot),
+        Vacate(slot, version),
+        Create(version, slot, terms.replicas),
+        *_come_up(version, slot),
+        Switch(version, slot, bake),
+    ]
+    if live is not None:
+        how: How = "remove" if renewed else "keep warm" if terms.keep_warm > 0 or bake > 0 else "stop"
+        steps += [Reroute(), *_put_away(live.version, live.slot, how, max(terms.keep_warm, bake))]
+    plan = Plan(
+        kind="release",
+        app=observed.app,
+        from_version=live.version if live else None,
+        to_version=version,
+        from_slot=live.slot if live else None,
+        to_slot=slot,
+        mode="create",
+        before=observed.traffic,
+        steps=(*steps, Settle()),
+        notes=(choice.note,) if choice.note else (),
+    )
+    check(plan.before, plan.steps)
+    return plan
+
+
+def plan_rollback(
+    observed: Observed, back: WayBack, *, replicas: int, kind: Kind = "rollback", warm_answers: bool = True
+) -> Plan:
+    """The steps that bring `back.version` back and stop what is live now.
+
+    `warm_answers` is False when the warm containers do not answer: then they are stopped and started again.
+    """
+    live = observed.live
+    assert live is not None, "there is a way back only from a live version"
+    if back.mode == "switch" and warm_answers:
+        mode = "switch"
+        opening: list[Step] = [Register(back.version, back.slot), Probe(back.version, back.slot, warm=True)]
+    else:
+        mode = "start" if back.kept else "create"
+        opening = [
+            *_restore_image(observed, back),
+            *_unshield(observed, back.slot),
+            Vacate(back.slot, back.version, keep=back.kept),
+            *([] if back.kept else [Create(back.version, back.slot, replicas)]),
+            *_come_up(back.version, back.slot),
+        ]
+    plan = Plan(
+        kind=kind,
+        app=observed.app,
+        from_version=live.version,
+        to_version=back.version,
+        from_slot=live.slot,
+        to_slot=back.slot,
+        mode=mode,
+        before=observed.traffic,
+        steps=(
+            *opening,
+            Switch(back.version, back.slot),
+            Reroute(),
+            *_put_away(live.version, live.slot, "stop", 0.0),
+            Settle(),
+        ),
+    )
+    check(plan.before, plan.steps)
+    return plan
+
+
+def _image(observed: Observed, choice: Choice, registry: str | None, image: str, image_lost: bool) -> Iterator[Step]:
+    if choice.action == "build":
+        yield Build(choice.version, image)
+    known = observed.versions.get(choice.version)
+    reused = known if choice.action == "reuse" else None
+    if reused is not None and image_lost:
+        yield Pull.of(reused)
+    elif registry and choice.action != "nothing" and not (reused and (reused.pushed or "").split("@")[0] == registry):
+        yield Push(choice.version, image, f"{registry}:{choice.version}")
+
+
+def _restore_image(observed: Observed, back: WayBack) -> Iterator[Step]:
+    version = observed.versions[back.version]
+    if back.mode == "pull":
+        yield Pull.of(version)
+    if back.mode == "rebuild":
+        yield Rebuild(version.name, version.image, version.git_commit or "")
+
+
+def _unshield(observed: Observed, slot: Slot) -> Iterator[Step]:
+    if observed.traffic.live is not None and observed.traffic.fallback == slot:
+        yield Unshield(observed.traffic.live)
+
+
+def _come_up(version: str, slot: Slot) -> list[Step]:
+    return [Start(version, slot), Register(version, slot), Probe(version, slot), Keep(version, slot)]
+
+
+def _put_away(version: str, slot: Slot, how: How, keep_warm: float) -> list[Step]:
+    return [Drain(version, slot, stays=how == "keep warm"), Retire(version, slot, how, keep_warm)]

@@ -1,0 +1,210 @@
+"""What a release or a rollback would do: `plan` shows it, `release` and `rollback` carry it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from orchestrator.config import Config, printable
+from orchestrator.domain import naming
+from orchestrator.domain.health.probe import judge
+from orchestrator.domain.moments import iso
+from orchestrator.domain.rollout.choice import Choice, choose_release
+from orchestrator.domain.rollout.deployment import Kind
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.plan import Plan
+from orchestrator.domain.rollout.way_back import WayBack, way_back
+from orchestrator.domain.traffic.routing import refuse_conflicts
+from orchestrator.domain.version.version import GitState, Version
+from orchestrator.errors import UsageError
+from orchestrator.ports.services import Services
+from orchestrator.release.plans import Terms, plan_release, plan_rollback
+from orchestrator.release.work import Draft
+from orchestrator.supply.source import Source, git_state
+
+_WARM_PROBE_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True)
+class PreparedRelease:
+    """A release before it begins: what it would do, and what it would record."""
+
+    config: Config
+    choice: Choice
+    plan: Plan
+    draft: Draft
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return self.choice.action != "nothing"
+
+
+@dataclass(frozen=True)
+class PreparedRollback:
+    """A rollback before it begins. `config` is how the old version ran, served as the file says now."""
+
+    config: Config
+    back: WayBack
+    plan: Plan
+
+
+def prepare_release(
+    services: Services,
+    source: Source,
+    wanted: str | None,
+    observed: Observed,
+    *,
+    force: bool = False,
+    keep: bool = False,
+) -> PreparedRelease:
+    """Finds out what a release would do. Changes nothing; `keep` takes the model's files into the store on the way.
+
+    Raises:
+        UsageError: the version cannot be released as requested.
+    """
+    config = source.config
+    _refuse_invalid(services, source, wanted)
+    if config.git.require_clean:
+        git_state(services, source)  # at once, not after all files were read
+    with services.interrupts.interruptible():
+        manifest = services.manifests.read(source.building, keep=keep, progress=services.progress)
+    # Only now: what changes while it is read makes it dirty.
+    git = git_state(services, source)
+    choice = choose_release(
+        observed,
+        wanted,
+        manifest=manifest.digest,
+        run_digest=config.run_digest(),
+        live_run_digest=_live_run_digest(services, config, observed),
+        force=force,
+    )
+    image_lost = _image_lost(observed, choice)
+    version = _draft(services, config, choice, observed, manifest.digest, git)
+    plan = plan_release(
+        observed,
+        choice,
+        Terms(config.run.replicas, config.rollout.keep_warm, config.rollout.bake, config.registry.push),
+        image=version.image,
+        image_lost=image_lost,
+    )
+    refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
+    plan = replace(plan, notes=(*source.notes, *plan.notes, *refused))
+    return PreparedRelease(config, choice, plan, Draft(version, source, manifest))
+
+
+def prepare_rollback(
+    services: Services, config: Config, observed: Observed, back: WayBack, *, kind: Kind = "rollback"
+) -> PreparedRollback:
+    """Finds out what a rollback would do; asks warm containers whether they answer. Changes nothing.
+
+    Raises:
+        UsageError: a secret of the version is not available any more.
+    """
+    # How it runs is the old version's own affair; where it is served is the file's.
+    stored = Config.from_snapshot(services.ledger.settings(observed.app, back.version))
+    blended = stored.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
+    answers = back.mode != "switch" or _answer(services, observed, back, blended)
+    plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_answers=answers)
+    if not answers:
+        plan = replace(plan, notes=(f"{back.version} is warm but does not answer: it is restarted",))
+    if plan.mode == "create":
+        services.secrets.check(blended, back.version)
+    return PreparedRollback(blended, back, plan)
+
+
+def rollback_way(observed: Observed, to: str | None) -> WayBack:
+    """Where a rollback goes: to `to`, or to the last stable version up the lineage.
+
+    Raises:
+        UsageError: nowhere, and why.
+    """
+    if observed.live is None:
+        raise UsageError(f"{observed.app} has no live version", hint="deployctl release v1")
+    back = way_back(observed, to)
+    if back is None:
+        raise UsageError(
+            f"{observed.live.version} has no earlier stable version",
+            hint="'deployctl tree' shows the versions; 'deployctl rollback --to v1' names one",
+        )
+    lost = observed.versions[back.version]
+    if back.mode == "rebuild" and (lost.git_commit is None or lost.git_dirty):
+        origin = f"commit {lost.git_commit[:10]} and changes to it" if lost.git_commit else "files outside of Git"
+        raise UsageError(
+            f"{back.version} cannot be restored: its containers and its image are gone",
+            why=f"they were removed from the engine, and its source ({origin}) cannot be fetched again",
+            hint=f"deployctl rollback --to another version, or release {back.version}'s source as a new version",
+        )
+    return back
+
+
+def _refuse_invalid(services: Services, source: Source, wanted: str | None) -> None:
+    config = source.config
+    if wanted is not None and not naming.is_version(wanted):
+        raise UsageError(f"invalid version {wanted!r}", why="versions are v1, v2, v3 …", hint="deployctl release v2")
+    route = config.route()
+    refuse_conflicts(config.app.name, route, services.ledger.proxy_apps())
+    services.edge.check_listen(route)
+    if not source.building.dockerfile_path.is_file():
+        where = f"in commit {source.commit[:10]}" if source.commit else "on the disk"
+        raise UsageError(
+            f"build.dockerfile: there is no {printable(config.dockerfile_path)} {where}",
+            hint="write a Dockerfile, or set build.context and build.dockerfile",
+        )
+    services.secrets.check(config, building=source.building if source.commit else None)
+
+
+def _live_run_digest(services: Services, config: Config, observed: Observed) -> str | None:
+    """How the live containers were started; None when there are none, or when a secret has changed since."""
+    live = observed.live
+    serving = observed.of(live.version, live.slot) if live else ()
+    if not serving:
+        return None
+    if services.secrets.changed(config, serving[0].version, serving[0].deployment):
+        return None  # the values are not part of the digest: that of a password could be guessed
+    return serving[0].labels.get(naming.LABEL_CONFIG, "")
+
+
+def _image_lost(observed: Observed, choice: Choice) -> bool:
+    """Whether the engine does not have the image that a release would reuse.
+
+    Raises:
+        UsageError: and no registry has it.
+    """
+    known = observed.versions.get(choice.version)
+    if choice.action != "reuse" or known is None or observed.image_exists(known.image_id):
+        return False
+    if not known.pushed:
+        raise UsageError(
+            f"the engine does not have the image of {choice.version} any more",
+            why="a version that has been live is never built again under the same name",
+            hint=f"deployctl release {naming.next_version(list(observed.versions))}",
+        )
+    return True
+
+
+def _draft(
+    services: Services, config: Config, choice: Choice, observed: Observed, manifest: str, git: GitState
+) -> Version:
+    app = config.app.name
+    return Version(
+        app=app,
+        name=choice.version,
+        image=naming.image(app, choice.version),
+        image_id="",
+        manifest=manifest,
+        parent=observed.live.version if observed.live else None,
+        author=git.user or services.host.user(),
+        created_at=iso(services.wall()),
+        git_commit=git.commit,
+        git_dirty=git.dirty,
+        settings=config.snapshot(),
+    )
+
+
+def _answer(services: Services, observed: Observed, back: WayBack, config: Config) -> bool:
+    """Whether all containers of a warm version answer their health check now."""
+    spec = replace(config.probe_spec(), timeout=min(config.health.timeout, _WARM_PROBE_TIMEOUT))
+    return all(
+        judge(spec, services.prober.probe(container.address, spec)).ready
+        for container in observed.of(back.version, back.slot)
+    )

@@ -1,0 +1,74 @@
+"""Build: the image of a new version, its manifest and its model files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from orchestrator.config import Config
+from orchestrator.domain.version.manifest import EMPTY, Manifest, delta
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import DeploymentFailed, OperationFailed, StorageError, UsageError
+from orchestrator.release.steps.base import Action
+from orchestrator.release.work import Detail, Work
+
+
+@dataclass(frozen=True)
+class Build(Action):
+    """Builds what `Work.draft` describes, and records it. A version that was never live is simply built again."""
+
+    name: ClassVar[str] = "build"
+    version: str
+    image: str
+
+    @property
+    def words(self) -> str:
+        return f"build the image {self.image}"
+
+    def run(self, work: Work) -> Detail:
+        services, draft = work.services, work.draft
+        if draft is None:
+            raise DeploymentFailed("an interrupted build cannot be continued", hint="release again")
+        image_id = build_image(work, draft.source.building, draft.version)
+        earlier = services.ledger.versions(work.app).get(self.version)
+        try:
+            if changed := services.manifests.changed(draft.source.building, draft.manifest):
+                raise DeploymentFailed(
+                    f"{changed} changed while {self.image} was built",
+                    why="it is unknown which content is in the image",
+                    hint="let the program that writes it finish, then release again",
+                )
+            services.models.keep(work.app, self.version, draft.manifest)
+        except (OperationFailed, UsageError):
+            # It is not recorded, so no later command would find it.
+            if earlier is None or earlier.image_id != image_id:
+                services.images.remove(self.image, image_id)
+            raise
+        draft.source.done()
+        change = delta(_parent_manifest(work, draft.version), draft.manifest)
+        services.ledger.record_version(replace(draft.version, image_id=image_id), change)
+        services.ledger.record_layers(work.app, self.version, services.images.layers(image_id))
+        if earlier is not None and earlier.image_id != image_id:
+            # The image of an earlier attempt has lost its tag, so no later command would find it.
+            services.images.remove(earlier.image, earlier.image_id)
+        return {"image_id": image_id, "manifest": draft.version.manifest}
+
+
+def build_image(work: Work, config: Config, version: Version) -> str:
+    """Builds and tags the image of a version from the source that `config` names; returns its id."""
+    services = work.services
+    spec = config.build_spec(version.name, work.labels(version))
+    with services.interrupts.interruptible():
+        return services.images.build(spec, services.progress)
+
+
+def _parent_manifest(work: Work, version: Version) -> Manifest:
+    parent = work.services.ledger.versions(work.app).get(version.parent or "")
+    if parent is None:
+        return EMPTY
+    try:
+        return work.services.manifests.load(parent.manifest) or EMPTY
+    except StorageError as error:
+        # A damaged record of the past must not stop a release.
+        work.services.reporter.note(f"{version.name} is recorded in full, not as a change of {version.parent}: {error}")
+        return EMPTY

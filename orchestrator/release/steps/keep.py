@@ -1,0 +1,28 @@
+"""Keep: from now on the engine restarts a version by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.release.steps.base import Action
+from orchestrator.release.work import Detail, Work
+
+
+@dataclass(frozen=True)
+class Keep(Action):
+    """Enables the automatic restart of a version's containers. Until it was probed, an exit is a verdict."""
+
+    name: ClassVar[str] = "keep"
+    version: str
+    slot: Slot
+
+    @property
+    def words(self) -> str:
+        return f"enable automatic restart of {self.version}"
+
+    def run(self, work: Work) -> Detail:
+        for container in work.containers(self.version, self.slot):
+            work.services.workloads.keep_running(container)
+        return {}

@@ -1,0 +1,79 @@
+"""Probe: wait until a version is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from orchestrator.domain.health.probe import Target
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import ProbeFailed
+from orchestrator.ports.workloads import Workloads
+from orchestrator.release.logs import SHOWN_LINES, last_lines
+from orchestrator.release.steps.base import Action
+from orchestrator.release.work import Detail, Work
+
+# The proxy's own checks begin when the containers start: when our probes pass, they need a moment at most. Seconds.
+_PROXY_TIMEOUT = 10.0
+_WARM_DEADLINE = 5.0
+
+
+@dataclass(frozen=True)
+class Probe(Action):
+    """Waits until every container of a version answers its health check, and the proxy has found them up as well."""
+
+    name: ClassVar[str] = "probe"
+    version: str
+    slot: Slot
+    warm: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"wait until {self.version} is ready"
+
+    def run(self, work: Work) -> Detail:
+        services = work.services
+        containers = work.containers(self.version, self.slot)
+        spec = work.config.probe_spec()
+        if self.warm:
+            # The proxy has been checking these containers all the time: one answer of our own is enough.
+            spec = replace(spec, successes=1, deadline=min(spec.deadline, _WARM_DEADLINE))
+        started = services.clock()
+        try:
+            with services.interrupts.interruptible():
+                services.prober.wait_ready(
+                    [Target(container.name, container.address) for container in containers],
+                    spec,
+                    alive=_liveness(services.workloads, containers),
+                    progress=services.progress,
+                )
+                services.endpoints.wait_up(
+                    work.app,
+                    self.slot,
+                    len(containers),
+                    timeout=_PROXY_TIMEOUT,
+                    cancelled=services.interrupts.check,
+                )
+        except ProbeFailed as error:
+            error.details = last_lines(services, work.app, containers, SHOWN_LINES) or "(its log is empty)"
+            error.hint = error.hint or f"fix it and release it again; the full log: deployctl logs {self.version}"
+            raise
+        return {"seconds": round(services.clock() - started, 3)}
+
+
+def _liveness(workloads: Workloads, containers: Sequence[Container]) -> Callable[[Target], str | None]:
+    """What tells whether a container has ended since now, and how."""
+    by_name = {container.name: container for container in containers}
+
+    def alive(target: Target) -> str | None:
+        before = by_name[target.name]
+        now = workloads.inspect(before.id)
+        if now is None:
+            return "it was removed"
+        if now.restarts > before.restarts:
+            return f"it ended with exit code {now.exit_code} and was restarted"
+        return None if now.running else f"it ended with exit code {now.exit_code}"
+
+    return alive

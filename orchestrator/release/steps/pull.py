@@ -1,0 +1,78 @@
+"""Pull: the engine has lost a version's image, the registry has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from orchestrator.domain.rollout.plan import Plan
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import DeploymentFailed, EngineUnreachable, OperationFailed, UsageError
+from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.rebuild import Rebuild
+from orchestrator.release.steps.untag import Untag
+from orchestrator.release.work import Detail, Work
+from orchestrator.supply.model_files import restore
+
+
+@dataclass(frozen=True)
+class Pull(Action):
+    """Pulls `reference`, the permanent name of a version's image; if that fails, rebuilds it from its commit."""
+
+    name: ClassVar[str] = "pull"
+    version: str
+    image: str
+    registry: str
+    reference: str
+
+    @classmethod
+    def of(cls, version: Version) -> Pull:
+        """The step for a version that was pushed."""
+        assert version.pushed is not None, "only what was pushed is pulled"
+        return cls(version.name, version.image, version.pushed.split("@")[0], version.pushed)
+
+    @property
+    def words(self) -> str:
+        return f"pull the image {self.image} from {self.registry} by digest"
+
+    def undo(self, plan: Plan) -> Untag:
+        # A pull that was killed leaves the image with a name that nothing else uses.
+        return Untag(self.reference)
+
+    def run(self, work: Work) -> Detail:
+        services = work.services
+        lost = work.version(self.version)
+        started = services.clock()
+        try:
+            restore(services, work.config, lost, services.progress)  # first: no registry has the weights
+            with services.interrupts.interruptible():
+                image_id = services.registry.pull(lost, services.progress)
+        except EngineUnreachable:
+            raise
+        except OperationFailed as error:
+            return {"image_id": self._rebuild(work, lost, error), "rebuilt": True}
+        if image_id != lost.image_id:
+            services.ledger.record_version(replace(lost, image_id=image_id))
+        seconds = services.clock() - started
+        services.reporter.note(f"{lost.name} was pulled from {self.registry} in {seconds:.1f} s")
+        return {"image_id": image_id, "rebuilt": False}
+
+    def _rebuild(self, work: Work, lost: Version, error: OperationFailed) -> object:
+        """Rebuilds what cannot be pulled, if its commit has all of it; returns the image's id."""
+        if lost.git_commit is None or lost.git_dirty:
+            source = "changes that were never committed" if lost.git_commit else "files outside of Git"
+            raise DeploymentFailed(
+                f"{lost.name} cannot be restored: {error.message}",
+                why=f"{error.why}; and it cannot be rebuilt: it was built from {source}",
+                hint=error.hint,
+            ) from error
+        work.services.reporter.note(str(error))
+        try:
+            return Rebuild(self.version, self.image, lost.git_commit).run(work)["image_id"]
+        except (OperationFailed, UsageError) as second:
+            raise DeploymentFailed(
+                f"{lost.name} can be neither pulled nor rebuilt",
+                why=f"{error}; and {second}",
+                hint=error.hint,
+                details=second.details,
+            ) from second

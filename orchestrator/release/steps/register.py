@@ -1,0 +1,45 @@
+"""Register: the proxy learns where a version's containers are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from orchestrator.domain.rollout.plan import Plan
+from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.unregister import Unregister
+from orchestrator.release.steps.withdraw import Withdraw
+from orchestrator.release.work import Detail, Work
+
+
+@dataclass(frozen=True)
+class Register(Action):
+    """Registers the containers of a version with the proxy, which begins to check them. It moves no traffic."""
+
+    name: ClassVar[str] = "register"
+    version: str
+    slot: Slot
+
+    @property
+    def words(self) -> str:
+        return f"register {self.slot} with the proxy"
+
+    def undo(self, plan: Plan) -> Step | None:
+        if plan.from_slot is None:
+            return Withdraw()
+        # What was warm before stays registered.
+        return None if plan.mode == "switch" else Unregister(self.slot)
+
+    def run(self, work: Work) -> Detail:
+        services = work.services
+        addresses = tuple(container.address for container in work.containers(self.version, self.slot))
+        endpoints = SlotEndpoints(self.version, addresses, work.config.probe_spec(), active=True)
+        with services.locks.proxy():
+            known = services.ledger.proxy_app(work.app) or ProxyApp(work.app, work.config.route(), {})
+            services.ledger.save_proxy_app(replace(known, slots={**known.slots, self.slot: endpoints}))
+            reloaded = services.edge.apply(services.ledger.proxy_apps(), services.progress)
+            services.endpoints.register(work.app, self.slot, endpoints)
+        return {"addresses": list(addresses), "reloaded": reloaded}

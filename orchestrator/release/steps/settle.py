@@ -1,0 +1,47 @@
+"""Settle: the outcome is recorded, and what only this deployment needed is removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from orchestrator.domain.rollout.deployment import Outcome
+from orchestrator.release.slots import note_cold
+from orchestrator.release.steps.base import Action
+from orchestrator.release.work import Detail, Work
+from orchestrator.supply.tagging import tag
+
+
+@dataclass(frozen=True)
+class Settle(Action):
+    """Ends a deployment with its outcome and the reason for it."""
+
+    name: ClassVar[str] = "settle"
+    concludes: ClassVar[bool] = True
+    outcome: Outcome = "succeeded"
+    reason: str = ""
+
+    @property
+    def words(self) -> str:
+        return "record the outcome"
+
+    def run(self, work: Work) -> Detail:
+        services, version = work.services, work.plan.to_version
+        succeeded = self.outcome == "succeeded"
+        if succeeded and work.plan.kind == "release":
+            services.ledger.record_settings(work.app, version, work.config.snapshot())
+            stable_at = work.version(version).stable_at
+            if stable_at is not None:  # else it bakes
+                tag(services, work.config, version, stable_at)
+        if version not in services.ledger.versions(work.app):
+            # Its build was not completed: no later command would know whose model files these are.
+            services.models.drop(work.app, version)
+            services.models.collect()
+        if not succeeded:
+            # Its containers are gone; the copies of earlier deployments stay.
+            services.secrets.drop(work.app, version, work.deployment.id)
+        note_cold(services, work.app)
+        # The reason that a deployment was begun with counts, unless the outcome has one of its own.
+        reason = self.reason if not succeeded else work.deployment.reason or self.reason
+        services.ledger.finish(work.deployment.id, self.outcome, reason)
+        return {}

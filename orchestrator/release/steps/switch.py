@@ -1,0 +1,93 @@
+"""Switch: all traffic goes to another version. The point of no return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from orchestrator.domain.moments import iso
+from orchestrator.domain.rollout.plan import Plan
+from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.traffic.slot import SLOTS, Slot, SlotState
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.errors import ProxyError
+from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.unswitch import Unswitch
+from orchestrator.release.work import Detail, Work
+
+
+@dataclass(frozen=True)
+class Switch(Action):
+    """Makes a version live. With `bake` (seconds) it is watched first, and its predecessor is its fallback."""
+
+    name: ClassVar[str] = "switch"
+    commits: ClassVar[bool] = True
+    version: str
+    slot: Slot
+    bake: float = 0.0
+
+    @property
+    def words(self) -> str:
+        return f"switch traffic to {self.version} ({self.slot})"
+
+    @property
+    def leads_to(self) -> TrafficState:
+        return TrafficState(live=self.slot, shield=self.bake > 0)
+
+    def undo(self, plan: Plan) -> Step | None:
+        if plan.from_slot is None or plan.from_version is None:
+            return None  # the registration is undone instead
+        return Unswitch(plan.from_version, plan.from_slot)
+
+    def run(self, work: Work) -> Detail:
+        services = work.services
+        work.seen = None
+        with services.locks.proxy():
+            services.edge.up(services.ledger.proxy_apps(), services.progress)
+            counters = _counters(work)
+            # If the traffic has moved already, a crash came between the switch and its record.
+            since = _moved_at(work) if services.traffic.on_disk(work.app).live == self.slot else None
+            services.traffic.apply(work.app, self.leads_to)
+        until = iso(services.wall() + timedelta(seconds=self.bake)) if self.bake else None
+        state = SlotState(
+            work.app,
+            self.slot,
+            self.version,
+            work.deployment.id,
+            "ready",
+            since or iso(services.wall()),
+            bake_until=until,
+        )
+        services.ledger.go_live(state, self.leads_to)
+        services.ledger.mark_live(work.app, self.version, stable=not self.bake)
+        if work.plan.kind == "auto-rollback" and work.plan.from_version is not None:
+            services.ledger.mark_bad(work.app, work.plan.from_version, work.deployment.reason)
+        services.interrupts.disarm()
+        return {"counters": counters, **({"bake_until": until} if until else {})}
+
+
+def _moved_at(work: Work) -> str | None:
+    """When an earlier attempt of this step moved the traffic: as its file says, but not before the step began."""
+    steps = work.services.ledger.steps(work.deployment.id)
+    begun = next((step.started_at for step in steps if step.name == Switch.name), None)
+    written = work.services.traffic.changed_at(work.app)
+    if begun is None or written is None:
+        return begun
+    return max(begun, iso(datetime.fromtimestamp(written, UTC)))
+
+
+def _counters(work: Work) -> dict[str, dict[str, list[float]]]:
+    """What the proxy has counted for both slots until now: what comes later is the new version's own."""
+    try:
+        return {
+            slot: {
+                worker: [sample.requests, sample.errors, sample.mean]
+                for worker, sample in work.services.endpoints.counters(work.app, slot).items()
+            }
+            for slot in SLOTS
+        }
+    except ProxyError as error:
+        # Only a bake needs them; a switch must not fail because of them.
+        work.services.reporter.detail(f"the proxy's counters cannot be read: {error}")
+        return {}

@@ -1,0 +1,33 @@
+"""Unshield: the fallback slot is about to be used for another version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from orchestrator.domain.traffic.slot import Slot, other
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.release.slots import lower_shield
+from orchestrator.release.steps.base import Action
+from orchestrator.release.work import Detail, Work
+
+
+@dataclass(frozen=True)
+class Unshield(Action):
+    """From now on nothing answers for the live version in `slot`, which keeps all of the traffic."""
+
+    name: ClassVar[str] = "unshield"
+    slot: Slot
+
+    @property
+    def words(self) -> str:
+        return f"stop using {other(self.slot)} as the fallback of {self.slot}"
+
+    @property
+    def leads_to(self) -> TrafficState:
+        return TrafficState(live=self.slot)
+
+    def run(self, work: Work) -> Detail:
+        with work.services.locks.proxy():
+            lower_shield(work.services, work.app)
+        return {}

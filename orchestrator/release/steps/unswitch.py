@@ -1,0 +1,43 @@
+"""Unswitch: undoes a switch that was begun and not completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from orchestrator.domain.moments import iso
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.release.steps.base import Action
+from orchestrator.release.work import Detail, Work
+
+
+@dataclass(frozen=True)
+class Unswitch(Action):
+    """All traffic goes back to the version that was live before."""
+
+    name: ClassVar[str] = "unswitch"
+    version: str
+    slot: Slot
+
+    @property
+    def words(self) -> str:
+        return f"switch traffic back to {self.slot}"
+
+    @property
+    def leads_to(self) -> TrafficState:
+        return TrafficState(live=self.slot)
+
+    def run(self, work: Work) -> Detail:
+        services = work.services
+        with services.locks.proxy():
+            services.edge.up(services.ledger.proxy_apps(), services.progress)
+            services.traffic.apply(work.app, self.leads_to)
+            since = iso(services.wall())
+        state = services.ledger.slots(work.app).get(self.slot)
+        if state is None or (state.state == "ready" and services.ledger.traffic(work.app).live == self.slot):
+            services.ledger.set_traffic(work.app, self.leads_to)
+        else:
+            # It may have been baking itself: that goes on.
+            services.ledger.go_live(replace(state, state="ready", since=since, warm_until=None), self.leads_to)
+        return {}

@@ -1,0 +1,111 @@
+"""What the steps of one deployment work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.config import Config
+from orchestrator.domain.moments import iso
+from orchestrator.domain.naming import image_labels
+from orchestrator.domain.rollout.deployment import Deployment
+from orchestrator.domain.rollout.plan import Plan
+from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
+from orchestrator.domain.version.manifest import Manifest
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import Degraded, DeploymentFailed, UsageError
+from orchestrator.ports.services import Services
+from orchestrator.supply.source import Source
+
+Detail = dict[str, object]
+"""What the journal keeps of a step, ready for JSON."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A version that is about to be built: its record, where its source is, and what that consists of."""
+
+    version: Version
+    source: Source
+    manifest: Manifest
+
+
+@dataclass
+class Work:
+    """One deployment at work. `config` is what it deploys; `draft` is there while it may have to build."""
+
+    services: Services
+    deployment: Deployment
+    plan: Plan
+    config: Config
+    draft: Draft | None = None
+    # What was seen of the containers before the deployment began, as long as no step has changed any of them: each
+    # look costs several round trips to the engine.
+    seen: tuple[Container, ...] | None = field(default=None, repr=False)
+
+    @property
+    def app(self) -> str:
+        return self.plan.app
+
+    def version(self, name: str) -> Version:
+        """A recorded version.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        version = self.services.ledger.versions(self.app).get(name)
+        if version is None:
+            raise UsageError(f"the ledger has no version {name}", hint="deployctl tree")
+        return version
+
+    def in_slot(self, slot: Slot) -> list[Container]:
+        """All containers in a slot, whatever their version."""
+        containers = self.services.workloads.containers(self.app) if self.seen is None else self.seen
+        return [container for container in containers if container.slot == slot]
+
+    def containers(self, version: str, slot: Slot) -> list[Container]:
+        """The containers of a version in a slot, in order of their indexes.
+
+        Raises:
+            DeploymentFailed: there are none.
+        """
+        containers = [container for container in self.in_slot(slot) if container.version == version]
+        if not containers:
+            raise DeploymentFailed(
+                f"the containers of {version} in {slot} are gone",
+                why="they were removed in the meantime",
+                hint=f"deployctl release {version}",
+            )
+        return sorted(containers, key=lambda container: container.index)
+
+    def placed_by(self, slot: Slot) -> int:
+        """The id of the deployment that put into a slot what is there."""
+        state = self.services.ledger.slots(self.app).get(slot)
+        return state.deployment if state is not None else self.deployment.id
+
+    def record_slot(
+        self, slot: Slot, version: str, state: SlotPhase, deployment: int, *, warm_until: str | None = None
+    ) -> None:
+        """Records what is in a slot from now on."""
+        now = iso(self.services.wall())
+        self.services.ledger.set_slot(SlotState(self.app, slot, version, deployment, state, now, warm_until))
+
+    def guard(self, step: Step) -> None:
+        """Checks the invariant of plans on the traffic as it is on disk now.
+
+        Raises:
+            Degraded: the step would take something from a slot that the traffic needs.
+        """
+        if step.takes is None:
+            return
+        state = self.services.traffic.on_disk(self.app)
+        if state.needs(step.takes):
+            raise Degraded(
+                f"refused to {step.words}: requests of {self.app} go to {state}",
+                hint="nothing was changed; run 'deployctl doctor'",
+            )
+
+    def labels(self, version: Version) -> dict[str, str]:
+        """The labels of a version's image."""
+        return image_labels(self.app, version.name, version.manifest, self.services.names.state_id)

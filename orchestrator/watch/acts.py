@@ -1,0 +1,101 @@
+"""What the watchdog does about what it saw: repair a replica, promote a version, roll back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from orchestrator.config import Config
+from orchestrator.config.watchdog import Notice
+from orchestrator.domain.moments import iso
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.way_back import WayBack
+from orchestrator.errors import DeployctlError, EngineUnreachable, Interrupted, OperationFailed
+from orchestrator.ports.services import Services
+from orchestrator.release.rollback import roll_back as carry_out
+from orchestrator.release.slots import lower_shield
+from orchestrator.supply.tagging import tag
+from orchestrator.watch.look import View
+
+ACTOR = "watchdog"
+# The exit code of a process that was killed, which the kernel does when memory runs out.
+_KILLED = 137
+_HOUR = 3600.0
+
+
+@dataclass
+class Acted:
+    """What came of one act, in words; `live` is set when another version is live now."""
+
+    done: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    events: list[tuple[Notice, str]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    live: str | None = None
+
+
+def repair(services: Services, view: View, index: int, why: str) -> Acted:
+    """Repairs a replica of the live version, or restarts it when the engine sees nothing wrong with it."""
+    healer = view.healer
+    name = healer.name(index)
+    try:
+        done = healer.repair(index) if healer.fault(index) else [healer.restart(index)]
+    except EngineUnreachable:
+        raise
+    except OperationFailed as error:
+        return Acted(problems=[f"{name}: {why}, and it could not be repaired: {error}"])
+    if not done:
+        return Acted()
+    container = healer.containers.get(index)
+    kills = 0
+    if container is not None and container.exit_code == _KILLED:
+        kills = services.access.memory_kills(container, view.look.now - _HOUR)
+    memory = f"; out of memory {kills} time(s) in the last hour" if kills else ""
+    text = f"{', '.join(done)}: {why}{memory}"
+    return Acted(done=[text], events=[("healed", text)], counts=Counter({"healed": 1}))
+
+
+def promote(services: Services, config: Config) -> None:
+    """Ends the bake: the version is stable, and needs no fallback any more. May be repeated."""
+    app = config.app.name
+    with services.locks.proxy():
+        lower_shield(services, app)
+    live = services.live(app)
+    if live is None:
+        return
+    # The tag first: a pass that is killed in between promotes again, and finds it written.
+    tag(services, config, live.version, iso(services.wall()))
+    services.ledger.mark_stable(app, live.version)
+    services.ledger.set_slot(replace(live, bake_until=None))
+
+
+def roll_back(services: Services, config: Config, observed: Observed, view: View, why: str) -> Acted:
+    """Goes back to the version that `view` has found.
+
+    Raises:
+        Interrupted: a signal came before the switch; everything was undone.
+    """
+    back = view.back
+    assert back is not None, "decide() rolls back only where there is a target"
+    acted = Acted(counts=Counter({"auto-rollback": 1}))
+    evidence = {"why": why, "traffic": str(view.new), "before": str(view.old) if view.old else None}
+    services.ledger.event(observed.app, "auto-rollback", evidence)
+    try:
+        carry_out(services, config, observed, back, actor=ACTOR, kind="auto-rollback", reason=why)
+    except Interrupted:
+        # Before the switch everything was undone, and the next pass does it. After it only a wait was cut short.
+        if not _serves(services, observed.app, back):
+            raise
+    except DeployctlError as error:
+        acted.problems.append(f"{why}; and rolling back to {back.version} failed: {error}; next: {error.hint}")
+        return acted
+    text = f"{view.look.version} rolled back to {back.version}: {why}"
+    acted.done.append(text)
+    acted.events.append(("rolled back", text))
+    acted.live = back.version
+    return acted
+
+
+def _serves(services: Services, app: str, back: WayBack) -> bool:
+    live = services.live(app)
+    return live is not None and (live.slot, live.version) == (back.slot, back.version)

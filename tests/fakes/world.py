@@ -1,0 +1,331 @@
+"""One state folder, one engine and one proxy in memory, with the real ledger, the real locks and the real use cases.
+
+It can fail or die at any call that leaves the use cases (`Faults`), and it watches the promise at each of them: what
+the traffic goes to is a version that runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from orchestrator.adapters.posix.interrupts import ProcessInterrupts
+from orchestrator.adapters.posix.locks import FileLocks
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.adapters.store.secrets import SecretStore
+from orchestrator.config import Config, parse
+from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.moments import iso
+from orchestrator.domain.naming import Names
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import ProbeFailed
+from orchestrator.ports.progress import Progress
+from orchestrator.ports.services import Services
+from orchestrator.release.recover import Recovered, recover
+from orchestrator.release.release import Result, release
+from orchestrator.release.rollback import rollback
+from orchestrator.watch import passes
+from orchestrator.watch.passes import Passed
+from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
+from tests.fakes.engine import FakeContainerAccess, FakeEngineState, FakeImages, FakeRegistry, FakeWorkloads
+from tests.fakes.outside import FakeHost, FakeNotifier, FakeScheduler, Reports
+from tests.fakes.supply import FakeManifests, FakeModelFiles, FakeSourceControl, FakeTensors, SupplyState
+
+EPOCH = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+APP = "mymodel"
+TOML = """
+[app]
+name = "{app}"
+port = 8080
+[run]
+replicas = {replicas}
+env = {{ {env} }}
+secrets = {{ {secrets} }}
+[proxy]
+listen = "{listen}"
+drain = "2s"
+[rollout]
+keep_warm = "{keep_warm}"
+bake = "{bake}"
+[retention]
+versions = {versions}
+"""
+
+
+def ignore(*arguments: object) -> None:
+    """A hook that does nothing."""
+
+
+def answer() -> int:
+    """A request that succeeds."""
+    return 200
+
+
+@functools.cache
+def empty_ledger() -> bytes:
+    """The file of a new ledger: copying it costs less than creating it."""
+    with TemporaryDirectory() as folder:
+        ledger = SqliteLedger(Path(folder) / "ledger.db", now=lambda: iso(EPOCH))
+        ledger.apps()
+        ledger.close()
+        return ledger.path.read_bytes()
+
+
+class Crash(BaseException):
+    """The process dies here: nothing in the program may catch this."""
+
+
+class FakeProber:
+    """A container that runs is ready, unless its version is `unready`; one that is `silent` refuses connections."""
+
+    def __init__(self, workloads: FakeWorkloads) -> None:
+        self._workloads = workloads
+        self.unready: set[str] = set()
+        self.silent: set[str] = set()
+        # What a request through the proxy gets.
+        self.through: Callable[[], int] = answer
+
+    def probe(self, address: str, spec: ProbeSpec) -> Reply:
+        if address == "127.0.0.1":
+            return Reply(status=self.through())
+        for container in self._workloads.containers():
+            if container.running and container.address == address and container.version not in self.silent:
+                return Reply(status=503 if container.version in self.unready else 200)
+        return Reply(error="connection refused", refused=True)
+
+    def wait_ready(
+        self,
+        targets: Sequence[Target],
+        spec: ProbeSpec,
+        *,
+        alive: Callable[[Target], str | None],
+        progress: Progress,
+    ) -> None:
+        for target in targets:
+            progress.check()
+            ended = alive(target)
+            if ended:
+                raise ProbeFailed(f"{target.name} did not become ready", why=ended)
+            reply = self.probe(target.address, spec)
+            if reply.status != 200:
+                raise ProbeFailed(f"{target.name} did not become ready within {spec.deadline:g} s", why=str(reply))
+
+
+class Faults:
+    """Counts the calls that leave the use cases; at number `at` it raises `error`, before or after the call."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.at: int | None = None
+        self.error: BaseException | None = None
+        self.after = False
+        self.watch: Callable[..., None] = ignore
+
+    def arm(self, at: int | None, error: BaseException | None = None, *, after: bool = False) -> None:
+        self.calls, self.at, self.error, self.after = [], at, error, after
+
+    def around(self, name: str, call: Callable[[], Any]) -> Any:
+        number = len(self.calls)
+        self.calls.append(name)
+        mine = number == self.at and self.error is not None
+        if mine and not self.after:
+            raise self.error  # type: ignore[misc]
+        try:
+            result = call()
+        finally:
+            self.watch(name)
+        if mine:
+            raise self.error  # type: ignore[misc]
+        return result
+
+
+@dataclass
+class Port:
+    """A port whose every call goes through `faults`."""
+
+    name: str
+    inner: Any
+    faults: Faults
+
+    def __getattr__(self, method: str) -> Any:
+        bound = getattr(self.inner, method)
+        if not callable(bound):
+            return bound
+        return lambda *args, **kwargs: self.faults.around(f"{self.name}.{method}", lambda: bound(*args, **kwargs))
+
+
+class World:
+    """One state folder, one engine, one proxy. `process()` is a new process in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "Dockerfile").write_text("FROM scratch\n")
+        if not (ledger := folder / "ledger.db").exists():
+            ledger.touch(0o600)
+            ledger.write_bytes(empty_ledger())
+        self.engine = FakeEngineState()
+        self.workloads = FakeWorkloads(self.engine)
+        self.access = FakeContainerAccess(self.engine)
+        self.images = FakeImages(self.engine)
+        self.proxy = FakeProxyState(self.workloads.containers, now=self.timestamp)
+        self.edge = FakeEdge(self.proxy)
+        self.traffic = FakeTraffic(self.proxy)
+        self.endpoints = FakeEndpoints(self.proxy)
+        self.prober = FakeProber(self.workloads)
+        self.prober.through = self.through
+        self.supply = SupplyState(root=folder / "models")
+        self.notifier = FakeNotifier()
+        self.scheduler = FakeScheduler()
+        self.faults = Faults()
+        self.time = 0.0
+        self.wall_offset = timedelta()  # somebody has set the wall clock
+        self.boundaries: list[tuple[str, str]] = []
+        self.boundary: Callable[..., None] = ignore
+        self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
+        self.listen, self.bake = "127.0.0.1:8000", "0s"
+        self.more = ""  # lines at the end of deploy.toml
+        self.live_before: dict[str, tuple[str | None, str | None]] = {}
+        self.ledgers: list[SqliteLedger] = []
+        self.services = self.process()
+
+    # A copy of a world (pickle) is the same world in new processes; who copies it also copies its folder.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "ledgers": [], "services": None, "reports": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.process()
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.time) + self.wall_offset
+
+    def timestamp(self) -> float:
+        return self.now().timestamp()
+
+    def through(self) -> int:
+        return 200 if self.served() else 503
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def config(self) -> Config:
+        names = ("replicas", "env", "secrets", "listen", "keep_warm", "bake", "versions")
+        text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
+        return parse(text + self.more, file="deploy.toml", base=self.folder)
+
+    def process(self) -> Services:
+        """A new process: its own ledger connection and interrupts, the same world."""
+        ledger = SqliteLedger(self.folder / "ledger.db", now=lambda: iso(self.now()))
+        self.ledgers.append(ledger)
+        self.reports = Reports()
+
+        def boundary(when: str, step: str) -> None:
+            self.boundaries.append((when, step))
+            self.boundary(when, step)
+
+        ports: dict[str, Any] = {
+            "workloads": self.workloads,
+            "access": self.access,
+            "images": self.images,
+            "registry": FakeRegistry(self.engine),
+            "edge": self.edge,
+            "traffic": self.traffic,
+            "endpoints": self.endpoints,
+            "prober": self.prober,
+            "ledger": ledger,
+            "manifests": FakeManifests(self.supply),
+            "models": FakeModelFiles(self.supply),
+            "source_control": FakeSourceControl(self.supply),
+            "tensors": FakeTensors(),
+            # The real one: what it does to the disk is part of what crashes here.
+            "secrets": SecretStore(self.folder / "secrets"),
+        }
+        self.services = Services(
+            state_dir=self.folder,
+            names=Names("default"),
+            **{name: Port(name, port, self.faults) for name, port in ports.items()},
+            scheduler=self.scheduler,
+            locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
+            notifier=self.notifier,
+            host=FakeHost(),
+            reporter=self.reports,
+            interrupts=ProcessInterrupts(),
+            command="deployctl test",
+            wall=self.now,
+            clock=lambda: self.time,
+            sleep=self.sleep,
+            boundary=boundary,
+        )
+        return self.services
+
+    def close(self) -> None:
+        for ledger in self.ledgers:
+            ledger.close()
+
+    # Commands, each in a process of its own
+
+    def release(self, version: str | None = None, *, context: str | None = None, force: bool = False) -> Result:
+        if version is not None:
+            self.supply.context = context or f"sha256:{version}"
+        return release(self.process(), self.config(), version, force=force)
+
+    def rollback(self, to: str | None = None) -> Result:
+        return rollback(self.process(), self.config(), to)
+
+    def recover(self) -> Recovered:
+        services = self.process()
+        with services.locks.app(APP):
+            return recover(services, APP)
+
+    def watch(self) -> Passed:
+        return passes.run(self.process(), APP)
+
+    # What is true
+
+    @property
+    def ledger(self) -> SqliteLedger:
+        return self.ledgers[-1]
+
+    def live(self) -> tuple[str, Slot] | None:
+        """What the ledger calls live."""
+        slot = self.ledger.traffic(APP).live
+        if slot is None:
+            return None
+        state = self.ledger.slots(APP)[slot]
+        assert state.state == "ready", f"{state} is live"
+        return state.version, slot
+
+    def served(self) -> str | None:
+        """The version that answers a request now; None when a request would fail."""
+        if self.proxy.running is None or APP not in self.proxy.running:
+            return None
+        slot = self.proxy.running[APP].live
+        endpoints = self.proxy.endpoints.get((APP, slot)) if slot else None
+        if endpoints is None:
+            return None
+        behind = {c.address: c for c in self.workloads.containers(APP) if c.running}
+        versions = {behind[address].version for address in endpoints.addresses if address in behind}
+        return versions.pop() if len(versions) == 1 else None
+
+    def kept_secrets(self) -> Mapping[str, tuple[int, ...]]:
+        """The deployments of each version that have a copy of their secrets."""
+        return SecretStore(self.folder / "secrets").kept(APP)
+
+    def facts(self) -> dict[str, Any]:
+        """All that another command could tell apart, without times and ids."""
+        return {
+            "containers": [(c.name, c.state, c.kept_running) for c in self.workloads.containers()],
+            "disk": dict(self.proxy.disk),
+            "running": None if self.proxy.running is None else dict(self.proxy.running),
+            "slots": {slot: (s.version, s.state) for slot, s in self.ledger.slots(APP).items()},
+            "traffic": self.ledger.traffic(APP),
+            "open": self.ledger.open_deployment(APP),
+            "proxy_apps": self.ledger.proxy_apps(),
+        }
