@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
+
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import load
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta

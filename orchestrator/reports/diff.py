@@ -163,7 +163,7 @@ def manifest_of(services: Services, version: Version) -> Manifest:
     if manifest is None:
         raise UsageError(
             f"the manifest of {version.name} is missing",
-            why="the version was made by a deployctl that stored none, or the store was removed",
+            why="it was removed from the store, or the ledger was rebuilt without it",
             hint="check what else is missing: deployctl verify",
         )
     return manifest

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.domain.record.chain import without_manifest
 from orchestrator.errors import EngineError, Locked
 from orchestrator.ports.services import Services
 from orchestrator.reports.verify_engine import check_containers, check_images, check_slots
@@ -95,7 +94,7 @@ def _look(services: Services, app: str) -> tuple[Findings, list[str]]:
     findings.head = (events[-1].id, events[-1].digest) if events else None
     findings.problems += wrong
     certain = list(findings.problems)
-    manifests = Manifests(services, services.ledger.readable_versions(app), without_manifest(events, app))
+    manifests = Manifests(services, services.ledger.readable_versions(app))
     services.reporter.step("check the manifests and the deltas between them")
     needed = check_manifests(services, app, manifests, findings)
     services.reporter.step("check the stored files")

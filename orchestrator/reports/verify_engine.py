@@ -56,7 +56,7 @@ def check_images(services: Services, manifests: Manifests, findings: Findings) -
         if image is None:
             findings.problems.append(f"{name}: its image {version.image_id[:19]}… is missing on the engine")
             continue
-        faults = _wrong_labels(version, image.labels, manifest=name not in manifests.without)
+        faults = _wrong_labels(version, image.labels)
         findings.problems += [f"{name}: its image {fault}" for fault in faults]
         tagged = services.images.find(version.image)
         if (tagged is None or tagged.id != version.image_id) and not _elsewhere(services, tagged):
@@ -83,7 +83,7 @@ def check_containers(services: Services, app: str, manifests: Manifests, finding
             findings.problems.append(f"{container.name} was made from image {container.image_id[:19]}…, not {RECORDED}")
         try:
             faults = [
-                *_wrong_labels(version, container.labels, manifest=container.version not in manifests.without),
+                *_wrong_labels(version, container.labels),
                 *_wrong_place(services, container, placed, rebuilt=rebuilt),
                 *_wrong_files(services, container, version, manifests, findings),
             ]
@@ -94,10 +94,12 @@ def check_containers(services: Services, app: str, manifests: Manifests, finding
         findings.problems += [f"{container.name} {fault}" for fault in faults]
 
 
-def _wrong_labels(version: Version, labels: Mapping[str, str], *, manifest: bool) -> Iterator[str]:
-    wanted = {naming.LABEL_APP: version.app, naming.LABEL_VERSION: version.name}
-    if manifest:
-        wanted[naming.LABEL_MANIFEST] = version.manifest
+def _wrong_labels(version: Version, labels: Mapping[str, str]) -> Iterator[str]:
+    wanted = {
+        naming.LABEL_APP: version.app,
+        naming.LABEL_VERSION: version.name,
+        naming.LABEL_MANIFEST: version.manifest,
+    }
     yield from _differing(labels, wanted)
 
 

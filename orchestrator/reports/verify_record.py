@@ -30,11 +30,9 @@ class Findings:
 class Manifests:
     """The manifests of versions. Only the last few are kept in memory: each may list tens of thousands of files."""
 
-    def __init__(self, services: Services, versions: Mapping[str, Version], without: set[str]) -> None:
+    def __init__(self, services: Services, versions: Mapping[str, Version]) -> None:
         self._manifests = services.manifests
         self.versions = versions
-        # Versions that are older than manifests.
-        self.without = without
         self._kept: OrderedDict[str, Manifest | None] = OrderedDict()
 
     def get(self, name: str) -> Manifest | None:
@@ -70,9 +68,6 @@ def check_manifests(services: Services, app: str, manifests: Manifests, findings
             findings.checked["manifests"] += 1
             findings.problems.append(f"{name}: {error}")
             continue
-        if manifest is None and name in manifests.without:
-            findings.checked["without a manifest"] += 1
-            continue
         findings.checked["manifests"] += 1
         if manifest is None:
             findings.problems.append(f"{name}: its manifest {version.manifest[:19]}… is missing")
@@ -97,7 +92,7 @@ def _check_delta(
     """M_n = M_(n-1) + ΔM_n, with the recorded delta, and nothing in the delta that is no change."""
     parent = manifests.versions[name].parent
     above = EMPTY
-    if parent is not None and parent in manifests.versions and parent not in manifests.without:
+    if parent is not None and parent in manifests.versions:
         kept = manifests.intact(parent)
         if kept is None:
             return  # reported already; the delta cannot be checked without it

@@ -23,6 +23,7 @@ class SupplyState:
 
     context: str = "sha256:1"
     files: tuple[File, ...] | None = None
+    build: dict[str, str] = field(default_factory=dict)
     # What `changed` says: a path that changed after it was read.
     written: str | None = None
     # The commit of the folder as it is, and what it differs in.
@@ -50,7 +51,7 @@ class FakeManifests:
             made = Manifest()
             made.__dict__["digest"] = self._state.context  # where it keeps what it has computed
             return made
-        manifest = Manifest.of(self._state.files, {})
+        manifest = Manifest.of(self._state.files, self._state.build)
         if keep:
             self._state.stored.update((file.digest, file.size) for file in _models(manifest))
         return manifest

@@ -180,6 +180,8 @@ class World:
         self.prober = FakeProber(self.workloads)
         self.prober.through = self.through
         self.supply = SupplyState(root=folder / "models")
+        self.manifests = FakeManifests(self.supply)
+        self.models = FakeModelFiles(self.supply)
         self.notifier = FakeNotifier()
         self.scheduler = FakeScheduler()
         self.faults = Faults()
@@ -240,8 +242,8 @@ class World:
             "endpoints": self.endpoints,
             "prober": self.prober,
             "ledger": ledger,
-            "manifests": FakeManifests(self.supply),
-            "models": FakeModelFiles(self.supply),
+            "manifests": self.manifests,
+            "models": self.models,
             "source_control": FakeSourceControl(self.supply),
             "tensors": FakeTensors(),
             # The real one: what it does to the disk is part of what crashes here.

@@ -82,19 +82,6 @@ def said(detail: object) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def without_manifest(events: Iterable[Event], app: str) -> set[str]:
-    """The app's versions that are older than manifests, as their events say."""
-    found: set[str] = set()
-    for event in events:
-        if event.app == app and event.kind == "version":
-            detail = said(event.detail)
-            if "manifest" in detail and detail["manifest"] is None:
-                found.add(str(detail.get("version")))
-            elif detail.get("what") == "recorded":
-                found.discard(str(detail.get("version")))
-    return found
-
-
 def plain(value: object) -> str:
     """What was read as text, or was text once, as it can be shown: what is no UTF-8 is written out."""
     return str(value).encode(errors="backslashreplace").decode()

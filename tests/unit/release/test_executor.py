@@ -746,6 +746,6 @@ def test_no_step_takes_from_the_slot_that_serves(world: World, step: Step) -> No
     plan = restored(world.ledger.plan_of(deployment.id))
     work = Work(world.services, deployment, plan, world.config())
     before = world.facts()
-    with pytest.raises(Degraded, match="^refused to .*blue"):
+    with pytest.raises(Degraded, match=r"^refused to .*blue"):
         carry_on(work, [step], "undone", "", undoing=True)
     assert world.facts() == before

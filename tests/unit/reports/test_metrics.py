@@ -290,7 +290,7 @@ def broken(world: World, error: Exception) -> list[str]:
 
 def test_an_engine_that_is_down_is_asked_once(world: World) -> None:
     world.release("v1")
-    world.ledger.app_block("other", 10)
+    world.ledger.app_number("other")
     asked = broken(world, EngineUnreachable("the Docker engine does not answer"))
     found, problems = collect(world.process(), [APP, "other"])
     assert [str(problem) for problem in problems] == ["the Docker engine does not answer"]

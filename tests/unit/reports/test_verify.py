@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -13,35 +11,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.adapters.old_sqlite import schema
-from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
 
 from orchestrator.adapters.docker import files_in as seen
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.record.labels import Restored
-from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest
-from orchestrator.errors import Degraded, DeploymentFailed, EngineError, Locked
+from orchestrator.domain.traffic.slot import SlotState
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.domain.version.manifest import EMPTY, File, Manifest
+from orchestrator.errors import Degraded, EngineError, Locked, StorageError
 from orchestrator.release.rebuild import rebuild_ledger
 from orchestrator.reports.catalog import report_schema
 from orchestrator.reports.serialize import document
 from orchestrator.reports.verify import VerifyReport, verify
 from orchestrator.reports.verify_record import Manifests
 from orchestrator.reports.who_was_live import who_was_live
+from tests.fakes.world import Crash, World
 from tests.unit.builders import APP, version
 from tests.unit.release.test_heal import damaged
 from tests.unit.reports.conforming import conforms
 
 
 @pytest.fixture
-def world(worlds: Callable[[], World], monkeypatch: pytest.MonkeyPatch) -> World:
+def world(worlds: Callable[[], World]) -> World:
     """v1 is warm, v2 live; each manifest has a file and a link, and they differ in how the image is built."""
     found = worlds()
-    made = {}
     for number in (1, 2):
         files = [File("context/a", "file", "0644", 1, f"{number:064x}"), File.link("context/l", f"to-{number}")]
         manifest = Manifest.of(files, {"args": str(number)})
-        made[manifest.digest] = manifest
-        monkeypatch.setattr(found.artifacts, "manifest", lambda config, **how: made[found.supply.context])
-        monkeypatch.setattr(found.artifacts, "known", made.get)
+        found.supply.files = tuple(files)
+        found.supply.build = {"args": str(number)}
         found.release(f"v{number}", context=manifest.digest)
     return found
 
@@ -158,7 +156,7 @@ def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: d
 
 
 def test_a_container_that_is_removed_meanwhile_is_skipped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    box = next(box for box in world.engine.containers(APP) if box.version == "v1")
+    box = next(box for box in world.workloads.containers(APP) if box.version == "v1")
 
     def labels(container: Any) -> dict[str, str]:
         if container.id == box.id:
@@ -212,12 +210,12 @@ def test_the_work_of_another_command_is_no_problem(world: World, monkeypatch: py
             world.ledgers[0].event(APP, "mended", {})
             yield "0" * 64, fault
 
-    monkeypatch.setattr(world.artifacts, "check_objects", objects)
+    monkeypatch.setattr(world.models, "check", objects)
     assert problems(world) == []
 
 
 def test_nothing_is_claimed_while_another_command_holds_the_lock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.artifacts, "check_objects", lambda progress: iter([("0" * 64, "is being removed")]))
+    monkeypatch.setattr(world.models, "check", lambda progress: iter([("0" * 64, "is being removed")]))
     services = world.process()
     with services.locks.app(APP):
         with pytest.raises(Locked, match="the work of other commands") as caught:
@@ -241,11 +239,11 @@ def test_an_untouched_app_matches_while_another_command_holds_the_lock(world: Wo
 
 def test_only_a_few_manifests_are_kept_in_memory() -> None:
     class Services:
-        class artifacts:
-            known = staticmethod(lambda digest: EMPTY)
+        class manifests:
+            load = staticmethod(lambda digest: EMPTY)
 
     versions = {f"v{number}": version(f"v{number}") for number in range(1, 50)}
-    manifests = Manifests(Services, versions, set())  # type: ignore[arg-type]
+    manifests = Manifests(Services, versions)  # type: ignore[arg-type]
     for name in versions:
         manifests.get(name)
     assert len(manifests._kept) <= 4
@@ -254,42 +252,17 @@ def test_only_a_few_manifests_are_kept_in_memory() -> None:
 # --- an old ledger, a lost ledger --------------------------------------------------------------------------------
 
 
-def test_versions_older_than_manifests_are_no_problem(world: World) -> None:
-    world.close()
-    old = world.folder / "ledger.db"
-    for file in world.folder.glob("ledger.db*"):
-        file.unlink()
-    with closing(sqlite3.connect(old, isolation_level=None)) as db:
-        for number in range(3):
-            for statement in schema._statements(schema.MIGRATIONS[number]):  # type: ignore[arg-type]
-                db.execute(statement)
-        db.execute("PRAGMA user_version = 3")
-        db.execute(f"INSERT INTO apps (name, block) VALUES ('{APP}', 1)")
-        db.execute(
-            "INSERT INTO versions (app, name, image, image_id, manifest, author, created_at, settings)"
-            f" VALUES ('{APP}', 'v1', 'i', 'i', 'sha256:old', 'a', 't', '{{}}')"
-        )
-    services = world.process()
-    found = verify(services, APP)
-    assert (found.checked["without a manifest"], found.checked["manifests"]) == (1, 0)
-    assert not any("manifest" in text or text.startswith("the record") for text in found.problems)
-    services.ledger.record_version(version("v1"))
-    assert verify(services, APP).checked["without a manifest"] == 1
-    services.ledger.record_version(version("v1"), Delta())
-    assert verify(services, APP).checked["without a manifest"] == 0
-
-
 def test_a_damaged_manifest_does_not_stop_a_rebuild(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = world.ledger.versions(APP)["v2"].manifest
     damaged(world)
-    intact = world.artifacts.known
-    newest = world.supply.context
+    intact = world.manifests.load
 
     def known(digest: str) -> Manifest | None:
         if digest == newest:
-            raise DeploymentFailed("the manifest was changed")
+            raise StorageError("the manifest was changed")
         return intact(digest)
 
-    monkeypatch.setattr(world.artifacts, "known", known)
+    monkeypatch.setattr(world.manifests, "load", known)
     services = world.process()
     assert rebuild_ledger(services) == [APP]
     assert "v2 is recorded without its files: the manifest was changed" in world.reports.notes
@@ -334,20 +307,20 @@ def test_a_year_before_1000_comes_before_all_others(world: World) -> None:
 
 def test_the_time_of_a_switch_is_taken_right_after_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     moments = []
-    switch, set_spare = world.proxy.switch, world.proxy.set_spare
+    apply, go_live = world.traffic.apply, SqliteLedger.go_live
     world.bake = "10m"
     world.release("v1", context=world.ledger.versions(APP)["v1"].manifest)
 
-    def noted(app: str, slot: Any) -> None:
-        switch(app, slot)
+    def noted(app: str, state: TrafficState) -> None:
+        apply(app, state)
         moments.append(world.now())
 
-    def slow(*arguments: Any) -> None:
+    def slow(ledger: SqliteLedger, slot: SlotState, traffic: TrafficState) -> None:
         world.time += 7
-        set_spare(*arguments)
+        go_live(ledger, slot, traffic)
 
-    monkeypatch.setattr(world.proxy, "switch", noted)
-    monkeypatch.setattr(world.proxy, "set_spare", slow)
+    monkeypatch.setattr(world.traffic, "apply", noted)
+    monkeypatch.setattr(SqliteLedger, "go_live", slow)
     world.rollback("v2")
     assert world.now() > moments[-1]
     assert datetime.fromisoformat(world.ledger.switches(APP)[-1].since) == moments[-1]
@@ -355,28 +328,23 @@ def test_the_time_of_a_switch_is_taken_right_after_it(world: World, monkeypatch:
 
 def test_after_a_crash_the_time_of_a_switch_is_that_of_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     at = []
-    up, switch = world.proxy.up, world.proxy.switch
+    up, apply = world.edge.up, world.traffic.apply
 
     def slow_up(*arguments: Any) -> None:
         world.time += 20
         up(*arguments)
 
-    def dying_switch(app: str, slot: Any) -> None:
-        switch(app, slot)
+    def dying_apply(app: str, state: TrafficState) -> None:
+        apply(app, state)
         at.append(world.now())
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.proxy, "up", slow_up)
-        patch.setattr(world.proxy, "switch", dying_switch)
+        patch.setattr(world.edge, "up", slow_up)
+        patch.setattr(world.traffic, "apply", dying_apply)
         with pytest.raises(Crash):
             world.rollback()
     world.time += 300
     world.recover()
     last = world.ledger.switches(APP)[-1]
     assert (last.version, datetime.fromisoformat(last.since)) == ("v1", at[0])
-
-
-def test_each_module_of_the_ledger_can_be_imported_first() -> None:
-    for name in ("schema", "sealing", "events", "file", "versions"):
-        subprocess.run([sys.executable, "-c", f"import orchestrator.adapters.old_sqlite.{name}"], check=True)

@@ -41,12 +41,10 @@ def world(worlds: Callable[[], World]) -> World:
 def record(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Records a version with these files; its parent is the one before it, unless another is named."""
     manifests: dict[str, Manifest] = {}
-    monkeypatch.setattr(world.artifacts, "known", manifests.get)
-    monkeypatch.setattr(world.artifacts, "tensors", lambda before, after: ((), None), raising=False)
-    monkeypatch.setattr(world.artifacts, "commits", lambda folder, before, after: None, raising=False)
+    monkeypatch.setattr(world.supply, "manifests", manifests)
     made: dict[str, Manifest] = {}
     ledger = world.services.ledger
-    ledger.app_block(APP, 10)
+    ledger.app_number(APP)
 
     def record_version(name: str, parent: str | None, **files: str) -> None:
         manifest = Manifest.of([file(f"model/{path}", text) for path, text in files.items()], {})

@@ -25,7 +25,7 @@ from tests.unit.reports.conforming import conforms
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
-    made.ledger.app_block(APP, 100)  # passes are of an app that the ledger knows
+    made.ledger.app_number(APP)  # passes are of an app that the ledger knows
     yield made
     made.close()
 

@@ -16,15 +16,22 @@ from orchestrator.adapters.docker import transfer
 from orchestrator.adapters.docker.registry import DockerRegistry
 from orchestrator.cli.render import show as render_show
 from orchestrator.cli.render import status as render_status
-from orchestrator.config import Config
-from orchestrator.domain.version.version import Version
-from orchestrator.errors import DeploymentFailed, EngineUnreachable, OperationFailed, RegistryError, UsageError
+from orchestrator.errors import (
+    DeploymentFailed,
+    EngineUnreachable,
+    OperationFailed,
+    RegistryError,
+    StorageError,
+    UsageError,
+)
 from orchestrator.release.retention import prune
+from orchestrator.release.steps import pull as pull_step
 from orchestrator.reports.doctor import doctor
 from orchestrator.reports.status import RollbackEstimate, status
 from orchestrator.reports.versions import show
+from tests.fakes.progress import FakeProgress
 from tests.fakes.world import APP, World
-from tests.unit.builders import REGISTRY
+from tests.unit.builders import REGISTRY, version
 
 V1 = f"{REGISTRY}:v1"
 DIGEST = "sha256:" + "d" * 64
@@ -460,14 +467,14 @@ def test_when_both_fail_both_are_said(world: World) -> None:
 
 
 def test_weights_that_are_gone_are_in_no_registry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(config: Config, version: Version) -> None:
-        raise DeploymentFailed("the weights of v1 are gone")
+    def gone(*arguments: object) -> None:
+        raise StorageError("the weights of v1 are gone")
 
     world.release("v1")
     world.release("v2")
     lose(world)
-    monkeypatch.setattr(world.artifacts, "restore_snapshot", gone)
-    with pytest.raises(DeploymentFailed, match="v1 cannot be brought back: the weights of v1 are gone"):
+    monkeypatch.setattr(pull_step, "restore", gone)
+    with pytest.raises(DeploymentFailed, match="v1 cannot be restored: the weights of v1 are gone"):
         world.rollback()
     assert world.served() == "v2"
     assert f"{APP}:v1" not in world.engine.images, "nothing was pulled for nothing"
@@ -486,7 +493,7 @@ def test_a_rebuilt_ledger_knows_where_images_are(world: World) -> None:
     from orchestrator.domain.record import labels as record
 
     world.release("v1")
-    found = record.restore(world.access.evidence(), APP, "blue", 1, "now")
+    found = record.restore(world.engine.evidence(), APP, "blue", 1, "now")
     assert found.versions[0].pushed == world.ledger.versions(APP)["v1"].pushed
 
 

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from orchestrator.adapters.store.old_store import ArtifactStore
+
 from orchestrator.config import Config, load
 from orchestrator.domain.version.manifest import Manifest
 from orchestrator.errors import BuildFailed, DeploymentFailed, GitError, Interrupted, UsageError
 from orchestrator.release.release import Result, prepare, release
 from orchestrator.supply.model_files import checkout
 from orchestrator.supply.source import opened
+from tests.fakes.world import Crash, World
 from tests.repositories import commit, dirty, fingerprint, git, worktrees
 from tests.unit.builders import version
-from tests.fakes.world import Crash, World
 from tests.unit.stores import Stores
 
 TOML = '[app]\nname = "mymodel"\nport = 8080\n'

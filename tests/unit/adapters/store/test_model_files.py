@@ -15,8 +15,8 @@ import pytest
 from orchestrator.config import Config
 from orchestrator.errors import StorageError
 from orchestrator.supply.model_files import protect, restore
-from tests.unit.builders import version
 from tests.fakes.world import Crash
+from tests.unit.builders import version
 from tests.unit.stores import Stores, age, content, objects, whole, write
 
 

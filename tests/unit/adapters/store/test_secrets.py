@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from orchestrator.release.settings import settings_digest
 
 from orchestrator.adapters.store.secrets import SecretStore
 from orchestrator.config import Config, json_schema, load, parse
@@ -25,9 +26,8 @@ from orchestrator.config.secrets import LARGEST, exposed_secrets, read_secrets, 
 from orchestrator.domain.record import labels as record
 from orchestrator.errors import ConfigError, DeploymentFailed, SecretUnavailable, StorageError, UsageError
 from orchestrator.release.release import prepare
-from orchestrator.release.settings import settings_digest
-from tests.unit.builders import version
 from tests.fakes.world import APP, Crash, World
+from tests.unit.builders import version
 
 HEAD = '[app]\nname = "mymodel"\nport = 8080\n'
 
@@ -625,7 +625,7 @@ def tokens(world: World) -> dict[str, str]:
     root = world.folder / "secrets" / APP
     return {
         f"{c.version} {c.slot}": (root / c.version / str(c.deployment) / "token").read_text()
-        for c in world.engine.containers(APP)
+        for c in world.workloads.containers(APP)
     }
 
 
@@ -668,9 +668,9 @@ def test_a_release_needs_its_sources_and_says_so_before_anything_happens(world: 
 
 
 def remove_containers(world: World, name: str) -> None:
-    for container in world.engine.containers(APP):
+    for container in world.workloads.containers(APP):
         if container.version == name:
-            world.engine.remove(container)
+            world.workloads.remove(container)
 
 
 def test_a_rollback_takes_what_was_rotated_and_else_the_copy(world: World) -> None:
@@ -715,7 +715,7 @@ def test_healing_gives_a_replica_what_the_others_have(world: World) -> None:
     world.replicas = 2
     world.release("v1")
     (world.folder / "token").write_text("the new one")
-    world.engine.remove(world.engine.containers(APP)[0])
+    world.workloads.remove(world.workloads.containers(APP)[0])
     assert world.recover().anything
     assert set(tokens(world).values()) == {"the old one"}
     # So the next release still finds that they have not what they should have.
@@ -732,8 +732,8 @@ def test_healing_gives_a_replica_what_the_others_have(world: World) -> None:
     assert set(tokens(world).values()) == {"a newer one"}
     # A copy that somebody removed is written again before a container is started that needs it.
     (world.folder / "token").write_text("the newest")
-    for container in world.engine.containers(APP):
-        world.engine.stop(container)
+    for container in world.workloads.containers(APP):
+        world.workloads.stop(container)
     shutil.rmtree(world.folder / "secrets")
     assert world.recover().failed == []
     assert set(tokens(world).values()) == {"the newest"}
@@ -757,7 +757,7 @@ def test_copies_go_with_their_versions_and_never_before_their_containers(world: 
     for number in range(1, 5):
         world.release(f"v{number}")
     assert sorted(world.kept_secrets()) == ["v3", "v4"]
-    assert {container.version for container in world.engine.containers(APP)} <= {"v3", "v4"}
+    assert {container.version for container in world.workloads.containers(APP)} <= {"v3", "v4"}
     remove_containers(world, "v3")
     world.recover()
     assert sorted(world.kept_secrets()) == ["v3", "v4"], "a rollback to v3 may need it"
