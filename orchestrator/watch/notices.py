@@ -25,7 +25,7 @@ _KINDS: dict[Notice, tuple[str, str, str]] = {
     "rolled back": ("warning", "{previous} rolled back to {version}", "history"),
     "healed": ("info", "{version} was healed", "status"),
     "degraded": ("failure", "{version} is degraded", "doctor"),
-    "recovered": ("success", "{version} is well again", "status"),
+    "recovered": ("success", "{version} has recovered", "status"),
 }
 
 

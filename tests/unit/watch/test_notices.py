@@ -126,7 +126,7 @@ def test_nothing_to_do_is_nothing_to_tell(world: World) -> None:
     [
         ("healed", "info", "mymodel: v2 was healed"),
         ("degraded", "failure", "mymodel: v2 is degraded"),
-        ("recovered", "success", "mymodel: v2 is well again"),
+        ("recovered", "success", "mymodel: v2 has recovered"),
         ("rolled back", "warning", "mymodel: v3 rolled back to v2"),
     ],
 )
