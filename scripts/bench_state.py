@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
-from orchestrator.domain.naming import address
+from orchestrator.adapters.docker.addresses import address
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.adapters.sqlite.sealing import append
 from scripts.bench_traffic import Row, median, run
 from tests.engine.harness import App
 
@@ -93,7 +94,7 @@ def _begin_at(app: App, number: int) -> None:
 
 def _fill(db: sqlite3.Connection, app: App, before: int, own: int, apps: int) -> None:
     """Puts the history of the app and of all others before the deployments that there are."""
-    model = {table: _newest(db, table) for table in ("apps", "versions", "deployments")}
+    model = {table: _newest(db, table) for table in ("apps", "versions", "deployments", "traffic")}
     others = [f"other{number}" for number in range(2, apps + 1)]
     subnet = _subnet(app)
     _insert(db, "apps", [_as_other(model["apps"], subnet, name, number) for number, name in enumerate(others, 2)])
@@ -104,8 +105,9 @@ def _fill(db: sqlite3.Connection, app: App, before: int, own: int, apps: int) ->
         _insert(db, "deployments", copies)
     db.execute("UPDATE versions SET parent = ? WHERE app = ? AND name = ?", (f"v{own}", app.name, f"v{own + 1}"))
     for name, start, count in histories:
-        live, cold = _slot(name, "green", "live", start, count), _slot(name, "blue", "cold", start, count - 1)
+        live, cold = _slot(name, "green", "ready", start, count), _slot(name, "blue", "cold", start, count - 1)
         _insert(db, "slots", [live, cold])
+        _insert(db, "traffic", [{**model["traffic"], "app": name, "live": "green"}])
     # Every copy gets the steps of the deployment that it was made from, and an event.
     columns = [row[1] for row in db.execute("PRAGMA table_info(steps)") if row[1] not in ("id", "deployment")]
     db.execute(
@@ -113,19 +115,20 @@ def _fill(db: sqlite3.Connection, app: App, before: int, own: int, apps: int) ->
         " FROM deployments d JOIN steps s ON s.deployment = ? WHERE d.id <= ? ORDER BY d.id, s.seq",
         (model["deployments"]["id"], before + own),
     )
-    db.execute("INSERT INTO events (at, app, kind, detail) SELECT started_at, app, 'mended', '{}' FROM deployments")
+    for at, name in db.execute("SELECT started_at, app FROM deployments").fetchall():
+        append(db, at, name, "repaired", {})
 
 
-def _as_other(record: Record, subnet: str, name: str, block: int) -> Record:
+def _as_other(record: Record, subnet: str, name: str, number: int) -> Record:
     """An app beside the measured one: behind the same address, by its own name, with addresses of its own."""
     proxy = json.loads(record["proxy"])
     proxy["route"]["hosts"] = [f"{name}.example"]
     real = proxy["slots"]["blue"]
     proxy["slots"] = {
-        slot: {**real, "addresses": [address(subnet, block, slot, 1)], "active": slot == "green"}
+        slot: {**real, "addresses": [address(subnet, number, slot, 1)], "active": slot == "green"}
         for slot in ("blue", "green")
     }
-    return {"name": name, "block": block, "proxy": json.dumps(proxy)}
+    return {"name": name, "number": number, "proxy": json.dumps(proxy)}
 
 
 def _subnet(app: App) -> str:

@@ -14,6 +14,10 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+from orchestrator.adapters.haproxy.files import ProxyFiles
+from orchestrator.adapters.haproxy.runtime import Runtime
+from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
+from orchestrator.domain.traffic.state import TrafficState
 from tests.engine.harness import App, Load, engine, free_port
 
 Row = tuple[str, str, str, str]
@@ -109,12 +113,8 @@ def until(wanted: str, port: int, host: str = "127.0.0.1") -> float:
 
 def switching(app: App, runs: int) -> list[Row]:
     """The switch alone, under 64 keep-alive clients; nginx's reload beside it."""
-    from orchestrator.adapters.docker.host_containers import DockerHostContainers
-    from orchestrator.adapters.haproxy.container import ProxyContainer
-    from orchestrator.adapters.haproxy.proxy import HAProxy
-
     folder = app.state_dir / "proxy"
-    proxy = HAProxy(folder, ProxyContainer(DockerHostContainers(engine, app.names), app.names, folder))
+    traffic = HAProxyTraffic(ProxyFiles(folder), Runtime(folder))
     status = app.json("status")
     versions = {status["live"]["slot"]: status["live"]["version"]}
     versions[status["previous"]["slot"]] = status["previous"]["version"]
@@ -124,10 +124,10 @@ def switching(app: App, runs: int) -> list[Row]:
         for count in range(runs):
             slot = slots[(count + 1) % 2]
             started = time.perf_counter()
-            proxy.switch(app.name, slot)
+            traffic.apply(app.name, TrafficState(live=slot))
             took.append(until(versions[slot], app.port) - started)
             time.sleep(0.1)
-        proxy.switch(app.name, slots[0])
+        traffic.apply(app.name, TrafficState(live=slots[0]))
     rows: list[Row] = [
         (
             f"switch to first new reply ({runs}, {load.requests} requests)",

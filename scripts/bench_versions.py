@@ -10,10 +10,12 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from orchestrator.adapters.old_sqlite.ledger import SqliteLedger
-
+from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import load
+from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.domain.version.build import Layer
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta
 from orchestrator.domain.version.version import Version
 from scripts.bench_traffic import Row, median, run
@@ -24,10 +26,19 @@ _SNAPSHOT = """
 import sys
 import orchestrator.cli  # what the program does first
 from pathlib import Path
-from orchestrator.adapters.store.old_store import ArtifactStore
+from orchestrator.adapters.store.manifests import StoreManifests
+from orchestrator.adapters.store.model_files import StoreModelFiles
+from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import load
-store, config = ArtifactStore(Path(sys.argv[2])), load(Path(sys.argv[1]))
-store.snapshot("m", sys.argv[3], store.manifest(config, keep=True))
+
+class Quiet:
+    def detail(self, text): pass
+    def check(self): pass
+
+state, config = Path(sys.argv[2]), load(Path(sys.argv[1]))
+objects = Objects(state / "store", state / "models")
+manifest = StoreManifests(state, objects, checkouts=state / "checkouts").read(config, keep=True, progress=Quiet())
+StoreModelFiles(state, objects).keep("m", sys.argv[3], manifest)
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
@@ -183,7 +194,7 @@ def _write_history(app: App, versions: int, files: int) -> None:
         return f"2026-01-01T{clock[0] // 3600000:02}:{clock[0] // 60000 % 60:02}:{clock[0] // 1000 % 60:02}.000Z"
 
     ledger = SqliteLedger(app.state_dir / "ledger.db", now=now)
-    ledger.app_block(app.name, 10)
+    ledger.app_number(app.name)
     ledger._db.execute("PRAGMA synchronous = OFF")  # this history was not lived through
     before, made = EMPTY, {}
     for number in range(1, versions + 1):
@@ -206,7 +217,8 @@ def _write_history(app: App, versions: int, files: int) -> None:
             settings=snapshot,
         )
         ledger.record_version(version, delta(before, manifest))
-        ledger.record_layers(app.name, version.name, [("sha256:base", 1), (f"sha256:{number}", 2)])
-        ledger.set_slot(app.name, "blue" if number % 2 else "green", version.name, number, "live")
+        ledger.record_layers(app.name, version.name, [Layer("sha256:base", 1), Layer(f"sha256:{number}", 2)])
+        slot: Slot = "blue" if number % 2 else "green"
+        ledger.go_live(SlotState(app.name, slot, version.name, number, "ready", now()), TrafficState(live=slot))
         before = manifest
     ledger.close()

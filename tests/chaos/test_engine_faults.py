@@ -16,7 +16,7 @@ from tests.engine.harness import App, Load
 
 # From the engine's death until its containers serve again: its own start, and a second for the proxy's checks.
 BACK = 15.0
-STEPS = ("build", "create", "start", "join", "probe", "keep", "switch", "drain", "retire")
+STEPS = ("build", "create", "start", "register", "probe", "keep", "switch", "drain", "retire")
 
 
 @pytest.fixture

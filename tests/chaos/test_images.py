@@ -66,7 +66,7 @@ def test_a_lost_image_is_built_again_from_its_commit(committed: App, private_eng
     before = git(committed, "status", "--porcelain"), git(committed, "rev-parse", "HEAD")
     with Load(committed.port, clients=4, place=committed.place) as load:
         done = committed.run("rollback")
-    assert "it is built again from commit" in done.stderr
+    assert "it is rebuilt from commit" in done.stderr
     assert load.failures() == []
     at_rest(committed, "v1")
     # The user's own tree is as it was, and nothing of ours is left in the repository.

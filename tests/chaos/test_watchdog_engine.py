@@ -82,7 +82,7 @@ def test_the_engine_is_down(served: App, private_engine: PrivateEngine, receiver
     (line,) = said.splitlines()
     assert line.startswith("mymodel: the Docker engine does not answer")
     assert "; next: " in line
-    assert served.watch(code=4) == "", "the same trouble is no news"
+    assert served.watch(code=4) == "", "a known problem is not reported again"
     assert [got["title"] for got in receiver.got] == ["mymodel: v2 is degraded"]
     assert "the Docker engine does not answer" in receiver.got[0]["message"]
     assert receiver.gets == ["/beat"], "no sign of life while it cannot be looked at"
@@ -90,10 +90,10 @@ def test_the_engine_is_down(served: App, private_engine: PrivateEngine, receiver
     until(lambda: serves(served), "the engine has started all again")
     said = served.watch()
     print(said)
-    assert [line for line in said.splitlines() if "well again" in line] == ["mymodel: mymodel is well again"]
+    assert [line for line in said.splitlines() if "has recovered" in line] == ["mymodel: mymodel has recovered"]
     until(lambda: served.json("status")["state"] == "stable", "rest")
     assert served.watch() == ""
-    assert [got["title"] for got in receiver.got] == ["mymodel: v2 is degraded", "mymodel: v2 is well again"]
+    assert [got["title"] for got in receiver.got] == ["mymodel: v2 is degraded", "mymodel: v2 has recovered"]
     assert receiver.gets == ["/beat"] * 3
     assert running(served) == {"v2"}
     at_rest(served, "v2")

@@ -1,7 +1,7 @@
 """Runs deployctl and kills it with SIGKILL at one journaled boundary: `crash.py when:step ARGUMENTS…`.
 
 `when` is `before` (journaled, not acted), `acted` (acted, not journaled) or `after` (both). Instead of a step it may
-be something that the engine is asked for: `acted:engine.restart`.
+be something that the engine is asked for, a method of an adapter in `ENGINE`: `acted:engine.restart`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import sys
 from typing import Any
 
 from orchestrator import wiring
-from orchestrator.adapters.docker.engine import DockerEngine
+from orchestrator.adapters.docker.images import DockerImages
+from orchestrator.adapters.docker.registry import DockerRegistry
+from orchestrator.adapters.docker.workloads import DockerWorkloads
 from orchestrator.cli.main import main
+
+ENGINE = (DockerWorkloads, DockerImages, DockerRegistry)
 
 
 def boundary(target: str, when: str, step: str) -> None:
@@ -25,15 +29,16 @@ def boundary(target: str, when: str, step: str) -> None:
 def surround(target: str) -> None:
     """Has `boundary` called around what the engine is asked for."""
     name = target.partition(":engine.")[2]
-    real = getattr(DockerEngine, name)
+    adapter = next(adapter for adapter in ENGINE if hasattr(adapter, name))
+    real = getattr(adapter, name)
 
     def asked(*arguments: Any, **named: Any) -> Any:
         boundary(target, "before", f"engine.{name}")
-        found = real(*arguments, **named)
+        result = real(*arguments, **named)
         boundary(target, "acted", f"engine.{name}")
-        return found
+        return result
 
-    setattr(DockerEngine, name, asked)
+    setattr(adapter, name, asked)
 
 
 if __name__ == "__main__":

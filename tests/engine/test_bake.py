@@ -160,8 +160,8 @@ def test_as_good_as_the_one_before(served: App) -> None:
     # Whatever keep_warm says: there is a way back at once.
     assert (status["previous"]["version"], status["previous"]["rollback"]["mode"]) == ("v1", "switch")
     said = []
-    until(lambda: said.append(served.watch()) or said[-1], "v1's warm time is up")
-    assert said[-1] == "mymodel: v1 stopped: its warm time was up\n"
+    until(lambda: said.append(served.watch()) or said[-1], "v1's standby time is over")
+    assert said[-1] == "mymodel: v1 stopped: its standby time is over\n"
     assert served.json("status")["previous"]["rollback"]["mode"] == "start"
     at_rest(served, "v2")
 
@@ -200,7 +200,7 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
     assert {(reply.version, reply.header) for reply in fresh.replies if reply.ended < alone} == {("v1", "v1")}
     if fault != "hung":
         assert "v2-green-1" in said
-        assert {"killed": "started again: it ended with exit code 137", "paused": "woken up"}[fault] in said
+        assert {"killed": "started again: it ended with exit code 137", "paused": "unpaused"}[fault] in said
         until(lambda: served.json("status")["problems"] == [], "v2 is well")
         assert served.serving() == "v2"
         assert served.json("status")["state"] == "baking"

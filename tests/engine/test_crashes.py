@@ -20,7 +20,7 @@ RELEASE = (
     "vacate",
     "create",
     "start",
-    "join",
+    "register",
     "probe",
     "keep",
     "switch",
@@ -29,8 +29,8 @@ RELEASE = (
     "retire",
     "settle",
 )
-COLD = ("vacate", "start", "join", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
-WARM = ("join", "probe", "switch", "reroute", "drain", "retire", "settle")
+COLD = ("vacate", "start", "register", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
+WARM = ("register", "probe", "switch", "reroute", "drain", "retire", "settle")
 WHEN = ("before", "acted")
 
 

@@ -75,7 +75,7 @@ def test_a_missing_dockerfile(served: App) -> None:
     (served.folder / "Dockerfile").unlink()
     message = fails(served, "v2", code=2)
     assert "build.dockerfile" in message
-    assert "is not there" in message
+    assert "there is no" in message
 
 
 def test_a_port_that_another_process_has(make_app: Callable[..., App]) -> None:

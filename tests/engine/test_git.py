@@ -98,7 +98,7 @@ def test_a_lost_version_is_built_again_from_its_commit(committed: App) -> None:
     before = fingerprint(app.folder)
     with Load(app.port, clients=4) as load:
         done = app.run("rollback")
-    assert "it is built again from commit" in done.stderr
+    assert "it is rebuilt from commit" in done.stderr
     assert load.failures() == []
     assert app.serving() == "one"
     assert app.json("show", "v1")["manifest"] == first["manifest"]

@@ -185,7 +185,7 @@ def test_rollback_goes_up_the_lineage(app: App) -> None:
     app.run("rollback")
     assert app.serving() == "v1"
     done = app.run("rollback", code=2)
-    assert "v1 has no stable version above it" in done.stderr
+    assert "v1 has no earlier stable version" in done.stderr
     app.run("rollback", "--to", "v3")
     assert app.serving() == "v3"
 
@@ -195,7 +195,7 @@ def test_rollback_is_a_switch_a_start_or_new_containers(app: App) -> None:
     app.release("v2")
     assert app.json("status")["previous"]["rollback"]["mode"] == "switch"
     app.run("rollback")
-    assert [s["name"] for s in app.json("history")["deployments"][0]["steps"]][:3] == ["join", "probe", "switch"]
+    assert [s["name"] for s in app.json("history")["deployments"][0]["steps"]][:3] == ["register", "probe", "switch"]
     app.config["rollout"]["keep_warm"] = "0s"
     app.release("v3")
     previous = app.json("status")["previous"]
@@ -251,7 +251,7 @@ def test_a_live_version_is_immutable(app: App) -> None:
     assert app.serving() == "v2"
     app.write("v1")
     done = app.run("release", "v1")
-    assert "its image is used again" in done.stderr
+    assert "its image is reused" in done.stderr
     assert app.serving() == "v1"
     assert app.json("show", "v1")["image_id"] == image
 
@@ -263,7 +263,7 @@ def test_a_version_that_was_never_live_is_built_anew(app: App) -> None:
     first = app.json("show", "v2")["image_id"]
     app.config["health"]["deadline"] = "20s"
     done = app.release("v2")
-    assert "it is built anew" in done.stderr
+    assert "it is rebuilt" in done.stderr
     assert app.serving() == "v2"
     assert app.json("show", "v2")["image_id"] != first
     assert first not in engine().api.images(quiet=True, all=True)

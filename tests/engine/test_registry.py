@@ -284,9 +284,9 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     lose(app, "v1")
     way.broken = everywhere
     done = app.run("rollback", code=3)
-    assert "v1 cannot be brought back" in done.stderr
+    assert "v1 cannot be restored" in done.stderr
     assert f"next: check that the registry {way.host} runs and that the engine can reach it" in done.stderr
-    assert "it cannot be built again: it was built from files outside of Git" in done.stderr
+    assert "it cannot be rebuilt: it was built from files outside of Git" in done.stderr
     assert app.serving() == "v2"
 
 
@@ -310,7 +310,7 @@ def test_a_pull_that_fails_gives_way_to_the_commit(make: Callable[[str], App], w
     done = app.run("rollback")
     why = "failed to resolve reference" if in_containerd() else "manifest"
     assert f"could not be pulled: {why}" in done.stderr
-    assert "it is built again from commit" in done.stderr
+    assert "it is rebuilt from commit" in done.stderr
     assert app.serving() == "v1"
 
 

@@ -156,7 +156,7 @@ def test_a_history_is_told_as_it_was_done(digits: App) -> None:
     assert "v1" in pruned
     recorded = digits.json("show", "v1")
     done = digits.run("rollback", "--to", "v1")
-    assert "v1 was built again in" in done.stderr
+    assert "v1 was rebuilt in" in done.stderr
     assert digits.get("/healthz")[1]["x-model-version"] == "v1"
     after = digits.json("show", "v1")
     assert after["manifest"] == recorded["manifest"]

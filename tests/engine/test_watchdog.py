@@ -27,15 +27,15 @@ FAULTS: dict[str, Callable[[Any], object]] = {
 SAID = {
     "killed": "started again: it ended with exit code 137",
     "stopped": "started again: it ended with exit code 143",
-    "paused": "woken up: it is paused",
-    "removed": "made again: it is gone",
-    "disconnected": "connected to the network again: it has lost its place in the network",
+    "paused": "unpaused: it is paused",
+    "removed": "recreated: it was removed",
+    "disconnected": "reconnected to its network: it is detached from its network",
     "hung": "restarted: 2 of 2 probes failed, last: no answer within 1 s",
 }
 # How long a pass may take: two probes of a second, two seconds of grace, and what the engine takes.
 HEALED = 15.0
 # The steps of an automatic rollback to a version that was stopped.
-COLD = ("vacate", "start", "join", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
+COLD = ("vacate", "start", "register", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
 WATCHDOG = {"probes": 3, "failures": 2, "backoff": "100ms", "restarts": 3}
 
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_healed_goes_back(app: App) -> None:
     hopeless(app, "v2")
     said = passes_until(app, lambda text, code: "rolled back" in text)
     print(*said, sep="")
-    assert re.search(r"v2 rolled back to v1: v2 cannot be healed: .*(ended \d+ times|was mended 3 times)", said[-1])
+    assert re.search(r"v2 rolled back to v1: v2 cannot be healed: .*(ended \d+ times|was repaired 3 times)", said[-1])
     row = app.json("history")["deployments"][0]
     assert (row["kind"], row["outcome"], row["actor"]) == ("auto-rollback", "succeeded", "watchdog")
     assert app.mark("v2") == "bad"
@@ -158,7 +158,7 @@ def test_what_cannot_be_healed_goes_back(app: App) -> None:
     # v1 goes the same way, and the last automatic rollback is young; there is nothing above it anyway.
     hopeless(app, "v1")
     said = passes_until(app, lambda text, code: code == 4)
-    assert "there is no stable version to go back to" in said[-1]
+    assert "there is no stable version to roll back to" in said[-1]
 
 
 def test_it_does_not_go_back_twice(app: App) -> None:
@@ -169,15 +169,15 @@ def test_it_does_not_go_back_twice(app: App) -> None:
     hopeless(app, "v2")
     said = passes_until(app, lambda text, code: code == 4)
     print(*said, sep="")
-    assert "the last automatic rollback is too young" in said[-1]
+    assert "the last automatic rollback was too recent" in said[-1]
     assert "next: deployctl rollback" in said[-1]
-    assert app.watch(code=4) == "", "the same trouble is no news"
+    assert app.watch(code=4) == "", "a known problem is not reported again"
     assert app.json("status")["live"]["version"] == "v2"
-    # A person mends it, and what a person releases then is a new story.
+    # A person fixes it; what a person releases then may be rolled back again.
     app.container("v2").remove(force=True)
     app.run("recover")
     until(lambda: well(app), "v2 is well")
-    assert app.watch() == "mymodel: mymodel is well again\n"
+    assert app.watch() == "mymodel: mymodel has recovered\n"
     app.release("v4")
     hopeless(app, "v4")
     said = passes_until(app, lambda text, code: "rolled back" in text)
@@ -191,8 +191,8 @@ def test_nobody_above(app: App) -> None:
     said = passes_until(app, lambda text, code: code == 4)
     print(*said, sep="")
     assert "v1 cannot be healed" in said[-1]
-    assert "there is no stable version to go back to" in said[-1]
-    assert "next: deployctl logs v1, and release it mended" in said[-1]
+    assert "there is no stable version to roll back to" in said[-1]
+    assert "next: deployctl logs v1, then release a fixed version" in said[-1]
     assert app.watch(code=4) == ""
 
 
@@ -270,12 +270,12 @@ def test_killed_in_a_rollback(app: App, crash: str) -> None:
     assert sorted(set(steps(app))) == sorted(COLD)
 
 
-# What asks the engine to mend, and which fault it mends.
-ACTS = {"restart": "hung", "start": "stopped", "unpause": "paused", "create": "removed", "connect": "disconnected"}
+# What asks the engine for a repair, and which fault it repairs.
+ACTS = {"restart": "hung", "start": "stopped", "resume": "paused", "create": "removed", "reconnect": "disconnected"}
 
 
 @pytest.mark.parametrize("crash", some([f"{when}:engine.{act}" for act in ACTS for when in ("before", "acted")], 1, 7))
-def test_killed_while_it_mends(app: App, crash: str) -> None:
+def test_killed_while_it_repairs(app: App, crash: str) -> None:
     app.config["run"]["replicas"] = 2
     app.release("v1")
     healthy = app.container("v1", 2)
