@@ -29,7 +29,7 @@ def python_image() -> None:
 
 
 class PrivateEngine:
-    """`start`, then use `place`; `close` takes everything away."""
+    """`start`, then use `place`; `close` removes everything."""
 
     def __init__(self, folder: Path) -> None:
         """In an empty folder, whose name becomes the namespace's."""

@@ -96,7 +96,7 @@ def test_the_only_one_is_lost(app: App, fault: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["release", "rollback"])
-def test_the_next_command_mends_and_goes_on(app: App, command: str) -> None:
+def test_the_next_command_repairs_and_goes_on(app: App, command: str) -> None:
     app.release("v1")
     app.release("v2")
     harm(app, "removed")

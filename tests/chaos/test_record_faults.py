@@ -152,7 +152,7 @@ def test_a_full_disk(small: Path, tmp_path: Path, leave: int) -> None:
             app.run("recover")
         assert load.failures() == []
         version = app.json("status")["live"]["version"]
-        # 4: neither forwards nor back could be recorded; which way it went is told by where it stood.
+        # 4: neither forwards nor back could be recorded; the traffic says which way it went.
         assert version in {0: ("v3",), 3: ("v2",), 4: ("v2", "v3")}[done.returncode]
         newest = app.json("history")["deployments"][0]
         if newest["to"] == "v2" or "vacate" not in [step["name"] for step in newest["steps"]]:

@@ -10,7 +10,7 @@ What counts, and why:
 
 - Only what is below the state folder, by strace's `-P`: the rest goes to the terminal, to Git and to the engine.
 - Not `openat`: the empty file that it leaves is there still when the first `write` is entered.
-- Not what is mapped: the index of SQLite's log is one of memory, and made anew after a crash.
+- Not what is mapped: the index of SQLite's log is in memory, and is recreated after a crash.
 - strace counts each kind of call by itself, in each thread, after `-P` has chosen; one thread makes them all.
   With `--seccomp-bpf` it would be quicker, and count nothing.
 - SQLite writes its log page by page, two calls each, and none of them is a state of its own before the last one of a

@@ -63,7 +63,7 @@ def runs(pid: int) -> bool:
 
 @pytest.fixture
 def receiver(served: App) -> Iterator[Receiver]:
-    """A server that is told, in the engine's own namespace."""
+    """A server that receives the notifications, in the engine's own namespace."""
     with ThreadPoolExecutor(1, initializer=served.place.enter) as thread:
         made = thread.submit(Receiver).result()
     with made:
@@ -130,7 +130,7 @@ def test_after_a_power_cut_that_nothing_survives(served: App, private_engine: Pr
     at_rest(served, "v2")
 
 
-def test_the_engine_starts_anew_while_a_release_stays(served: App, private_engine: PrivateEngine) -> None:
+def test_the_engine_restarts_while_a_release_waits(served: App, private_engine: PrivateEngine) -> None:
     served.config["rollout"]["bake"] = "12s"
     served.write("v3")
     process = served.start("release", "v3")

@@ -132,7 +132,7 @@ class App:
     def run(
         self, *arguments: str, code: int | None = 0, crash: str | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end and holds it to an exit code (None: any)."""
+        """Runs a command to its end and checks its exit code (None: any)."""
         done = subprocess.run(
             self.command(*arguments, crash=crash),
             cwd=self.folder,
@@ -207,7 +207,7 @@ class App:
         return body.split()[0] if status == 200 else None
 
     def containers(self) -> dict[str, str]:
-        """Our containers by name, each with its state; the proxy counts not."""
+        """Our containers by name, each with its state, without the proxy."""
         return {c.name: c.status for c in self.found() if "deployctl.deployment" in c.labels}
 
     def found(self) -> list[Any]:
@@ -226,7 +226,7 @@ class App:
         return found + [str(path) for path in self.state_dir.rglob("*.new")]
 
     def clean(self) -> None:
-        """Takes everything away that this state folder has on the engine."""
+        """Removes everything that this state folder has on the engine."""
         for container in self.found():
             container.remove(force=True, v=True)
         for network in self.place.client().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):

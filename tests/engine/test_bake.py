@@ -1,4 +1,4 @@
-"""The bake with a real engine and a real proxy: what turns bad goes back at once, what is good becomes stable."""
+"""The bake with a real engine and a real proxy: what turns bad is rolled back at once, what is good becomes stable."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def went_back(app: App, replies: list[Reply], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_turns_bad_goes_back(served: App, kind: str) -> None:
+def test_what_turns_bad_is_rolled_back(served: App, kind: str) -> None:
     served.write("v2", KINDS[kind])
     with Load(served.port, clients=8) as load:
         known(load)
@@ -111,14 +111,14 @@ def test_what_turns_bad_goes_back(served: App, kind: str) -> None:
         at_rest(served, "v2")
 
 
-def test_the_watchdog_takes_a_detached_one_back(served: App) -> None:
+def test_the_watchdog_rolls_a_detached_one_back(served: App) -> None:
     served.write("v2", KINDS["errors"])
     said: list[str] = []
     with Load(served.port, clients=8) as load:
         known(load)
         done = served.run("release", "v2", "--detach")
         assert "v2 is live and bakes" in done.stderr
-        until(lambda: said.append(served.watch()) or said[-1], "a pass that speaks", AFTER + 15)
+        until(lambda: said.append(served.watch()) or said[-1], "a pass that reports something", AFTER + 15)
         all_again(load)
     (line,) = said[-1].splitlines()
     assert re.fullmatch(rf"mymodel: v2 rolled back to v1: v2 went bad while baking: {FIGURES['errors']}.*", line)
@@ -201,7 +201,7 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
     if fault != "hung":
         assert "v2-green-1" in said
         assert {"killed": "started again: it ended with exit code 137", "paused": "unpaused"}[fault] in said
-        until(lambda: served.json("status")["problems"] == [], "v2 is well")
+        until(lambda: served.json("status")["problems"] == [], "v2 is healthy")
         assert served.serving() == "v2"
         assert served.json("status")["state"] == "baking"
         assert fresh.order() == ["v1", "v2"]
@@ -209,7 +209,7 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
         assert served.json("status")["live"]["version"] == "v1", said
         assert "v2 rolled back to v1" in said
         at_rest(served, "v1")
-    # What a paused one has slept through may be too slow for a version that bakes.
+    # The requests that a paused container held may be too slow for a version that bakes.
     assert served.watch() == "" or fault == "paused"
 
 
@@ -261,7 +261,7 @@ def test_a_signal_while_the_old_one_drains(served: App) -> None:
         assert long.exception(10) or long.result()[0] == 502, "it was cut, for v2 is stopped next"
     assert loop.returncode == 143, (out, err)
     assert took < 5
-    assert "v2 rolled back to v1" in out, "what was done is told"
+    assert "v2 rolled back to v1" in out, "what was done is reported"
     went_back(served, load.replies, "errors")
     assert served.watch() == ""
 
@@ -281,7 +281,7 @@ def test_a_rollback_by_hand(served: App) -> None:
     assert process.returncode == 0, said
     assert "v1 is live by another command" in said
     assert "v2 is live" not in said
-    assert served.mark("v2") == "rolled back", "nobody said that it was bad"
+    assert served.mark("v2") == "rolled back", "a person rolled it back; it was not bad"
     at_rest(served, "v1")
 
 

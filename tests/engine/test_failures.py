@@ -176,7 +176,7 @@ def test_a_signal_stops_at_a_safe_point_and_undoes(served: App, number: int, cod
     assert served.json("history")["deployments"][0]["outcome"] == "undone"
 
 
-def test_the_rollback_target_that_does_not_answer_is_started_anew(app: App) -> None:
+def test_a_rollback_target_that_does_not_answer_is_restarted(app: App) -> None:
     app.release("v1")
     app.release("v2")
     warm = engine().containers.get(app.names.container("mymodel", "v1", "blue", 1))

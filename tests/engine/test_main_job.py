@@ -216,7 +216,7 @@ def test_rollback_is_a_switch_a_start_or_new_containers(app: App) -> None:
     assert app.serving() == "v1"
 
 
-def test_a_kept_set_that_lost_a_container_is_made_anew(app: App) -> None:
+def test_a_kept_set_that_lost_a_container_is_recreated(app: App) -> None:
     app.config["run"]["replicas"] = 2
     app.config["rollout"]["keep_warm"] = "0s"
     app.release("v1")
@@ -256,7 +256,7 @@ def test_a_live_version_is_immutable(app: App) -> None:
     assert app.json("show", "v1")["image_id"] == image
 
 
-def test_a_version_that_was_never_live_is_built_anew(app: App) -> None:
+def test_a_version_that_was_never_live_is_rebuilt(app: App) -> None:
     app.release("v1")
     app.config["health"]["deadline"] = "2s"
     app.release("v2", "sick", code=3)
@@ -278,7 +278,7 @@ def test_releasing_what_is_live_does_nothing(app: App) -> None:
     assert app.run("plan", "release", "v2", "--detailed-exitcode", code=10).returncode == 10
 
 
-def test_a_changed_configuration_starts_the_live_version_anew(app: App) -> None:
+def test_a_changed_configuration_restarts_the_live_version(app: App) -> None:
     app.release("v1")
     app.config["run"]["env"] = {"COLOUR": "red"}
     app.config["run"]["replicas"] = 2
@@ -289,7 +289,7 @@ def test_a_changed_configuration_starts_the_live_version_anew(app: App) -> None:
     assert len(app.containers()) == 2
 
 
-def test_the_previous_version_is_stopped_when_its_warm_time_is_up(app: App) -> None:
+def test_the_previous_version_is_stopped_when_its_standby_time_is_over(app: App) -> None:
     app.config["rollout"]["keep_warm"] = "1s"
     app.release("v1")
     app.write("v2")

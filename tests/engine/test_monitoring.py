@@ -32,7 +32,7 @@ from orchestrator.domain.moments import iso
 from orchestrator.reports.metrics import write_textfile
 services = wiring.build(Path(sys.argv[1]), command="test", reporter=Console(quiet=True))
 app, file = sys.argv[2:]
-services.ledger.app_block(app, 9)
+services.ledger.app_number(app)
 services.ledger.record_pass(app, Pass(iso(services.wall()), 0.25, "healthy"), {}, {"pass:healthy": 1})
 write_textfile(services, app, Path(file))
 """

@@ -1,4 +1,4 @@
-"""Releases and rollbacks tell whom it concerns, once each; nobody sees to whom."""
+"""Releases and rollbacks send one notification each, and no URL is shown."""
 
 from __future__ import annotations
 

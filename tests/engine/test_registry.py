@@ -169,7 +169,7 @@ def test_a_version_comes_back_from_a_registry_with_tls_and_a_password(
     assert names(app, "v1") == {f"{app.name}:v1"}
     assert app.json("verify", code=None)["problems"] == []
 
-    # A release does the same, and what retention took comes back by its name.
+    # A release does the same, and what retention removed is pulled again.
     lose(app, "v2")
     app.write("v2")  # whose own weights are still in the folder
     assert planned(app, "release", "v2")[:2] == ("pull", "vacate")

@@ -89,7 +89,7 @@ def test_cron_heals_a_model_that_hangs(cron: App, replicas: int) -> None:
         hung.exec_run(["sh", "-c", "kill -STOP -1"])
         begin = time.monotonic()
         # From here on nobody calls deployctl but cron.
-        until(lambda: answers_anew(hung, started), "it was restarted, and answers", 75)
+        until(lambda: answers_again(hung, started), "it was restarted, and answers", 75)
         healed = time.monotonic()
         time.sleep(4)
     assert healed - begin < 70
@@ -102,7 +102,7 @@ def test_cron_heals_a_model_that_hangs(cron: App, replicas: int) -> None:
     cron.run("watchdog", "uninstall")
 
 
-def answers_anew(container: Any, started: str) -> bool:
+def answers_again(container: Any, started: str) -> bool:
     container.reload()
     if container.attrs["State"]["StartedAt"] == started or container.status != "running":
         return False

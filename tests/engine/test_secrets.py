@@ -166,7 +166,7 @@ def test_a_rotated_secret_is_a_changed_configuration(picky: App) -> None:
         app.run("release", "v1")
         assert read(app, "v1", "token") == b"good 2"
         assert "nothing to do" in app.run("release", "v1").stderr
-        # One that the model does not start with changes nothing for what serves, not even when that starts anew.
+        # One that the model does not start with changes nothing for what serves, not even when that restarts.
         rotate(app, "bad")
         app.run("release", "v1", code=3)
     assert load.failures() == []
@@ -175,7 +175,7 @@ def test_a_rotated_secret_is_a_changed_configuration(picky: App) -> None:
     killed(app, "v1")
     assert read(app, "v1", "token") == b"good 2"
     until(lambda: app.get("/healthz")[0] == 200, "it serves")
-    # What is gone is made again with the rotated value; this one is of no use, and that is said.
+    # A removed container is recreated with the rotated value; this value is unusable, and that is reported.
     app.container("v1").remove(force=True)
     app.run("recover", code=None)
     rotate(app, "good 3")

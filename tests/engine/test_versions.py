@@ -38,7 +38,7 @@ def now() -> str:
 
 @dataclass
 class Did:
-    """What the test did, to be found again in what is told."""
+    """What the test did, to be compared with the reports."""
 
     version: str
     parent: str | None
@@ -69,7 +69,7 @@ def digits(make_app: Callable[..., App]) -> App:
 OPERATORS = ("Ada <ada@models.example>", "Grace <grace@models.example>")
 
 
-def test_a_history_is_told_as_it_was_done(digits: App) -> None:
+def test_a_history_is_reported_as_it_happened(digits: App) -> None:
     did: dict[str, Did] = {}
     moments: list[tuple[str, str]] = []
     live: str | None = None
@@ -151,7 +151,7 @@ def test_a_history_is_told_as_it_was_done(digits: App) -> None:
         + (SAMPLE / "v2" / "weights.json").stat().st_size
     )
 
-    # v1 is long gone from engine and store: it comes back from its commit, and is what it was.
+    # The engine and the store lost v1 long ago: it is rebuilt from its commit, and is what it was.
     pruned = [name for name, row in tree.items() if row["pruned_at"]]
     assert "v1" in pruned
     recorded = digits.json("show", "v1")
@@ -429,7 +429,7 @@ def test_every_tampering_is_found_and_named(weighty: App) -> None:
         assert weighty.json("verify")["problems"] == [], name
 
 
-def test_a_ledger_that_was_put_together_again_is_proven_again(weighty: App) -> None:
+def test_a_rebuilt_ledger_is_verified_again(weighty: App) -> None:
     (weighty.folder / "weights" / "small.txt").write_text("two")
     weighty.release("v2")
     before = weighty.json("diff", "v1", "v2")

@@ -64,7 +64,7 @@ def disconnect(container: Any) -> None:
     container.client.networks.get(network).disconnect(container, force=True)
 
 
-def well(app: App) -> bool:
+def healthy_again(app: App) -> bool:
     """The proxy sees a container that came back at its next check."""
     return bool(app.json("status")["state"] == "stable")
 
@@ -110,7 +110,7 @@ def test_one_of_two_is_healed(app: App, fault: str) -> None:
         said = app.watch()
         healed = time.monotonic()
         print(f"{fault}: healed after {healed - faulty:.2f} s")
-        until(lambda: well(app), "the proxy sees both")
+        until(lambda: healthy_again(app), "the proxy sees both")
         quiet = time.monotonic()
         time.sleep(1)
     assert healed - faulty < HEALED
@@ -128,7 +128,7 @@ def test_the_only_one_is_healed(app: App, fault: str) -> None:
     FAULTS[fault](app.container("v1"))
     said = app.watch()
     assert said == f"mymodel: {app.container('v1').name} {SAID[fault]}\n"
-    until(lambda: well(app), "v1 is well")
+    until(lambda: healthy_again(app), "v1 is healthy")
     assert app.watch() == ""
     at_rest(app, "v1")
 
@@ -143,7 +143,7 @@ def test_nothing_to_do(app: App) -> None:
     assert app.counts() == {"pass:healthy": 2}
 
 
-def test_what_cannot_be_healed_goes_back(app: App) -> None:
+def test_what_cannot_be_healed_is_rolled_back(app: App) -> None:
     app.release("v1")
     app.release("v2")
     hopeless(app, "v2")
@@ -161,7 +161,7 @@ def test_what_cannot_be_healed_goes_back(app: App) -> None:
     assert "there is no stable version to roll back to" in said[-1]
 
 
-def test_it_does_not_go_back_twice(app: App) -> None:
+def test_it_does_not_roll_back_twice(app: App) -> None:
     for version in ("v1", "v2", "v3"):
         app.release(version)
     hopeless(app, "v3")
@@ -176,7 +176,7 @@ def test_it_does_not_go_back_twice(app: App) -> None:
     # A person fixes it; what a person releases then may be rolled back again.
     app.container("v2").remove(force=True)
     app.run("recover")
-    until(lambda: well(app), "v2 is well")
+    until(lambda: healthy_again(app), "v2 is healthy")
     assert app.watch() == "mymodel: mymodel has recovered\n"
     app.release("v4")
     hopeless(app, "v4")
@@ -185,7 +185,7 @@ def test_it_does_not_go_back_twice(app: App) -> None:
     at_rest(app, "v2")
 
 
-def test_nobody_above(app: App) -> None:
+def test_no_earlier_version(app: App) -> None:
     app.release("v1")
     hopeless(app, "v1")
     said = passes_until(app, lambda text, code: code == 4)
@@ -283,7 +283,7 @@ def test_killed_while_it_repairs(app: App, crash: str) -> None:
     FAULTS[ACTS[crash.partition("engine.")[2]]](app.container("v1", 1))
     app.run("watchdog", "run", crash=crash, code=-signal.SIGKILL)
     # At the next pass, or at the one after a pause.
-    passes_until(app, lambda text, code: well(app), 20)
+    passes_until(app, lambda text, code: healthy_again(app), 20)
     assert app.watch() == ""
     assert identity(healthy) == before
     assert len(app.containers()) == 2
@@ -319,7 +319,7 @@ def test_all_apps_side_by_side(quick: Callable[..., App]) -> None:
     print(f"three hung ones: {time.monotonic() - begin:.2f} s")
     assert sorted(said.splitlines()) == sorted(f"{app.name}: {app.container('v1').name} {SAID['hung']}" for app in apps)
     for app in apps:
-        until(lambda app=app: well(app), f"{app.name} is well")
+        until(lambda app=app: healthy_again(app), f"{app.name} is healthy")
     assert apps[1].watch("--all") == ""
 
 

@@ -154,7 +154,7 @@ def test_drift_names_the_files(rig: ProxyRig) -> None:
     assert rig.edge.drift([app], {APP: BLUE}) == ["routes.map"]
 
 
-def test_nothing_is_repaired_when_all_is_well(rig: ProxyRig) -> None:
+def test_nothing_is_repaired_when_nothing_is_wrong(rig: ProxyRig) -> None:
     app = rig.running()
     rig.traffic.apply(APP, shielded("green"))
     assert rig.edge.repair(APP, [app], {APP: shielded("green")}, PROGRESS) == []
