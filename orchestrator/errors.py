@@ -131,27 +131,6 @@ class NotDelivered(OperationFailed):
     """A notification was not delivered to every URL."""
 
 
-def engine_unreachable(error: Exception, doing: str = "report its version", *, hung: bool) -> EngineUnreachable:
-    """The error for a client that got no answer; `hung`: the request timed out."""
-    if hung:
-        return EngineUnreachable(
-            f"the Docker engine did not answer in time (request: {doing})",
-            hint="check whether it hangs (docker ps); once it answers again, run 'deployctl recover'",
-        )
-    text = str(error)
-    if "FileNotFoundError" in text or "No such file" in text:
-        text = "its socket does not exist"
-    elif "Connection refused" in text:
-        text = "nothing listens on its socket"
-    elif "PermissionError" in text or "Permission denied" in text:
-        text = "permission denied on its socket"
-    return EngineUnreachable(
-        "the Docker engine does not answer",
-        why=text,
-        hint="check that it runs and that you have access: docker version",
-    )
-
-
 class Degraded(DeployctlError):
     """Act now: traffic, the record or the rollback is at risk."""
 

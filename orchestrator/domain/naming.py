@@ -1,17 +1,14 @@
-"""Names and addresses, derived and never stored twice. Pure."""
+"""Names, derived and never stored twice. Pure."""
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 from dataclasses import dataclass
 
-from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.domain.traffic.slot import Slot
 
 DEFAULT_STATE_DIR = "/var/lib/deployctl"
-MAX_REPLICAS = 32
-NETWORK_PREFIX = 18
 VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
 
 LABEL_APP = "deployctl.app"
@@ -68,11 +65,6 @@ def image_labels(app: str, version: str, manifest: str, state_id: str) -> dict[s
     return {LABEL_APP: app, LABEL_VERSION: version, LABEL_MANIFEST: manifest, LABEL_STATE: state_id}
 
 
-def backend(app: str, slot: Slot) -> str:
-    """HAProxy's name for a slot. App names are DNS labels, so the underscore cannot be part of one."""
-    return f"{app}_{slot}"
-
-
 def is_version(text: str) -> bool:
     """True for v0, v1, v2 …"""
     return VERSION.fullmatch(text) is not None
@@ -86,41 +78,3 @@ def version_number(name: str) -> int:
 def next_version(existing: list[str]) -> str:
     """The version after the highest one that exists."""
     return f"v{max((version_number(name) for name in existing), default=0) + 1}"
-
-
-def address(subnet: str, block: int, slot: Slot, index: int) -> str:
-    """The fixed address of replica `index` (from 1) of an app's slot.
-
-    Each app owns a block of 64 addresses for ever, so an address that outlives its container can never
-    reach another app. Block 0 is left to the gateway. The engine hands out addresses of its own choice only
-    from the subnet's upper half.
-
-    Raises:
-        ValueError: `block` or `index` is out of the subnet's lower half.
-    """
-    network = ipaddress.ip_network(subnet)
-    size = 2 * MAX_REPLICAS
-    offset = block * size + SLOTS.index(slot) * MAX_REPLICAS + (index - 1)
-    if not (1 <= index <= MAX_REPLICAS and size <= offset < network.num_addresses // 2):
-        raise ValueError(f"no address for block {block}, replica {index} in {subnet}")
-    return str(network[offset])
-
-
-def block_of(subnet: str, address: str) -> int | None:
-    """The block that a fixed address belongs to; None when it is not one of the subnet's fixed addresses."""
-    network = ipaddress.ip_network(subnet)
-    if not address or ipaddress.ip_address(address) not in network:
-        return None
-    offset = int(ipaddress.ip_address(address)) - int(network.network_address)
-    block = offset // (2 * MAX_REPLICAS)
-    return block if 1 <= block <= block_count(subnet) else None
-
-
-def block_count(subnet: str) -> int:
-    """How many apps a network of this size can hold."""
-    return int(ipaddress.ip_network(subnet).num_addresses // 2 // (2 * MAX_REPLICAS)) - 1
-
-
-def upper_half(subnet: str) -> str:
-    """The part of the subnet from which the engine may choose addresses by itself."""
-    return str(list(ipaddress.ip_network(subnet).subnets(1))[1])

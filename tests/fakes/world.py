@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -144,19 +143,17 @@ class Faults:
         return result
 
 
-@dataclass
 class Port:
-    """A port whose every call goes through `faults`."""
+    """A port whose every call goes through `faults`. Its own names are private: a port may have any method."""
 
-    name: str
-    inner: Any
-    faults: Faults
+    def __init__(self, name: str, adapter: Any, faults: Faults) -> None:
+        self._name, self._adapter, self._faults = name, adapter, faults
 
     def __getattr__(self, method: str) -> Any:
-        bound = getattr(self.inner, method)
+        bound = getattr(self._adapter, method)
         if not callable(bound):
             return bound
-        return lambda *args, **kwargs: self.faults.around(f"{self.name}.{method}", lambda: bound(*args, **kwargs))
+        return lambda *args, **kwargs: self._faults.around(f"{self._name}.{method}", lambda: bound(*args, **kwargs))
 
 
 class World:

@@ -18,7 +18,6 @@ from typing import Any
 from docker import APIClient
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from orchestrator.release.settings import settings_digest
 
 from orchestrator.adapters.docker.addresses import address as fixed_address
 from orchestrator.adapters.docker.containers import description
@@ -27,10 +26,11 @@ from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.config import Config, example, parse
 from orchestrator.domain import naming
 from orchestrator.domain.naming import Names
-from orchestrator.domain.rollout.plan import Choice, plan_release
+from orchestrator.domain.rollout.choice import Choice
 from orchestrator.domain.rollout.workload import Mount, WorkloadSpec
 from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.errors import ConfigError, UsageError
+from orchestrator.release.plans import Terms, plan_release
 from tests.unit.builders import kept, nothing_live, v1_live, v2_live
 
 BASE = Path("/srv/mymodel")
@@ -603,7 +603,7 @@ def works(config: Config) -> None:
     assert restored == kept(config)
     assert restored.environment() == config.environment()
     assert json.dumps(restored.snapshot()) == stored
-    assert settings_digest(restored) == settings_digest(config)
+    assert restored.run_digest() == config.run_digest()
     planned(config)
     rendered(config)
     contained(config)
@@ -611,14 +611,9 @@ def works(config: Config) -> None:
 
 def planned(config: Config) -> None:
     for seen in (nothing_live(), v1_live(), v2_live("warm")):
-        plan = plan_release(
-            seen,
-            Choice("v3", "build"),
-            image=naming.image(config.app.name, "v3"),
-            replicas=config.run.replicas,
-            keep_warm=config.rollout.keep_warm,
-        )
-        assert all(step.words().isprintable() for step in plan.steps)
+        terms = Terms(config.run.replicas, config.rollout.keep_warm, config.rollout.bake, config.registry.push)
+        plan = plan_release(seen, Choice("v3", "build"), terms, image=naming.image(config.app.name, "v3"))
+        assert all(step.words.isprintable() for step in plan.steps)
         json.dumps([step.args for step in plan.steps])
 
 
@@ -644,7 +639,7 @@ def contained(config: Config) -> dict[str, Any]:
         image_id="sha256:0",
         runtime=config.runtime(),
         mounts=tuple(mounts),
-        labels={naming.LABEL_CONFIG: settings_digest(config)},
+        labels={naming.LABEL_CONFIG: config.run_digest()},
     )
     described = description(_engine(), Names("default"), spec, fixed_address(SUBNET, 1, "blue", 1))
     assert described.pop("name") == f"{config.app.name}-v1-blue-1"
@@ -659,7 +654,7 @@ def contained(config: Config) -> dict[str, Any]:
         "deployctl.slot": "blue",
         "deployctl.deployment": "1",
         "deployctl.index": "1",
-        "deployctl.config": settings_digest(config),
+        "deployctl.config": config.run_digest(),
     }
     assert read["Cmd"] == (config.run.command or None)
     assert host["CapDrop"] == ["ALL"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.errors import UsageError
 
 MAX_REPLICAS = 32
 NETWORK_PREFIX = 18
@@ -20,13 +21,19 @@ def address(subnet: str, app_number: int, slot: Slot, index: int) -> str:
     """The fixed address of replica `index` (from 1) in a slot of an app.
 
     Raises:
-        ValueError: `app_number` or `index` is beyond the lower half of the subnet.
+        UsageError: the network has no addresses for an app of this number.
+        ValueError: `app_number` or `index` is less than 1, or `index` is more than 32.
     """
-    network = ip_network(subnet)
-    offset = app_number * _PER_APP + SLOTS.index(slot) * MAX_REPLICAS + (index - 1)
-    if not (1 <= index <= MAX_REPLICAS and _PER_APP <= offset < network.num_addresses // 2):
+    if app_number < 1 or not 1 <= index <= MAX_REPLICAS:
         raise ValueError(f"no address for app number {app_number}, replica {index} in {subnet}")
-    return str(network[offset])
+    if app_number > (count := app_count(subnet)):
+        raise UsageError(
+            f"the network {subnet} has no addresses for another app",
+            why=f"it has addresses for {count} apps, and this is app number {app_number} of the state folder",
+            hint="release the app with another --state-dir, which has a network of its own",
+        )
+    offset = app_number * _PER_APP + SLOTS.index(slot) * MAX_REPLICAS + (index - 1)
+    return str(ip_network(subnet)[offset])
 
 
 def app_number_of(subnet: str, address: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestrator.errors import EngineError, engine_unreachable
+from orchestrator.errors import EngineError, EngineUnreachable
 
 # What an engine says, and what to do about it. The first match gives the hint.
 _HINTS: tuple[tuple[str, str], ...] = (
@@ -45,3 +45,24 @@ def refusal(doing: str, text: str) -> EngineError:
     else:
         hint = next((hint for part, hint in _HINTS if part in text), "")
     return EngineError(f"the engine could not {doing}", why=text, hint=hint)
+
+
+def engine_unreachable(error: Exception, doing: str, *, hung: bool) -> EngineUnreachable:
+    """The error for a client that got no answer; `hung`: the request timed out."""
+    if hung:
+        return EngineUnreachable(
+            f"the Docker engine did not answer in time (request: {doing})",
+            hint="check whether it hangs (docker ps); once it answers again, run 'deployctl recover'",
+        )
+    text = str(error)
+    if "FileNotFoundError" in text or "No such file" in text:
+        text = "its socket does not exist"
+    elif "Connection refused" in text:
+        text = "nothing listens on its socket"
+    elif "PermissionError" in text or "Permission denied" in text:
+        text = "permission denied on its socket"
+    return EngineUnreachable(
+        "the Docker engine does not answer",
+        why=text,
+        hint="check that it runs and that you have access: docker version",
+    )

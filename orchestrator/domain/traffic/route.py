@@ -43,12 +43,8 @@ class SlotEndpoints:
 
 @dataclass(frozen=True)
 class ProxyApp:
-    """One app as the proxy sees it: its route and both slots.
-
-    `spare` is the warm slot that the proxy turns to by itself when it finds no server of the live one up.
-    """
+    """One app as the proxy sees it: its route and both slots."""
 
     name: str
     route: Route
     slots: Mapping[Slot, SlotEndpoints] = field(hash=False)
-    spare: Slot | None = None

@@ -13,7 +13,7 @@ def test_plan_shows_what_would_happen_and_changes_nothing(run: Run, app: Path, t
     assert done.stdout.splitlines()[:3] == [
         "first release of mymodel: v1",
         "  1. build the image mymodel:v1",
-        "  2. clear the blue slot",
+        "  2. stop the old containers in blue",
     ]
     assert document(run("history", "--json"))["deployments"] == []
     assert not (tmp_path / "state" / "proxy").exists()
@@ -35,7 +35,7 @@ def test_plan_as_json(run: Run, app: Path) -> None:
         "vacate",
         "create",
         "start",
-        "join",
+        "register",
         "probe",
         "keep",
         "switch",

@@ -13,7 +13,7 @@ from tests.unit.cli.running import Run, document, expect
 def test_an_invalid_version(run: Run, app: Path, text: str) -> None:
     done = run("release", text)
     expect(done, 2)
-    assert f"error: '{text}' is no version" in done.stderr
+    assert f"error: invalid version '{text}'" in done.stderr
     assert "next: deployctl release v2" in done.stderr
 
 

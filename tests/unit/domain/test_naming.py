@@ -66,6 +66,5 @@ def test_the_next_version_is_new_and_a_version(existing: list[str]) -> None:
     assert found not in existing
 
 
-def test_images_and_backends() -> None:
+def test_an_image() -> None:
     assert naming.image("mymodel", "v2") == "mymodel:v2"
-    assert naming.backend("mymodel", "blue") == "mymodel_blue"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.adapters.docker import addresses
 from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.errors import UsageError
 
 SUBNET = "10.213.0.0/18"
 places = st.tuples(
@@ -48,12 +49,18 @@ def test_the_first_addresses() -> None:
     assert addresses.address(SUBNET, 2, "blue", 1) == "10.213.0.128"
 
 
-@pytest.mark.parametrize(
-    ("number", "index"), [(0, 1), (1, 0), (1, 33), (-1, 1), (addresses.app_count(SUBNET) + 1, 1), (10**6, 1)]
-)
+@pytest.mark.parametrize(("number", "index"), [(0, 1), (1, 0), (1, 33), (-1, 1)])
 def test_an_address_out_of_range_is_refused(number: int, index: int) -> None:
     with pytest.raises(ValueError, match="no address for app number"):
         addresses.address(SUBNET, number, "blue", index)
+
+
+@pytest.mark.parametrize("number", [addresses.app_count(SUBNET) + 1, 10**6])
+def test_an_app_beyond_the_size_of_the_network_is_refused_with_a_next_step(number: int) -> None:
+    with pytest.raises(UsageError, match="has no addresses for another app") as caught:
+        addresses.address(SUBNET, number, "blue", 1)
+    assert f"addresses for {addresses.app_count(SUBNET)} apps, and this is app number {number}" in caught.value.why
+    assert "--state-dir" in caught.value.hint
 
 
 def test_how_many_apps_a_network_holds() -> None:

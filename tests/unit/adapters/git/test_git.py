@@ -9,17 +9,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.adapters.store.old_store import ArtifactStore
 
 from orchestrator.config import Config, load
+from orchestrator.domain.naming import LABEL_VERSION
+from orchestrator.domain.version.build import BuildSpec
 from orchestrator.domain.version.manifest import Manifest
 from orchestrator.errors import BuildFailed, DeploymentFailed, GitError, Interrupted, UsageError
-from orchestrator.release.release import Result, prepare, release
+from orchestrator.ports.progress import Progress
+from orchestrator.ports.services import Services
+from orchestrator.release.preparation import prepare_release
+from orchestrator.release.release import Result, release
 from orchestrator.supply.model_files import checkout
 from orchestrator.supply.source import opened
 from tests.fakes.world import Crash, World
@@ -873,18 +877,30 @@ class Project(World):
     def __init__(self, state: Path, app: Path) -> None:
         super().__init__(state)
         self.app = app
-        self.artifacts = ArtifactStore(state)  # type: ignore[assignment]
+        self.stores = Stores(state)
         self.built = Built()
-        real = self.engine.build
+        real = self.images.build
 
-        def build(config: Config, version: str, **more: Any) -> str:
-            found = real(config, version, **more)
-            self.built.answers[version] = answer(config)
-            self.built.places.append(config.context_dir)
-            return found
+        def build(spec: BuildSpec, progress: Progress) -> str:
+            image_id = real(spec, progress)
+            self.built.answers[spec.labels[LABEL_VERSION]] = (spec.context / "answer.txt").read_text()
+            self.built.places.append(spec.context)
+            return image_id
 
-        self.engine.build = build  # type: ignore[method-assign]
+        self.images.build = build  # type: ignore[method-assign]
         self.process()
+
+    def process(self) -> Services:
+        services = super().process()
+        if hasattr(self, "stores"):  # it has none yet while the world is made
+            services = replace(
+                services,
+                manifests=self.stores.manifests,
+                models=self.stores.models,
+                source_control=self.stores.source_control,
+            )
+        self.services = services
+        return services
 
     def config(self) -> Config:
         return load(self.app / "deploy.toml")
@@ -944,14 +960,14 @@ def test_the_checkout_is_gone_when_the_image_is_built(project: Project, tmp_path
 
 
 def test_what_changes_while_it_is_read_is_dirty(project: Project) -> None:
-    real = project.artifacts.manifest
+    real = project.stores.manifests.read
 
-    def manifest(config: Config, *, keep: bool, **how: Any) -> Manifest:
-        found: Manifest = real(config, keep=keep)  # type: ignore[call-arg]
+    def read(config: Config, *, keep: bool, progress: Progress) -> Manifest:
+        manifest = real(config, keep=keep, progress=progress)
         (project.app / "late.txt").write_text("late")
-        return found
+        return manifest
 
-    project.artifacts.manifest = manifest  # type: ignore[method-assign]
+    project.stores.manifests.read = read  # type: ignore[method-assign]
     with pytest.raises(DeploymentFailed, match=r"late.txt changed while"):
         project.make("v1")
     write(project.app, "three", CLEAN)
@@ -997,10 +1013,10 @@ def test_a_plan_of_a_commit(project: Project, tmp_path: Path) -> None:
     before = fingerprint(project.app)
     services = project.process()
     with opened(services, project.config(), "one") as source:
-        planned = prepare(services, project.config(), "v1", services.observe("mymodel"), source=source)
-    assert planned.draft.git_commit == git(project.app, "rev-parse", "one^{commit}")
+        planned = prepare_release(services, source, "v1", services.observe("mymodel"))
+    assert planned.draft.version.git_commit == git(project.app, "rev-parse", "one^{commit}")
     made = project.make("v1", "one")
-    assert project.ledger.versions("mymodel")["v1"].manifest == planned.draft.manifest
+    assert project.ledger.versions("mymodel")["v1"].manifest == planned.draft.version.manifest
     assert made.deployment is not None
     assert fingerprint(project.app) == before
     assert left(tmp_path, project.app) == []
@@ -1025,9 +1041,9 @@ def test_a_commit_without_configuration_is_noted(project: Project) -> None:
 def test_a_lost_image_is_built_again_from_a_commit_that_was_released_by_its_name(project: Project) -> None:
     project.make("v1", "one")
     project.make("v2")
-    for container in project.engine.containers("mymodel"):
+    for container in project.workloads.containers("mymodel"):
         if container.version == "v1":
-            project.engine.remove(container)
+            project.workloads.remove(container)
     del project.engine.images["mymodel:v1"]
     edit(project.app)
     project.built.answers.clear()

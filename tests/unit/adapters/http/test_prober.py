@@ -20,6 +20,7 @@ from orchestrator.adapters.http.prober import MAX_BODY, HttpProber
 from orchestrator.domain.health.presets import resolve
 from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
 from orchestrator.errors import Interrupted, ProbeFailed
+from tests.fakes.progress import FakeProgress
 
 Script = Callable[["Server", socket.socket, int], None]
 
@@ -121,7 +122,8 @@ def probe(server: Server | int, **fields: object) -> Reply:
 
 
 def wait(server: Server | int, alive: Callable[[Target], str | None] = lambda _: None, **fields: object) -> None:
-    HttpProber().wait_ready([Target("m-1", "127.0.0.1")], spec(server, **fields), alive=alive)
+    targets = [Target("m-1", "127.0.0.1")]
+    HttpProber().wait_ready(targets, spec(server, **fields), alive=alive, progress=FakeProgress())
 
 
 def free_port() -> int:
@@ -552,20 +554,30 @@ def test_all_targets_are_waited_for_together(serve: Serve) -> None:
     server = serve(slow)
     targets = [Target(f"m-{n}", "127.0.0.1") for n in range(4)]
     with Stopwatch() as watch:
-        HttpProber().wait_ready(targets, spec(server, successes=1), alive=lambda target: seen.append(target.name))
+        HttpProber().wait_ready(
+            targets,
+            spec(server, successes=1),
+            alive=lambda target: seen.append(target.name),
+            progress=FakeProgress(),
+        )
     assert watch.seconds < 0.9
     assert set(seen) == {"m-0", "m-1", "m-2", "m-3"}
 
 
 def test_no_targets_are_ready_at_once() -> None:
-    HttpProber().wait_ready([], spec(1), alive=lambda _: None)
+    HttpProber().wait_ready([], spec(1), alive=lambda _: None, progress=FakeProgress())
 
 
 def test_one_failed_target_ends_the_wait_for_all(serve: Serve) -> None:
     server = serve(always(answer(503)))
     targets = [Target("m-1", "127.0.0.1"), Target("m-2", "127.0.0.1")]
     with Stopwatch() as watch, pytest.raises(ProbeFailed, match="m-2 did not become ready: exited"):
-        HttpProber().wait_ready(targets, spec(server), alive=lambda target: "exited" if target.name == "m-2" else None)
+        HttpProber().wait_ready(
+            targets,
+            spec(server),
+            alive=lambda target: "exited" if target.name == "m-2" else None,
+            progress=FakeProgress(),
+        )
     assert watch.seconds < 0.8
     time.sleep(0.1)
     connections = server.connections
@@ -585,21 +597,23 @@ def test_an_interruption_is_noticed_while_a_probe_hangs(serve: Serve) -> None:
 
     server = serve(hang)
     with Stopwatch() as watch, pytest.raises(Interrupted):
-        HttpProber().wait_ready([Target("m-1", "127.0.0.1")], spec(server), alive=lambda _: None, cancelled=cancelled)
+        HttpProber().wait_ready(
+            [Target("m-1", "127.0.0.1")], spec(server), alive=lambda _: None, progress=FakeProgress(cancelled)
+        )
     assert watch.seconds < 0.6
     assert max(b - a for a, b in pairwise(calls)) < 0.2
 
 
 def test_progress_is_told_about_once_a_second() -> None:
-    said: list[str] = []
+    progress = FakeProgress()
     with pytest.raises(ProbeFailed):
         HttpProber().wait_ready(
             [Target("m-1", "127.0.0.1")],
             spec(free_port(), deadline=1.3),
             alive=lambda _: None,
-            progress=said.append,
+            progress=progress,
         )
-    assert said == ["m-1: not ready after 1 s: connection refused"]
+    assert progress.details == ["m-1: not ready after 1 s: connection refused"]
 
 
 def test_an_injected_sleep_and_clock_make_the_wait_instant() -> None:
@@ -611,7 +625,12 @@ def test_an_injected_sleep_and_clock_make_the_wait_instant() -> None:
 
     prober = HttpProber(sleep=sleep, clock=lambda: now[0])
     with Stopwatch() as watch, pytest.raises(ProbeFailed, match="within 20 s"):
-        prober.wait_ready([Target("m-1", "127.0.0.1")], spec(free_port(), deadline=20.0), alive=lambda _: None)
+        prober.wait_ready(
+            [Target("m-1", "127.0.0.1")],
+            spec(free_port(), deadline=20.0),
+            alive=lambda _: None,
+            progress=FakeProgress(),
+        )
     assert now[0] >= 20.0
     assert watch.seconds < 5.0
 

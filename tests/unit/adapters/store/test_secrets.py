@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from orchestrator.release.settings import settings_digest
 
 from orchestrator.adapters.store.secrets import SecretStore
 from orchestrator.config import Config, json_schema, load, parse
 from orchestrator.config.secrets import LARGEST, exposed_secrets, read_secrets, wrong_secrets
 from orchestrator.domain.record import labels as record
 from orchestrator.errors import ConfigError, DeploymentFailed, SecretUnavailable, StorageError, UsageError
-from orchestrator.release.release import prepare
+from orchestrator.release.preparation import PreparedRelease, prepare_release
+from orchestrator.release.rebuild import rebuild_ledger
+from orchestrator.supply.source import Source
 from tests.fakes.world import APP, Crash, World
 from tests.unit.builders import version
 
@@ -561,8 +562,8 @@ def test_no_value_is_told(tmp_path_factory: pytest.TempPathFactory, content: byt
         config = written(place, '{ db = "file:db", token = "env:SECRET_TOKEN" }')
         store = SecretStore(place / "secrets")
         told = [repr(config), str(config), json.dumps(config.snapshot()), config.model_dump_json()]
-        told += [record.write(version("v1"), config.snapshot()), settings_digest(config)]
-        digest = settings_digest(config)
+        told += [record.write(version("v1"), config.snapshot()), config.run_digest()]
+        digest = config.run_digest()
         store.store(config, "v1", 1, order=("source",))
         assert copies_of(place) == {"db": content, "token": os.fsencode(variable)}
         told += [str(path) for path in place.rglob("*")]
@@ -578,7 +579,7 @@ def test_no_value_is_told(tmp_path_factory: pytest.TempPathFactory, content: byt
             told += ["".join(traceback.format_exception(error)), error.hint, error.details, repr(error)]
         # The digest says what containers are started with; that it does not depend on the values is the point.
         (place / "db").write_bytes(b"another one")
-        assert settings_digest(config) == digest
+        assert config.run_digest() == digest
     finally:
         os.environ.pop("SECRET_TOKEN", None)
     everything = "\n".join(told)
@@ -629,12 +630,16 @@ def tokens(world: World) -> dict[str, str]:
     }
 
 
+def prepared_release(world: World, name: str) -> PreparedRelease:
+    services, config = world.process(), world.config()
+    return prepare_release(services, Source(config, config), name, services.observe(APP))
+
+
 def test_a_release_of_the_live_version_with_another_value_starts_it_anew(world: World) -> None:
     world.release("v1")
     assert world.release("v1").deployment is None
     (world.folder / "token").write_text("the new one")
-    prepared = prepare(world.process(), world.config(), "v1", world.services.observe(APP))
-    assert prepared.choice.action == "reuse"
+    assert prepared_release(world, "v1").choice.action == "reuse"
     assert world.release("v1").deployment is not None
     assert tokens(world) == {"v1 green": "the new one"}
     assert world.kept_secrets() == {"v1": (2,)}
@@ -659,7 +664,7 @@ def test_a_release_needs_its_sources_and_says_so_before_anything_happens(world: 
         with pytest.raises(SecretUnavailable, match=r"run\.secrets\.token: there is no file"):
             world.release(name)
         with pytest.raises(SecretUnavailable, match=r"run\.secrets\.token: there is no file"):
-            prepare(world.process(), world.config(), name, world.services.observe(APP))
+            prepared_release(world, name)
     assert world.facts() == before
     assert len(world.ledger.deployments(APP)) == 1
     # Everything else goes on.
@@ -788,8 +793,6 @@ def test_what_a_failing_model_says_of_its_secret_is_neither_shown_nor_recorded(w
 
 
 def test_a_lost_ledger_comes_back_without_the_values(world: World) -> None:
-    from orchestrator.release.rebuild import rebuild_ledger
-
     world.release("v1")
     world.release("v2")
     kept = world.kept_secrets()

@@ -1,0 +1,219 @@
+"""Releases and rollbacks with a registry: what is pushed and pulled, and what happens when it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.cli.render import show as render_show
+from orchestrator.cli.render import status as render_status
+from orchestrator.domain.record import labels as record
+from orchestrator.errors import DeploymentFailed, OperationFailed, StorageError
+from orchestrator.release.retention import prune
+from orchestrator.release.steps import pull as pull_step
+from orchestrator.reports.doctor import doctor
+from orchestrator.reports.status import RollbackEstimate, status
+from orchestrator.reports.versions import show
+from tests.fakes.world import APP, World
+from tests.unit.builders import REGISTRY
+
+
+@pytest.fixture
+def world(worlds: Callable[[], World]) -> World:
+    made = worlds()
+    made.more = f'[registry]\npush = "{REGISTRY}"\n'
+    return made
+
+
+def lose(world: World, version: str = "v1") -> None:
+    """Its containers and its image go, by hand."""
+    for container in world.workloads.containers(APP):
+        if container.version == version:
+            world.workloads.remove(container)
+    world.engine.images.pop(f"{APP}:{version}", None)
+
+
+def rollback(world: World) -> RollbackEstimate | None:
+    previous = status(world.process(), APP, "").previous
+    return previous.rollback if previous else None
+
+
+def test_a_release_records_where_its_image_is(world: World) -> None:
+    world.release("v1")
+    pushed = world.ledger.versions(APP)["v1"].pushed
+    assert pushed is not None
+    assert pushed.startswith(f"{REGISTRY}@sha256:")
+    assert list(world.engine.registry) == [pushed]
+    found = show(world.process(), APP, "v1")
+    assert found.pushed == pushed
+    assert f"pushed      {pushed}" in render_show.show(found)
+    assert world.ledger.versions(APP)["v1"].stable_at, "what came after the push was not taken back"
+
+
+def test_a_push_that_fails_changes_nothing_and_the_next_release_pushes(world: World) -> None:
+    world.release("v1")
+    before = world.facts()
+    world.engine.refusal = "unauthorized: authentication required"
+    with pytest.raises(OperationFailed) as caught:
+        world.release("v2")
+    assert (caught.value.exit_code, caught.value.hint) == (3, "docker login")
+    assert world.facts() == before
+    assert world.ledger.versions(APP)["v2"].pushed is None
+    world.engine.refusal = ""
+    world.release("v2")
+    assert world.ledger.versions(APP)["v2"].pushed
+
+
+def test_a_version_that_was_live_before_there_was_a_registry_is_pushed_when_it_is_used_again(world: World) -> None:
+    world.more = ""
+    world.release("v1")
+    world.release("v2")
+    world.more = f'[registry]\npush = "{REGISTRY}"\n'
+    world.release("v1")
+    assert world.ledger.versions(APP)["v1"].pushed
+    assert world.ledger.versions(APP)["v2"].pushed is None
+
+
+def test_a_rollback_pulls_what_is_gone(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    way = rollback(world)
+    assert way is not None
+    assert (way.mode, way.containers_kept) == ("pull", False)
+    assert "its image is pulled from the registry (it is not on the engine any more)" in render_status.status(
+        status(world.process(), APP, "")
+    )
+    world.more = ""  # where it was pushed is the version's own affair
+    world.rollback()
+    assert world.served() == "v1"
+    assert world.reports.notes == [f"v1 was pulled from {REGISTRY} in 0.0 s"]
+    assert rollback(world) is None
+
+
+def test_a_release_pulls_what_is_gone(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    world.release("v1")
+    assert world.served() == "v1"
+
+
+def test_a_pruned_version_comes_back(world: World) -> None:
+    world.versions = 2
+    for name in ("v1", "v2", "v3", "v4"):
+        world.release(name)
+    with world.services.locks.app(APP):
+        prune(world.services, APP, 2)
+    assert world.ledger.versions(APP)["v1"].pruned_at
+    assert f"{APP}:v1" not in world.engine.images
+    world.rollback("v1")
+    assert world.served() == "v1"
+    assert world.ledger.versions(APP)["v1"].pruned_at is None
+
+
+def test_what_comes_under_another_id_is_recorded(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    (pushed,) = (pinned for pinned in world.engine.registry if pinned == world.ledger.versions(APP)["v1"].pushed)
+    world.engine.registry[pushed] = "sha256:" + "7" * 64
+    world.rollback()
+    assert world.ledger.versions(APP)["v1"].image_id == "sha256:" + "7" * 64
+
+
+def test_what_cannot_be_pulled_is_built_again(world: World) -> None:
+    world.supply.commit = "c0ffee"
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    world.supply.context = "sha256:v1"  # what a checkout of the commit gives
+    world.engine.refusal = "EOF"
+    world.rollback()
+    assert world.served() == "v1"
+    assert world.reports.notes[0].endswith("could not be pulled: EOF")
+    assert "rebuilt from commit c0ffee" in world.reports.notes[1]
+
+
+@pytest.mark.parametrize(("commit", "why"), [(None, "files outside of Git"), ("c0ffee", "changes that were never")])
+def test_what_can_be_neither_pulled_nor_built_changes_nothing(world: World, commit: str | None, why: str) -> None:
+    world.release("v1")
+    world.release("v2")
+    v1 = world.ledger.versions(APP)["v1"]
+    world.ledger.record_version(replace(v1, git_commit=commit, git_dirty=commit is not None))
+    lose(world)
+    world.engine.refusal = "EOF"
+    with pytest.raises(DeploymentFailed) as caught:
+        world.rollback()
+    assert caught.value.exit_code == 3
+    assert "EOF; and it cannot be rebuilt" in caught.value.why
+    assert why in caught.value.why
+    assert world.served() == "v2"
+
+
+def test_when_both_fail_both_are_said(world: World) -> None:
+    world.supply.commit = "c0ffee"
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    world.supply.context = "sha256:v1"
+    world.engine.refusal = "EOF"
+    world.engine.broken_builds.add("v1")
+    with pytest.raises(DeploymentFailed) as caught:
+        world.rollback()
+    assert caught.value.message == "v1 can be neither pulled nor rebuilt"
+    assert "EOF; and the image mymodel:v1 could not be built" in caught.value.why
+    assert world.served() == "v2"
+
+
+def test_weights_that_are_gone_are_in_no_registry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*arguments: object) -> None:
+        raise StorageError("the weights of v1 are gone")
+
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    monkeypatch.setattr(pull_step, "restore", gone)
+    with pytest.raises(DeploymentFailed, match="v1 cannot be restored: the weights of v1 are gone"):
+        world.rollback()
+    assert world.served() == "v2"
+    assert f"{APP}:v1" not in world.engine.images, "nothing was pulled for nothing"
+
+
+def test_a_name_that_a_killed_push_left_is_taken_off_the_image(world: World) -> None:
+    world.release("v1")
+    world.engine.left_names[f"{REGISTRY}:v2"] = "sha256:2"
+    world.engine.refusal = "EOF"
+    with pytest.raises(OperationFailed):
+        world.release("v2")
+    assert world.engine.left_names == {}
+
+
+def test_a_rebuilt_ledger_knows_where_images_are(world: World) -> None:
+    world.release("v1")
+    found = record.restore(world.access.evidence(), APP, "blue", 1, "now")
+    assert found.versions[0].pushed == world.ledger.versions(APP)["v1"].pushed
+
+
+def test_doctor_asks_the_registry(world: World) -> None:
+    world.release("v1")
+    checks = {check.name: check for check in doctor(world.process(), world.config()).checks}
+    assert (checks["registry"].ok, checks["registry"].message) == (True, f"{REGISTRY} answers")
+    world.engine.refusal = "unauthorized"
+    checks = {check.name: check for check in doctor(world.process(), world.config()).checks}
+    assert (checks["registry"].ok, checks["registry"].next) == (False, "docker login")
+    world.more = ""
+    assert "registry" not in {check.name for check in doctor(world.process(), world.config()).checks}
+
+
+def test_how_long_a_pull_should_take(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
+    lose(world)
+    (push_step,) = (step for step in world.ledger.steps(1) if step.name == "push")
+    assert push_step.detail == {"pushed": world.ledger.versions(APP)["v1"].pushed}
+    way = rollback(world)
+    assert way is not None
+    assert way.seconds is not None
