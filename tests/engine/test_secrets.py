@@ -218,7 +218,7 @@ def test_a_rollback_has_the_values_that_it_needs(picky: App) -> None:
     app.release("v4")
     shutil.rmtree(app.state_dir / "secrets" / app.name / "v1")
     done = app.run("rollback", code=3)
-    assert "the copy of its secrets is gone" in done.stderr
+    assert "the copy of its secrets was removed" in done.stderr
     assert app.serving() == "v4"
     # Copies go with their version.
     assert sorted(copies(app)) == ["v2", "v4"]
