@@ -29,7 +29,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Seen:
-    """One replica of the live version. `ill` says why it must be mended, empty when it need not be.
+    """One replica of the live version. `ill` says why it must be repaired, empty when it need not be.
 
     `misses` says why it counts as unhealthy although it runs; `open` is how many requests it has. `fresh` is one that
     was started anew not long ago, at `started`. `died` is how often it has ended by itself and was started again by
@@ -67,7 +67,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Attempts:
-    """How often a replica was mended lately, and when last."""
+    """How often a replica was repaired lately, and when last."""
 
     count: int = 0
     last: float = 0.0
@@ -229,7 +229,7 @@ def _busy(seen: Seen, look: Look, memory: Memory, rules: Rules) -> bool:
 
 
 def _hopeless(seen: Seen, look: Look, memory: Memory, rules: Rules) -> str:
-    """Why mending this replica again makes no sense; empty when it does."""
+    """Why repairing this replica again makes no sense; empty when it does."""
     limit = min(rules.restarts, _BAKE_DEATHS) if look.bake_until is not None else rules.restarts
     count = deaths(memory, seen.index)
     if count >= limit:
