@@ -134,7 +134,7 @@ def fill(folder: Path, leave: int) -> Path:
     return hog
 
 
-@pytest.mark.parametrize("unregister", some([0, 4096, 16384, 32768, 65536, 131072], 0, 3, 5))
+@pytest.mark.parametrize("leave", some([0, 4096, 16384, 32768, 65536, 131072], 0, 3, 5))
 def test_a_full_disk(small: Path, tmp_path: Path, leave: int) -> None:
     app = on(small, tmp_path)
     try:
