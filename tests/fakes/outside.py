@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.watch.schedule import Entry, Job, Kind
+from orchestrator.errors import ProbeFailed
+from orchestrator.ports.progress import Progress
 
 
 @dataclass
@@ -98,3 +102,39 @@ class Reports:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+class FakeProber:
+    """A running container is ready, unless its version is `unready` or `silent`; 127.0.0.1 is the proxy."""
+
+    def __init__(self, containers: Callable[[], Iterable[Container]]) -> None:
+        self._containers = containers
+        self.unready: set[str] = set()
+        self.silent: set[str] = set()
+        # The status of a request through the proxy.
+        self.through: Callable[[], int] = lambda: 200
+
+    def probe(self, address: str, spec: ProbeSpec) -> Reply:
+        if address == "127.0.0.1":
+            return Reply(status=self.through())
+        for container in self._containers():
+            if container.running and container.address == address and container.version not in self.silent:
+                return Reply(status=503 if container.version in self.unready else 200)
+        return Reply(error="connection refused", refused=True)
+
+    def wait_ready(
+        self,
+        targets: Sequence[Target],
+        spec: ProbeSpec,
+        *,
+        alive: Callable[[Target], str | None],
+        progress: Progress,
+    ) -> None:
+        for target in targets:
+            progress.check()
+            ended = alive(target)
+            if ended:
+                raise ProbeFailed(f"{target.name} did not become ready", why=ended)
+            reply = self.probe(target.address, spec)
+            if reply.status != 200:
+                raise ProbeFailed(f"{target.name} did not become ready within {spec.deadline:g} s", why=str(reply))
