@@ -1,8 +1,8 @@
-"""Tells people through Apprise, and a dead man's switch by one GET. Neither holds its caller longer than it may.
+"""Sends notifications through Apprise, and heartbeats by one GET. Both end within the caller's time limit.
 
-Apprise runs in a process of its own (`send.py`). It bounds reads, not whole notifications, and its threads would keep
-our process from exiting: a process can be killed. Its memory (37 MB) and what it leaves in logging stay out of ours,
-and so do its faults. A process costs half a second, which only those pay who have URLs.
+Apprise runs in a process of its own (`send.py`), which can be killed: Apprise limits single reads, not whole
+notifications, and its threads would keep our process from exiting. Its memory (37 MB), its changes of logging and its
+crashes stay out of our process. Starting it takes half a second, only for apps with URLs.
 """
 
 from __future__ import annotations
@@ -22,21 +22,19 @@ from orchestrator.loading import load_httpx
 _SENDER = Path(__file__).with_name("send.py")
 # The sender kills itself this long after we should have done it.
 _GRACE = 2.0
-# How long a killed sender's output may take. Only what a plugin started and left behind can hold it open.
+# Seconds to wait for the output of a killed sender: a process that a plugin has started may hold it open.
 _LAST_WORDS = 0.25
 
 
 class AppriseNotifier:
-    """Whom it tells is in the URLs; none of them is in what it returns."""
+    """Sends through Apprise. See `Notifier`."""
 
     def tell(self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float) -> str | None:
-        """Tells all; None when every URL took it, else what is wrong in words."""
         return summary(self.deliver(urls, title, body, severity=severity, timeout=timeout))
 
     def deliver(
         self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float
     ) -> tuple[str | None, ...]:
-        """Tells all at once. For each URL, in their order: None when it took it, else why not in words."""
         if not urls:
             return ()
         started = time.monotonic()
@@ -48,7 +46,7 @@ class AppriseNotifier:
             "limit": timeout + _GRACE,
         }
         try:
-            # -P: nothing is imported from the sender's own folder, whose apprise.py is this file.
+            # -P: nothing is imported from the sender's own folder.
             sender = subprocess.Popen(
                 [sys.executable, "-P", str(_SENDER)],
                 stdin=subprocess.PIPE,
@@ -67,16 +65,15 @@ class AppriseNotifier:
                 output = _rest(sender)
                 silence = f"no answer within {timeout:g} s"
             finally:
-                # A second Ctrl-C comes this way, and must not leave a process behind.
+                # Also after a second Ctrl-C: no process stays behind.
                 sender.kill()
         return _verdicts(output, len(urls), silence)
 
     def beat(self, url: str, timeout: float) -> str | None:
-        """One GET; None when the answer was 2xx, else what is wrong in words."""
         started = time.monotonic()
         load_httpx()
         result: Future[str | None] = Future()
-        # httpx bounds single reads. A thread that is left behind ends with its read, and holds no exit up.
+        # httpx limits single reads. A thread that stays behind ends with its read, and does not delay the exit.
         threading.Thread(target=_call, args=(url, timeout, result), name="heartbeat", daemon=True).start()
         try:
             return result.result(timeout=max(0.0, timeout - (time.monotonic() - started)))
@@ -105,13 +102,13 @@ def _call(url: str, timeout: float, result: Future[str | None]) -> None:
     import httpx
 
     try:
-        # Unlike a probe this goes out into the world, so the user's proxies and certificates count.
+        # Unlike a probe this leaves the host, so the user's proxies and certificates apply.
         with (
             httpx.Client(trust_env=True, follow_redirects=False, timeout=timeout) as client,
             client.stream("GET", url, headers={"User-Agent": "deployctl", "Connection": "close"}) as answer,
         ):
             status = answer.status_code
-    except Exception as error:  # noqa: BLE001  the texts of httpx and of proxies may hold the URL
+    except Exception as error:  # noqa: BLE001  the texts of httpx and of proxies may contain the URL
         result.set_result(refusal(error))
         return
     moved = " (a redirect, which is not followed: write where it leads)" if 300 <= status < 400 else ""

@@ -1,8 +1,8 @@
-"""The program that hands one notification to Apprise. It is started by `apprise.py`, and killed when its time is up.
+"""The program that passes one notification to Apprise. `notifier.py` starts it, and kills it at the time limit.
 
-It reads one JSON document from stdin, because a program's arguments and environment can be read by others, and
-writes a line of JSON for each URL as soon as its fate is known. Nothing that Apprise or a server says is passed
-on as it is: URLs hold passwords, and both repeat them. What is passed on is words of our own.
+It reads one JSON document from stdin, because other users can read a program's arguments and environment, and writes a
+line of JSON for each URL as soon as its result is known. No text of Apprise or of a server is passed on: both repeat
+URLs, which contain passwords. Only fixed words are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 MISSING = "Apprise is not installed: pip install 'deployctl[notify]'"
 UNUSABLE = "Apprise cannot use it: no service that it knows, or something in the URL is missing"
-# What the causes look like in Apprise's log, and our words for them; the first that is found counts.
+# Patterns in Apprise's log, and our words for them; the first match counts.
 _CAUSES = (
     (r"Connection refused", "connection refused"),
     (r"Name or service not known|name resolution|nodename nor servname|Failed to resolve", "its name does not resolve"),
@@ -56,23 +56,23 @@ class _Listener(logging.Handler):
 
 def main() -> None:
     """Sends to every URL at once, and ends the process."""
-    # The terminal's Ctrl-C means this process too. Python's own handler would wait for Apprise's threads.
+    # The terminal sends Ctrl-C to this process too. Python's own handler would wait for Apprise's threads.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     task: dict[str, Any] = json.load(sys.stdin)
-    # If nobody is left to kill us, the kernel does.
+    # The kernel ends this process if the notifier cannot.
     signal.setitimer(signal.ITIMER_REAL, task["limit"])
     out = os.dup(1)
-    # Whatever a plugin prints is none of the lines that are waited for.
+    # Output of plugins must not mix with ours.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _send(task, out)
-    # Not sys.exit, which would wait for the threads that Apprise may have left behind.
+    # Not sys.exit, which would wait for threads of Apprise.
     os._exit(0)
 
 
 def _send(task: dict[str, Any], out: int) -> None:
     def tell(number: int, kind: str, error: str) -> None:
         line = json.dumps({"number": number, "kind": kind, "error": error})
-        # One write, so that lines of several threads do not mix and a kill leaves no half of one.
+        # One write, so that lines of threads do not mix and a kill leaves only complete ones.
         os.write(out, line.encode() + b"\n")
 
     listener = _Listener()
@@ -108,10 +108,10 @@ def _send(task: dict[str, Any], out: int) -> None:
                 body_format=apprise.NotifyFormat.TEXT,
             )
             tell(number, kind, "" if taken else listener.cause())
-        except Exception as error:  # noqa: BLE001  a plugin may raise anything, and its text may hold the URL
+        except Exception as error:  # noqa: BLE001  a plugin may raise anything, and its text may contain the URL
             tell(number, kind, f"it failed with {type(error).__name__}")
 
-    # One after the other: Apprise fills its table of services at the first URL, and not for many threads at once.
+    # Before the threads start: Apprise fills its table of services at the first URL, and not thread-safely.
     apprise.Apprise.instantiate("json://localhost", asset=asset)
     threads = [threading.Thread(target=one, args=(number, url), daemon=True) for number, url in enumerate(task["urls"])]
     for thread in threads:

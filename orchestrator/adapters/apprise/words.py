@@ -1,4 +1,4 @@
-"""What went wrong with a notification, in words that hold no URL."""
+"""Why a notification was not delivered, in words without URLs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def summary(verdicts: Sequence[str | None]) -> str | None:
-    """One sentence about all URLs, told apart by their numbers; None when nothing is wrong."""
+    """One sentence about all URLs, identified by their numbers; None when each one accepted."""
     failed = [(number, why) for number, why in enumerate(verdicts, 1) if why is not None]
     if not failed:
         return None
@@ -20,7 +20,7 @@ def summary(verdicts: Sequence[str | None]) -> str | None:
 
 
 def refusal(error: Exception) -> str:
-    """Why a call failed. The texts of exceptions may repeat the URL, so only the system's own words are used."""
+    """Why a request failed. The texts of exceptions may contain the URL, so only fixed words are used."""
     import httpx
 
     cause: BaseException | None = error
