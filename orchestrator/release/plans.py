@@ -59,7 +59,7 @@ def plan_release(observed: Observed, choice: Choice, terms: Terms, *, image: str
         Vacate(slot, version),
         Create(version, slot, terms.replicas),
         *_come_up(version, slot),
-        Switch(version, slot, bake),
+        Switch(version, slot, bake, shield=bake > 0 and live is not None),
     ]
     if live is not None:
         how: How = "remove" if renewed else "keep warm" if terms.keep_warm > 0 or bake > 0 else "stop"

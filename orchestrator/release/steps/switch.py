@@ -19,13 +19,17 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Switch(Action):
-    """Makes a version live. With `bake` (seconds) it is watched first, and its predecessor is its fallback."""
+    """Makes a version live. With `bake` it is watched for so many seconds before it counts as stable.
+
+    With `shield` its predecessor stays its fallback.
+    """
 
     name: ClassVar[str] = "switch"
     commits: ClassVar[bool] = True
     version: str
     slot: Slot
     bake: float = 0.0
+    shield: bool = False
 
     @property
     def words(self) -> str:
@@ -33,7 +37,7 @@ class Switch(Action):
 
     @property
     def leads_to(self) -> TrafficState:
-        return TrafficState(live=self.slot, shield=self.bake > 0)
+        return TrafficState(live=self.slot, shield=self.shield)
 
     def undo(self, plan: Plan) -> Step | None:
         if plan.from_slot is None or plan.from_version is None:

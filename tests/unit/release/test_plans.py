@@ -58,7 +58,7 @@ def test_first_release() -> None:
         ("register", blue),
         ("probe", {**blue, "warm": False}),
         ("keep", blue),
-        ("switch", {**blue, "bake": 0.0}),
+        ("switch", {**blue, "bake": 0.0, "shield": False}),
         SETTLE,
     ]
 
@@ -75,7 +75,7 @@ def test_second_release() -> None:
         ("register", green),
         ("probe", {**green, "warm": False}),
         ("keep", green),
-        ("switch", {**green, "bake": 0.0}),
+        ("switch", {**green, "bake": 0.0, "shield": False}),
         ("reroute", {}),
         ("drain", {**blue, "stays": True}),
         ("retire", {**blue, "how": "keep warm", "keep_warm": 600}),
@@ -103,7 +103,7 @@ def test_warm_rollback() -> None:
     assert steps(plan) == [
         ("register", blue),
         ("probe", {**blue, "warm": True}),
-        ("switch", {**blue, "bake": 0.0}),
+        ("switch", {**blue, "bake": 0.0, "shield": False}),
         ("reroute", {}),
         ("drain", {**green, "stays": False}),
         ("retire", {**green, "how": "stop", "keep_warm": 0}),
@@ -122,7 +122,7 @@ def test_rollback_to_kept_containers(previous: Literal["warm", "cold", "gone"], 
         ("register", blue),
         ("probe", {**blue, "warm": False}),
         ("keep", blue),
-        ("switch", {**blue, "bake": 0.0}),
+        ("switch", {**blue, "bake": 0.0, "shield": False}),
     ]
     assert [name for name, _ in steps(plan)[6:]] == ["reroute", "drain", "retire", "settle"]
 

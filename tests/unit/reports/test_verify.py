@@ -83,12 +83,12 @@ def test_an_untouched_app_matches_the_ledger(world: World) -> None:
         ("UPDATE events SET kind = CAST(x'6de5' AS TEXT) WHERE id = 1", "event 1 (m\\udce5) is not"),
         ("UPDATE events SET detail = CAST(detail AS BLOB) WHERE id = 1", "event 1 ("),
         ("UPDATE events SET detail = '{' WHERE kind = 'live' AND id < 20", "(live) is not what was recorded"),
-        ("UPDATE slots SET version = 'v1' WHERE state = 'live'", "the slots say that v1 of mymodel is live"),
-        ("UPDATE slots SET state = 'mive' WHERE state = 'live'", "the ledger says that nothing is live"),
-        ("UPDATE slots SET slot = CAST(x'62e5' AS TEXT) WHERE state = 'live'", "the record of the slots"),
+        ("UPDATE slots SET version = 'v1' WHERE state = 'ready'", "the slots say that v1 of mymodel is live"),
+        ("UPDATE traffic SET live = 'mive'", "the ledger says that nothing is live"),
+        ("UPDATE slots SET slot = CAST(x'62e5' AS TEXT) WHERE state = 'ready'", "the record of the slots"),
         ("UPDATE apps SET proxy = '{'", "the record of the slots or of the app's route is damaged"),
         ("UPDATE images SET layers = '[]' WHERE version = 'v1'", "the layers of the image of mymodel v1"),
-        ("DELETE FROM images WHERE version = 'v1'", "image v1 of mymodel was recorded, and is gone"),
+        ("DELETE FROM images WHERE version = 'v1'", "image v1 of mymodel was recorded, but is missing"),
         ("UPDATE changes SET target = 'x' WHERE path = 'context/l' AND version = 'v2'", "v2: its recorded delta to v1"),
         ("UPDATE changes SET digest = CAST(x'6de5' AS TEXT) WHERE version = 'v2'", "v2: its recorded delta to v1"),
         ("UPDATE builds SET facts = '{}' WHERE version = 'v2'", "v2: its recorded delta to v1"),
@@ -118,7 +118,7 @@ def test_a_flipped_bit_in_an_index_is_named(world: World) -> None:
 
 def test_who_was_live_reports_damaged_events(world: World) -> None:
     tamper(world, "UPDATE events SET detail = '{' WHERE kind = 'live'")
-    with pytest.raises(Degraded, match="nobody can say when mymodel was served by what"):
+    with pytest.raises(Degraded, match="the record of which version of mymodel was live at which time cannot be read"):
         who_was_live(world.process(), APP, world.now(), world.now())
 
 

@@ -248,7 +248,7 @@ def test_a_first_version_bakes_too(worlds: Callable[[], World]) -> None:
     serve(world, 1_000, 500)
     passed = world.watch()
     assert passed.outcome == "degraded"
-    assert "there is no stable version to go back to" in passed.problems[0]
+    assert "there is no stable version to roll back to" in passed.problems[0]
     assert world.served() == "v1"
 
 

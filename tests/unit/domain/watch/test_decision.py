@@ -28,7 +28,7 @@ def look(*replicas: Seen, **more: Any) -> Look:
 
 
 def kinds(decision: Decision) -> list[str]:
-    return [act.kind if act.kind != "mend" else f"mend {act.index}" for act in decision.acts]
+    return [act.kind if act.kind != "repair" else f"repair {act.index}" for act in decision.acts]
 
 
 def passes(looks: list[Look], rules: Rules = RULES) -> list[Decision]:
@@ -48,9 +48,9 @@ def test_all_is_well() -> None:
 
 
 @pytest.mark.parametrize("facts", [{"ill": "it is paused"}, {"misses": "3 of 3 probes failed"}])
-def test_what_is_down_is_mended_and_what_is_well_left_alone(facts: dict[str, str]) -> None:
+def test_what_is_down_is_repaired_and_what_is_healthy_is_left_alone(facts: dict[str, str]) -> None:
     decision = decide(look(seen(1), seen(2, **facts)), Memory(7), RULES)
-    assert decision.acts == (Act("mend", next(iter(facts.values())), 2),)
+    assert decision.acts == (Act("repair", next(iter(facts.values())), 2),)
     assert decision.memory.attempts == {2: Attempts(1, NOW)}
 
 
@@ -65,9 +65,9 @@ def test_the_waits_between_attempts_double() -> None:
 def test_after_the_limit_it_is_rolled_back() -> None:
     down = seen(ill="it is gone")
     found = passes([look(down, now=NOW + 200 * number) for number in range(7)], replace(RULES, window=3600))
-    assert [kinds(decision) for decision in found] == [["mend 1"]] * 5 + [["roll-back"]] * 2
+    assert [kinds(decision) for decision in found] == [["repair 1"]] * 5 + [["roll-back"]] * 2
     (act,) = found[5].acts
-    assert act.why == "v2 cannot be healed: mymodel-v2-green-1 was mended 5 times and is down again: it is gone"
+    assert act.why == "v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone"
 
 
 def test_what_was_well_for_the_window_begins_anew() -> None:
@@ -82,8 +82,8 @@ def test_what_was_well_for_the_window_begins_anew() -> None:
 @pytest.mark.parametrize(
     ("facts", "rules", "obstacle"),
     [
-        ({"target": None}, RULES, "there is no stable version to go back to"),
-        ({"cooling_until": NOW + 2000}, RULES, "the last automatic rollback is too young: 800 s to go"),
+        ({"target": None}, RULES, "there is no stable version to roll back to"),
+        ({"cooling_until": NOW + 2000}, RULES, "the last automatic rollback was too recent: 800 s to wait"),
         ({}, replace(RULES, auto_rollback=False), "watchdog.auto_rollback is off"),
     ],
 )
@@ -93,7 +93,7 @@ def test_what_cannot_be_rolled_back_is_a_persons_business(facts: dict[str, Any],
     last = passes(looks, rules)[-1]
     assert last.acts == ()
     assert last.problems == (
-        f"v2 cannot be healed: mymodel-v2-green-1 was mended 5 times and is down again: it is gone, and {obstacle}",
+        f"v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone, and {obstacle}",
     )
 
 
@@ -101,7 +101,7 @@ def test_a_stable_version_with_something_left_is_not_given_up() -> None:
     looks = [look(seen(1), seen(2, ill="it is gone"), now=NOW + 200 * number) for number in range(7)]
     last = passes(looks, replace(RULES, window=3600))[-1]
     assert last.acts == ()
-    assert last.problems == ("v2 is degraded: mymodel-v2-green-2 was mended 5 times and is down again: it is gone",)
+    assert last.problems == ("v2 is degraded: mymodel-v2-green-2 was repaired 5 times and is down again: it is gone",)
 
 
 def test_one_that_ends_again_and_again_is_bad_even_if_it_answers_now() -> None:
@@ -128,7 +128,7 @@ def test_starting_takes_its_time() -> None:
     assert (first.acts, first.waiting) == ((), ("mymodel-v2-green-1 is starting: 3 of 3 probes failed",))
     # It has been ready since that start: then it hangs, and does not boot.
     hung = passes([look(seen(fresh=True, started=5.0)), look(booting, now=NOW + 1)])[1]
-    assert kinds(hung) == ["mend 1"]
+    assert kinds(hung) == ["repair 1"]
     again = passes([look(seen(fresh=True, started=5.0)), look(replace(booting, started=9.0), now=NOW + 1)])[1]
     assert again.acts == ()
 
@@ -137,9 +137,9 @@ def test_one_that_works_on_a_request_may_miss_its_probes() -> None:
     working = seen(misses="3 of 3 probes failed", open=1)
     rules = replace(RULES, busy=120.0)
     found = passes([look(working, now=NOW + seconds) for seconds in (0, 60, 119, 120)], rules)
-    assert [kinds(decision) for decision in found] == [[], [], [], ["mend 1"]]
+    assert [kinds(decision) for decision in found] == [[], [], [], ["repair 1"]]
     idle = decide(look(replace(working, open=0)), Memory(7), rules)
-    assert kinds(idle) == ["mend 1"]
+    assert kinds(idle) == ["repair 1"]
 
 
 # --- a version that bakes ------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_a_container_that_hangs_while_baking_goes_back_at_once() -> None:
 
 def test_one_that_was_paused_by_somebody_is_only_woken_up() -> None:
     decision = decide(look(seen(ill="it is paused"), bake_until=UNTIL), Memory(7), RULES)
-    assert kinds(decision) == ["mend 1"]
+    assert kinds(decision) == ["repair 1"]
 
 
 def test_few_deaths_are_enough_while_baking() -> None:
@@ -183,16 +183,16 @@ def test_few_deaths_are_enough_while_baking() -> None:
 def test_a_bake_is_extended_until_all_are_well() -> None:
     looks = [look(seen(ill="it is gone"), now=UNTIL, bake_until=UNTIL), look(now=UNTIL + 5, bake_until=UNTIL)]
     first, second = passes(looks)
-    assert kinds(first) == ["mend 1"]
+    assert kinds(first) == ["repair 1"]
     assert first.waiting == ("the bake of v2 is extended until all its containers are healthy",)
     assert kinds(second) == ["promote"]
 
 
 def test_bad_traffic_of_a_first_version_is_told_and_its_containers_are_looked_after() -> None:
     decision = decide(look(seen(ill="it is gone"), bake_until=UNTIL, traffic=BAD, target=None), Memory(7), RULES)
-    assert kinds(decision) == ["mend 1"]
+    assert kinds(decision) == ["repair 1"]
     assert decision.problems == (
-        "v2 went bad while baking: 30.0% of 400 requests failed, and there is no stable version to go back to",
+        "v2 went bad while baking: 30.0% of 400 requests failed, and there is no stable version to roll back to",
     )
 
 
@@ -210,7 +210,7 @@ def test_another_deployment_begins_with_a_clean_slate() -> None:
 def test_a_clock_that_is_set_back_stops_nothing_for_a_day() -> None:
     down = seen(ill="it is gone")
     found = passes([look(down), look(down, now=NOW - 86_400), look(down, now=NOW - 86_400 + 11)])
-    assert [kinds(decision) for decision in found] == [["mend 1"], [], ["mend 1"]]
+    assert [kinds(decision) for decision in found] == [["repair 1"], [], ["repair 1"]]
 
 
 # --- the invariant -------------------------------------------------------------------------------------------------
@@ -261,4 +261,4 @@ def test_no_story_takes_a_healthy_container_away(looks: list[Look], auto_rollbac
 
 def test_the_invariant_is_checked() -> None:
     with pytest.raises(ValueError, match="replica 1 of v2 is healthy"):
-        check(look(), Decision((Act("mend", "why", 1),), (), (), Memory(7)))
+        check(look(), Decision((Act("repair", "why", 1),), (), (), Memory(7)))
