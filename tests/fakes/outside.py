@@ -104,6 +104,11 @@ class Reports:
         self.notes.append(text)
 
 
+def _answer() -> int:
+    """A request that succeeds. A name, not a lambda: a world is copied by pickling."""
+    return 200
+
+
 class FakeProber:
     """A running container is ready, unless its version is `unready` or `silent`; 127.0.0.1 is the proxy."""
 
@@ -112,7 +117,7 @@ class FakeProber:
         self.unready: set[str] = set()
         self.silent: set[str] = set()
         # The status of a request through the proxy.
-        self.through: Callable[[], int] = lambda: 200
+        self.through: Callable[[], int] = _answer
 
     def probe(self, address: str, spec: ProbeSpec) -> Reply:
         if address == "127.0.0.1":

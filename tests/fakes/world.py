@@ -7,7 +7,7 @@ the traffic goes to is a version that runs.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,12 +18,9 @@ from orchestrator.adapters.posix.locks import FileLocks
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.adapters.store.secrets import SecretStore
 from orchestrator.config import Config, parse
-from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
 from orchestrator.domain.moments import iso
 from orchestrator.domain.naming import Names
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.errors import ProbeFailed
-from orchestrator.ports.progress import Progress
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import Recovered, recover
 from orchestrator.release.release import Result, release
@@ -32,7 +29,7 @@ from orchestrator.watch import passes
 from orchestrator.watch.passes import Passed
 from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
 from tests.fakes.engine import FakeContainerAccess, FakeEngineState, FakeImages, FakeRegistry, FakeWorkloads
-from tests.fakes.outside import FakeHost, FakeNotifier, FakeScheduler, Reports
+from tests.fakes.outside import FakeHost, FakeNotifier, FakeProber, FakeScheduler, Reports
 from tests.fakes.supply import FakeManifests, FakeModelFiles, FakeSourceControl, FakeTensors, SupplyState
 
 EPOCH = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -60,11 +57,6 @@ def ignore(*arguments: object) -> None:
     """A hook that does nothing."""
 
 
-def answer() -> int:
-    """A request that succeeds."""
-    return 200
-
-
 @functools.cache
 def empty_ledger() -> bytes:
     """The file of a new ledger: copying it costs less than creating it."""
@@ -77,42 +69,6 @@ def empty_ledger() -> bytes:
 
 class Crash(BaseException):
     """The process dies here: nothing in the program may catch this."""
-
-
-class FakeProber:
-    """A container that runs is ready, unless its version is `unready`; one that is `silent` refuses connections."""
-
-    def __init__(self, workloads: FakeWorkloads) -> None:
-        self._workloads = workloads
-        self.unready: set[str] = set()
-        self.silent: set[str] = set()
-        # What a request through the proxy gets.
-        self.through: Callable[[], int] = answer
-
-    def probe(self, address: str, spec: ProbeSpec) -> Reply:
-        if address == "127.0.0.1":
-            return Reply(status=self.through())
-        for container in self._workloads.containers():
-            if container.running and container.address == address and container.version not in self.silent:
-                return Reply(status=503 if container.version in self.unready else 200)
-        return Reply(error="connection refused", refused=True)
-
-    def wait_ready(
-        self,
-        targets: Sequence[Target],
-        spec: ProbeSpec,
-        *,
-        alive: Callable[[Target], str | None],
-        progress: Progress,
-    ) -> None:
-        for target in targets:
-            progress.check()
-            ended = alive(target)
-            if ended:
-                raise ProbeFailed(f"{target.name} did not become ready", why=ended)
-            reply = self.probe(target.address, spec)
-            if reply.status != 200:
-                raise ProbeFailed(f"{target.name} did not become ready within {spec.deadline:g} s", why=str(reply))
 
 
 class Faults:
@@ -174,7 +130,7 @@ class World:
         self.edge = FakeEdge(self.proxy)
         self.traffic = FakeTraffic(self.proxy)
         self.endpoints = FakeEndpoints(self.proxy)
-        self.prober = FakeProber(self.workloads)
+        self.prober = FakeProber(self.workloads.containers)
         self.prober.through = self.through
         self.supply = SupplyState(root=folder / "models")
         self.manifests = FakeManifests(self.supply)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -11,23 +11,9 @@ from orchestrator.adapters.http.prober import HttpProber
 from orchestrator.domain.health.probe import ProbeSpec, Target
 from orchestrator.errors import Interrupted, ProbeFailed
 from orchestrator.ports.prober import Prober
-from orchestrator.ports.progress import Progress
 from tests.fakes.outside import FakeProber
 from tests.fakes.progress import FakeProgress
 from tests.unit.receivers import Receiver
-
-
-class RealProber:
-    """The real prober, whose `wait_ready` still takes the two callables of the old port."""
-
-    def __init__(self) -> None:
-        self._prober = HttpProber()
-        self.probe = self._prober.probe
-
-    def wait_ready(
-        self, targets: Sequence[Target], spec: ProbeSpec, *, alive: Callable[[Target], str | None], progress: Progress
-    ) -> None:
-        self._prober.wait_ready(targets, spec, alive=alive, progress=progress.detail, cancelled=progress.check)
 
 
 @dataclass
@@ -46,7 +32,7 @@ class Rig:
 @pytest.fixture(params=["fake", "real"])
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with Receiver() as server:
-        yield Rig(RealProber() if request.param == "real" else FakeProber(lambda: ()), server.port)
+        yield Rig(HttpProber() if request.param == "real" else FakeProber(lambda: ()), server.port)
 
 
 HERE = Target("m-1", "127.0.0.1")

@@ -242,7 +242,7 @@ def test_a_version_that_went_bad(world: World) -> None:
 def test_a_bake(world: World) -> None:
     world.release("v1")
     until = "2099-01-01T00:00:00.000Z"
-    world.ledger.set_slot(APP, "blue", "v1", 1, "live", bake_until=until)
+    world.ledger.set_slot(replace(world.ledger.slots(APP)["blue"], bake_until=until))
     found = samples(world)
     assert (found["app_state baking"], found["app_state stable"]) == (1, 0)
 
@@ -284,7 +284,7 @@ def broken(world: World, error: Exception) -> list[str]:
         asked.append("state")
         raise error
 
-    world.proxy.state = state  # type: ignore[method-assign]
+    world.edge.state = state  # type: ignore[method-assign]
     return asked
 
 

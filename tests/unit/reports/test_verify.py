@@ -15,11 +15,13 @@ import pytest
 from orchestrator.adapters.docker import files_in as seen
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.record.labels import Restored
+from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest
 from orchestrator.errors import Degraded, EngineError, Locked, StorageError
 from orchestrator.release.rebuild import rebuild_ledger
+from orchestrator.release.workloads import workload_spec
 from orchestrator.reports.catalog import report_schema
 from orchestrator.reports.serialize import document
 from orchestrator.reports.verify import VerifyReport, verify
@@ -36,12 +38,18 @@ def world(worlds: Callable[[], World]) -> World:
     """v1 is warm, v2 live; each manifest has a file and a link, and they differ in how the image is built."""
     found = worlds()
     for number in (1, 2):
-        files = [File("context/a", "file", "0644", 1, f"{number:064x}"), File.link("context/l", f"to-{number}")]
-        manifest = Manifest.of(files, {"args": str(number)})
-        found.supply.files = tuple(files)
-        found.supply.build = {"args": str(number)}
-        found.release(f"v{number}", context=manifest.digest)
+        release_number(found, number)
     return found
+
+
+def release_number(world: World, number: int) -> None:
+    """Releases the version of this number; its sources are the same each time."""
+    world.supply.files = (
+        File("context/a", "file", "0644", 1, f"{number:064x}"),
+        File.link("context/l", f"to-{number}"),
+    )
+    world.supply.build = {"args": str(number)}
+    world.release(f"v{number}", context=Manifest.of(world.supply.files, world.supply.build).digest)
 
 
 def problems(world: World) -> list[str]:
@@ -126,7 +134,7 @@ def test_who_was_live_reports_damaged_events(world: World) -> None:
 
 
 def test_a_route_that_differs_from_the_slots_is_named(world: World) -> None:
-    world.proxy.disk[APP] = "blue"
+    world.proxy.disk[APP] = TrafficState(live="blue")
     assert problems(world) == ["the route on disk leads to blue, the ledger says that v2 is live in green"]
 
 
@@ -148,8 +156,7 @@ def test_a_live_version_without_containers_is_named(world: World) -> None:
 )
 def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: dict[str, Any]) -> None:
     box = next(box for box in world.workloads.containers(APP) if box.version == "v1")
-    world.engine.labels[box.id][f"deployctl.{key}"] = value
-    world.engine.change(box, **seen_as)
+    world.engine.change(box, labels={**box.labels, f"deployctl.{key}": value}, **seen_as)
     found = problems(world)
     assert found
     assert all(text.startswith(f"{box.name} has the label") for text in found)
@@ -158,13 +165,13 @@ def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: d
 def test_a_container_that_is_removed_meanwhile_is_skipped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     box = next(box for box in world.workloads.containers(APP) if box.version == "v1")
 
-    def labels(container: Any) -> dict[str, str]:
+    def files_in(container: Container, folder: str) -> dict[str, str]:
         if container.id == box.id:
             world.workloads.remove(box)
             raise EngineError("No such container")
-        return world.engine.labels[container.id]
+        return {}
 
-    monkeypatch.setattr(world.engine, "container_labels", labels)
+    monkeypatch.setattr(world.access, "files_in", files_in)
     assert problems(world) == []
 
 
@@ -275,15 +282,15 @@ def test_a_container_that_cannot_be_removed_does_not_stop_a_rebuild(
 ) -> None:
     one = world.ledger.versions(APP)["v1"]
     world.workloads.remove(next(box for box in world.workloads.containers(APP) if box.version == "v1"))
-    left = world.workloads.create(world.config(), one, "blue", 1, deployment=9, address="10.213.0.9", settings="")
+    left = world.workloads.create(workload_spec(world.services, world.config(), one, "blue", 1, 9))
     damaged(world)
 
     def refuse(container: object) -> None:
         raise EngineError("it is busy")
 
-    monkeypatch.setattr(world.engine, "remove", refuse)
+    monkeypatch.setattr(world.workloads, "remove", refuse)
     assert rebuild_ledger(world.process()) == [APP]
-    assert f"{left.name} stays, and was never proven: it is busy" in world.reports.notes
+    assert f"{left.name}, which never passed its probes, was not removed: it is busy" in world.reports.notes
     assert [event.kind for event in world.ledger.audit()[0]].count("rebuilt") == 1
 
 
@@ -309,7 +316,7 @@ def test_the_time_of_a_switch_is_taken_right_after_it(world: World, monkeypatch:
     moments = []
     apply, go_live = world.traffic.apply, SqliteLedger.go_live
     world.bake = "10m"
-    world.release("v1", context=world.ledger.versions(APP)["v1"].manifest)
+    release_number(world, 1)
 
     def noted(app: str, state: TrafficState) -> None:
         apply(app, state)

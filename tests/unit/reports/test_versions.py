@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from orchestrator.config import Config, parse
+from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta
 from orchestrator.errors import UsageError
 from orchestrator.reports.catalog import report_schema
@@ -84,8 +86,12 @@ def test_an_unknown_file_is_refused_with_similar_names(world: World, record: Cal
 def test_who_was_live_is_exact_to_the_millisecond(world: World, record: Callable[..., None]) -> None:
     record("v1", None, a="1")
     record("v2", "v1", a="2")
-    for slot, name, since in (("blue", "v1", "2031-01-01T00:00:00.000Z"), ("green", "v2", "2031-01-02T00:00:00.000Z")):
-        world.services.ledger.set_slot(APP, slot, name, 1, "live", since=since)  # type: ignore[arg-type]
+    slots: tuple[tuple[Slot, str, str], ...] = (
+        ("blue", "v1", "2031-01-01T00:00:00.000Z"),
+        ("green", "v2", "2031-01-02T00:00:00.000Z"),
+    )
+    for slot, name, since in slots:
+        world.services.ledger.go_live(SlotState(APP, slot, name, 1, "ready", since), TrafficState(live=slot))
 
     def at(start: str, end: str | None = None) -> list[Any]:
         first = datetime.fromisoformat(start)

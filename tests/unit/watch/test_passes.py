@@ -139,7 +139,7 @@ def test_one_rollback_is_not_followed_by_another(world: World) -> None:
 
 def test_trouble_is_news_once(world: World) -> None:
     def refuse(name: str) -> None:
-        if name.startswith("engine."):
+        if name.startswith(("workloads.", "access.", "images.")):
             raise EngineUnreachable("the Docker engine does not answer", hint="is it running?")
 
     world.faults.watch = refuse
@@ -150,7 +150,7 @@ def test_trouble_is_news_once(world: World) -> None:
     assert (second.news, second.events) == ([], [])
     world.faults.watch = lambda name: None
     back, after = world.watch(), world.watch()
-    assert (back.news, back.events) == (["mymodel is well again"], [("recovered", "mymodel is well again")])
+    assert (back.news, back.events) == (["mymodel has recovered"], [("recovered", "mymodel has recovered")])
     assert (after.news, after.outcome) == ([], "healthy")
 
 
