@@ -51,6 +51,16 @@ def at_rest(services: Services, app: str) -> Observed:
     return recover(services, app).observed or services.observe(app)
 
 
+def recover_app(services: Services, app: str) -> Recovered:
+    """Recovers an app that no command works on: takes its lock.
+
+    Raises:
+        Locked: another command works on the app.
+    """
+    with services.locks.app(app):
+        return recover(services, app)
+
+
 def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
     """Brings the app to rest. The caller holds its lock. May be repeated: the second time it changes nothing.
 

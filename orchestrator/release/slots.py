@@ -8,7 +8,7 @@ from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
-from orchestrator.errors import ProxyError
+from orchestrator.errors import ProxyError, StorageError
 from orchestrator.ports.services import Services
 
 
@@ -39,7 +39,7 @@ def park(services: Services, app: str, slot: Slot) -> None:
         try:
             services.edge.apply(services.ledger.proxy_apps(), services.progress)
             services.endpoints.park(app, slot)
-        except ProxyError as error:
+        except (ProxyError, StorageError) as error:
             services.reporter.note(f"{slot} could not be unregistered from the proxy: {error}")
 
 

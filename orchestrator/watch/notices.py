@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +45,6 @@ def notice(
     *,
     previous: str | None = None,
     command: str | None = None,
-    environ: Mapping[str, str] | None = None,
 ) -> None:
     """Tells everybody in `config`, which must come from the file: the ledger keeps no URLs.
 
@@ -56,7 +53,7 @@ def notice(
     """
     if what not in config.notify.on:
         return
-    urls, problems = addresses(config, os.environ if environ is None else environ)
+    urls, problems = addresses(config, services.host.environ)
     if not urls and not problems:
         return
     severity, title, usual = _KINDS[what]
@@ -69,7 +66,7 @@ def notice(
                 urls, f"{app}: {words}", body, severity=severity, timeout=config.notify.timeout
             )
         except Exception as error:  # noqa: BLE001  what has happened is done: a bug in telling it must not undo it
-            told = f"a bug of deployctl: {type(error).__name__}"
+            told = f"a bug in deployctl: {type(error).__name__}"
         if told:
             problems.append(told)
     _record(services, app, what, version, "; ".join(problems))
@@ -95,9 +92,9 @@ class Trial:
     problems: list[str]
 
 
-def trial(services: Services, config: Config, environ: Mapping[str, str] | None = None) -> Trial:
+def trial(services: Services, config: Config) -> Trial:
     """Tells everybody that this is only a test, whatever `notify.on` says. Records nothing."""
-    urls, problems = addresses(config, os.environ if environ is None else environ)
+    urls, problems = addresses(config, services.host.environ)
     title = f"{config.app.name}: a test of deployctl"
     body = _body(services, config, "Nothing has happened. Notifications of this app arrive here.", "status")
     return Trial(services.notifier.deliver(urls, title, body, severity="info", timeout=config.notify.timeout), problems)
@@ -108,7 +105,7 @@ def _body(services: Services, config: Config, text: str, command: str) -> str:
     if services.names.state_id != "default":
         words += ["--state-dir", str(services.state_dir)]
     when = services.wall().strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{text}\n\nhost: {socket.gethostname()}\nwhen: {when}\nnext: {shlex.join(words)} {command}"
+    return f"{text}\n\nhost: {services.host.hostname()}\nwhen: {when}\nnext: {shlex.join(words)} {command}"
 
 
 def _record(services: Services, app: str, what: Notice, version: str, why: str) -> None:

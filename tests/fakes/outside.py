@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,11 +72,11 @@ class FakeScheduler:
 
 @dataclass
 class FakeHost:
-    """A machine with one user. Without `environ` the environment is that of this process."""
+    """A machine with one user; the environment is empty unless it is given."""
 
     name: str = "somebody"
     host: str = "host"
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     def user(self) -> str:
         return self.name

@@ -13,7 +13,7 @@ from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
-from orchestrator.release.execute import serving_container
+from orchestrator.release.serving import serving_container
 
 app = new_app()
 

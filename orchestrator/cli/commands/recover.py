@@ -12,7 +12,7 @@ from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.errors import Degraded
 from orchestrator.release.rebuild import rebuild_ledger as rebuild
-from orchestrator.release.recover import recover as run_recover
+from orchestrator.release.recover import recover_app
 from orchestrator.reports.results import RecoverReport
 
 app = new_app()
@@ -39,8 +39,7 @@ def recover(
         if rebuild_ledger:
             rebuilt = rebuild(own)
             console.note(f"the ledger was rebuilt from the containers of {', '.join(rebuilt)}")
-        with own.locks.app(config.app.name):
-            recovered = run_recover(own, config.app.name)
+        recovered = recover_app(own, config.app.name)
         report = RecoverReport(
             app=config.app.name,
             deployment=recovered.deployment,

@@ -105,7 +105,7 @@ def test_a_release_and_a_rollback_are_told(world: World) -> None:
     )
     assert lines[1:] == [
         "",
-        f"host: {socket.gethostname()}",
+        "host: host",
         f"when: {world.now():%Y-%m-%d %H:%M:%S} UTC",
         f"next: deployctl --file {world.folder / 'deploy.toml'} status",
     ]
@@ -132,7 +132,7 @@ def test_nothing_to_do_is_nothing_to_tell(world: World) -> None:
 )
 def test_every_notice_has_a_title_and_a_severity(world: World, what: Any, severity: str, title: str) -> None:
     world.release("v2")
-    notice(world.services, world.config(), what, "v2", "why", previous="v3", command="logs v3", environ={})
+    notice(world.services, world.config(), what, "v2", "why", previous="v3", command="logs v3")
     [said] = world.notifier.told
     assert (said["severity"], said["title"]) == (severity, title)
     assert said["body"].startswith("why\n\nhost: ")
@@ -143,14 +143,14 @@ def test_what_nobody_wants_to_know_is_not_told(world: World) -> None:
     world.more += 'on = ["degraded"]\n'
     tell(world, world.release("v1"))
     assert world.notifier.told == []
-    notice(world.services, world.config(), "degraded", "v1", "why", environ={})
+    notice(world.services, world.config(), "degraded", "v1", "why")
     assert len(world.notifier.told) == 1
 
 
 def test_nobody_to_tell_is_no_trouble(world: World) -> None:
     world.more = ""
     world.release("v1")
-    notice(world.services, world.config(), "released", "v1", "why", environ={})
+    notice(world.services, world.config(), "released", "v1", "why")
     assert (world.notifier.told, world.reports.notes, counts(world)) == ([], [], {})
 
 
@@ -169,7 +169,7 @@ def test_a_notice_that_fails_is_noted_recorded_and_counted_once(world: World) ->
 def test_a_missing_file_of_urls_is_told_though_nobody_else_can_be(world: World) -> None:
     world.more = '[notify]\nurls_file = "gone"\n'
     world.release("v1")
-    notice(world.services, world.config(), "released", "v1", "why", environ={})
+    notice(world.services, world.config(), "released", "v1", "why")
     assert world.notifier.told == []
     [(kind, detail)] = events(world)
     assert kind == "notification-failed"
@@ -180,7 +180,7 @@ def test_a_notifier_that_raises_spoils_nothing_and_shows_nothing(world: World) -
     world.notifier.error = RuntimeError(URL)
     tell(world, world.release("v1"))
     assert world.reports.notes == [
-        "the notification 'released' did not reach everybody: a bug of deployctl: RuntimeError"
+        "the notification 'released' did not reach everybody: a bug in deployctl: RuntimeError"
     ]
     assert counts(world) == {"notification-failed": 1}
 

@@ -1,4 +1,4 @@
-"""Where `deployctl exec` runs a program."""
+"""Which container `deployctl exec` runs a program in."""
 
 from __future__ import annotations
 
