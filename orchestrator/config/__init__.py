@@ -1,9 +1,9 @@
 """deploy.toml: what an app is, how it is built, run, probed and routed.
 
-`load` reads and checks the file and reports everything that is wrong with it at once. What comes out is
-frozen and resolved: seconds, bytes, absolute volumes, a port.
+`load` reads and checks the file and reports all of its problems at once. The result is frozen and resolved: it has
+seconds, bytes, absolute volumes and a port.
 
-    reading ──► sections ──► types ──► values ──► explain        (each file needs those to its right)
+    reading ──► config ──► one file per section ──► types ──► values ──► explain     (each imports those to its right)
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from orchestrator.config.config import Config
 from orchestrator.config.explain import printable
 from orchestrator.config.ignoring import ignore_patterns
 from orchestrator.config.reading import load, parse, seconds
-from orchestrator.config.sections import Config
 from orchestrator.config.types import MODEL_PRESETS, PRESET_NAMES
 
 __all__ = [
@@ -39,5 +39,5 @@ def json_schema() -> dict[str, Any]:
 
 
 def example() -> str:
-    """The annotated example, which is also what `deployctl init` writes."""
+    """The commented example, which `deployctl init` writes."""
     return resources.files("orchestrator").joinpath("deploy.example.toml").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from orchestrator.files import NotRegular, TooLarge, read_small
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], list[Finding]]:
-    """The variables of the file, and what is wrong with it. No finding quotes a line: it may contain a password."""
+    """The variables of a file, and the problems in it. No finding quotes a line, which may contain a password."""
     where, shown = "run.env_file", printable(path)
     try:
         text = read_small(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,6 +1,6 @@
-"""What is wrong with deploy.toml, in plain words.
+"""The problems in deploy.toml, as findings for users.
 
-`explain` turns what pydantic found into findings that a person who never heard of pydantic can act on.
+`explain` converts the errors of pydantic. A finding names the key, the problem and the fix, and never pydantic.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _EXPECTED = {
     "dict_type": "a table",
     "model_type": "a table",
 }
-# What others may read over a shoulder or in a log is told without its value.
+# The values of these keys are never shown: they may be passwords.
 _SECRET = (("run", "env"), ("run", "secrets"), ("build", "args"), ("notify", "urls"), ("watchdog", "heartbeat"))
 _LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
 _MISSING = {
     "app.name": 'write name = "mymodel" under [app]',
-    "model.path": 'write path = "model" under [model], or leave the section out',
+    "model.path": 'write path = "model" under [model], or remove the section',
 }
 
 
 class Invalid(ValueError):
-    """One value that cannot be used: what is wrong, and how to write it."""
+    """An invalid value: what is wrong with it, and how to write it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class Invalid(ValueError):
 
 
 def describe(value: object, *, secret: bool = False) -> str:
-    """`value` in words for a message: short, and safe to print on a terminal."""
+    """A short description of `value` for a message, safe to print on a terminal."""
     if isinstance(value, bool):
         return "true or false" if secret else str(value).lower()
     if isinstance(value, int | float):
@@ -69,17 +69,17 @@ def shorten(text: str) -> str:
 
 
 def printable(text: object) -> str:
-    """A value for a message: the user's own characters, at most 400, without those that would steer a terminal."""
+    """A value for a message: the user's own characters, at most 400, without terminal control characters."""
     return plain(str(text) if len(str(text)) <= 400 else str(text)[:399] + "…")
 
 
 def show(loc: Loc) -> str:
-    """`run.volumes[0]`: where in the file."""
+    """A location in the file: `run.volumes[0]`."""
     path = ""
     for depth, part in enumerate(loc):
         if isinstance(part, int):
             path += f"[{part}]"
-        # Below section, key and name, this is pydantic's mark for "the name itself"; above, somebody wrote it.
+        # Below section, key and name, "[key]" is pydantic's mark for the name itself; above, it is a name in the file.
         elif part != "[key]" or depth < 3:
             bare = re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part)
             path += ("." if path else "") + (part if bare else json.dumps(shorten(part)))
@@ -87,12 +87,12 @@ def show(loc: Loc) -> str:
 
 
 def explain(error: ValidationError, keys: Mapping[str, Sequence[str]]) -> list[tuple[Loc, Finding]]:
-    """Everything that pydantic found, in plain words; `keys` are the sections and their keys."""
+    """The errors of pydantic as findings, each with its location; `keys` are the sections and their keys."""
     return [(item["loc"], _finding(item, keys)) for item in error.errors(include_url=False)]
 
 
 def _secret(loc: Loc) -> bool:
-    """Whether the value at `loc` is a secret, or stands where a table with one belongs."""
+    """Whether the value at `loc` is a secret, or is in the place of a table that contains one."""
     return any(path[: len(loc)] == loc[:2] for path in _SECRET)
 
 
@@ -119,21 +119,21 @@ def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
     for limit, comparison in _LIMITS.items():
         if limit in details:
             return Finding(where, f"must be {comparison} {details[limit]}, got {got}")
-    return Finding(where, f"cannot be used: {got}")
+    return Finding(where, f"invalid value: {got}")
 
 
 def _nearest(loc: Loc, keys: Mapping[str, Sequence[str]]) -> str:
-    """The key that was probably meant: the same word in another section, or a similar one in this or any."""
+    """A hint with the key that was probably meant: the same name in another section, or a similar one in any."""
     section, word = (str(loc[0]) if len(loc) > 1 else ""), str(loc[-1]).lower()
     everywhere: dict[str, list[str]] = {}
     for name, members in keys.items():
         for key in members:
             everywhere.setdefault(key, []).append(f"{name}.{key}")
-    here = {key: [f"{section}.{key}"] for key in keys.get(section, ())} if section else {s: [s] for s in keys}
+    here = {key: [f"{section}.{key}"] for key in keys.get(section, ())} if section else {name: [name] for name in keys}
     same = everywhere.get(word, [])
     if same:
         return "did you mean " + " or ".join(f"'{path}'" for path in same) + "?"
-    for candidates in (here, everywhere, {s: [s] for s in keys}):
+    for candidates in (here, everywhere, {name: [name] for name in keys}):
         if near := difflib.get_close_matches(word[:80], candidates, 1, 0.65):
             return f"did you mean '{candidates[near[0]][0]}'?"
     return f"known {'here' if section else 'sections'}: {', '.join(here)}" if here else ""

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.config.sections import Config
+    from orchestrator.config.config import Config
 
 
 def ignore_file(config: Config) -> Path:
     """The ignore file: NAME.dockerignore beside the Dockerfile NAME, else `.dockerignore` in the context.
 
-    This is the order of Docker's builder (docs.docker.com/build/concepts/context, "Filename and location"). It is
-    applied to the classic builder too, so that a version is the same with both. The second file need not exist.
+    This is the order of Docker's builder (docs.docker.com/build/concepts/context, "Filename and location"). It also
+    applies to the classic builder, so that both build the same version. The second file may not exist.
     """
     dockerfile = config.dockerfile_path
     own = dockerfile.with_name(dockerfile.name + ".dockerignore")

@@ -1,4 +1,4 @@
-"""Reading deploy.toml: everything that is wrong with it is found at once."""
+"""Reads deploy.toml, and reports all of its problems at once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from orchestrator.config.config import Config, keys, under
 from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import Loc, explain, printable
 from orchestrator.config.secrets import covers
-from orchestrator.config.sections import Config, keys, under
 from orchestrator.config.types import MODEL_PRESETS, Duration
 from orchestrator.errors import ConfigError, Finding, UsageError
 from orchestrator.files import TooLarge, read_small
@@ -22,18 +22,24 @@ _ELSEWHERE = "mount it somewhere else"
 
 
 def load(path: Path) -> Config:
-    """Reads and checks a file, and what it names on the disk.
+    """Reads and checks a file, and the files and folders that it names.
 
-    ConfigError carries everything that is wrong with it; UsageError says that it cannot be read at all.
+    Raises:
+        ConfigError: the file has problems; it lists all of them.
+        UsageError: the file cannot be read.
     """
     text = _text(path)
     return _check(text, str(path), path.parent.absolute(), on_disk=True)
 
 
 def load_elsewhere(path: Path, base: Path, source: str) -> Config:
-    """Reads and checks a file that lies elsewhere for the moment, as the file `source` in the folder `base`.
+    """Reads and checks a file of a checkout, as if it were the file `source` in the folder `base`.
 
-    The build context and the model folder are not looked for: they lie elsewhere as well.
+    Does not check that the build context and the model folder exist: the checkout may contain them.
+
+    Raises:
+        ConfigError: the file has problems; it lists all of them.
+        UsageError: the file cannot be read.
     """
     return _check(_text(path), source, base, on_disk=True, built_here=False)
 
@@ -58,26 +64,34 @@ def _text(path: Path) -> str:
 
 
 def parse(text: str, *, file: str, base: Path) -> Config:
-    """Checks a text as the content of `file` in the folder `base`, without looking at the disk."""
+    """Checks a text as the content of `file` in the folder `base`, without reading any file.
+
+    Raises:
+        ConfigError: the text has problems; it lists all of them.
+    """
     return _check(text, file, base.absolute(), on_disk=False)
 
 
 def seconds(text: str, name: str) -> float:
-    """A duration that was given on the command line, under `name`.
+    """A duration from the command line, in seconds; `name` is the option, for the error.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a duration.
     """
     try:
-        found: float = TypeAdapter(Duration).validate_python(text)
+        duration: float = TypeAdapter(Duration).validate_python(text)
     except ValidationError as error:
         ((_, finding),) = explain(error, {})
         raise UsageError(f"{name}: {finding.message}", hint=finding.hint) from None
-    return found
+    return duration
 
 
 def _read_toml(text: str, file: str) -> dict[str, Any]:
-    """The tables of a TOML file; ConfigError with line and column when it is none."""
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: it is not valid TOML; with line and column.
+    """
     hints = {
         "Invalid value": 'text needs quotes: name = "mymodel"',
         "Cannot overwrite": "the same key is written twice",
@@ -115,7 +129,7 @@ def _check(text: str, file: str, base: Path, *, on_disk: bool, built_here: bool 
         explained = explain(error, keys())
         findings = [finding for _, finding in explained]
         bad = {loc[:2] for loc, _ in explained}
-        # What is left without the bad values is valid, so contradictions in it are reported as well.
+        # Without the bad values the rest is valid: contradictions in it are reported as well.
         config = Config.model_validate(_without(raw, bad), context=context)
     config._base, config._source = base, file
     if config.run.env_file is None:
@@ -136,7 +150,7 @@ def _without(raw: Mapping[str, Any], bad: set[Loc]) -> dict[str, Any]:
         for name, table in raw.items()
         if (name,) not in bad and isinstance(table, dict)
     }
-    # Whatever must be there gets a stand-in, which is marked as bad and so never judged.
+    # Required keys get a placeholder. They are in `bad`, so placeholders are never checked.
     kept["app"] = {"name": "x", **kept.get("app", {})}
     if "model" in kept:
         kept["model"] = {"path": ".", **kept["model"]}
@@ -144,22 +158,22 @@ def _without(raw: Mapping[str, Any], bad: set[Loc]) -> dict[str, Any]:
 
 
 def _known(bad: set[Loc], *paths: str) -> bool:
-    """Whether the values at `paths` are what the file says, and not stand-ins for what was bad."""
+    """Whether the values at `paths` are what the file says, and not placeholders for bad values."""
     pairs = [tuple(path.split(".")) for path in paths]
     return not any(pair in bad or pair[:1] in bad for pair in pairs)
 
 
 def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
-    """What is valid value by value, and wrong together. Values that are bad by themselves are not judged."""
+    """Values that are valid alone and conflict with each other. Bad values are not checked."""
 
     def known(*paths: str) -> bool:
         return _known(bad, *paths)
 
     health, run = config.health, config.run
     if known("health.path", "health.preset") and health.path and health.preset:
-        yield Finding("health.preset", "contradicts health.path", f"keep one; '{health.preset}' knows its path")
+        yield Finding("health.preset", "conflicts with health.path", f"remove one: '{health.preset}' has its own path")
     elif known("health.preset", "health.model") and health.model and health.preset not in MODEL_PRESETS:
-        yield Finding("health.model", "has no effect", f"only {', '.join(MODEL_PRESETS)} ask about one model")
+        yield Finding("health.model", "has no effect", f"only {', '.join(MODEL_PRESETS)} can probe one model")
     if known("app.port", "health.preset") and config.app.port is None and not health.preset:
         yield Finding("app.port", "missing", "write port = 8080 under [app], or choose a health.preset")
     for key in ("timeout", "interval"):
@@ -169,11 +183,11 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
     needed = (health.successes - 1) * health.interval
     judged = known("health.successes", "health.interval", "health.deadline")
     if judged and health.interval <= health.deadline < needed:
-        message = f"{health.successes} answers take {needed:g}s, longer than health.deadline"
+        message = f"{health.successes} probes take {needed:g}s, longer than health.deadline"
         yield Finding("health.successes", f"{message} ({health.deadline:g}s)")
     watch = config.watchdog
     if known("watchdog.failures", "watchdog.probes") and watch.failures > watch.probes:
-        yield Finding("watchdog.failures", f"{watch.failures} of {watch.probes} probes can never fail")
+        yield Finding("watchdog.failures", f"must be at most watchdog.probes ({watch.probes}), got {watch.failures}")
     targets: dict[str, str] = {}
     if config.model and known("model.mount"):
         targets[config.model.mount] = "model.mount"
@@ -189,7 +203,7 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
 
 
 def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> Iterator[Finding]:
-    """Files and folders that are named and not there; reads the environment on the way."""
+    """Files and folders that deploy.toml names and that do not exist. Also reads run.env_file."""
     if _known(bad, "build.context") and not _exists(config.context_dir, folder=True):
         yield Finding("build.context", f"there is no folder {printable(config.context_dir)}")
     if config.model_dir and _known(bad, "model.path") and not _exists(config.model_dir, folder=True):
@@ -206,7 +220,7 @@ def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> I
         written = raw.get("run", {}).get("volumes", [])
         for index, (volume, text) in enumerate(zip(config.run.volumes, written, strict=True)):
             source = Path(volume.split(":")[0])
-            # Docker would create an empty folder that belongs to root; an absolute path may mean that.
+            # Docker would create an empty folder that belongs to root, which may be wanted for an absolute path.
             if text.startswith(".") and not _exists(source):
                 yield Finding(f"run.volumes[{index}]", f"there is no {printable(source)}", "create it first")
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from orchestrator.config.sections import Config
+from orchestrator.config.config import Config
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The values of run.secrets, read from where deploy.toml says. No message of this module contains a value."""
+"""Reads the values of run.secrets. No message of this module contains a value."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from orchestrator.errors import Finding
 from orchestrator.files import SMALL, NotRegular, TooLarge, read_small
 
 if TYPE_CHECKING:
-    from orchestrator.config.sections import Config
+    from orchestrator.config.config import Config
 
 MOUNT = "/run/secrets"
-"""The folder in which containers find the files."""
-# In most images the second is a link to the first.
-_TAKEN = (MOUNT, "/var/run/secrets")
+"""The folder of the secrets in a container."""
+# In most images /var/run is a link to /run.
+_RESERVED = (MOUNT, "/var/run/secrets")
 LARGEST = SMALL
 """The largest value of a secret, in bytes."""
 
 
 class _Missing(Exception):
-    """Why a value is not available."""
+    """A value is not available; the message says why."""
 
 
 def covers(target: str) -> bool:
     """Whether a mount at `target` would hide the secrets."""
-    return any(target == taken or target.startswith(f"{taken}/") for taken in _TAKEN)
+    return any(target == folder or target.startswith(f"{folder}/") for folder in _RESERVED)
 
 
 def read_secrets(config: Config) -> tuple[dict[str, bytes], dict[str, str]]:
-    """The values that are available now, byte for byte, and why the others are not."""
+    """The values that are available now, as bytes, and for each of the others why it is not."""
     values: dict[str, bytes] = {}
-    lacking: dict[str, str] = {}
+    missing: dict[str, str] = {}
     for name, source in sorted(config.run.secrets.items()):
         try:
             values[name] = _value(config.base, source)
         except _Missing as error:
-            lacking[name] = str(error)
-    return values, lacking
+            missing[name] = str(error)
+    return values, missing
 
 
 def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
-    """What is wrong with the files that run.secrets names, and which variables are not set now."""
+    """The problems with the files that run.secrets names, and the variables that are not set now."""
     wrong = exposed_secrets(config)
     unset: list[Finding] = []
     for name, why in read_secrets(config)[1].items():
@@ -53,21 +53,21 @@ def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
     return wrong, unset
 
 
-def exposed_secrets(config: Config, *, there: bool = False) -> list[Finding]:
+def exposed_secrets(config: Config, *, existing: bool = False) -> list[Finding]:
     """The secret files that would become part of the version: of its image, its manifest, or its model files.
 
-    With `there`, only those that exist now: a checkout has what its commit has.
+    With `existing`, only those that exist now: a checkout contains only what its commit contains.
     """
     return [
-        Finding(f"run.secrets.{name}", *found)
+        Finding(f"run.secrets.{name}", *problem)
         for name, source in sorted(config.run.secrets.items())
         if source.startswith("file:")
-        and (found := _exposed(config, path := _path(config.base, source)))
-        and (not there or _is_there(path))
+        and (problem := _exposed(config, path := _path(config.base, source)))
+        and (not existing or _exists(path))
     ]
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -117,13 +117,13 @@ def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
         named = path.parent.resolve() / path.name
     except (OSError, RuntimeError, ValueError):
         return None
-    # A link in the model folder is followed when it leads out of it; one in the context is sent as a link.
+    # In the model folder, a link that leads out of it is followed; in the context, a link is sent as a link.
     if model is not None and (real.is_relative_to(model) or named.is_relative_to(model)):
         return f"{printable(path)} is in the model folder, which every version copies", "keep it somewhere else"
     if real.is_relative_to(context) and not _ignored(config, real.relative_to(context)):
         shown, file = printable(real.relative_to(context)), ignore_file(config).relative_to(config.context_dir)
         return (
-            f"{printable(path)} is in the build context, and would get into the image",
+            f"{printable(path)} is in the build context, and would become part of the image",
             f"add {shown} to {printable(file)}, or keep it somewhere else",
         )
     return None

@@ -1,4 +1,4 @@
-"""What all sections of deploy.toml have in common."""
+"""The base class of all sections of deploy.toml."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """Frozen, strict, and no unknown keys."""
 
-    # Values may be passwords, so pydantic's own errors must not quote them in the trace of a bug either.
+    # Values may be passwords, so pydantic's errors must not quote them, not even in a traceback.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)

@@ -1,4 +1,4 @@
-"""The types of deploy.toml's values: each reads what a person writes, and tells the JSON Schema how that looks."""
+"""The types of the values in deploy.toml. Each converts the written form, and describes it in the JSON Schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PresetName = Literal[
 ]
 PRESET_NAMES: tuple[str, ...] = get_args(PresetName)
 MODEL_PRESETS = ("kserve-v2", "kserve-v1", "tf-serving")
-"""The presets that can ask about one model by its name."""
+"""The presets that can probe one model by its name."""
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _DURATION = WithJsonSchema({"type": "string", "pattern": read.DURATION, "examples": ["500ms", "1m30s"]})
 _SIZE = WithJsonSchema(
@@ -30,7 +30,7 @@ _GPUS = WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "integer", "minimum
 
 def _not_reserved(name: str) -> str:
     if name == "deployctl":
-        raise Invalid("'deployctl' is reserved: deployctl's own network has this name")
+        raise Invalid("'deployctl' is reserved for the network of deployctl")
     return name
 
 
@@ -43,15 +43,15 @@ Text = Annotated[str, AfterValidator(read.some_text)]
 Word = Annotated[str, AfterValidator(read.plain_text)]
 AppName = Annotated[
     str,
-    *_matching(_NAME, "expected at most 40 small letters, digits and hyphens, no hyphen first or last"),
+    *_matching(_NAME, "expected at most 40 lowercase letters, digits and hyphens, no hyphen first or last"),
     AfterValidator(_not_reserved),
 ]
-Variable = Annotated[str, *_matching(read.VARIABLE, "a name has letters, digits and underscores, and no digit first")]
+Variable = Annotated[str, *_matching(read.VARIABLE, "expected letters, digits and underscores, no digit first")]
 ArgValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.plain_text), _SCALAR]
 EnvValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.env_text), _SCALAR]
 SecretName = Annotated[
     str,
-    *_matching(read.SECRET_NAME, "a secret's name is a file name of letters, digits and ._-, no dot first"),
+    *_matching(read.SECRET_NAME, "expected a file name of letters, digits and ._-, no dot first"),
 ]
 SecretSource = Annotated[
     str,
@@ -75,13 +75,13 @@ Repository = Annotated[str, AfterValidator(read.repository)]
 
 
 SecretUrl = Annotated[str, AfterValidator(read.secret_url)]
-"""A URL with passwords or tokens in it: no message shows it."""
+"""A URL that contains passwords or tokens: no message shows it."""
 FileName = Annotated[str, AfterValidator(read.file_name)]
-"""A file beside keys that hold URLs."""
+"""The path of a file, in a key beside one for URLs: a URL written here by mistake is not shown."""
 WebUrl = Annotated[str, AfterValidator(read.web_url)]
-"""The same for one that is called."""
+"""A secret URL that is called with GET."""
 
 
 def written(default: float | int | str, written: str, description: str) -> Any:
-    """A default that the schema shows as a person would write it."""
+    """A field with a default; `written` is that default as it is written in the file, for the schema."""
     return Field(default=default, description=description, json_schema_extra={"default": written})

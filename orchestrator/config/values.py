@@ -1,6 +1,6 @@
-"""What deploy.toml may say, value by value.
+"""Readers for single values of deploy.toml.
 
-The readers turn one value of the file into what the program uses (`"1m30s"` into 90.0) or raise `Invalid`.
+A reader converts a value of the file into the one that the program uses (`"1m30s"` into 90.0) or raises `Invalid`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LONGEST = 30 * 86400.0
 _DURATION_HINT = 'units are ms, s, m, h and d: "500ms", "1m30s"'
 _SIZE_HINT = 'write "512m" or "2g"'
 _NAMED_VOLUME = r"[A-Za-z0-9][A-Za-z0-9_.-]+"
-# What these let through ends up in HAProxy's configuration: no space, quote, backslash, #, $ or brace, ever.
+# Matching values are written to HAProxy's configuration: never allow a space, quote, backslash, #, $ or brace.
 _URL_PATH = r"/[A-Za-z0-9._~%/?=&:@+,;-]*"
 _PREFIX = r"/[A-Za-z0-9._~/-]*"
 _HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -42,16 +42,16 @@ _REPOSITORY_PART = r"[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*"
 
 
 def plain_text(value: str) -> str:
-    """One line of text: values end up in files and commands in which a line end would begin something new."""
+    """One line of text: a line break would start a new entry in the files that values are written to."""
     if "\n" in value or "\r" in value:
         raise Invalid("must be one line")
     if any((character < " " and character != "\t") or character == "\x7f" for character in value):
-        raise Invalid("must not hold control characters")
+        raise Invalid("must not contain control characters")
     return value
 
 
 def some_text(value: str) -> str:
-    """One line of text that says something."""
+    """One line of text, not blank."""
     if not value.strip():
         raise Invalid("must not be empty")
     return plain_text(value)
@@ -61,20 +61,20 @@ def secret_url(value: str) -> str:
     """A URL whose text no message may show."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\x00-\x1f\x7f]+", value):
         raise Invalid(
-            "expected a URL such as https://example.com/path", "its text is not shown: it may hold a password"
+            "expected a URL such as https://example.com/path", "it is not shown because it may contain a password"
         )
     return value
 
 
 def file_name(value: str) -> str:
-    """A file, where somebody may write the URL itself by mistake: as a path it would be shown."""
+    """The path of a file. A URL, written here by mistake, is refused and not shown."""
     if "://" in value:
-        raise Invalid("expected a file, got a URL", "its text is not shown: it may hold a password")
+        raise Invalid("expected a file, got a URL", "it is not shown because it may contain a password")
     return some_text(value)
 
 
 def web_url(value: str) -> str:
-    """As `secret_url`, and one that can be called."""
+    """A secret URL with the scheme http or https."""
     if not secret_url(value).lower().startswith(("http://", "https://")):
         raise Invalid("expected a URL that begins with http:// or https://")
     return value
@@ -83,7 +83,7 @@ def web_url(value: str) -> str:
 def env_text(value: str) -> str:
     """The value of an environment variable: it may have several lines, but no process can receive a NUL."""
     if "\0" in value:
-        raise Invalid("must not hold NUL characters")
+        raise Invalid("must not contain NUL characters")
     return value
 
 
@@ -93,12 +93,12 @@ def secret_source(value: str) -> str:
     if not colon or kind not in ("env", "file"):
         raise Invalid(
             'expected "env:NAME" or "file:PATH": where the value is, not the value',
-            "its text is not shown: it may be the value",
+            "it is not shown because it may be the secret",
         )
     if kind == "env" and not re.fullmatch(VARIABLE, rest):
         raise Invalid(
-            "a variable's name has letters, digits and underscores, and no digit first",
-            "its text is not shown: it may be the value",
+            "expected a variable of letters, digits and underscores, no digit first",
+            "it is not shown because it may be the secret",
         )
     if kind == "file":
         some_text(rest)
@@ -120,7 +120,7 @@ def matching(pattern: str, words: str, hint: str = "") -> Callable[[str], str]:
     """A reader for text that must match `pattern` as a whole."""
 
     def read(value: str) -> str:
-        # Not `match`: there, a $ would let a line end slip through.
+        # Not `match`: a $ also matches before a line break at the end.
         if not re.fullmatch(pattern, value):
             raise Invalid(f"{words}, got {describe(value)}", hint)
         return value
@@ -157,7 +157,7 @@ def duration_or_zero(value: object, info: ValidationInfo) -> float:
 
 
 def duration(value: object, info: ValidationInfo) -> float:
-    """`"1m30s"` as seconds, and more than none."""
+    """As `duration_or_zero`, but longer than zero."""
     seconds = duration_or_zero(value, info)
     if seconds == 0:
         raise Invalid("must be longer than zero")
@@ -165,7 +165,7 @@ def duration(value: object, info: ValidationInfo) -> float:
 
 
 def size(value: object) -> int:
-    """`"512m"` as bytes (1k is 1024); a whole number is bytes already."""
+    """`"512m"` as bytes (1k is 1024); a whole number is a number of bytes."""
     if isinstance(value, str):
         if len(value) > 32 or not re.fullmatch(SIZE, value):
             raise Invalid(f"expected a size, got {describe(value)}", _SIZE_HINT)
@@ -177,20 +177,20 @@ def size(value: object) -> int:
     else:
         raise Invalid(f'expected a size such as "512m", got {describe(value)}', _SIZE_HINT)
     if not 0 < count < 2**63:
-        raise Invalid(f"not a possible size: {describe(value)}", _SIZE_HINT)
+        raise Invalid(f"invalid size: {describe(value)}", _SIZE_HINT)
     return count
 
 
 def memory_size(value: object) -> int:
-    """A size that Docker takes as a memory limit."""
+    """A size that Docker accepts as a memory limit."""
     count = size(value)
     if count < 6 * 1024**2:
-        raise Invalid(f"must be at least 6m (Docker refuses less), got {describe(value)}")
+        raise Invalid(f"must be at least 6m (the minimum of Docker), got {describe(value)}")
     return count
 
 
 def gpus(value: object) -> object:
-    """`"all"`, or how many."""
+    """`"all"`, or the number of GPUs."""
     if value is None or value == "all":
         return value
     if isinstance(value, bool) or not isinstance(value, int):
@@ -209,21 +209,21 @@ def command(value: object) -> object:
         except ValueError as error:
             raise Invalid(f"cannot be split into words: {str(error).lower()}", "write it as a list") from None
     if value == []:
-        raise Invalid("must not be empty", "leave it out to run what the image runs")
+        raise Invalid("must not be empty", "remove it to use the command of the image")
     if value is not None and not isinstance(value, list):
         raise Invalid(f"expected a list of words or text, got {describe(value)}")
     return value
 
 
 def one_or_many(value: object) -> object:
-    """A list; a single text is a list of one."""
+    """A list; a single text becomes a list with one element."""
     return [value] if isinstance(value, str) else value
 
 
 def host_name(value: str) -> str:
-    """A DNS name in small letters, with an optional leading `*.`."""
+    """A DNS name in lowercase, with an optional leading `*.`."""
     name = value.lower().removeprefix("*.")
-    # There are signs outside ASCII whose small letter is inside: the Kelvin sign is no k in a name.
+    # lower() maps some characters outside ASCII to ASCII letters, such as the Kelvin sign to k.
     if not value.isascii() or len(name) > 253 or not re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name):
         raise Invalid(
             f"not a DNS name: {describe(value)}",
@@ -257,14 +257,14 @@ def listen(value: str) -> str:
 
 def repository(value: str) -> str:
     """A repository in a registry: `host:port/path`, as the engine understands it, without a tag or a digest."""
-    wrong = f"expected host/path or host:port/path in small letters, got {describe(value)}"
+    wrong = f"expected host/path or host:port/path in lowercase, got {describe(value)}"
     hint = 'write "registry.example.com:5000/mymodel"'
     if "://" in value:
-        raise Invalid(wrong, "leave the https:// out: the engine speaks TLS to every registry that it does not trust")
+        raise Invalid(wrong, "remove the scheme: the engine uses TLS unless the registry is in its insecure-registries")
     host, _, path = value.partition("/")
     if "@" in value or ":" in path:
-        raise Invalid(wrong, "leave tag and digest out: the tag is the version's name")
-    # Without a dot or a port in its first part the engine would take all of it for a path at Docker Hub.
+        raise Invalid(wrong, "remove the tag and the digest: the tag is the name of the version")
+    # Without a dot or a port in its first part the engine would use all of it as a path on Docker Hub.
     name, colon, port = host.partition(":")
     if not path or not ("." in name or colon or name == "localhost"):
         raise Invalid(wrong, hint)
@@ -281,16 +281,16 @@ def path_prefix(value: str) -> str:
     """The beginning of the paths that belong to the app, without a slash at its end; "" is all of them."""
     prefix = value.removesuffix("/")
     if value and (not re.fullmatch(_PREFIX, value) or len(value) > 256):
-        raise Invalid(f'must start with "/" and hold only letters, digits and ._~/-, got {describe(value)}')
+        raise Invalid(f'must start with "/" and contain only letters, digits and ._~/-, got {describe(value)}')
     if {"", ".", ".."} & set(prefix.split("/")[1:]):
-        raise Invalid(f"must not hold empty parts, . or .., got {describe(value)}")
+        raise Invalid(f"must not contain empty parts, . or .., got {describe(value)}")
     return prefix
 
 
 def url_path(value: str) -> str:
     """The path (and query) of a probe."""
     if not re.fullmatch(_URL_PATH, value) or len(value) > 512:
-        raise Invalid(f'must start with "/" and hold only letters, digits and ._~%/?=&:@+,;-, got {describe(value)}')
+        raise Invalid(f'must start with "/" and contain only letters, digits and ._~%/?=&:@+,;-, got {describe(value)}')
     return value
 
 
@@ -305,7 +305,7 @@ def inside(value: str) -> str:
 
 
 def container_path(value: str) -> str:
-    """An absolute path in the container, without ornaments."""
+    """An absolute path in the container, normalized."""
     plain_text(value)
     path = _tidy(value)
     if not value.startswith("/") or path == "/" or ":" in value:
@@ -314,12 +314,12 @@ def container_path(value: str) -> str:
 
 
 def volume(value: str, info: ValidationInfo) -> str:
-    """`source:target:mode` with an absolute or named source, as Docker wants it."""
+    """`source:target:mode` with an absolute or named source, as Docker expects it."""
     plain_text(value)
     hint = 'write "/on/the/host:/in/the/container:ro", "./folder:/target" or "name:/target"'
     parts = value.split(":")
     if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise Invalid(f'expected "source:/target", then ":ro" or ":rw" or nothing, got {describe(value)}', hint)
+        raise Invalid(f'expected "source:/target", optionally with ":ro" or ":rw", got {describe(value)}', hint)
     source, target = parts[0], container_path(parts[1])
     if source.split("/")[0] in (".", ".."):
         source = os.path.join((info.context or {}).get("base", "/"), source)  # noqa: PTH118 (lexical, as Docker)
@@ -331,5 +331,5 @@ def volume(value: str, info: ValidationInfo) -> str:
 
 
 def _tidy(path: str) -> str:
-    # POSIX lets normpath keep exactly two leading slashes.
+    # normpath keeps exactly two leading slashes, as POSIX allows.
     return re.sub("^//", "/", os.path.normpath(path))

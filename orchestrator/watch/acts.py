@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config
-from orchestrator.config.watchdog import Notice
+from orchestrator.config.notify import Notice
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config import Config
-from orchestrator.config.sections import under
+from orchestrator.config.config import under
 from orchestrator.errors import DeployctlError
 from orchestrator.ports.services import Services
 from orchestrator.reports.metrics import write_textfile

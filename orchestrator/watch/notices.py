@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Config, printable
-from orchestrator.config.sections import under
-from orchestrator.config.watchdog import Notice
+from orchestrator.config.config import under
+from orchestrator.config.notify import Notice
 from orchestrator.errors import DeployctlError
 from orchestrator.files import NotRegular, TooLarge, read_small
 from orchestrator.ports.services import Services

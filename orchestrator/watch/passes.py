@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.config import Config, load
-from orchestrator.config.watchdog import Notice
+from orchestrator.config.notify import Notice
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import SlotState

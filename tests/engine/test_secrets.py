@@ -90,7 +90,7 @@ def test_a_container_reads_the_very_bytes_and_nothing_else_tells_them(app: App) 
     done = app.run("release", "v1", code=3)
     assert "run.secrets.hf_token: the variable MODEL_TOKEN is not set" in done.stderr
     done = app.run("release", "v1", code=2, env=variable)
-    assert "is in the build context, and would get into the image" in done.stderr
+    assert "is in the build context, and would become part of the image" in done.stderr
     assert app.left_over() == []
     (app.folder / ".dockerignore").write_text("keys\n")
     done = app.run("release", "v1", env=variable)

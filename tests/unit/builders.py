@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from orchestrator.config import Config
-from orchestrator.config.watchdog import Notify
+from orchestrator.config.notify import Notify
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.rollout.choice import Choice
 from orchestrator.domain.rollout.deployment import StepRecord

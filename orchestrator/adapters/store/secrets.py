@@ -39,7 +39,7 @@ class SecretStore:
         lacking = self._resolve(config, version or "", 0, order)[1]
         if lacking:
             raise _unavailable(lacking)
-        if version is None and (exposed := exposed_secrets(building or config, there=building is not None)):
+        if version is None and (exposed := exposed_secrets(building or config, existing=building is not None)):
             why = "; ".join(f"{found.path}: {found.message}" for found in exposed)
             raise UsageError("a secret is part of the build", why=why, hint=exposed[0].hint)
 

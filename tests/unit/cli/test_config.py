@@ -27,7 +27,7 @@ def test_secrets_that_are_not_available(run: Run, app: Path, tmp_path: Path) -> 
     exposed, missing = document(done)["error"]["findings"]
     assert {exposed["path"], missing["path"]} == {"run.secrets.db"}
     assert missing["message"] == f"there is no file {tmp_path}/db"
-    assert "would get into the image" in exposed["message"]
+    assert "would become part of the image" in exposed["message"]
     # A file is there or not; a variable belongs to whoever releases.
     (tmp_path / "db").write_text("hunter2hunter2")
     (tmp_path / ".dockerignore").write_text("db\n")
@@ -42,7 +42,7 @@ def test_secrets_that_are_not_available(run: Run, app: Path, tmp_path: Path) -> 
     done = run("config", "check", SECRET_TOKEN="hunter2hunter2")
     expect(done, 2)
     assert "run.secrets.db: " in done.stderr
-    assert "is in the build context, and would get into the image" in done.stderr
+    assert "is in the build context, and would become part of the image" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
 
 

@@ -209,7 +209,7 @@ def test_not_sizes(written: str) -> None:
 
 def test_memory_has_a_floor() -> None:
     assert ok('[run]\nmemory = "6m"').run.memory == 6 * 1024**2
-    assert finding('[run]\nmemory = "5m"').message == "must be at least 6m (Docker refuses less), got text '5m'"
+    assert finding('[run]\nmemory = "5m"').message == "must be at least 6m (the minimum of Docker), got text '5m'"
 
 
 @pytest.mark.parametrize(
@@ -299,10 +299,10 @@ def test_repositories(written: str) -> None:
         ("registry.example.com", "write "),
         ("registry.example.com/", "write "),
         ("/mymodel", "write "),
-        ("https://registry.example.com/mymodel", "leave the https:// out"),
-        ("registry.example.com/mymodel:v1", "leave tag and digest out"),
-        ("registry.example.com:5000/mymodel:latest", "leave tag and digest out"),
-        ("registry.example.com/mymodel@sha256:" + "0" * 64, "leave tag and digest out"),
+        ("https://registry.example.com/mymodel", "remove the scheme"),
+        ("registry.example.com/mymodel:v1", "remove the tag and the digest"),
+        ("registry.example.com:5000/mymodel:latest", "remove the tag and the digest"),
+        ("registry.example.com/mymodel@sha256:" + "0" * 64, "remove the tag and the digest"),
         ("registry.example.com:/mymodel", "the port is"),
         ("registry.example.com:0/mymodel", "the port is"),
         ("registry.example.com:65536/mymodel", "the port is"),
@@ -316,14 +316,14 @@ def test_repositories(written: str) -> None:
         ("registry.example.com/a b", "write "),
         ("registry.example.com/a\\n", "write "),
         ("-r.example.com/a", "write "),
-        ("somebody:password@registry.example.com/a", "leave tag and digest out"),
+        ("somebody:password@registry.example.com/a", "remove the tag and the digest"),
         ("registry.example.com/" + "a" * 240, "write "),
     ],
 )
 def test_not_repositories(written: str, hint: str) -> None:
     found = finding(f'[registry]\npush = "{written}"')
     assert found.path == "registry.push"
-    assert found.message.startswith("expected host/path or host:port/path in small letters, got ")
+    assert found.message.startswith("expected host/path or host:port/path in lowercase, got ")
     assert found.hint.startswith(hint)
 
 
@@ -514,10 +514,10 @@ colour = "red"
 @pytest.mark.parametrize(
     ("text", "path", "words"),
     [
-        ('[health]\npath = "/x"\npreset = "cog"', "health.preset", "contradicts health.path"),
+        ('[health]\npath = "/x"\npreset = "cog"', "health.preset", "conflicts with health.path"),
         ('[health]\ntimeout = "6m"', "health.timeout", "360s is longer than health.deadline (300s)"),
         ('[health]\ninterval = "6m"', "health.interval", "longer than health.deadline"),
-        ('[health]\ninterval = "4m"\nsuccesses = 3', "health.successes", "3 answers take 480s"),
+        ('[health]\ninterval = "4m"\nsuccesses = 3', "health.successes", "3 probes take 480s"),
         ('[health]\npreset = "cog"\nmodel = "m"', "health.model", "no effect"),
         ('[health]\npath = "/x"\nmodel = "m"', "health.model", "no effect"),
         ('[run]\nvolumes = ["aa:/x", "bb:/x"]', "run.volumes[1]", "/x is taken by run.volumes[0]"),

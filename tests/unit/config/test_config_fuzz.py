@@ -62,13 +62,14 @@ def test_good_values_work_together() -> None:
 SAID = """
 unknown key|missing|expected text|expected a whole number|expected a number|expected true or false|expected a list
 expected a table|must be at least|must be at most|a very large number|a date or time|must be 'auto'
-contradicts health.path|has no effect|is longer than health.deadline|answers take|is taken by
-must be one line|must not hold control characters|must not be empty|must not hold NUL|expected a duration
-must be longer than zero|must be at least 1ms|must be at most 30d|expected a size|not a possible size|at least 6m
+conflicts with health.path|has no effect|is longer than health.deadline|probes take|is taken by
+must be one line|must not contain control characters|must not be empty|must not contain NUL|expected a duration
+must be longer than zero|must be at least 1ms|must be at most 30d|expected a size|invalid size|at least 6m
 cannot be split into words|not a DNS name|expected an address and a port|the host must be an IP address
-must start with "/" and hold only|must not hold empty parts|must be relative|must stay inside|must be an absolute path
-expected "source:/target"|not an absolute path, a ./path|is reserved|at most 40 small letters|name of a build stage
-expected "user"|a capability|a name has letters|must be between 1 and 1024|expected "all"|the number is too large
+must start with "/" and contain only|must not contain empty parts|must be relative|must stay inside
+must be an absolute path|expected a file name|expected letters|expected a variable
+expected "source:/target"|not an absolute path, a ./path|is reserved|at most 40 lowercase letters|name of a build stage
+expected "user"|a capability|must be between 1 and 1024|expected "all"|the number is too large
 """
 
 

@@ -73,21 +73,21 @@ SOURCE = 'expected "env:NAME" or "file:PATH": where the value is, not the value'
         ('{ hf_token = "http://hunter2" }', "run.secrets.hf_token", SOURCE),
         ('{ hf_token = "ENV:hunter2" }', "run.secrets.hf_token", SOURCE),
         ('{ hf_token = "" }', "run.secrets.hf_token", SOURCE),
-        ('{ hf_token = "env:" }', "run.secrets.hf_token", "a variable's name has letters"),
-        ('{ hf_token = "env:hunter2-x" }', "run.secrets.hf_token", "a variable's name has letters"),
-        ('{ hf_token = "env:HF_TOKEN\\n" }', "run.secrets.hf_token", "a variable's name has letters"),
+        ('{ hf_token = "env:" }', "run.secrets.hf_token", "expected a variable of letters"),
+        ('{ hf_token = "env:hunter2-x" }', "run.secrets.hf_token", "expected a variable of letters"),
+        ('{ hf_token = "env:HF_TOKEN\\n" }', "run.secrets.hf_token", "expected a variable of letters"),
         ('{ hf_token = "file:" }', "run.secrets.hf_token", "must not be empty"),
         ('{ hf_token = "file:  " }', "run.secrets.hf_token", "must not be empty"),
         ('{ hf_token = "file:hunter2\\n" }', "run.secrets.hf_token", "must be one line"),
-        ('{ hf_token = "file:hunter2\\u0000" }', "run.secrets.hf_token", "must not hold control characters"),
+        ('{ hf_token = "file:hunter2\\u0000" }', "run.secrets.hf_token", "must not contain control characters"),
         ('{ hf_token = ["hunter2"] }', "run.secrets.hf_token", "expected text, got a list"),
         ("{ hf_token = 2222222 }", "run.secrets.hf_token", "expected text, got a number"),
         ('"hunter2"', "run.secrets", "expected a table, got text"),
-        ('{ ".hidden" = "env:A" }', 'run.secrets.".hidden"', "a secret's name is a file name"),
-        ('{ "a/b" = "env:A" }', 'run.secrets."a/b"', "a secret's name is a file name"),
-        ('{ ".." = "env:A" }', 'run.secrets.".."', "a secret's name is a file name"),
-        ('{ "" = "env:A" }', 'run.secrets.""', "a secret's name is a file name"),
-        (f'{{ {"a" * 129} = "env:A" }}', f'run.secrets."{"a" * 59}\\u2026"', "a secret's name is a file name"),
+        ('{ ".hidden" = "env:A" }', 'run.secrets.".hidden"', "expected a file name of letters"),
+        ('{ "a/b" = "env:A" }', 'run.secrets."a/b"', "expected a file name of letters"),
+        ('{ ".." = "env:A" }', 'run.secrets.".."', "expected a file name of letters"),
+        ('{ "" = "env:A" }', 'run.secrets.""', "expected a file name of letters"),
+        (f'{{ {"a" * 129} = "env:A" }}', f'run.secrets."{"a" * 59}\\u2026"', "expected a file name of letters"),
     ],
 )
 def test_every_mistake_is_explained_and_quotes_no_value(secrets: str, path: str, words: str) -> None:
@@ -200,7 +200,7 @@ def test_what_would_get_into_the_image_is_refused(folder: Path) -> None:
         config = written(folder, f'{{ db = "file:{path}" }}')
         [found] = exposed_secrets(config)
         assert found.path == "run.secrets.db"
-        assert "is in the build context, and would get into the image" in found.message
+        assert "is in the build context, and would become part of the image" in found.message
         assert found.hint == "add keys/db to .dockerignore, or keep it somewhere else"
         with pytest.raises(UsageError, match=r"a secret is part of the build: run\.secrets\.db"):
             SecretStore(folder / "state").check(config)

@@ -1,0 +1,55 @@
+"""[run]: how containers are started."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from orchestrator.config.section import Section
+from orchestrator.config.types import (
+    Capability,
+    Duration,
+    EnvValue,
+    Gpus,
+    Memory,
+    SecretName,
+    SecretSource,
+    Size,
+    Text,
+    User,
+    Variable,
+    Volume,
+    Words,
+    written,
+)
+
+
+class Run(Section):
+    """How containers are started."""
+
+    replicas: int = Field(default=1, ge=1, le=32, description="Containers of one version.")
+    env: dict[Variable, EnvValue] = Field(default={}, repr=False, description="Environment variables.")
+    env_file: Text | None = Field(default=None, description="File of KEY=VALUE lines; run.env takes precedence.")
+    secrets: dict[SecretName, SecretSource] = Field(
+        default={}, repr=False, description='Files in /run/secrets: name = "env:NAME" or "file:PATH".'
+    )
+    command: Words | None = Field(default=None, description="Overrides the command of the image; not run in a shell.")
+    memory: Memory | None = Field(default=None, description="Memory limit of each container, at least 6m.")
+    cpus: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=10000,
+        allow_inf_nan=False,
+        description="CPU limit of each container.",
+    )
+    gpus: Gpus | None = Field(default=None, description='"all", or the number of GPUs.')
+    shm_size: Size | None = Field(default=None, description="Size of /dev/shm.")
+    volumes: list[Volume] = Field(default=[], description='"source:/target", optionally with ":ro" or ":rw".')
+    stop_timeout: Duration = written(10.0, "10s", "Time between SIGTERM and SIGKILL.")
+    user: User | None = Field(default=None, description='"user" or "user:group".')
+    cap_add: list[Capability] = Field(default=[], description="Linux capabilities to add.")
+    no_new_privileges: bool = Field(default=True, description="Prevent processes from gaining privileges.")
+    pids_limit: int = Field(default=4096, ge=0, le=4194304, description="Limit of processes and threads; 0: no limit.")
+    init: bool = Field(default=True, description="Run an init process as PID 1, which forwards SIGTERM.")
+    read_only: bool = Field(default=False, description="Make the container's file system read-only.")
+    log_max_size: Size = written(10 * 1024**2, "10m", "Size at which the container's log is rotated.")
+    log_max_files: int = Field(default=3, ge=1, le=1000, description="Number of rotated logs to keep.")
