@@ -26,7 +26,7 @@ def paths(text: str) -> Iterator[str]:
     """The paths and tests in a text that are to exist, without those of the state folder and of the machine."""
     for token in named(text.split("## The state folder")[0]):
         for word in token.split() if token.startswith(("scripts/", "tests/")) else [token]:
-            if " " in word or word.startswith(("/", "~", "-")) or "://" in word:
+            if " " in word or word.startswith(("/", "~", "$", "-")) or "://" in word:
                 continue
             if "/" in word or word.endswith((".py", ".md")):
                 yield word.strip("'")
