@@ -1,8 +1,8 @@
-"""Every error that a user can meet, in one tree. Each is named after what happened; the exit code follows from that.
+"""All errors that users can see, in one tree. Each is named after what happened, which also decides the exit code.
 
     DeployctlError                 exit 1   the base; on its own it is an internal error
     ├── UsageError                 exit 2   the request cannot be carried out as it was made; nothing was changed
-    │   └── ConfigError            exit 2   deploy.toml is invalid; carries every finding at once
+    │   └── ConfigError            exit 2   deploy.toml is invalid; lists every problem at once
     ├── OperationFailed            exit 3   an operation failed; what served before still serves
     │   ├── DeploymentFailed       exit 3   a deployment failed and was undone
     │   │   ├── BuildFailed        exit 3   the image could not be built
@@ -30,7 +30,10 @@ from dataclasses import dataclass
 
 
 class DeployctlError(Exception):
-    """What happened (`message`), why (`why`), what to do next (`hint`), and the exit code of the program."""
+    """What happened (`message`), why (`why`), what to do next (`hint`), and the exit code of the program.
+
+    `details` are more lines that explain the error, such as the end of a log.
+    """
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""Files: atomic writes, bounded reads and kernel locks. One mechanism each, for every room."""
+"""Files: atomic writes, bounded reads and kernel locks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SMALL = 1024 * 1024
 """The largest file that `read_small` reads, in bytes."""
 FOREVER = math.inf
 # How long `lock` sleeps between two attempts, in seconds.
-_AGAIN = 0.01
+_RETRY_INTERVAL = 0.01
 
 
 class NotRegular(OSError):
-    """A device, a pipe or a socket, where a file is needed."""
+    """A device, a pipe or a socket, where a regular file is needed."""
 
 
 class TooLarge(OSError):
@@ -31,13 +31,13 @@ class TooLarge(OSError):
 
 
 def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> None:
-    """Writes by temporary file, fsync, rename and fsync of the folder.
+    """Writes a file by temporary file, fsync, rename and fsync of the folder.
 
-    The temporary name is fixed, so the next write replaces what a crash has left. The file gets `mode`, whatever the
-    umask is; without one, 0644 reduced by the umask.
+    The temporary file always has the same name, so the next write replaces one that a crash has left. The file gets
+    `mode` regardless of the umask; without `mode`, 0644 reduced by the umask.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written; `path` is as it was.
+        OSError: the disk is full, or the folder cannot be written; `path` is unchanged.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
@@ -59,7 +59,11 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> N
 
 
 def sync_folder(folder: Path) -> None:
-    """Writes the names in a folder to the disk, so that renames and links in it survive a power failure."""
+    """Writes a folder to the disk (fsync), so that renames and links in it survive a power failure.
+
+    Raises:
+        OSError: it does not exist, or cannot be written.
+    """
     descriptor = open_folder(folder)
     try:
         os.fsync(descriptor)
@@ -68,9 +72,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_whole(folder: Path) -> bool:
-    """Removes a folder: first its name, so that a half-removed one is never taken for a whole one.
+    """Removes a folder. It is renamed first, so that a partly removed one never has its name.
 
-    False: it cannot be renamed, or does not exist. After a crash the rest has a name that begins with a dot and ends
+    False: it cannot be renamed, or does not exist. A crash can leave a folder whose name begins with a dot and ends
     with `TEMPORARY`.
     """
     doomed = folder.with_name(f".{folder.name}.old{TEMPORARY}")
@@ -87,7 +91,7 @@ def remove_whole(folder: Path) -> bool:
 
 
 def read_small(path: Path) -> bytes:
-    """The content of a regular file of at most `SMALL` bytes. Never waits: a pipe without a writer would block.
+    """The content of a regular file of at most `SMALL` bytes. Does not block, even if the path is a pipe.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -119,7 +123,7 @@ def read_small(path: Path) -> bytes:
 
 
 def open_folder(folder: Path) -> int:
-    """A descriptor of a folder, to sync or to lock it.
+    """Opens a folder, to sync or to lock it; returns the descriptor.
 
     Raises:
         OSError: it does not exist, or is not a folder.
@@ -133,7 +137,7 @@ def lock(descriptor: int, *, shared: bool = False, wait: float = 0.0) -> bool:
     The lock ends when the descriptor is closed, at the latest with the process. `FOREVER` waits without a limit.
 
     Raises:
-        OSError: the file system has no locks.
+        OSError: the file system does not support locks.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     if wait == FOREVER:
@@ -147,4 +151,4 @@ def lock(descriptor: int, *, shared: bool = False, wait: float = 0.0) -> bool:
         except BlockingIOError:
             if time.monotonic() >= end:
                 return False
-        time.sleep(_AGAIN)
+        time.sleep(_RETRY_INTERVAL)

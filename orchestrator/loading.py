@@ -1,4 +1,4 @@
-"""Loading what is heavy, late and whole."""
+"""Loading modules when they are first needed, because importing them takes long."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _LOADING = threading.Lock()
 
 
 def load_httpx() -> None:
-    """Imports httpx without its command line, which it offers only where click and rich can be imported.
+    """Imports httpx without its command line program.
 
-    They can here, and would be two thirds of the import's time for a program that nobody calls.
+    httpx imports that program when click and rich are installed, which takes two thirds of the import's time.
     """
-    with _LOADING:  # replicas are probed side by side: the first probe loads it, the others wait until it is whole
+    with _LOADING:  # replicas are probed in parallel: the first probe imports it, the others wait until it is complete
         if "httpx" in sys.modules:
             return
         # None in sys.modules makes `import` raise ImportError, which httpx is prepared for.
@@ -27,13 +27,13 @@ def load_httpx() -> None:
 
 
 class Late:
-    """Stands for an adapter that most commands never use: it is made, and its modules are loaded, at its first use."""
+    """Stands for an adapter that most commands do not use: it is imported and created at its first use."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._made: Any = None
+    def __init__(self, create: Callable[[], Any]) -> None:
+        self._create = create
+        self._adapter: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        if self._made is None:
-            self._made = self._make()
-        return getattr(self._made, name)
+        if self._adapter is None:
+            self._adapter = self._create()
+        return getattr(self._adapter, name)

@@ -1,4 +1,4 @@
-"""The only place that knows every room: it wires the adapters to the use cases."""
+"""Creates the adapters and connects them to the ports. The only module that imports adapters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 def state_dir(given: Path | None) -> Path:
-    """The state folder: as given, else /var/lib/deployctl for root, else the XDG state folder."""
+    """The state folder: `given`, else /var/lib/deployctl for root, else below the XDG state folder."""
     if given is not None:
         return given.expanduser().absolute()
     if os.geteuid() == 0:
@@ -59,21 +59,21 @@ def state_dir(given: Path | None) -> Path:
 
 
 def take_signals() -> Interrupts:
-    """Takes over SIGINT, SIGTERM and SIGHUP of the process: from now on they are raised at safe points only."""
+    """Handles SIGINT, SIGTERM and SIGHUP of the process: from now on they are raised at safe points only."""
     interrupts = ProcessInterrupts()
     interrupts.install()
     return interrupts
 
 
-def _serves(folder: Path) -> bool:
-    """Whether the proxy of this state folder has a route: then there must be a ledger."""
+def _has_routes(folder: Path) -> bool:
+    """Whether the proxy of this state folder has a route; if so, there must be a ledger."""
     try:
         return (folder / "proxy" / "routes.map").stat().st_size > 0
     except FileNotFoundError:
         return False
 
 
-# What most commands never use is loaded at its first use: see `Late`.
+# Adapters that most commands do not use are imported at their first use: see `Late`.
 
 
 def _prober() -> Prober:
@@ -148,19 +148,19 @@ def build(
     boundary: Callable[[str, str], None] | None = None,
     wall: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Services:
-    """The services of one state folder. Nothing is connected yet; the folder exists when this returns.
+    """The services of one state folder. Creates the folder, but connects to nothing yet.
 
     Raises:
-        UsageError: the folder cannot be made.
+        UsageError: the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = folder.resolve()
     except OSError as error:
         raise UsageError(
-            f"the state folder {folder} cannot be made",
+            f"the state folder {folder} cannot be created",
             why=str(error.strerror),
-            hint="use --state-dir, or be root",
+            hint="use --state-dir, or run the command as root",
         ) from error
     names = Names.of(str(folder))
 
@@ -190,7 +190,7 @@ def build(
         traffic=traffic,
         endpoints=HAProxyEndpoints(runtime),
         prober=cast("Prober", Late(_prober)),
-        ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _serves(folder)),
+        ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _has_routes(folder)),
         manifests=cast("Manifests", Late(lambda: _manifests(folder, objects()))),
         models=cast("ModelFiles", Late(lambda: _models(folder, objects()))),
         source_control=cast("SourceControl", Late(lambda: _source_control(folder))),

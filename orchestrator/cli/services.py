@@ -26,7 +26,7 @@ def services(
     `sharing` are other services of this process, whose handling of signals is used.
 
     Raises:
-        UsageError: the state folder cannot be made.
+        UsageError: the state folder cannot be created.
     """
     interrupts = sharing.interrupts if sharing is not None else None
     return wiring.build(

@@ -1,4 +1,4 @@
-"""Moments as people write them. Pure: `now` is given."""
+"""Points in time as people write them. Pure: `now` is an argument."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from orchestrator.errors import UsageError
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """`2026-11-20 14:05`, `2026-11-20T14:05+01:00`, `2026-11-20` (its beginning), `14:05` (today); UTC without a zone.
+    """Parses `2026-11-20 14:05`, `2026-11-20T14:05+01:00`, `2026-11-20` (midnight) or `14:05` (today).
+
+    Without a time zone it is UTC; the result always is.
 
     Raises:
-        UsageError: it is none, or it is still to come.
+        UsageError: the text is not a valid time, or the time is in the future.
     """
     try:
-        found = datetime.fromisoformat(text.strip())
+        parsed = datetime.fromisoformat(text.strip())
     except ValueError:
         try:
-            found = datetime.combine(now.date(), time.fromisoformat(text.strip()))
+            parsed = datetime.combine(now.date(), time.fromisoformat(text.strip()))
         except ValueError:
             raise UsageError(
-                f"{text!r} is no time", hint='write "2026-11-20 14:05" (UTC), or "2026-11-20T14:05+01:00"'
+                f"invalid time {text!r}", hint='write "2026-11-20 14:05" (UTC), or "2026-11-20T14:05+01:00"'
             ) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=UTC)
     try:
-        found = found.astimezone(UTC)
+        parsed = parsed.astimezone(UTC)
     except OverflowError:
-        raise UsageError(f"{text!r} is no time that a computer can count", hint="write a nearer one") from None
-    if found > now:
-        raise UsageError(f"{text!r} is still to come", why=f"it is {now:%Y-%m-%d %H:%M:%S} UTC")
-    return found
+        raise UsageError(f"time {text!r} is out of range", hint="use a year from 2 to 9998") from None
+    if parsed > now:
+        raise UsageError(f"time {text!r} is in the future", why=f"it is {now:%Y-%m-%d %H:%M:%S} UTC")
+    return parsed
 
 
 def iso(moment: datetime) -> str:
-    """UTC in ISO 8601 with milliseconds and a Z."""
-    # Not strftime: its years before 1000 are shorter, and times are compared as text.
+    """A time in UTC as ISO 8601 text with milliseconds and a Z."""
+    # Not strftime: it writes years before 1000 with fewer digits, and times are compared as text.
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

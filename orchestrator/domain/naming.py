@@ -1,4 +1,4 @@
-"""Names, derived and never stored twice. Pure."""
+"""Names and labels of versions, images and containers. Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LABEL_RECORD = "deployctl.record"
 
 @dataclass(frozen=True)
 class Names:
-    """What a state folder's things are called on the engine.
+    """The names that a state folder uses on the engine.
 
-    The default folder has the plain names; every other folder carries a digest of its path in all of them,
-    so two folders on one engine never meet.
+    The default folder uses plain names. Every other folder adds a digest of its path to all of them, so two folders
+    on one engine never share a name.
     """
 
     state_id: str

@@ -52,7 +52,7 @@ def rebuild_ledger(services: Services) -> list[str]:
             why = damage or "it had no record of the app"
             services.ledger.event(each.app, "rebuilt", {"why": why, "damaged ledger": kept_as})
             _record_contents(services, each)
-            _remove_unproven(services, each)
+            _remove_never_live(services, each)
     return apps
 
 
@@ -92,8 +92,8 @@ def _record_contents(services: Services, restored: Restored) -> None:
             services.ledger.record_layers(restored.app, version.name, layers)
 
 
-def _remove_unproven(services: Services, restored: Restored) -> None:
-    for container in restored.unproven:
+def _remove_never_live(services: Services, restored: Restored) -> None:
+    for container in restored.never_live:
         try:
             services.workloads.remove(container)
         except EngineError as error:

@@ -171,7 +171,7 @@ def manifest_of(services: Services, version: Version) -> Manifest:
 
 def _changed(one: Manifest, two: Manifest) -> list[str]:
     change = delta(one, two)
-    return sorted([*change.gone, *(file.path for file in change.put)])
+    return sorted([*change.removed, *(file.path for file in change.changed)])
 
 
 def _file(path: str, before: File | None, after: File | None) -> FileDifference:

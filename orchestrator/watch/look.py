@@ -17,7 +17,7 @@ from orchestrator.domain.traffic.comparison import judge as judge_traffic
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
 from orchestrator.domain.traffic.slot import SlotState
-from orchestrator.domain.watch.decision import Look, Rules, Seen
+from orchestrator.domain.watch.decision import Look, Replica, Rules
 from orchestrator.ports.services import Services
 from orchestrator.release.heal import Healer
 from orchestrator.reports.evidence import traffic
@@ -59,7 +59,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
     replicas, probes = _replicas(services, config, healer, live, busy, now)
     entry = services.ledger.proxy_app(observed.app)
     unreachable = ""
-    if through_proxy and entry is not None and any(seen.healthy for seen in replicas):
+    if through_proxy and entry is not None and any(replica.healthy for replica in replicas):
         unreachable = _unreachable(services, config, entry)
     new, old = Traffic(), None
     if live.baking:
@@ -99,7 +99,7 @@ def _replicas(
     live: SlotState,
     busy: Mapping[int, int],
     now: float,
-) -> tuple[tuple[Seen, ...], int]:
+) -> tuple[tuple[Replica, ...], int]:
     running = {
         index: box for index, box in healer.containers.items() if not healer.fault(index) and box.state == "running"
     }
@@ -113,20 +113,20 @@ def _replicas(
     found = []
     for index in healer.indexes:
         box = healer.containers.get(index)
-        ill = healer.fault(index)
+        fault = healer.fault(index)
         if box is not None and box.state == "restarting":
-            ill = "the engine keeps restarting it"
-        misses, _ = verdicts.get(index, ("", 0))
+            fault = "the engine keeps restarting it"
+        probe_failure, _ = verdicts.get(index, ("", 0))
         found.append(
-            Seen(
+            Replica(
                 index=index,
                 name=healer.name(index),
-                ill=ill,
-                misses=misses,
-                open=busy.get(index, 0),
-                died=box.restarts if box is not None else 0,
-                fresh=box is not None and _fresh(box, config, live, now),
-                started=box.started_at if box is not None else 0.0,
+                fault=fault,
+                probe_failure=probe_failure,
+                open_requests=busy.get(index, 0),
+                exits=box.restarts if box is not None else 0,
+                recently_started=box is not None and _fresh(box, config, live, now),
+                started_at=box.started_at if box is not None else 0.0,
             )
         )
     return tuple(found), sum(count for _, count in verdicts.values())

@@ -41,7 +41,7 @@ class SqliteEvents(LedgerFile):
         switches = []
         rows = self._read("SELECT id, detail FROM events WHERE app = ? AND kind = ? ORDER BY id", (app, LIVE))
         for number, text in rows:
-            detail = chain.said(text)
+            detail = chain.read_detail(text)
             try:
                 switches.append(Switch(detail["version"], detail["slot"], detail["deployment"], detail["since"]))
             except KeyError:
@@ -56,14 +56,14 @@ class SqliteEvents(LedgerFile):
         """All events, and every difference between them and the tables, in words; both from one moment."""
         with self._one_moment() as db:
             events = [Event(*row) for row in db.execute(f"SELECT {EVENT} FROM events ORDER BY id")]
-            return events, [*chain.breaks(events), *_differences(db, events)]
+            return events, [*chain.broken_links(events), *_differences(db, events)]
 
 
 def _differences(db: sqlite3.Connection, events: list[Event]) -> Iterator[str]:
     recorded: _Details = {}
     live: dict[str, dict[str, Any]] = {}
     for event in events:
-        detail = chain.said(event.detail)
+        detail = chain.read_detail(event.detail)
         if event.kind == LIVE:
             live[event.app] = detail
         elif event.kind in (VERSION, DEPLOYMENT, IMAGE) and isinstance(detail.get(event.kind), str | int):

@@ -59,7 +59,7 @@ def last_live(db: sqlite3.Connection, app: str) -> tuple[object, object, object]
     row = db.execute(
         "SELECT detail FROM events WHERE app = ? AND kind = ? ORDER BY id DESC LIMIT 1", (app, LIVE)
     ).fetchone()
-    detail = chain.said(row[0]) if row else {}
+    detail = chain.read_detail(row[0]) if row else {}
     return detail.get("slot"), detail.get("version"), detail.get("deployment")
 
 

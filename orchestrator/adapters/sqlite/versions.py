@@ -217,8 +217,8 @@ def write(db: sqlite3.Connection, version: Version) -> None:
 def _write_changes(db: sqlite3.Connection, version: Version, change: Delta) -> None:
     db.execute("DELETE FROM changes WHERE app = ? AND version = ?", (version.app, version.name))
     db.execute("DELETE FROM builds WHERE app = ? AND version = ?", (version.app, version.name))
-    rows: list[tuple[object, ...]] = [(path, None, None, None, None, None) for path in change.gone]
-    rows += [(file.path, file.kind, file.mode, file.size, file.digest, file.target) for file in change.put]
+    rows: list[tuple[object, ...]] = [(path, None, None, None, None, None) for path in change.removed]
+    rows += [(file.path, file.kind, file.mode, file.size, file.digest, file.target) for file in change.changed]
     db.executemany(
         "INSERT INTO changes (app, version, path, kind, mode, size, digest, target) VALUES (?,?,?,?,?,?,?,?)",
         [(version.app, version.name, *row) for row in rows],

@@ -1,28 +1,28 @@
-r"""Which question tells whether a model is ready, for the servers that people use. Pure.
+r"""The readiness checks of common model servers. Pure.
 
-`port` is the default of the server's own image; `port` in `[app]` beats it. `live_path` answers as soon as
-the process does; `path` answers only when the model can be used. `body` and `failed_body` are matched by
-Python here and by HAProxy (`http-check expect rstring`) later, so they keep to what both dialects share.
-They match the quotes around keys and values: logs inside a JSON body carry escaped quotes and cannot match.
+`port` is the default of the server's own image; `port` in `[app]` overrides it. `live_path` answers as soon as
+the process runs; `path` answers only when the model can be used. `body` and `failed_body` are matched by
+Python and by HAProxy (`http-check expect rstring`), so they use only the syntax that both support.
+They match the quotes around keys and values: logs inside a JSON body have escaped quotes and cannot match.
 
 kserve-v2   https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol: 200 or 4xx,
             bodies are optional, so the status decides. KServe's own servers and MLServer listen on 8080
             (https://docs.seldon.ai/mlserver/api-reference/cli). Triton speaks the same protocol on 8000
             (https://github.com/triton-inference-server/server, docs/getting_started/quickstart.md): set
-            `port = 8000` in `[app]`. Name the model where there is one: older KServe servers answer
-            /v2/health/ready without looking (python/kserve/kserve/protocol/rest/v2_endpoints.py).
+            `port = 8000` in `[app]`. Set the model's name if there is one: older KServe servers answer
+            /v2/health/ready without a check (python/kserve/kserve/protocol/rest/v2_endpoints.py).
 kserve-v1   https://kserve.github.io/website/latest/modelserving/data_plane/v1_protocol: {"name": …, "ready":
-            bool}, where custom servers also print Python's or a quoted True. Without a model only "/" is
-            left, which says that the process is alive, no more (python/kserve/…/protocol/rest/server.py).
+            bool}, where custom servers also print Python's or a quoted True. Without a model there is
+            only "/", which says no more than that the process is alive (python/kserve/…/protocol/rest/server.py).
 tf-serving  https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md: the state
-            of every version of a model; its image serves MODEL_NAME=model on 8501. There is no hopeless
-            state: END also marks an old version that a newer one replaced.
+            of every version of a model; its image serves MODEL_NAME=model on 8501. No state means a
+            permanent failure: END also marks an old version that a newer one replaced.
 torchserve  https://github.com/pytorch/serve/blob/master/docs/inference_api.md: "Healthy", or "Partial
             Healthy" and "Unhealthy" while workers are missing (frontend/server/…/util/ApiUtils.java); older
             ones say {"health": "healthy!"}. It listens on localhost until `inference_address` says otherwise.
 cog         https://github.com/replicate/cog/blob/main/docs/http.md: always 200, the body decides. STARTING:
-            setup() runs. BUSY: ready, every slot in use; a server that works must not count as broken.
-            UNHEALTHY: its own check failed, which may pass. SETUP_FAILED and DEFUNCT never pass.
+            setup() runs. BUSY: ready, all slots are in use; a busy server must not count as broken.
+            UNHEALTHY: its own check failed, which may be temporary. SETUP_FAILED and DEFUNCT are permanent.
 mlflow      https://github.com/mlflow/mlflow/blob/master/mlflow/pyfunc/scoring_server/__init__.py: /ping and
             /health are one check, and every version has /ping; images of `mlflow models build-docker` listen
             on 8080 (mlflow/models/container/__init__.py).
@@ -32,7 +32,7 @@ bentoml     https://github.com/bentoml/BentoML/blob/main/src/bentoml/_internal/s
             also asks the services it depends on, /livez does not; 3000 (default_configuration.yaml).
 openai      https://github.com/vllm-project/vllm, docs/usage/security.md: vLLM's /health needs no key, while
             /v1/models answers 401 once `--api-key` is set, and only lists names. /health asks the engine and
-            answers 503 when it died (vllm/entrypoints/serve/instrumentator/health.py). The port is 8000
+            answers 503 when it has stopped (vllm/entrypoints/serve/instrumentator/health.py). The port is 8000
             (docs/serving/openai_compatible_server.md). SGLang, TGI and llama.cpp have a /health too.
 """
 
@@ -46,8 +46,8 @@ from orchestrator.errors import UsageError
 
 @dataclass(frozen=True)
 class Preset:
-    """How to ask one kind of model server. `model_path` and `model_body` replace `path` and `body` when a
-    model is named; `needs_model` says that every question names one (`path` then asks for "model").
+    """The checks of one kind of model server. `model_path` and `model_body` replace `path` and `body` when a model
+    is named. `needs_model`: the server has no check without a model's name (`path` uses the name "model").
     """
 
     name: str
@@ -62,7 +62,7 @@ class Preset:
     model_body: str | None = None
 
 
-# Read with a plain `*`: `?` and backslashes would need quoting in HAProxy's configuration.
+# ` *` instead of `\s*`: `?` and backslashes would need quoting in HAProxy's configuration.
 _TF_AVAILABLE = '"state" *: *"AVAILABLE"'
 _KSERVE_READY = '"ready" *: *"*[Tt]rue'
 
@@ -118,13 +118,17 @@ PRESETS: dict[str, Preset] = {
 
 
 def resolve(preset: str, model: str | None) -> Preset:
-    """The preset with its paths filled in. A model's name is ignored where the server has no use for it."""
-    found = PRESETS.get(preset)
-    if found is None:
+    """The preset with its paths filled in. The model's name is ignored when the server does not use it.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    known = PRESETS.get(preset)
+    if known is None:
         raise UsageError(f"unknown health preset {preset!r}", hint=f"one of: {', '.join(PRESETS)}")
-    if model is None or found.model_path is None:
-        return found
-    path = found.model_path.replace("{model}", quote(model, safe=""))
-    # A server whose only address is the model's has no other way to say that it is alive.
-    live_path = path if found.live_path == found.path and found.needs_model else found.live_path
-    return replace(found, path=path, live_path=live_path, body=found.model_body)
+    if model is None or known.model_path is None:
+        return known
+    path = known.model_path.replace("{model}", quote(model, safe=""))
+    # The model's path is the only one that such a server answers.
+    live_path = path if known.live_path == known.path and known.needs_model else known.live_path
+    return replace(known, path=path, live_path=live_path, body=known.model_body)

@@ -1,4 +1,4 @@
-"""What a probe asks, and what its answers add up to. Pure: no socket, no clock."""
+"""Readiness probes: the request, the reply, and what a reply means. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProbeSpec:
-    """How to ask a model whether it is ready. Times in seconds.
+    """How to probe whether a model is ready. Times in seconds.
 
-    `body` is a regular expression that the answer's body must match as well (None: the status decides).
-    `failed_body` marks an answer that will never become ready: the wait ends at once.
-    `statuses` are the first and last status that count as ready. `host` is the name that is asked for, empty for the
-    address itself.
+    `body` is a regular expression that the body of a reply must match (None: the status decides). A body that matches
+    `failed_body` means that the model will never become ready: the wait ends at once. `statuses` are the first and
+    the last status that mean ready. `host` is the Host header; when it is empty, the address is sent.
     """
 
     path: str
@@ -30,7 +29,7 @@ class ProbeSpec:
 
 @dataclass(frozen=True)
 class Target:
-    """One container to ask: its name, for messages, and the address where it answers."""
+    """One container to probe: its name, for messages, and its address."""
 
     name: str
     address: str
@@ -38,7 +37,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Reply:
-    """The outcome of one probe: an HTTP status and the body's beginning, or `error` in words."""
+    """The outcome of one probe: the HTTP status and the beginning of the body, or `error` in words.
+
+    `refused`: the connection was refused. `seconds` is how long the probe took.
+    """
 
     status: int | None = None
     body: str = ""
@@ -55,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Judgement:
-    """`ready`, not yet ready, or `hopeless` (waiting longer cannot help), and the reason in words."""
+    """Whether a model is `ready`, and the reason in words; `hopeless`: it will not become ready."""
 
     ready: bool
     reason: str = ""
@@ -63,7 +65,7 @@ class Judgement:
 
 
 def judge(spec: ProbeSpec, reply: Reply) -> Judgement:
-    """Says what one reply means under `spec`."""
+    """Decides what one reply means for `spec`."""
     if reply.status is None:
         return Judgement(False, reply.error or "no answer")
     if spec.failed_body and re.search(spec.failed_body, reply.body):

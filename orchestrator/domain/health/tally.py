@@ -1,4 +1,4 @@
-"""What a row of probes adds up to: K good answers in a row, a verdict, and both in words. Pure."""
+"""The result of consecutive probes: whether enough good replies came in a row, and messages about it. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
 from orchestrator.errors import ProbeFailed
 
-# A server that still refuses connections costs nothing to ask, and the moment it listens is the moment
-# a fast boot wants to be noticed. One that answers "not yet" is busy loading and is left its interval.
+# While connections are refused, probes cost the server nothing, and frequent ones detect a fast start early. A server
+# that answers is busy loading the model, so it is probed at its interval. Seconds.
 REFUSED_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The probes of one target so far. `after` adds a reply; a bad one starts the row anew."""
+    """The probes of one target so far. `after` adds a reply; a bad reply resets `streak`, the good ones in a row."""
 
     spec: ProbeSpec
     probes: int = 0
@@ -66,24 +66,26 @@ class Tally:
 
 
 def progress_line(name: str, tally: Tally, elapsed: float) -> str:
-    """One sentence for a person who waits: `mymodel-v2-1: not ready after 12 s: connection refused`."""
+    """A progress message: `mymodel-v2-1: not ready after 12 s: connection refused`. `elapsed` is in seconds."""
     return f"{name}: not ready after {elapsed:.0f} s: {tally.last or 'no answer yet'}"
 
 
 def too_late(name: str, tally: Tally) -> ProbeFailed:
+    """The error for a target that is not ready at the deadline."""
     return ProbeFailed(
         f"{name} did not become ready within {tally.spec.deadline:g} s",
         why=str(tally),
-        hint="the container's log says more; 'health.deadline' gives a slow model more time",
+        hint="read the container's log; if the model starts slowly, increase health.deadline",
     )
 
 
 def hopeless(name: str, tally: Tally) -> ProbeFailed:
+    """The error for a target that says that it will never be ready."""
     return ProbeFailed(f"{name} will not become ready", why=str(tally))
 
 
 def gone(name: str, sentence: str, tally: Tally) -> ProbeFailed:
-    """The container itself ended: that is the reason, and the last answer only adds to it."""
+    """The error for a container that has ended. `sentence` says how; the last reply is added to it."""
     return ProbeFailed(f"{name} did not become ready", why=f"{sentence} ({tally})" if tally.probes else sentence)
 
 

@@ -1,8 +1,7 @@
-"""The chain of events: each entry carries the digest of the one before, so none can be changed, or taken out of the
-middle, unnoticed. Pure.
+"""The chain of events. Each entry contains the digest of the previous one, so a changed or missing entry is detected.
 
 The construction is that of a linked timestamping log (Haber and Stornetta, 1991): H_n = SHA-256(H_(n-1), entry_n).
-The last entries can be cut off unseen by the chain alone; what they recorded would then differ from its tables.
+The chain alone does not detect that its last entries are missing: then the tables contain what no entry says. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ BEGINNING = "0" * 64
 
 @dataclass(frozen=True)
 class Event:
-    """One entry as it is stored. `detail` is the text that the digest was made of, not what it means."""
+    """One entry as it is stored. `detail` is the stored JSON text, because the digest covers the text."""
 
     id: int
     at: str
@@ -31,7 +30,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Switch:
-    """From when on which version was live, in which slot, by which deployment. `since` is UTC in ISO 8601."""
+    """A version became live at `since` (UTC in ISO 8601), in a slot, by a deployment."""
 
     version: str
     slot: str
@@ -40,50 +39,49 @@ class Switch:
 
 
 def link(previous: str, number: int, at: str, app: str, kind: str, detail: str) -> str:
-    """The digest of an entry that follows the one with the digest `previous`, in hexadecimal."""
+    """The digest of an entry, in hexadecimal; `previous` is the digest of the entry before it."""
     return _digest([previous, number, at, app, kind, detail])
 
 
 def seal(row: Mapping[str, Any]) -> str:
-    """The digest of a table's row. What is empty does not count: a column that is added later changes no seal."""
+    """The digest of a table's row. Empty values are left out, so a column that is added later changes no digest."""
     return _digest(sorted((name, value) for name, value in row.items() if value not in (None, "")))
 
 
 def seal_all(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The digest of several rows, in their order."""
+    """The digest of several rows in their order."""
     return gather(seal(row) for row in rows)
 
 
 def gather(seals: Iterable[str]) -> str:
-    """The digest of several rows that were sealed one by one, in their order."""
+    """The digest of several rows in their order, from the digest of each one."""
     return _digest(list(seals))
 
 
-def breaks(events: Iterable[Event]) -> list[str]:
-    """Where the chain is broken, in words; empty when it is whole."""
-    found = []
-    before = BEGINNING
+def broken_links(events: Iterable[Event]) -> list[str]:
+    """Where the chain is broken, in words; empty when it is intact."""
+    problems = []
+    previous = BEGINNING
     for event in events:
-        if event.previous != before:
-            kind = plain(event.kind)
-            found.append(f"event {event.id} ({kind}): the one before it is not the one that it followed")
+        if event.previous != previous:
+            problems.append(f"event {event.id} ({plain(event.kind)}) does not follow the event before it")
         if event.digest != link(event.previous, event.id, event.at, event.app, event.kind, event.detail):
-            found.append(f"event {event.id} ({plain(event.kind)}) is not what was recorded")
-        before = event.digest
-    return found
+            problems.append(f"event {event.id} ({plain(event.kind)}) is not what was recorded")
+        previous = event.digest
+    return problems
 
 
-def said(detail: object) -> dict[str, Any]:
-    """What an event says; nothing when its text is none of ours any more: the chain names it."""
+def read_detail(detail: object) -> dict[str, Any]:
+    """Parses the stored detail of an event; empty when it is damaged, which `broken_links` reports."""
     try:
-        found = json.loads(detail)  # type: ignore[arg-type]
+        parsed = json.loads(detail)  # type: ignore[arg-type]
     except (ValueError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def plain(value: object) -> str:
-    """What was read as text, or was text once, as it can be shown: what is no UTF-8 is written out."""
+    """A stored value as printable text. What is not UTF-8 is escaped."""
     return str(value).encode(errors="backslashreplace").decode()
 
 
@@ -92,7 +90,7 @@ def _digest(content: Any) -> str:
 
 
 def _blob(value: object) -> dict[str, str]:
-    # We write no BLOBs: one that is there was text before a bit of its type changed.
+    # deployctl stores no BLOBs: this one is a text whose type was damaged.
     if not isinstance(value, bytes):
         raise TypeError(f"{type(value).__name__} cannot be sealed")
     return {"blob": value.hex()}

@@ -1,6 +1,6 @@
-"""What a container says about itself in a label, and what can be put together from that when the ledger is lost.
+"""The label that records a container's version, and how the state of an app is restored from labels. Pure.
 
-Pure. The label holds no value of an environment variable and no build argument: others may read labels.
+The label contains no values of environment variables and no build arguments, because other users may read labels.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one container says of itself: its state, the record in its label, its own environment, its creation time.
+    """What the engine knows about one container: its state, its label, its environment, its creation time.
 
-    `app_number` is the number of its app, by its address; None when the address does not tell.
+    `created` is UTC in ISO 8601. `app_number` is the number of its app, derived from its address; None without one.
     """
 
     container: Container
@@ -36,14 +36,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Restored:
-    """What the ledger shall say of one app. `unproven` are containers that never got as far as the switch."""
+    """The records of one app for a new ledger. `never_live` are containers that were interrupted before the switch."""
 
     app: str
     app_number: int
     versions: tuple[Version, ...]
     slots: tuple[SlotState, ...]
     deployments: tuple[Deployment, ...]
-    unproven: tuple[Container, ...] = ()
+    never_live: tuple[Container, ...] = ()
     proxy: ProxyApp | None = None
     traffic: TrafficState = field(default_factory=TrafficState)
 
@@ -58,25 +58,27 @@ def write(version: Version, settings: Mapping[str, Any]) -> str:
 
 
 def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, app_number: int, now: str) -> Restored:
-    """Puts an app's live state together from its containers. `route` is where its requests go, if that is known.
+    """Restores an app's state from its containers. `route` is the slot that gets its requests, None if unknown.
 
-    What passed its probes is told by the restart policy, which is set right before the switch, by having been
-    stopped for good afterwards, or by running where the route points. Versions whose containers are gone cannot
-    be found again. Nothing that runs counts as unproven while it is unknown what is live.
+    A container was live when automatic restart is enabled (that is done right before the switch), when it has exited
+    (afterwards it is stopped on purpose), or when it runs in the slot of `route`. Versions without containers cannot
+    be restored. While the live version is unknown, every running container may be live.
     """
-    found = [item for item in evidence if item.container.app == app]
-    boxes = [item.container for item in found]
-    proven = [box for box in boxes if _proven(box, route)]
-    live = _live(proven, route)
-    serving = [box for box in boxes if (box.version, box.slot) == live]
-    # A deployment that was at work is younger than what serves; what is older has served before.
-    since = max((box.deployment for box in serving), default=0)
-    unproven = tuple(
-        box
-        for box in boxes
-        if box not in proven and box not in serving and (box.deployment > since if live else not box.running)
+    own = [item for item in evidence if item.container.app == app]
+    containers = [item.container for item in own]
+    once_live = [container for container in containers if _was_live(container, route)]
+    live = _live(once_live, route)
+    serving = [container for container in containers if (container.version, container.slot) == live]
+    # An interrupted deployment is newer than the one that serves; older ones have served before.
+    newest = max((container.deployment for container in serving), default=0)
+    never_live = tuple(
+        container
+        for container in containers
+        if container not in once_live
+        and container not in serving
+        and (container.deployment > newest if live else not container.running)
     )
-    kept = [item for item in found if item.container not in unproven]
+    kept = [item for item in own if item.container not in never_live]
     versions: dict[str, Version] = {}
     for item in sorted(kept, key=lambda each: each.container.deployment):
         versions[item.container.version] = _version(item, now)
@@ -84,9 +86,9 @@ def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, app_numb
     if live is not None:
         version, slot = live
         slots.append(_newest(serving, "ready", now))
-        behind = [item.container for item in kept if item.container.slot != slot and item.container.version != version]
-        if behind:
-            slots.append(_newest(behind, "warm" if any(box.running for box in behind) else "cold", now))
+        others = [item.container for item in kept if item.container.slot != slot and item.container.version != version]
+        if others:
+            slots.append(_newest(others, "warm" if any(container.running for container in others) else "cold", now))
     deployments = tuple(_deployment(slot, now) for slot in slots)
     return Restored(
         app=app,
@@ -94,48 +96,48 @@ def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, app_numb
         versions=tuple(versions.values()),
         slots=tuple(slots),
         deployments=deployments,
-        unproven=unproven,
+        never_live=never_live,
         traffic=TrafficState(live=live[1] if live else None),
     )
 
 
-def _newest(boxes: list[Container], state: SlotPhase, now: str) -> SlotState:
-    last = max(boxes, key=lambda box: (box.running, box.deployment))
+def _newest(containers: list[Container], state: SlotPhase, now: str) -> SlotState:
+    last = max(containers, key=lambda container: (container.running, container.deployment))
     until = now if state == "warm" else None
     return SlotState(last.app, last.slot, last.version, last.deployment, state, now, until)
 
 
-def _proven(box: Container, route: Slot | None) -> bool:
-    return box.kept_running or box.state == "exited" or (box.running and box.slot == route)
+def _was_live(container: Container, route: Slot | None) -> bool:
+    return container.kept_running or container.state == "exited" or (container.running and container.slot == route)
 
 
-def _live(boxes: list[Container], route: Slot | None) -> tuple[str, Slot] | None:
+def _live(containers: list[Container], route: Slot | None) -> tuple[str, Slot] | None:
     if route is not None:
-        boxes = [box for box in boxes if box.slot == route] or boxes
-    # What is live is started again by the engine; what was stopped on purpose is not.
-    boxes = [box for box in boxes if box.kept_running] or boxes
-    if not boxes:
+        containers = [container for container in containers if container.slot == route] or containers
+    # The live version restarts automatically; a version that was stopped on purpose does not.
+    containers = [container for container in containers if container.kept_running] or containers
+    if not containers:
         return None
-    best = max(boxes, key=lambda box: (box.running, box.deployment))
-    return best.version, best.slot
+    newest = max(containers, key=lambda container: (container.running, container.deployment))
+    return newest.version, newest.slot
 
 
 def _version(item: Evidence, now: str) -> Version:
-    box = item.container
+    container = item.container
     try:
         data = json.loads(item.record)
         facts, settings = data["version"], data["settings"]
     except (ValueError, KeyError, TypeError):
-        # Made by a deployctl that did not write this label.
+        # An earlier version of deployctl created it, without this label.
         facts, settings = {}, {}
     if settings:
         settings = {**settings, "environment": dict(item.environment)}
         settings["run"] = {**settings["run"], "env": dict(item.environment)}
-    found = Version(
-        app=box.app,
-        name=box.version,
-        image=facts.get("image") or f"{box.app}:{box.version}",
-        image_id=box.image_id,
+    version = Version(
+        app=container.app,
+        name=container.version,
+        image=facts.get("image") or f"{container.app}:{container.version}",
+        image_id=container.image_id,
         manifest=facts.get("manifest", ""),
         parent=facts.get("parent"),
         author=facts.get("author") or "unknown",
@@ -145,7 +147,7 @@ def _version(item: Evidence, now: str) -> Version:
         pushed=facts.get("pushed"),
         settings=settings,
     )
-    return replace(found, live_at=item.created, stable_at=item.created)
+    return replace(version, live_at=item.created, stable_at=item.created)
 
 
 def _deployment(slot: SlotState, now: str) -> Deployment:

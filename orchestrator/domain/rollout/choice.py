@@ -1,4 +1,4 @@
-"""What a release of a version comes down to. Pure."""
+"""What a release has to do: build a version, reuse its image, or nothing. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 
 @dataclass(frozen=True)
 class Choice:
-    """`build` a version, `reuse` its image, or `nothing` to do; `note` says why, where that is not obvious."""
+    """What a release does: `build` the version, `reuse` its image, or `nothing`. `note` says why if not obvious."""
 
     version: str
     action: Literal["build", "reuse", "nothing"]
@@ -21,29 +21,30 @@ class Choice:
 
 def choose_release(
     observed: Observed,
-    wanted: str | None,
+    requested: str | None,
     *,
     manifest: str,
     run_digest: str,
     live_run_digest: str | None,
     force: bool = False,
 ) -> Choice:
-    """Decides what releasing `wanted` (None: the next version) means.
+    """Decides what a release of `requested` (None: the next version) has to do.
 
-    `manifest` is the digest of what would be built, `run_digest` that of how containers would be started.
+    `manifest` is the digest of the files that would be built. `run_digest` is the digest of the settings that
+    containers would be started with, `live_run_digest` that of the live containers.
 
     Raises:
-        UsageError: the version was live and its source has changed since; or it went bad when it was live, without
-            `force`.
+        UsageError: the version has been live and its files have changed since; or it went bad while it was live, and
+            `force` is not set.
     """
     following = next_version(list(observed.versions))
-    name = wanted or following
+    name = requested or following
     known = observed.versions.get(name)
     if known is None:
         return Choice(name, "build")
     if known.bad_at is not None and not force:
         raise UsageError(
-            f"{name} went bad when it was live, and was rolled back",
+            f"{name} went bad while it was live and was rolled back",
             why=known.bad_why,
             hint=f"fix it and release it as {following}, or use --force: deployctl release {name} --force",
         )

@@ -16,8 +16,8 @@ Outcome = Literal["succeeded", "failed", "undone"]
 class PlanRecord:
     """A plan as it is stored: its steps as names and arguments, ready for JSON.
 
-    `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones). `before` is who gets the requests
-    when it begins.
+    `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones). `before` is the traffic state when
+    it begins.
     """
 
     kind: Kind
@@ -33,7 +33,7 @@ class PlanRecord:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One line of the journal. `seconds` is how long it took, by a clock that only goes forwards."""
+    """One step in the journal. Times are UTC in ISO 8601; `seconds` is how long it took, by a monotonic clock."""
 
     id: int
     deployment: int
@@ -50,7 +50,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One attempt to make a version live."""
+    """One attempt to make a version live. Times are UTC in ISO 8601."""
 
     id: int
     app: str
@@ -72,7 +72,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class DeploymentCount:
-    """How many of an app's deployments of one kind ended in one way, and when the last of them did."""
+    """How many of an app's deployments of one kind ended with one outcome, and when the last of them ended."""
 
     kind: Kind
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""What ledger and engine said about an app at one instant. Pure."""
+"""The state of an app at one moment, from the ledger and the engine. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.domain.version.version import Version
 
 @dataclass(frozen=True)
 class Observed:
-    """An app as it is. `image_exists` asks the engine: it is called only where the answer matters."""
+    """The state of an app. `image_exists` asks the engine, so it is called only where the answer matters."""
 
     app: str
     versions: Mapping[str, Version]
@@ -28,6 +28,6 @@ class Observed:
         return self.slots.get(self.traffic.live) if self.traffic.live is not None else None
 
     def of(self, version: str, slot: Slot | None = None) -> tuple[Container, ...]:
-        """The containers of a version (in a slot), in order of slot and index."""
+        """The containers of a version, in one slot or in both, ordered by slot and index."""
         matching = [c for c in self.containers if c.version == version and slot in (None, c.slot)]
         return tuple(sorted(matching, key=lambda container: (container.slot, container.index)))

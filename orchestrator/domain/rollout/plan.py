@@ -1,9 +1,8 @@
 """Plans: what a deployment will do, as data. Pure.
 
-Invariant: until a plan commits, no step takes anything from a slot that the traffic needs (one that has a share, or
-that answers for one that has); after it has committed, no step takes anything from a slot that the traffic needs then.
-So at every step, and after a crash at any of them, a version that passed its probes serves. `check` verifies it when a
-plan is made, and the executor verifies it again on the real traffic before each step.
+Invariant: no step stops or removes anything in a slot that the traffic needs at that moment (a slot that has a share,
+or is the fallback of one). So at every step, and after a crash at any step, a version that passed its probes serves.
+`check` verifies this when a plan is made; the executor verifies it again on the real traffic before each step.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from orchestrator.domain.traffic.state import TrafficState
 
 @dataclass(frozen=True)
 class Plan:
-    """A deployment before it begins. `before` is who gets the requests then.
+    """A deployment before it begins. `before` is the traffic state at that moment.
 
     `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones).
     """
@@ -42,9 +41,9 @@ class Plan:
 
     @property
     def after(self) -> TrafficState:
-        """Who gets the requests once it has committed."""
+        """The traffic state once it has committed."""
         state = self.steps[self.commit].leads_to
-        assert state is not None, "what commits moves traffic"
+        assert state is not None, "the step that commits moves traffic"
         return state
 
     def record(self) -> PlanRecord:
@@ -63,20 +62,20 @@ class Plan:
 
 
 def check(before: TrafficState, steps: Iterable[Step]) -> None:
-    """Checks steps against the invariant of this module, when `before` is who gets the requests at first.
+    """Checks steps against the invariant of this module, beginning with the traffic state `before`.
 
     Raises:
-        ValueError: a step would take something from a slot that the traffic needs at that moment.
+        ValueError: a step would stop or remove something in a slot that the traffic needs at that moment.
     """
     state = before
     for step in steps:
         if step.takes is not None and state.needs(step.takes):
-            raise ValueError(f"{step.name} would take {step.takes} from the traffic: {state}")
+            raise ValueError(f"{step.name} would change {step.takes}, which the traffic needs: {state}")
         state = step.leads_to or state
 
 
 def undo(plan: Plan, journal: Sequence[StepRecord]) -> tuple[Step, ...]:
-    """The steps that undo what a deployment has begun before it committed, the last one first."""
+    """The steps that undo what a deployment has begun and not committed, in reverse order."""
     steps: list[Step] = []
     for step in reversed(plan.steps):
         back = step.undo(plan) if is_journaled(step, journal) else None
@@ -86,7 +85,7 @@ def undo(plan: Plan, journal: Sequence[StepRecord]) -> tuple[Step, ...]:
 
 
 def is_journaled(step: Step, journal: Iterable[StepRecord], state: str | None = None) -> bool:
-    """Whether a plan's step was begun by the journal, or (`state`) has ended so."""
+    """Whether the journal says that a plan's step was begun; with `state`, that it is in this state."""
     return any(
         (record.name, record.args) == (step.name, step.args) and state in (None, record.state)
         for record in journal

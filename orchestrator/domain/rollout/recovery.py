@@ -1,7 +1,7 @@
-"""What becomes of a deployment that was interrupted: a function of its journal and of the traffic. Pure.
+"""How an interrupted deployment is ended, decided from its journal and from the traffic. Pure.
 
-The commit is the point of no return. Before it everything is undone, after it everything is finished. A commit that was
-begun and not recorded as done is decided by the truth on disk: has the traffic moved?
+The commit is the point of no return. Before it everything is undone, after it everything is finished. When the commit
+was begun but not recorded as done, the traffic state on disk decides: did the traffic move?
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Recovery:
 
 
 def recover(plan: Plan, journal: Sequence[StepRecord], traffic: TrafficState) -> Recovery:
-    """Decides how the deployment that made `journal` ends, when `traffic` is what the disk says.
+    """Decides how to end the deployment that wrote `journal`; `traffic` is the state on disk.
 
-    An undo that was begun is always continued: it may have taken away what finishing would need.
+    An undo that was begun is always continued: it may have removed what finishing would need.
     """
     commit = plan.steps[plan.commit]
     moved = is_journaled(commit, journal) and traffic.same_shares(plan.after)

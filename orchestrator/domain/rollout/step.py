@@ -1,6 +1,6 @@
 """A step: one journaled action of a deployment, described as data. Pure.
 
-What a step does to the world stands beside its description, in one file of `release/steps` for each step.
+The description of a step and the code that carries it out are in one file of `release/steps`.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 class Step(ABC):
     """One action. Subclasses are frozen dataclasses whose fields are the step's arguments.
 
-    The fields are ready for JSON: the journal keeps them, and recovery acts on what the journal says. So every step
-    can be carried out twice.
+    The fields are ready for JSON: the journal stores them, and recovery carries out steps from the journal. Every step
+    can be carried out twice with the same result.
     """
 
     name: ClassVar[str]
     commits: ClassVar[bool] = False
     """The point of no return: before it is done everything is undone, after it everything is finished."""
     concludes: ClassVar[bool] = False
-    """Ends the deployment: recovery adds one of its own."""
+    """Ends the deployment. A recovery ends it with a step of its own."""
 
     @property
     @abstractmethod
     def words(self) -> str:
-        """The step as a person reads it in a plan and in the progress."""
+        """What the step does, as plans and progress messages show it."""
 
     @property
     def takes(self) -> Slot | None:
-        """The slot that it takes something from: never one that the traffic needs at that moment."""
+        """The slot in which it stops or removes something; the traffic must not need it at that moment."""
         return None
 
     @property
     def leads_to(self) -> TrafficState | None:
-        """Who gets the requests once it is done; None when it does not change that."""
+        """The traffic state once it is done; None when the step does not change it."""
         return None
 
     def undo(self, plan: Plan) -> Step | None:
-        """The step that undoes this one, as long as the plan has not committed; None when nothing needs undoing."""
+        """The step that undoes this one while the plan has not committed; None when there is nothing to undo."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""How a rollback would go. Pure."""
+"""Which rollback is possible, and how. Pure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Mode = Literal["switch", "start", "pull", "rebuild"]
 class WayBack:
     """A rollback that is possible now.
 
-    `mode`: `switch` (the version is warm), `start` (its containers are kept, or its image is there), `pull` (its image
-    comes from the registry) or `rebuild` (it is built from the version's commit). `kept`: its containers are kept.
+    `mode`: `switch` (the version is warm), `start` (its containers or its image exist), `pull` (its image comes from
+    the registry) or `rebuild` (its image is built from its commit). `kept`: its containers exist.
     """
 
     version: str
@@ -41,15 +41,15 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
     target = _named(observed, to, live.version) if to else rollback_target(observed.versions, live.version)
     if target is None:
         return None
-    away = other(live.slot)
-    kept = observed.of(target.name, away)
+    slot = other(live.slot)
+    kept = observed.of(target.name, slot)
     if kept and len(kept) == _replicas(target, len(kept)):
-        slot = observed.slots.get(away)
-        warm = slot is not None and slot.version == target.name and slot.state == "warm"
+        state = observed.slots.get(slot)
+        warm = state is not None and state.version == target.name and state.state == "warm"
         running = all(container.running for container in kept)
-        return WayBack(target.name, away, "switch" if warm and running else "start", True)
+        return WayBack(target.name, slot, "switch" if warm and running else "start", True)
     mode: Mode = "start" if observed.image_exists(target.image_id) else "pull" if target.pushed else "rebuild"
-    return WayBack(target.name, away, mode, False)
+    return WayBack(target.name, slot, mode, False)
 
 
 def _named(observed: Observed, to: str, live: str) -> Version:
@@ -61,15 +61,15 @@ def _named(observed: Observed, to: str, live: str) -> Version:
         raise UsageError(f"{to} is live already", hint="deployctl status")
     if target.bad_at is not None:
         raise UsageError(
-            f"{to} went bad, so it is no rollback target",
+            f"{to} went bad and is not a rollback target",
             why=target.bad_why,
             hint=f"deployctl release {to} --force",
         )
     if target.stable_at is None:
-        raise UsageError(f"{to} was never stable, so it is no rollback target", hint=f"deployctl release {to}")
+        raise UsageError(f"{to} was never stable and is not a rollback target", hint=f"deployctl release {to}")
     return target
 
 
-def _replicas(version: Version, otherwise: int) -> int:
-    """How many containers a version ran in last: a set that has lost one is not complete."""
-    return int(version.settings.get("run", {}).get("replicas", otherwise))
+def _replicas(version: Version, default: int) -> int:
+    """How many containers the version ran last; kept containers can be used only when all of them exist."""
+    return int(version.settings.get("run", {}).get("replicas", default))

@@ -1,4 +1,4 @@
-"""What runs on the engine: what is asked for, and what the engine reports of it. Pure."""
+"""Containers: how they are requested from the engine, and what the engine reports about them. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from orchestrator.domain.traffic.slot import Slot
 class Container:
     """One container of deployctl, as the engine reports it now.
 
-    `restarts` counts restarts by the engine since the last start by a person or by deployctl; `started_at` is in
-    seconds since the epoch. `kept_running`: the engine starts it again whenever it ends. `address` is where it can be
-    reached, empty when it cannot.
+    `restarts` counts restarts by the engine since the container was last started by a user or by deployctl;
+    `started_at` is in seconds since the epoch. `kept_running`: the engine restarts it whenever it ends. `address` is
+    its IP address, empty when it has none.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Mount:
-    """A folder of the host that a container sees, read-only. It must exist when the container starts."""
+    """A folder of the host, mounted read-only into a container. It must exist when the container starts."""
 
     source: Path
     target: str
@@ -77,8 +77,8 @@ class Runtime:
 class WorkloadSpec:
     """One replica to create: what it is a replica of, and how it runs.
 
-    `app_number` is the app's number in the state folder, given once and never to another app; an adapter may derive
-    from it what must not be shared between apps. `labels` are those that other programs may rely on.
+    `app_number` is the app's number in the state folder, assigned once and never to another app; an adapter may derive
+    from it what apps must not share, such as addresses. `labels` are set on the container.
     """
 
     app: str
@@ -95,10 +95,10 @@ class WorkloadSpec:
 
 @dataclass(frozen=True)
 class HostContainerSpec:
-    """A helper that runs for all apps on the host's network, and is kept running.
+    """A container that serves all apps on the host's network, and is restarted whenever it ends.
 
-    When the engine does not have `image`, it is built from the text `dockerfile` alone, with `build_args`. `folder` is
-    mounted at `target`, writable. `user` is `uid:gid`. It has no capability but `capabilities`.
+    When the engine does not have `image`, it is built from the text `dockerfile` without a context, with `build_args`.
+    `folder` is mounted at `target`, writable. `user` is `uid:gid`. It has no capabilities except `capabilities`.
     """
 
     name: str

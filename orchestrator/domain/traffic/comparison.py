@@ -1,7 +1,7 @@
-"""What the proxy's counters say of a version: how many requests, how many failed, how long they took. Pure.
+"""Judges a version by the proxy's counters: requests, failed requests, response times. Pure.
 
-Counters grow as long as a worker of the proxy lives, over all versions that a slot has held. What a version did
-is the difference to the counters at the moment of its switch.
+Counters grow as long as a worker of the proxy runs, for all versions that were in a slot. So the traffic of a version
+is the difference from the counters at the moment of its switch.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Literal
 
 from orchestrator.domain.traffic.sample import Sample
 
-# HAProxy's mean response time is a sliding one over so many requests (TIME_STATS_SAMPLES; measured on 2.6).
+# HAProxy's mean response time is a sliding mean over this many requests (TIME_STATS_SAMPLES; measured on 2.6).
 WINDOW = 512
-# Its times are whole milliseconds: a mean is known no better than this.
+# HAProxy reports whole milliseconds, so a mean is not more exact than this. Seconds.
 _RESOLUTION = 0.001
-# How sure a verdict must be: the chance that traffic as good as allowed looks like this at one look. A bake looks
-# hundreds of times, so it is small.
+# The significance level of one look: the chance that a version at the limit is found bad. It is small because a bake
+# takes hundreds of looks.
 _ALPHA = 1e-5
-# The reference is known from a finite number of requests, too: this many standard deviations are granted.
+# The reference is an estimate from a limited number of requests: so many standard deviations are added to it.
 _Z = 2.0
-# A model that answers in a millisecond is not bad because it takes five now. Seconds.
+# A smaller increase of the response time is never bad: 5 ms instead of 1 ms, for example. Seconds.
 _NOTICEABLE = 0.010
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a version did. `mean` seconds, known within `slack`; None without requests."""
+    """The traffic of a version. `mean` is the mean response time, exact to `slack`, in seconds; None if unknown."""
 
     requests: int = 0
     errors: int = 0
@@ -48,7 +48,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Limits:
-    """What is still good. Times in seconds; None: no limit."""
+    """The limits of good traffic. Times in seconds; None: no limit."""
 
     min_requests: int = 100
     max_error_rate: float = 0.05
@@ -58,30 +58,30 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What traffic says of a version; `inconclusive` is never a failure."""
+class Assessment:
+    """The verdict on a version's traffic and the reason; `inconclusive`: too few requests, which is not a failure."""
 
     verdict: Literal["good", "bad", "inconclusive"]
     why: str = ""
 
 
 def between(before: Mapping[str, Sample], after: Mapping[str, Sample]) -> Traffic:
-    """What happened between two looks at the workers' counters, by worker.
+    """The traffic between two readings of the counters, by worker.
 
-    A worker that was not there before started from zero; one that is gone has taken its figures along.
+    A worker that is missing in `before` started from zero. The counters of a worker that has ended are lost.
     """
     requests, errors = 0, 0
     total, known, slack = 0.0, 0, 0.0
     for worker, last in after.items():
         first = before.get(worker, Sample(0, 0, 0.0))
-        if first.requests > last.requests:  # another worker with the same number
+        if first.requests > last.requests:  # another worker with the same name
             first = Sample(0, 0, 0.0)
         count = last.requests - first.requests
         if count == 0:
             continue
         requests += count
         errors += max(0, last.errors - first.errors)
-        share = 1 - _left(first.requests, last.requests)
+        share = 1 - _remaining_weight(first.requests, last.requests)
         mean = max(0.0, (last.mean - (1 - share) * first.mean) / share)
         total += count * mean
         slack += count * _RESOLUTION / share
@@ -91,34 +91,34 @@ def between(before: Mapping[str, Sample], after: Mapping[str, Sample]) -> Traffi
     return Traffic(requests, errors, total / known, slack / known)
 
 
-def judge(new: Traffic, old: Traffic | None, limits: Limits) -> Opinion:
-    """Says whether a version's traffic is bad by itself, or worse than that of the version before it."""
+def judge(new: Traffic, old: Traffic | None, limits: Limits) -> Assessment:
+    """Decides whether the traffic `new` exceeds a limit, or is worse than `old`, the traffic of the predecessor."""
     if new.requests < limits.min_requests:
-        return Opinion("inconclusive", f"{new.requests} requests, {limits.min_requests} are needed to judge")
+        return Assessment("inconclusive", f"{new.requests} requests, {limits.min_requests} are needed to judge")
     reference = old if old is not None and old.requests >= limits.min_requests else None
     allowed = _allowed(reference, limits)
-    beside = f" (before the switch {reference})" if reference else ""
+    compared = f" (before the switch {reference})" if reference else ""
     if tail(new.requests, new.errors, allowed) < _ALPHA:
-        return Opinion("bad", f"{new}{beside}; at most {allowed:.1%} may fail")
+        return Assessment("bad", f"{new}{compared}; at most {allowed:.1%} may fail")
     if new.mean is not None:
         least = new.mean - new.slack
         if limits.max_latency is not None and least > limits.max_latency:
-            return Opinion("bad", f"{new}{beside}; at most {limits.max_latency * 1000:.0f} ms are allowed")
+            return Assessment("bad", f"{new}{compared}; at most {limits.max_latency * 1000:.0f} ms are allowed")
         if reference is not None and reference.mean is not None:
             slow = least > limits.latency_factor * (reference.mean + reference.slack)
             if slow and least - reference.mean > _NOTICEABLE:
-                return Opinion("bad", f"{new}{beside}; at most {limits.latency_factor:g} times as long is allowed")
-    return Opinion("good", str(new))
+                return Assessment("bad", f"{new}{compared}; at most {limits.latency_factor:g} times as long is allowed")
+    return Assessment("good", str(new))
 
 
 def _allowed(reference: Traffic | None, limits: Limits) -> float:
-    """The share of failed requests that is still good."""
+    """The largest share of failed requests that is still good."""
     if reference is None:
         return limits.max_error_rate
     worse = _upper(reference.errors, reference.requests) + limits.error_margin
     if reference.error_rate + limits.error_margin < limits.max_error_rate:
         return min(limits.max_error_rate, worse)
-    # The version before it was no better than the limit: only what is worse than that counts.
+    # The predecessor itself was above the limit: the version is bad only when it is worse.
     return worse
 
 
@@ -129,7 +129,7 @@ def tail(count: int, hits: int, probability: float) -> float:
     if probability <= 0:
         return 0.0
     if hits <= count * probability:
-        return 1.0  # not even unusual: no need to know how usual
+        return 1.0  # not more than expected: the exact chance does not matter
     log = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
     term = math.exp(log + hits * math.log(probability) + (count - hits) * math.log1p(-probability))
     total, odds = 0.0, probability / (1 - probability)
@@ -149,7 +149,7 @@ def _upper(hits: int, count: int) -> float:
     return (middle + spread) / (1 + z2 / count)
 
 
-def _left(first: int, last: int) -> float:
-    """The weight that the mean over the first `first` requests still has in the sliding one after `last`."""
-    grown = min(first, WINDOW) / min(last, WINDOW)
-    return grown * (1 - 1 / WINDOW) ** (max(last - WINDOW, 0) - max(first - WINDOW, 0))
+def _remaining_weight(first: int, last: int) -> float:
+    """The weight of the mean after `first` requests in the sliding mean after `last` requests."""
+    weight = min(first, WINDOW) / min(last, WINDOW)
+    return weight * (1 - 1 / WINDOW) ** (max(last - WINDOW, 0) - max(first - WINDOW, 0))

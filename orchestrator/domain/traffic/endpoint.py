@@ -1,4 +1,4 @@
-"""What the edge reports of the endpoints of a slot. Pure."""
+"""The health of a slot's endpoints, as the edge reports it. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EndpointHealth:
-    """One replica, as the edge's own checks see it. `status` is the edge's own word for it, for people."""
+    """The result of the edge's own health checks of one replica. `status` is the edge's term for it, for messages."""
 
     index: int
     up: bool

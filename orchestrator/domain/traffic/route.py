@@ -1,4 +1,4 @@
-"""How requests find an app: its route, and what the proxy knows of its slots."""
+"""The route of an app, and what the proxy knows about its slots. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from orchestrator.domain.traffic.slot import Slot
 
 @dataclass(frozen=True)
 class Route:
-    """How the proxy tells an app's requests from other apps' requests, and its time limits in seconds.
+    """Which requests belong to an app, and their time limit in seconds.
 
-    `metrics` is where the proxy tells Prometheus how it is; empty: nowhere.
+    `metrics` is the address of the proxy's metrics for Prometheus; empty: there is none.
     """
 
     listen: str
@@ -24,15 +24,15 @@ class Route:
     metrics: str = ""
 
     def claims(self) -> set[tuple[str, str, str]]:
-        """Every (listen, host, prefix) that this route answers; an empty host means any."""
+        """The (listen, host, prefix) combinations of this route; an empty host stands for any host."""
         return {(self.listen, host, self.path_prefix) for host in (self.hosts or ("",))}
 
 
 @dataclass(frozen=True)
 class SlotEndpoints:
-    """What the edge knows of one slot: where its replicas are, in order of their indexes, and how to probe them.
+    """What the edge knows about one slot: the addresses of its replicas in order of their indexes, and their probe.
 
-    `active`: the slot is in use; else it is parked, and none of its replicas gets a check or a request.
+    `active`: the slot is in use. Otherwise it is parked: its replicas get no checks and no requests.
     """
 
     version: str
@@ -43,7 +43,7 @@ class SlotEndpoints:
 
 @dataclass(frozen=True)
 class ProxyApp:
-    """One app as the proxy sees it: its route and both slots."""
+    """What the proxy knows about one app: its route and its slots."""
 
     name: str
     route: Route

@@ -1,4 +1,4 @@
-"""Which requests belong to which app. Pure."""
+"""Conflicts between the routes of apps. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def split_listen(listen: str) -> tuple[str, int]:
 
 
 def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None:
-    """Holds a new route against those that exist.
+    """Checks a new route against the routes of other apps.
 
     Raises:
-        UsageError: another app has this route, or one of its addresses cannot stand beside another's.
+        UsageError: another app has this route, or one of its addresses conflicts with an address of another app.
     """
     rest = [other for other in others if other.name != app]
     for other in rest:
@@ -29,9 +29,9 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
             raise UsageError(
                 f"proxy.listen: {listen}{' host ' + name if name else ''}{prefix or ''} is the route of"
                 f" app {other.name}",
-                hint="give this app a proxy.host, a proxy.path_prefix or a proxy.listen of its own",
+                hint="set another proxy.host, proxy.path_prefix or proxy.listen for this app",
             )
-        if route.listen != other.route.listen and _meet(route.listen, other.route.listen):
+        if route.listen != other.route.listen and _conflict(route.listen, other.route.listen):
             raise UsageError(
                 f"proxy.listen: {route.listen} overlaps {other.route.listen} of app {other.name}",
                 hint="use the same listen address in both, or another port",
@@ -40,40 +40,40 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
 
 
 def _refuse_metrics(route: Route, others: Sequence[ProxyApp]) -> None:
-    """Metrics have a frontend of their own: apps may share one, but no app is served at its address."""
+    """Metrics have their own frontend: apps may share one, but its address must not serve an app."""
     hint = "choose another port"
-    if route.metrics and _meet(route.metrics, route.listen):
+    if route.metrics and _conflict(route.metrics, route.listen):
         raise UsageError(f"proxy.metrics: {route.metrics} is taken by proxy.listen ({route.listen})", hint=hint)
     for other in others:
-        if route.metrics and _meet(route.metrics, other.route.listen):
+        if route.metrics and _conflict(route.metrics, other.route.listen):
             raise UsageError(
                 f"proxy.metrics: {route.metrics} is taken by {other.route.listen}, where app {other.name} is served",
                 hint=hint,
             )
         if not other.route.metrics:
             continue
-        if _meet(route.listen, other.route.metrics):
+        if _conflict(route.listen, other.route.metrics):
             raise UsageError(
                 f"proxy.listen: {route.listen} is taken by proxy.metrics of app {other.name} ({other.route.metrics})",
                 hint=hint,
             )
-        if route.metrics and route.metrics != other.route.metrics and _meet(route.metrics, other.route.metrics):
+        if route.metrics and route.metrics != other.route.metrics and _conflict(route.metrics, other.route.metrics):
             raise UsageError(
                 f"proxy.metrics: {route.metrics} overlaps {other.route.metrics} of app {other.name}",
                 hint="use the same address in both, or another port",
             )
 
 
-def _meet(one: str, two: str) -> bool:
-    """Whether two frontends cannot listen at these addresses at once."""
+def _conflict(one: str, two: str) -> bool:
+    """Whether two frontends cannot listen on these addresses at the same time."""
     (host, port), (other, other_port) = split_listen(one), split_listen(two)
     return port == other_port and (host == other or _overlap(host, other))
 
 
 def _overlap(host: str, other: str) -> bool:
-    """Whether two different addresses cannot be listened on at one port: one of them holds the other."""
+    """Whether one of two different addresses includes the other."""
     if "::" in (host, other):
-        # Linux listens on all IPv4 addresses there, too.
+        # On Linux, :: includes all IPv4 addresses.
         return True
     return any(_all_ipv4(one) and ":" not in two for one, two in ((host, other), (other, host)))
 

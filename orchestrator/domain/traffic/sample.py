@@ -1,4 +1,4 @@
-"""What the proxy's counters say at one moment. A room of its own: every switch asks, and judging it loads much more."""
+"""One reading of the proxy's counters. Pure; separate from `comparison`, which few commands need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Sample(NamedTuple):
-    """One worker's counters of a slot: requests and failed ones since it started, sliding mean in seconds."""
+    """A worker's counters of a slot: requests and errors since it started, sliding mean response time in seconds."""
 
     requests: int
     errors: int

@@ -1,4 +1,4 @@
-"""Slots: the two places where a version can run, and what the ledger says of each."""
+"""Slots: the two places where a version can run, and the state of each. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SlotPhase = Literal["starting", "ready", "warm", "cold"]
 
 @dataclass(frozen=True)
 class SlotState:
-    """What the ledger says of a slot: the version in it, and how far it is.
+    """The state of a slot as the ledger records it. Times are UTC in ISO 8601.
 
-    `starting`: its containers are created and started. `ready`: it passed its probes and may get a share of the
-    traffic. `warm`: it runs without a share. `cold`: it is stopped but kept. `since` is when that began. A ready slot
-    with `bake_until` is baking: its version is watched until then before it counts as stable.
+    `starting`: its containers are being created and started. `ready`: it passed its probes and may get a share of the
+    traffic. `warm`: it runs without a share. `cold`: it is stopped but kept. `since` is when this state began. A ready
+    slot with `bake_until` is baking: its version is watched until then before it counts as stable.
     """
 
     app: str

@@ -1,4 +1,4 @@
-"""Who gets an app's requests: the state that plans move between, the ledger stores and the edge applies. Pure."""
+"""The traffic state: who gets an app's requests. Plans change it, the ledger stores it, the edge applies it. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ALL = 10_000
 class TrafficState:
     """Which slot gets which share of the requests.
 
-    `live` gets what `candidate` does not; `share` is the candidate's, in hundredths of a percent (0 to 9,999; all of
-    them means that it is live). With `shield` the older of the two running versions answers what the newer one cannot.
-    With `preview` the candidate answers at its own address as well. With `held` requests wait instead of being served.
+    `share` is the candidate's share, in hundredths of a percent (0 to 9,999: a version with all requests is live);
+    `live` gets the rest. `shield`: the older of the two running versions answers requests that the newer one fails.
+    `preview`: the candidate also answers at an address of its own. `held`: requests wait instead of being served.
     """
 
     live: Slot | None = None
@@ -44,14 +44,14 @@ class TrafficState:
 
     @property
     def fallback(self) -> Slot | None:
-        """The slot that answers what the newer version cannot; None without a shield."""
+        """The slot that answers requests that the newer version fails; None without a shield."""
         if not self.shield or self.live is None:
             return None
         # A candidate is newer than the live version; without one, the live version is the newer of the two.
         return self.live if self.candidate is not None else other(self.live)
 
     def needs(self, slot: Slot) -> bool:
-        """Whether nothing may be taken from the slot: it has a share, answers for one that has, or is previewed."""
+        """Whether the slot must keep running: it has a share, is the fallback, or is previewed."""
         previewed = self.preview and slot == self.candidate
         return self.share_of(slot) > 0 or slot in (self.live, self.fallback) or previewed
 

@@ -1,4 +1,4 @@
-"""What an image is built from, and what is known of an image. Pure."""
+"""Images: what one is built from, and what the engine reports about one. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """One image to build. `dockerfile` is relative to `context`; `ignore` are the lines of its ignore file."""
+    """An image to build. `dockerfile` is relative to `context`; `ignore` are the lines of its .dockerignore."""
 
     tag: str
     context: Path
@@ -28,7 +28,7 @@ class BuildSpec:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that the engine has."""
+    """An image on the engine."""
 
     id: str
     labels: Mapping[str, str] = field(default_factory=dict)

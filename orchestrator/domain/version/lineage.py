@@ -1,4 +1,4 @@
-"""The tree of parents. Rollback goes up it, never back and forth between two versions. Pure."""
+"""The tree of versions. A rollback goes up the tree, never back and forth between two versions. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.domain.version.version import Version
 
 
 def ancestors(versions: Mapping[str, Version], name: str) -> list[Version]:
-    """The parents of `name`, nearest first. A cycle (a damaged ledger) ends the walk."""
+    """The ancestors of `name`, its parent first. The list ends at an unknown version or a cycle (a damaged ledger)."""
     return list(_upwards(versions, name))
 
 
@@ -25,44 +25,42 @@ def _upwards(versions: Mapping[str, Version], name: str) -> Iterator[Version]:
 
 
 def rollback_target(versions: Mapping[str, Version], live: str | None) -> Version | None:
-    """The last stable version up the lineage of `live` that is still kept; None when there is none.
-
-    One that retention took while it was nobody's target is passed over: there is nothing left to go back to.
-    """
+    """The last stable version up the lineage of `live` that was not pruned and did not go bad; None without one."""
     if live is None:
         return None
-    # The target is near as a rule: nobody looks further than that.
+    # The target is usually the parent, so the walk is lazy.
     above = _upwards(versions, live)
-    return next((found for found in above if found.stable_at and not found.pruned_at and not found.bad_at), None)
+    stable = (version for version in above if version.stable_at and not version.pruned_at and not version.bad_at)
+    return next(stable, None)
 
 
 @dataclass(frozen=True)
 class Node:
-    """A version and what grew out of it."""
+    """A version and its children in the tree."""
 
     version: Version
     children: tuple[Node, ...]
 
 
 def tree(versions: Mapping[str, Version]) -> tuple[Node, ...]:
-    """The versions as trees; a version whose parent is unknown is a root. Children in order of their number."""
+    """The versions as trees. A version whose parent is unknown is a root; children are ordered by their numbers."""
     children: dict[str | None, list[Version]] = {}
     for version in sorted(versions.values(), key=lambda item: version_number(item.name)):
         parent = version.parent if version.parent in versions and version.parent != version.name else None
         children.setdefault(parent, []).append(version)
 
-    def grow(version: Version, above: frozenset[str]) -> Node:
-        inside = above | {version.name}
-        grown = [grow(child, inside) for child in children.get(version.name, []) if child.name not in inside]
-        return Node(version, tuple(grown))
+    def node(version: Version, above: frozenset[str]) -> Node:
+        path = above | {version.name}
+        nodes = [node(child, path) for child in children.get(version.name, []) if child.name not in path]
+        return Node(version, tuple(nodes))
 
-    return tuple(grow(version, frozenset()) for version in children.get(None, []))
+    return tuple(node(version, frozenset()) for version in children.get(None, []))
 
 
 def kept(versions: Mapping[str, Version], live: str | None, warm: set[str], limit: int) -> set[str]:
     """The versions that retention keeps: live, its rollback target, the warm ones, and the newest `limit`.
 
-    The newest are counted among those that were live once: a version that never served is no way back.
+    Only versions that have been live are counted as the newest: no other version can be a rollback target.
     """
     served = [v for v in versions.values() if v.live_at and not v.pruned_at]
     served.sort(key=lambda item: (item.live_at or "", version_number(item.name)), reverse=True)

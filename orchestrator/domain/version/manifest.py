@@ -1,7 +1,7 @@
-"""Manifests: what a version is made of, file by file, and the delta between two of them. Pure.
+"""Manifests: the files of a version with their digests, and the delta between two manifests. Pure.
 
 Invariant: `apply(a, delta(a, b)) == b`, so M_n = M_(n-1) + ΔM_n holds exactly and can be checked.
-A manifest's digest is its version's identity. The text that it is made of is canonical: one manifest, one text.
+A manifest's digest is its version's identity. It is computed from a canonical text: one manifest has one text.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class File:
-    """One file or symbolic link. `size` in bytes, `digest` the SHA-256 of the content (of a link's target) in hex.
+    """One file or symbolic link. `size` is in bytes, `digest` is the SHA-256 of the content (or link target) in hex.
 
-    `path` begins with `context/` or `model/`. `mode` is what Git would record of it, 0644 or 0755, so that a fresh
-    checkout is the same; a link has none. Times and owners do not count.
+    `path` begins with `context/` or `model/`. `mode` is the mode that Git would record, 0644 or 0755, so that a fresh
+    checkout gives the same manifest; a link has none. Times and owners are not part of a manifest.
     """
 
     path: str
@@ -41,9 +41,9 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The files of a version by path, and with what its image is built from them.
+    """The files of a version by path, and how its image is built from them.
 
-    `build` holds the Dockerfile's name, the stage, and the digest of the build arguments.
+    `build` contains the Dockerfile's name, the target stage, and the digest of the build arguments.
     """
 
     files: Mapping[str, File] = field(default_factory=dict)
@@ -65,16 +65,16 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """`sha256:…` over the canonical text: the version's identity."""
+        """`sha256:…` of the canonical text: the version's identity."""
         return identity(self.text)
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """The size of all files in bytes."""
         return sum(file.size for file in self.files.values())
 
     def below(self, prefix: str) -> dict[str, File]:
-        """The files of the context or of the model, by their path in there."""
+        """The files below `context/` or `model/`, by their paths relative to it."""
         return {path.removeprefix(prefix): file for path, file in self.files.items() if path.startswith(prefix)}
 
 
@@ -83,10 +83,10 @@ EMPTY = Manifest()
 
 @dataclass(frozen=True)
 class Delta:
-    """ΔM: the paths that are gone, the files that are new or changed, and the build's facts when they changed."""
+    """ΔM: the removed paths, the files that were added or changed, and `build` when it changed."""
 
-    gone: tuple[str, ...] = ()
-    put: tuple[File, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[File, ...] = ()
     build: Mapping[str, str] | None = None
 
 
@@ -96,42 +96,42 @@ def identity(text: str) -> str:
 
 
 def read(text: str) -> Manifest:
-    """The manifest that has this text.
+    """Parses the text of a manifest.
 
     Raises:
-        ValueError: it is the text of none.
+        ValueError: the text is not a manifest, or has another schema.
     """
     try:
         body: dict[str, Any] = json.loads(text)
         if body["schema"] != _SCHEMA:
-            raise ValueError(f"its schema is {body['schema']}, this program knows {_SCHEMA}")
-        found = Manifest.of((File(*row) for row in body["files"]), body["build"])
+            raise ValueError(f"its schema is {body['schema']}, expected {_SCHEMA}")
+        return Manifest.of((File(*row) for row in body["files"]), body["build"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"it is no manifest: {error!r}") from error
-    return found
+        raise ValueError(f"not a manifest: {error!r}") from error
 
 
 def delta(before: Manifest, after: Manifest) -> Delta:
-    """What has to be done to `before` to get `after`."""
-    gone = tuple(sorted(before.files.keys() - after.files.keys()))
-    put = tuple(after.files[path] for path in sorted(after.files) if before.files.get(path) != after.files[path])
-    return Delta(gone, put, None if before.build == after.build else dict(after.build))
+    """The change that makes `after` of `before`."""
+    removed = tuple(sorted(before.files.keys() - after.files.keys()))
+    changed = tuple(after.files[path] for path in sorted(after.files) if before.files.get(path) != after.files[path])
+    return Delta(removed, changed, None if before.build == after.build else dict(after.build))
 
 
 def apply(before: Manifest, change: Delta) -> Manifest:
-    """`before` with the change.
+    """The manifest that `change` makes of `before`.
 
     Raises:
-        ValueError: the change was made of another manifest.
+        ValueError: `change` was computed from another manifest.
     """
-    if strange := set(change.gone) - before.files.keys():
-        raise ValueError(f"{min(strange)} is to go, and is not there")
-    kept = {path: file for path, file in before.files.items() if path not in set(change.gone)}
-    kept.update((file.path, file) for file in change.put)
+    removed = set(change.removed)
+    if unknown := removed - before.files.keys():
+        raise ValueError(f"the change removes {min(unknown)}, which does not exist")
+    kept = {path: file for path, file in before.files.items() if path not in removed}
+    kept.update((file.path, file) for file in change.changed)
     return Manifest.of(kept.values(), before.build if change.build is None else change.build)
 
 
 def new_bytes(before: Manifest, after: Manifest) -> int:
-    """How many bytes of `after` are in no file of `before`: what it really adds, each content counted once."""
+    """The size in bytes of the contents of `after` that no file of `before` has; equal contents count once."""
     known = {file.digest for file in before.files.values()}
     return sum({file.digest: file.size for file in after.files.values() if file.digest not in known}.values())

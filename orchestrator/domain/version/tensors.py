@@ -1,4 +1,4 @@
-"""What changed in the tensors of a model's file, as plain data. Pure."""
+"""Changes in the tensors of a model file. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TensorChange:
-    """One tensor that is not in both files, or differs between them. Everything here can be written as JSON.
+    """A tensor that exists in one of two files only, or differs between them. All fields are ready for JSON.
 
-    A shape is None on the side where there is no tensor, and () for a single number. Names of types are NumPy's
-    (`float32`, `bfloat16`, `float8_e4m3fn`).
+    A shape is None where the tensor does not exist, and () for a single number. Types have NumPy's names (`float32`,
+    `bfloat16`, `float8_e4m3fn`).
 
-    `largest` is the largest absolute change of one element, 0.0 where only the type changed. It is None where there is
-    nothing to measure: the tensor is in one file only, its shape changed, its type became one of another family
-    (bool, integer, float, complex) or holds no numbers, or every change is one of those that `nonfinite` counts.
+    `largest` is the largest absolute change of one element, 0.0 when only the type changed. It is None when changes
+    cannot be measured: the tensor is in one file only, its shape changed, its type changed to another kind (bool,
+    integer, float, complex) or is not numeric, or `nonfinite` counts all changed elements.
 
-    `nonfinite` is how many elements became NaN or infinite, were so, or changed from one infinity to the other. Such a
-    change has no size; `largest` speaks of the other elements.
+    `nonfinite` counts the elements that became NaN or infinite, were NaN or infinite, or changed from one infinity to
+    the other. `largest` does not include them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A version and what is known of its source."""
+"""Versions and their sources."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 class Version:
     """One immutable build of an app. Times are UTC in ISO 8601.
 
-    `manifest` is the digest of its manifest: its identity. `settings` is the stored configuration it ran with last.
-    `pushed` names its image in a registry by digest, if one has it.
-    `bad_at` is set on a version that went bad while it was live and was rolled back by itself.
+    `manifest` is the digest of its manifest: its identity. `settings` is the configuration that it ran with last.
+    `pushed` is the name of its image in a registry, with the digest; None when it was not pushed.
+    `bad_at` is when it went bad while it was live and was rolled back automatically; None when it did not.
     """
 
     app: str
@@ -36,7 +36,7 @@ class Version:
 
 @dataclass(frozen=True)
 class FileChange:
-    """What a version has done to one file of its parent's manifest. All but the path is None when it is gone."""
+    """A file that differs between a version's manifest and its parent's. Without a kind, it was removed."""
 
     version: str
     path: str
@@ -49,7 +49,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit, as a person looks at it."""
+    """One Git commit. `at` is its time in ISO 8601."""
 
     commit: str
     author: str
@@ -59,9 +59,9 @@ class Commit:
 
 @dataclass(frozen=True)
 class GitState:
-    """What Git says of the app's files: the commit, whether they differ from it and which, and the user's name.
+    """The state of an app's files in Git: the commit, whether files differ from it (`changed`), and the user's name.
 
-    Without a commit `missing` says why, and `refused` that there is one which Git will not show.
+    Without a commit, `missing` says why and `hint` what to do; `refused`: Git refuses to read the commit.
     """
 
     commit: str | None = None

@@ -1,6 +1,6 @@
-"""What the watchdog does about what it saw: a pure function of the look and of what it remembers.
+"""What the watchdog does, decided from what it observed and what it remembers. Pure.
 
-Invariant: no decision takes a healthy container away. `decide` is held to it at its end.
+Invariant: no decision repairs a healthy container. `check` verifies every decision.
 Times are seconds since the epoch: they pass from one process to the next.
 """
 
@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from orchestrator.domain.traffic.comparison import Opinion
+from orchestrator.domain.traffic.comparison import Assessment
 
-# While a version bakes, a way back stands ready: fewer deaths are enough.
-_BAKE_DEATHS = 3
+# While a version bakes, its predecessor is ready to take over, so fewer exits are tolerated.
+_BAKE_EXITS = 3
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The configuration's part of a decision. Times in seconds."""
+    """The settings of the configuration that decide. Times in seconds."""
 
     busy: float = 0.0
     restarts: int = 5
@@ -28,38 +28,38 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One replica of the live version. `ill` says why it must be repaired, empty when it need not be.
+class Replica:
+    """One replica of the live version, as the watchdog observed it.
 
-    `misses` says why it counts as unhealthy although it runs; `open` is how many requests it has. `fresh` is one that
-    was started anew not long ago, at `started`. `died` is how often it has ended by itself and was started again by
-    the engine, since somebody started it.
+    `fault` says why it must be repaired, empty when it need not be. `probe_failure` says why it counts as unhealthy
+    although it runs. `exits` is how often the engine has restarted it after it ended by itself. `recently_started`: it
+    was started after the version went live, at `started_at`, and still has time to become ready.
     """
 
     index: int
     name: str
-    ill: str = ""
-    misses: str = ""
-    open: int = 0
-    died: int = 0
-    fresh: bool = False
-    started: float = 0.0
+    fault: str = ""
+    probe_failure: str = ""
+    open_requests: int = 0
+    exits: int = 0
+    recently_started: bool = False
+    started_at: float = 0.0
 
     @property
     def healthy(self) -> bool:
-        return not self.ill and not self.misses
+        return not self.fault and not self.probe_failure
 
 
 @dataclass(frozen=True)
 class Look:
-    """Everything that one pass saw of an app at rest."""
+    """What one pass observed of an app at rest."""
 
     now: float
     version: str
-    replicas: tuple[Seen, ...]
-    # Why the proxy does not bring a request to a healthy container; empty when it does.
+    replicas: tuple[Replica, ...]
+    # Why the proxy does not pass requests on to healthy containers; empty when it does.
     unreachable: str = ""
-    traffic: Opinion = field(default_factory=lambda: Opinion("inconclusive"))
+    traffic: Assessment = field(default_factory=lambda: Assessment("inconclusive"))
     bake_until: float | None = None
     target: str | None = None
     cooling_until: float = 0.0
@@ -67,7 +67,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Attempts:
-    """How often a replica was repaired lately, and when last."""
+    """How often a replica was repaired within the window, and when it was repaired last."""
 
     count: int = 0
     last: float = 0.0
@@ -75,23 +75,24 @@ class Attempts:
 
 @dataclass(frozen=True)
 class Memory:
-    """What one pass leaves to the next. It is about one deployment; another one begins with a clean slate."""
+    """What one pass keeps for the next. It belongs to one deployment; another deployment begins with an empty one."""
 
     deployment: int = 0
     attempts: Mapping[int, Attempts] = field(default_factory=dict)
+    # Since when each unhealthy replica has failed its probes.
     missing_since: Mapping[int, float] = field(default_factory=dict)
-    # Which start of a replica was seen to become ready.
+    # The start time of each replica that has been ready since that start.
     ready: Mapping[int, float] = field(default_factory=dict)
-    # When which count of deaths was seen first, by replica: those of the window.
-    deaths: Mapping[int, tuple[tuple[float, int], ...]] = field(default_factory=dict)
+    # For each replica the counts of exits within the window, each with the time at which it was first observed.
+    exits: Mapping[int, tuple[tuple[float, int], ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "deployment": self.deployment,
-            "attempts": {str(index): [found.count, found.last] for index, found in self.attempts.items()},
+            "attempts": {str(index): [attempts.count, attempts.last] for index, attempts in self.attempts.items()},
             "missing_since": {str(index): since for index, since in self.missing_since.items()},
-            "ready": {str(index): started for index, started in self.ready.items()},
-            "deaths": {str(index): list(rows) for index, rows in self.deaths.items()},
+            "ready": {str(index): started_at for index, started_at in self.ready.items()},
+            "exits": {str(index): list(counts) for index, counts in self.exits.items()},
         }
 
     @classmethod
@@ -100,16 +101,16 @@ class Memory:
             return cls(deployment)
         return cls(
             deployment,
-            {int(index): Attempts(*found) for index, found in data["attempts"].items()},
+            {int(index): Attempts(*attempts) for index, attempts in data["attempts"].items()},
             {int(index): since for index, since in data["missing_since"].items()},
-            {int(index): started for index, started in data["ready"].items()},
-            {int(index): tuple((at, count) for at, count in rows) for index, rows in data["deaths"].items()},
+            {int(index): started_at for index, started_at in data["ready"].items()},
+            {int(index): tuple((at, count) for at, count in counts) for index, counts in data["exits"].items()},
         )
 
 
 @dataclass(frozen=True)
 class Act:
-    """One thing to do. `repair` a replica, `promote` the version to stable, or `roll-back`."""
+    """One thing to do: `repair` a replica, `promote` the version to stable, or `roll-back`."""
 
     kind: Literal["repair", "promote", "roll-back"]
     why: str
@@ -118,9 +119,9 @@ class Act:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, what a person should know, and what to remember.
+    """What to do, what to report, and what to remember.
 
-    `problems` are wrong and stay wrong after the acts; `waiting` are wrong and being worked on.
+    `problems` need a person and remain after the acts; `waiting` are conditions that the watchdog is handling.
     """
 
     acts: tuple[Act, ...]
@@ -130,40 +131,47 @@ class Decision:
 
 
 def decide(look: Look, memory: Memory, rules: Rules) -> Decision:
-    """Says what is to be done about `look`."""
+    """Decides what to do about `look`.
+
+    Raises:
+        ValueError: the decision would break the invariant of this module: an internal error.
+    """
     memory = _remember(look, memory, rules)
-    booting = [seen for seen in look.replicas if _booting(seen, memory)]
-    ill = [
-        seen
-        for seen in look.replicas
-        if not seen.healthy and seen not in booting and not _busy(seen, look, memory, rules)
+    booting = [replica for replica in look.replicas if _booting(replica, memory)]
+    unhealthy = [
+        replica
+        for replica in look.replicas
+        if not replica.healthy and replica not in booting and not _busy(replica, look, memory, rules)
     ]
-    lost = {seen.index: why for seen in look.replicas if (why := _hopeless(seen, look, memory, rules))}
-    bad = _bad(look, memory, rules, ill, lost)
+    failed = {replica.index: why for replica in look.replicas if (why := _beyond_repair(replica, look, memory, rules))}
+    bad = _version_bad(look, unhealthy, failed)
     if bad:
-        obstacle = _obstacle(look, rules)
+        obstacle = _rollback_obstacle(look, rules)
         if not obstacle:
             return Decision((Act("roll-back", bad),), (), (), memory)
         problems = [f"{bad}, and {obstacle}"]
     else:
-        problems = [f"{look.version} is degraded: {why}" for why in lost.values()]
-    if look.unreachable and not ill:
+        problems = [f"{look.version} is degraded: {why}" for why in failed.values()]
+    if look.unreachable and not unhealthy:
         problems.append(look.unreachable)
     acts = []
-    waiting = [f"{seen.name} is starting: {seen.misses}" for seen in booting if seen.index not in lost]
+    waiting = [
+        f"{replica.name} is starting: {replica.probe_failure}" for replica in booting if replica.index not in failed
+    ]
     attempts = dict(memory.attempts)
-    for seen in ill:
-        if seen.index in lost:
+    for replica in unhealthy:
+        if replica.index in failed:
             continue
-        before = attempts.get(seen.index, Attempts())
+        why = replica.fault or replica.probe_failure
+        before = attempts.get(replica.index, Attempts())
         wait = before.last + _pause(before, rules) - look.now if before.count else 0.0
         if wait > 0:
-            waiting.append(f"{seen.name}: {seen.ill or seen.misses}; tried again in {wait:.0f} s")
+            waiting.append(f"{replica.name}: {why}; next attempt in {wait:.0f} s")
             continue
-        acts.append(Act("repair", seen.ill or seen.misses, seen.index))
-        attempts[seen.index] = Attempts(before.count + 1, look.now)
+        acts.append(Act("repair", why, replica.index))
+        attempts[replica.index] = Attempts(before.count + 1, look.now)
     if look.bake_until is not None and look.now >= look.bake_until and not bad:
-        if all(seen.healthy for seen in look.replicas) and not lost:
+        if all(replica.healthy for replica in look.replicas) and not failed:
             acts.append(Act("promote", look.traffic.why))
         else:
             waiting.append(f"the bake of {look.version} is extended until all its containers are healthy")
@@ -173,89 +181,98 @@ def decide(look: Look, memory: Memory, rules: Rules) -> Decision:
 
 
 def check(look: Look, decision: Decision) -> None:
-    """Holds a decision to the invariant of this module.
+    """Checks a decision against the invariant of this module.
 
     Raises:
-        ValueError: it would take a healthy container away.
+        ValueError: it would repair a healthy container.
     """
-    healthy = {seen.index for seen in look.replicas if seen.healthy}
+    healthy = {replica.index for replica in look.replicas if replica.healthy}
     for act in decision.acts:
         if act.kind == "repair" and act.index in healthy:
-            raise ValueError(f"replica {act.index} of {look.version} is healthy and must be left alone")
+            raise ValueError(f"replica {act.index} of {look.version} is healthy and must not be repaired")
 
 
-def deaths(memory: Memory, index: int) -> int:
+def exits(memory: Memory, index: int) -> int:
     """How often a replica has ended by itself within the window."""
-    rows = memory.deaths.get(index, ())
-    return rows[-1][1] - rows[0][1] if rows else 0
+    counts = memory.exits.get(index, ())
+    return counts[-1][1] - counts[0][1] if counts else 0
 
 
 def _remember(look: Look, memory: Memory, rules: Rules) -> Memory:
-    attempts, missing, died, ready = {}, {}, {}, dict(memory.ready)
-    for seen in look.replicas:
-        before = memory.attempts.get(seen.index)
+    attempts, missing, exit_counts, ready = {}, {}, {}, dict(memory.ready)
+    for replica in look.replicas:
+        before = memory.attempts.get(replica.index)
         if before is not None:
-            # A clock that was set back must not make a wait of a day.
+            # After the clock was set back, the wait must not become longer than it was.
             before = Attempts(before.count, min(before.last, look.now))
-            if not seen.healthy or look.now - before.last < rules.window:
-                attempts[seen.index] = before
-        if seen.healthy:
-            ready[seen.index] = seen.started
-        if seen.misses:
-            missing[seen.index] = min(memory.missing_since.get(seen.index, look.now), look.now)
-        rows = [(min(at, look.now), count) for at, count in memory.deaths.get(seen.index, ()) if count <= seen.died]
-        if not rows:
-            # A version that bakes is young: all its deaths count. Those of an older one may be of last year.
-            young = look.bake_until is not None and seen.index not in memory.deaths
-            rows = [(look.now, 0 if young else seen.died)]
-        if rows[-1][1] != seen.died:
-            rows.append((look.now, seen.died))
-        # The last count from before the window is what the window began with.
-        while len(rows) > 1 and rows[1][0] < look.now - rules.window:
-            rows.pop(0)
-        died[seen.index] = tuple(rows)
-    return replace(memory, attempts=attempts, missing_since=missing, ready=ready, deaths=died)
+            if not replica.healthy or look.now - before.last < rules.window:
+                attempts[replica.index] = before
+        if replica.healthy:
+            ready[replica.index] = replica.started_at
+        if replica.probe_failure:
+            missing[replica.index] = min(memory.missing_since.get(replica.index, look.now), look.now)
+        exit_counts[replica.index] = _exit_counts(replica, look, memory, rules)
+    return replace(memory, attempts=attempts, missing_since=missing, ready=ready, exits=exit_counts)
 
 
-def _booting(seen: Seen, memory: Memory) -> bool:
-    """One that was started anew, and has not been ready since: that takes its time."""
-    return bool(seen.misses) and seen.fresh and memory.ready.get(seen.index) != seen.started
+def _exit_counts(replica: Replica, look: Look, memory: Memory, rules: Rules) -> tuple[tuple[float, int], ...]:
+    """The counts of exits within the window, and the last one from before it, which they are compared with."""
+    known = memory.exits.get(replica.index, ())
+    # A lower count than before means that the container is a new one.
+    counts = [(min(at, look.now), count) for at, count in known if count <= replica.exits]
+    if not counts:
+        # A version that bakes is new, so all its exits count. Those of an older one may have happened long ago.
+        new = look.bake_until is not None and replica.index not in memory.exits
+        counts = [(look.now, 0 if new else replica.exits)]
+    if counts[-1][1] != replica.exits:
+        counts.append((look.now, replica.exits))
+    while len(counts) > 1 and counts[1][0] < look.now - rules.window:
+        counts.pop(0)
+    return tuple(counts)
 
 
-def _busy(seen: Seen, look: Look, memory: Memory, rules: Rules) -> bool:
-    """A model that works on a request may have no time for probes; how long, is for its owner to say."""
-    since = memory.missing_since.get(seen.index, look.now)
-    return not seen.ill and seen.open > 0 and look.now - since < rules.busy
+def _booting(replica: Replica, memory: Memory) -> bool:
+    """Whether the replica was started recently and has not been ready since."""
+    started = replica.recently_started and memory.ready.get(replica.index) != replica.started_at
+    return bool(replica.probe_failure) and started
 
 
-def _hopeless(seen: Seen, look: Look, memory: Memory, rules: Rules) -> str:
-    """Why repairing this replica again makes no sense; empty when it does."""
-    limit = min(rules.restarts, _BAKE_DEATHS) if look.bake_until is not None else rules.restarts
-    count = deaths(memory, seen.index)
+def _busy(replica: Replica, look: Look, memory: Memory, rules: Rules) -> bool:
+    """Whether the replica fails its probes because it works on requests; accepted for `rules.busy` seconds."""
+    since = memory.missing_since.get(replica.index, look.now)
+    return not replica.fault and replica.open_requests > 0 and look.now - since < rules.busy
+
+
+def _beyond_repair(replica: Replica, look: Look, memory: Memory, rules: Rules) -> str:
+    """Why repairing this replica again would not help; empty when it may help."""
+    limit = min(rules.restarts, _BAKE_EXITS) if look.bake_until is not None else rules.restarts
+    count = exits(memory, replica.index)
     if count >= limit:
-        return f"{seen.name} ended {count} times within {rules.window:.0f} s"
-    tried = memory.attempts.get(seen.index, Attempts()).count
-    if not seen.healthy and tried >= rules.restarts:
-        return f"{seen.name} was repaired {tried} times and is down again: {seen.ill or seen.misses}"
+        return f"{replica.name} ended {count} times within {rules.window:.0f} s"
+    repairs = memory.attempts.get(replica.index, Attempts()).count
+    if not replica.healthy and repairs >= rules.restarts:
+        reason = replica.fault or replica.probe_failure
+        return f"{replica.name} was repaired {repairs} times and is down again: {reason}"
     return ""
 
 
-def _bad(look: Look, memory: Memory, rules: Rules, ill: list[Seen], lost: Mapping[int, str]) -> str:
+def _version_bad(look: Look, unhealthy: list[Replica], failed: Mapping[int, str]) -> str:
     """Why the version as a whole is bad; empty when it is not."""
     if look.bake_until is not None:
         if look.traffic.verdict == "bad":
             return f"{look.version} went bad while baking: {look.traffic.why}"
-        reasons = [*lost.values(), *(f"{seen.name}: {seen.misses}" for seen in ill if seen.misses)]
+        failing = (f"{replica.name}: {replica.probe_failure}" for replica in unhealthy if replica.probe_failure)
+        reasons = [*failed.values(), *failing]
         return f"{look.version} went bad while baking: {reasons[0]}" if reasons else ""
-    # A stable version is given up only when nothing of it is left to serve.
-    useless = {seen.index for seen in ill} | set(lost)
-    if lost and len(useless) == len(look.replicas):
-        return f"{look.version} cannot be healed: {next(iter(lost.values()))}"
+    # A stable version is bad only when none of its replicas can serve.
+    unusable = {replica.index for replica in unhealthy} | set(failed)
+    if failed and len(unusable) == len(look.replicas):
+        return f"{look.version} cannot be healed: {next(iter(failed.values()))}"
     return ""
 
 
-def _obstacle(look: Look, rules: Rules) -> str:
-    """Why it is not rolled back; empty when it can be."""
+def _rollback_obstacle(look: Look, rules: Rules) -> str:
+    """Why no automatic rollback is possible; empty when one is."""
     if not rules.auto_rollback:
         return "watchdog.auto_rollback is off"
     if look.target is None:
@@ -266,4 +283,5 @@ def _obstacle(look: Look, rules: Rules) -> str:
 
 
 def _pause(before: Attempts, rules: Rules) -> float:
+    """How long to wait after the last attempt, in seconds: twice as long after each one."""
     return float(rules.backoff * 2 ** (min(before.count, 16) - 1))

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass of the watchdog over an app. `said` are sentences for people."""
+    """One pass of the watchdog over an app. `at` is UTC in ISO 8601; `said` are sentences for people."""
 
     at: str
     seconds: float

@@ -1,4 +1,4 @@
-"""When the watchdog runs by itself: which intervals a schedule can keep, when the next pass is due. Pure."""
+"""Schedules of the watchdog: the intervals that they support, and when the next pass is due. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Kind = Literal["cron.d", "crontab", "systemd", "systemd --user"]
 KINDS: tuple[Kind, ...] = ("cron.d", "crontab", "systemd", "systemd --user")
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-# What divides an hour, and what divides a day: cron's */N begins anew with each of them.
+# The divisors of an hour and of a day, in seconds: cron's */N starts again at each full hour and at midnight.
 _CRON = [n * MINUTE for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)] + [n * HOUR for n in (1, 2, 3, 4, 6, 8, 12, 24)]
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
-# A pass that begins late, and takes its time, is no reason for an alarm.
+# A pass may start late and take a while before it counts as overdue. Seconds.
 _SLACK = 60
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be run by itself: a pass over the app of a file, with a state folder, every so many seconds."""
+    """What a schedule runs: a pass over the app of a file, with a state folder, every `every` seconds."""
 
     app: str
     state_dir: str
@@ -34,10 +34,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Entry:
-    """A schedule that is there. What cannot be told from it is empty or None.
+    """A schedule that exists. What it does not say is empty or None.
 
-    `since` is when it was written; `enabled` is false when somebody has switched it off; `program` is what it
-    starts, and `missing` says that this is not there any more.
+    `every` is in seconds. `since` is when it was written; `enabled` is false when it was disabled. `program` is the
+    path that it starts; `missing`: there is no such file any more.
     """
 
     kind: Kind
@@ -57,36 +57,40 @@ class Entry:
 
 
 def read_every(text: str, *, seconds: bool) -> int:
-    """`"5m"` as seconds. `seconds` says that the schedule can do any whole second (a systemd timer).
+    """Parses an interval such as `"5m"`; returns seconds.
+
+    `seconds`: the schedule supports any whole number of seconds, as a systemd timer does.
 
     Raises:
-        UsageError: it is no such time, or cron cannot do it.
+        UsageError: the interval is invalid, or cron does not support it.
     """
-    found = re.fullmatch(r"(?:[0-9]{1,6}[smhd]){1,4}", text)
-    value = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhd])", text)) if found else 0
+    valid = re.fullmatch(r"(?:[0-9]{1,6}[smhd]){1,4}", text)
+    value = sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhd])", text)) if valid else 0
     if value < 1:
-        raise UsageError(f"--every {text}: expected a time such as 1m", hint="deployctl watchdog install --every 5m")
+        raise UsageError(
+            f"--every {text}: expected an interval such as 1m", hint="deployctl watchdog install --every 5m"
+        )
     if value > DAY:
         raise UsageError(f"--every {text} is too long", hint="24h is the longest")
     if seconds or value in _CRON:
         return value
     if value < MINUTE:
         raise UsageError(
-            f"cron cannot do every {text}",
-            why="its shortest step is a minute",
+            f"cron does not support --every {text}",
+            why="its shortest interval is a minute",
             hint=f"deployctl watchdog install --systemd --every {text}, or deployctl watchdog run --loop {text}",
         )
     lower = max(step for step in _CRON if step < value)
     upper = min(step for step in _CRON if step > value)
     raise UsageError(
-        f"cron cannot do every {text}",
-        why="its steps must divide an hour or a day",
-        hint=f"--every {write_every(lower)} or --every {write_every(upper)}; --systemd can do any",
+        f"cron does not support --every {text}",
+        why="its intervals must divide an hour or a day",
+        hint=f"--every {write_every(lower)} or --every {write_every(upper)}; --systemd supports any interval",
     )
 
 
 def write_every(seconds: int) -> str:
-    """300 as `"5m"`."""
+    """Seconds as an interval: 300 as `"5m"`."""
     for unit, size in (("h", HOUR), ("m", MINUTE)):
         if seconds % size == 0:
             return f"{seconds // size}{unit}"
@@ -94,7 +98,7 @@ def write_every(seconds: int) -> str:
 
 
 def cron_fields(seconds: int) -> str:
-    """The five fields of a crontab for an interval that `read_every` let pass."""
+    """The five fields of a crontab line for an interval in seconds that `read_every` accepted for cron."""
     if seconds < HOUR:
         return "* * * * *" if seconds == MINUTE else f"*/{seconds // MINUTE} * * * *"
     if seconds == DAY:
@@ -103,29 +107,32 @@ def cron_fields(seconds: int) -> str:
 
 
 def interval(fields: str) -> int | None:
-    """What `cron_fields` was given; None for fields that it does not write."""
+    """The interval of these crontab fields in seconds; None for fields that `cron_fields` does not write."""
     return {cron_fields(seconds): seconds for seconds in _CRON}.get(fields)
 
 
 def next_due(kind: Kind, every: int, now: datetime, last: datetime | None) -> datetime:
-    """When the next pass is due. `now` carries the time zone that cron goes by.
+    """When the next pass is due. `every` is in seconds; `now` has the time zone that cron uses.
 
-    Cron runs at whole multiples since midnight; a timer counts from the last pass.
+    Cron runs at multiples of the interval since midnight; a timer counts from the last pass.
     """
     if kind in ("cron.d", "crontab"):
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        gone = int((now - midnight).total_seconds())
-        return midnight + timedelta(seconds=(gone // every + 1) * every)
+        elapsed = int((now - midnight).total_seconds())
+        return midnight + timedelta(seconds=(elapsed // every + 1) * every)
     return max(now, last + timedelta(seconds=every)) if last else now
 
 
 def overdue(every: int, now: datetime, last: datetime | None, since: datetime | None) -> timedelta | None:
-    """How long there was no pass, when that is too long; None while it is not, or when nothing tells."""
+    """How long there has been no pass, when the next one is overdue; None when it is not, or when that is unknown.
+
+    `every` is in seconds, `last` is the last pass, `since` is when the schedule was written.
+    """
     known = [at for at in (last, since) if at is not None]
     if not known:
         return None
-    gone = now - max(known)
-    return gone if gone > timedelta(seconds=2 * every + _SLACK) else None
+    elapsed = now - max(known)
+    return elapsed if elapsed > timedelta(seconds=2 * every + _SLACK) else None
 
 
 def last_pass(passes: Sequence[Pass]) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What all schedules have in common: the command of a pass, its environment, and the comment that marks it. Pure."""
+"""The parts that all schedules share: the command of a pass, its environment, and the comment that marks it. Pure."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from orchestrator.domain.watch.schedule import Job
 from orchestrator.errors import UsageError
 
 WRITTEN = "# Written by 'deployctl watchdog install'; 'deployctl watchdog uninstall' removes it."
-_USUAL = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _DOCKER = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
-# The command line sets these, or a scheduled pass does not need them.
-_NOT_KEPT = frozenset(f"DEPLOYCTL_{end}" for end in ("FILE", "STATE_DIR", "JSON", "QUIET", "NO_COLOR"))
+# The command line of a pass sets these, or a pass does not need them.
+_LEFT_OUT = frozenset(f"DEPLOYCTL_{end}" for end in ("FILE", "STATE_DIR", "JSON", "QUIET", "NO_COLOR"))
 # Other users can read a schedule: nothing that could be a secret is written into it.
 _SECRET = re.compile(r"URL|TOKEN|SECRET|PASS|KEY|CREDENTIAL")
 
 
 def program(executable: str, typed: Path, runs: Callable[[Path], bool]) -> tuple[str, ...]:
-    """The words that start deployctl in any folder and with any PATH.
+    """The words of a command that starts deployctl, whatever the working directory and PATH are.
 
     `executable` is the path of Python, `typed` the absolute path of the program on the command line.
     """
-    beside = Path(executable).parent / "deployctl"
-    if runs(beside):
-        return (str(beside),)
+    installed = Path(executable).parent / "deployctl"
+    if runs(installed):
+        return (str(installed),)
     # Links in the path are not resolved: they may lead to another installed version later.
     if typed.name == "deployctl" and runs(typed):
         return (str(typed),)
@@ -42,11 +42,11 @@ def environment(
     `module`: deployctl is started as a module, so it needs the present PYTHONPATH.
     """
     folders = [str(Path(path).parent) for path in (which("docker"), which("git")) if path and path.startswith("/")]
-    front = [folder for folder in dict.fromkeys(folders) if folder not in _USUAL and ":" not in folder]
-    kept = {"PATH": ":".join([*front, *_USUAL]), "HOME": home}
+    front = [folder for folder in dict.fromkeys(folders) if folder not in _STANDARD_PATH and ":" not in folder]
+    kept = {"PATH": ":".join([*front, *_STANDARD_PATH]), "HOME": home}
     notes = []
     for key, value in sorted(environ.items()):
-        ours = key.startswith("DEPLOYCTL_") and key not in _NOT_KEPT
+        ours = key.startswith("DEPLOYCTL_") and key not in _LEFT_OUT
         if ours and _SECRET.search(key):
             instead = "notify.urls_file names a file for it" if key == "DEPLOYCTL_NOTIFY_URLS" else "use deploy.toml"
             notes.append(f"{key} is not written into the schedule, which others may read: {instead}")
@@ -61,10 +61,10 @@ def schedule_name(app: str) -> str:
 
 
 def arguments(program: Sequence[str], job: Job) -> tuple[str, ...]:
-    """The words of the command that makes one pass.
+    """The words of the command that runs one pass.
 
     Raises:
-        UsageError: one of them cannot be written into a line.
+        UsageError: one of them cannot be written into one line.
     """
     words = (*program, "--state-dir", job.state_dir, "-f", job.file, "watchdog", "run")
     for word in words:
@@ -73,10 +73,10 @@ def arguments(program: Sequence[str], job: Job) -> tuple[str, ...]:
 
 
 def one_line(what: str, text: str) -> None:
-    """Refuses text that would break a line of a schedule.
+    """Checks that text can be written into one line of a schedule.
 
     Raises:
-        UsageError: it contains a control character, or is not Unicode.
+        UsageError: it contains a control character, or is not UTF-8.
     """
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text):
         raise UsageError(
@@ -87,7 +87,7 @@ def one_line(what: str, text: str) -> None:
 
 
 def quote(word: str) -> str:
-    """A word for /bin/sh. A # gets quotes of its own, so that no parser reads it as a comment."""
+    """Quotes a word for /bin/sh. A # is quoted separately, so that no parser reads it as a comment."""
     return shlex.quote(word).replace("#", "'\"#\"'")
 
 

@@ -55,8 +55,8 @@ def test_the_state_folder_cannot_be_made(run: Run, app: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     done = run("status", "--state-dir", str(tmp_path / "file" / "state"))
     expect(done, 2)
-    assert "cannot be made" in done.stderr
-    assert "next: use --state-dir, or be root" in done.stderr
+    assert "cannot be created" in done.stderr
+    assert "next: use --state-dir, or run the command as root" in done.stderr
 
 
 def test_no_secret_is_shown(run: Run, app: Path) -> None:

@@ -1,4 +1,4 @@
-"""Moments as people write them."""
+"""Points in time as people write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "means"),
+    ("text", "expected"),
     [
         ("2026-11-20 14:05", "2026-11-20T14:05:00+00:00"),
         ("2026-11-20T14:05:06.789Z", "2026-11-20T14:05:06.789000+00:00"),
@@ -25,24 +25,24 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
         (" 06:30:15 ", "2031-05-06T06:30:15+00:00"),
     ],
 )
-def test_moments_as_people_write_them(text: str, means: str) -> None:
-    assert moment(text, NOW) == datetime.fromisoformat(means)
+def test_valid_times(text: str, expected: str) -> None:
+    assert moment(text, NOW) == datetime.fromisoformat(expected)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "25:00", "0001-01-01T00:00+23:59", "-1"])
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_invalid_times_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         moment(text, NOW)
 
 
-def test_a_moment_to_come_is_refused() -> None:
-    with pytest.raises(UsageError, match="still to come") as caught:
+def test_a_time_in_the_future_is_refused() -> None:
+    with pytest.raises(UsageError, match="is in the future") as caught:
         moment("2031-05-06 07:08:10", NOW)
     assert caught.value.why == "it is 2031-05-06 07:08:09 UTC"
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_a_moment_or_an_error(text: str) -> None:
+def test_any_text_gives_a_time_or_an_error(text: str) -> None:
     try:
         assert moment(text, NOW) <= NOW
     except UsageError as error:

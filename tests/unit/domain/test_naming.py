@@ -1,4 +1,4 @@
-"""Names never meet those of another state folder."""
+"""Names and versions: two state folders never share a name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_two_folders_never_share_a_name(one: str, two: str) -> None:
         assert left != right
 
 
-def test_another_folder_carries_its_digest_in_every_name() -> None:
+def test_another_folder_has_its_digest_in_every_name() -> None:
     names = Names.of("/srv/state")
     assert len(names.state_id) == 8
     for name in (names.network, names.proxy, names.container("a", "v1", "blue", 1)):
@@ -43,12 +43,12 @@ def test_another_folder_carries_its_digest_in_every_name() -> None:
 
 
 @pytest.mark.parametrize("text", ["v0", "v1", "v42", "v123456789"])
-def test_a_version(text: str) -> None:
+def test_valid_versions(text: str) -> None:
     assert naming.is_version(text)
 
 
 @pytest.mark.parametrize("text", ["", "v", "1", "v01", "V1", "v1 ", " v1", "v1\n", "v1.0", "v-1", "vv1", "v1234567890"])
-def test_no_version(text: str) -> None:
+def test_invalid_versions(text: str) -> None:
     assert not naming.is_version(text)
 
 
@@ -61,10 +61,10 @@ def test_the_next_version(existing: list[str], expected: str) -> None:
 
 @given(st.lists(st.integers(0, 10**9 - 2).map("v{}".format)))
 def test_the_next_version_is_new_and_a_version(existing: list[str]) -> None:
-    found = naming.next_version(existing)
-    assert naming.is_version(found)
-    assert found not in existing
+    name = naming.next_version(existing)
+    assert naming.is_version(name)
+    assert name not in existing
 
 
-def test_an_image() -> None:
+def test_the_name_of_an_image() -> None:
     assert naming.image("mymodel", "v2") == "mymodel:v2"

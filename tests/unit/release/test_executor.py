@@ -279,7 +279,7 @@ def test_what_no_commit_holds_cannot_be_built_again(world: World, how: str) -> N
 
 
 @scenes
-def test_all_is_well(stage: Stage, scene: str) -> None:
+def test_a_deployment_without_a_failure_succeeds(stage: Stage, scene: str) -> None:
     world, command, _, new = staged(stage, scene)
     result = command(world)
     assert result.version == new

@@ -273,7 +273,7 @@ def test_a_plan_that_takes_from_what_serves_is_refused(name: str, bad: Callable[
         for slot in SLOTS:
             changed = (*plan.steps[:at], bad(slot), *plan.steps[at:])
             if state.needs(slot):
-                with pytest.raises(ValueError, match=f"{bad(slot).name} would take {slot} from the traffic"):
+                with pytest.raises(ValueError, match=f"{bad(slot).name} would change {slot}, which the traffic needs"):
                     check(plan.before, changed)
             else:
                 check(plan.before, changed)

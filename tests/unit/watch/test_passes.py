@@ -106,7 +106,7 @@ def test_what_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
     assert world.ledger.versions(APP)["v2"].bad_why == why
     (root,) = lineage(world.process(), APP).versions
     assert root.children[0].mark == "bad"
-    with pytest.raises(UsageError, match="v2 went bad when it was live"):
+    with pytest.raises(UsageError, match="v2 went bad while it was live"):
         world.release("v2")
     world.prober.silent.clear()
     world.release("v2", force=True)

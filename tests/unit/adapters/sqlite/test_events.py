@@ -77,7 +77,7 @@ def test_every_change_of_the_history_is_sealed(ledger: SqliteLedger) -> None:
         ("UPDATE events SET detail = replace(detail, 'green', 'blue') WHERE kind = 'live'", "(live) is not what was"),
         ("UPDATE events SET detail = 'x' WHERE kind = 'version'", "(version) is not what was recorded"),
         ("UPDATE events SET kind = 'x' WHERE kind = 'live'", "which is not what was recorded: no version went live"),
-        ("DELETE FROM events WHERE kind = 'live'", "is not the one that it followed"),
+        ("DELETE FROM events WHERE kind = 'live'", "does not follow the event before it"),
     ],
 )
 def test_what_was_tampered_with_is_named(ledger: SqliteLedger, tamper: str, named: str) -> None:

@@ -1,4 +1,4 @@
-"""The questions for known model servers, and what their answers mean."""
+"""The readiness checks of known model servers, and what their replies mean."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ask(preset: Preset, body: str, status: int = 200) -> Judgement:
         ("openai", "/health", "/health", 8000),
     ],
 )
-def test_the_questions(name: str, path: str, live: str, port: int) -> None:
+def test_the_checks_without_a_model(name: str, path: str, live: str, port: int) -> None:
     preset = resolve(name, None)
     assert (preset.name, preset.path, preset.live_path, preset.port) == (name, path, live, port)
 
@@ -55,12 +55,12 @@ def test_every_preset_is_tested_above() -> None:
         ("openai", "/health", "/health"),
     ],
 )
-def test_the_questions_about_a_named_model(name: str, path: str, live: str) -> None:
+def test_the_checks_of_a_named_model(name: str, path: str, live: str) -> None:
     preset = resolve(name, "iris")
     assert (preset.path, preset.live_path) == (path, live)
 
 
-def test_a_models_name_is_one_part_of_a_path() -> None:
+def test_a_models_name_is_quoted_in_the_path() -> None:
     assert resolve("kserve-v2", "a/b c?d").path == "/v2/models/a%2Fb%20c%3Fd/ready"
 
 
@@ -116,7 +116,7 @@ def test_kserve_v1(body: str, ready: bool) -> None:
     assert ask(resolve("kserve-v1", "iris"), body).ready == ready
 
 
-def test_kserve_v1_without_a_model_only_asks_for_life() -> None:
+def test_kserve_v1_without_a_model_checks_only_the_process() -> None:
     assert ask(resolve("kserve-v1", None), '{"status":"alive"}').ready
 
 
@@ -142,7 +142,7 @@ def test_torchserve(body: str, ready: bool) -> None:
     assert ask(resolve("torchserve", None), body).ready == ready
 
 
-def test_sagemaker_wants_200_itself() -> None:
+def test_sagemaker_requires_status_200() -> None:
     assert ask(resolve("sagemaker", None), "").ready
     assert not ask(resolve("sagemaker", None), "", status=204).ready
 

@@ -1,4 +1,4 @@
-"""What one answer means."""
+"""What one reply means."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def test_a_redirect_is_never_ready_even_where_the_range_allows_it() -> None:
     assert "redirect" in judgement.reason
 
 
-def test_an_exact_status_can_be_asked_for() -> None:
+def test_an_exact_status_can_be_required() -> None:
     assert not judge(replace(SPEC, statuses=(200, 200)), Reply(status=204)).ready
 
 
-def test_the_body_decides_where_one_is_asked_for() -> None:
+def test_a_required_body_decides() -> None:
     assert judge(BODY, Reply(status=200, body='{"status": "READY"}')).ready
     judgement = judge(BODY, Reply(status=200, body='{"status": "STARTING"}'))
     assert not judgement.ready
     assert "the body does not say" in judgement.reason
 
 
-def test_a_good_body_does_not_excuse_a_bad_status() -> None:
+def test_a_matching_body_with_a_bad_status_is_not_ready() -> None:
     assert not judge(BODY, Reply(status=503, body='{"status": "READY"}')).ready
 
 
@@ -53,12 +53,12 @@ def test_a_failed_body_is_hopeless_whatever_the_status(status: int) -> None:
     assert not judgement.ready
 
 
-def test_no_answer_is_not_ready_and_says_why() -> None:
+def test_no_answer_is_not_ready() -> None:
     assert judge(SPEC, Reply(error="connection refused", refused=True)).reason == "connection refused"
     assert judge(SPEC, Reply()).reason == "no answer"
 
 
-def test_a_reply_in_words_is_one_short_line() -> None:
+def test_a_reply_is_shown_as_one_short_line() -> None:
     text = str(Reply(status=503, body="loading\n  the model " + "x" * 1000))
     assert text.startswith("HTTP 503 'loading the model x")
     assert len(text) < 140

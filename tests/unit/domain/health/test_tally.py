@@ -1,4 +1,4 @@
-"""What a row of answers adds up to."""
+"""The result of consecutive probes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_good_answers_must_come_in_a_row() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(min_value=-1, max_value=5))
-def test_ready_means_that_the_last_k_were_good(answers: list[bool], successes: int) -> None:
+def test_ready_means_that_the_last_k_replies_were_good(answers: list[bool], successes: int) -> None:
     result = tally(*(GOOD if good else LOADING for good in answers), spec=replace(SPEC, successes=successes))
     needed = max(1, successes)
     assert result.ready == (len(answers) >= needed and all(answers[-needed:]))
@@ -40,7 +40,7 @@ def test_ready_means_that_the_last_k_were_good(answers: list[bool], successes: i
     assert result.probes == len(answers)
 
 
-def test_hopeless_settles_it() -> None:
+def test_a_hopeless_reply_settles_the_tally() -> None:
     spec = replace(SPEC, failed_body="FAILED")
     result = tally(GOOD, Reply(status=200, body="SETUP_FAILED"), spec=spec)
     assert result.hopeless
@@ -52,11 +52,11 @@ def test_hopeless_settles_it() -> None:
     ("reply", "interval", "pause"),
     [(REFUSED, 0.5, 0.05), (REFUSED, 0.01, 0.01), (LOADING, 0.5, 0.5), (GOOD, 0.2, 0.2)],
 )
-def test_only_a_refused_connection_is_asked_again_at_once(reply: Reply, interval: float, pause: float) -> None:
+def test_only_a_refused_connection_is_probed_again_early(reply: Reply, interval: float, pause: float) -> None:
     assert tally(reply, spec=replace(SPEC, interval=interval)).pause == pause
 
 
-def test_in_words() -> None:
+def test_a_tally_in_words() -> None:
     assert str(Tally(SPEC)) == "no probe was answered"
     assert str(tally(REFUSED)) == "1 probe, last: connection refused"
     assert str(tally(*[LOADING] * 12)) == "12 probes, last: HTTP 503 'loading'"
@@ -64,7 +64,7 @@ def test_in_words() -> None:
     assert str(tally(GOOD, LOADING)).endswith("; 1 good answer in a row of 3 needed")
 
 
-def test_a_ready_tally_does_not_complain() -> None:
+def test_a_ready_tally_mentions_no_missing_replies() -> None:
     assert "needed" not in str(tally(GOOD, GOOD, GOOD))
 
 
@@ -73,7 +73,7 @@ def test_progress_names_the_target_and_the_last_answer() -> None:
     assert verdict.progress_line("m-1", Tally(SPEC), 1.0) == "m-1: not ready after 1 s: no answer yet"
 
 
-def test_the_verdicts() -> None:
+def test_the_errors_of_failed_probes() -> None:
     late = verdict.too_late("m-1", tally(LOADING))
     assert late.message == "m-1 did not become ready within 30 s"
     assert late.why == "1 probe, last: HTTP 503 'loading'"

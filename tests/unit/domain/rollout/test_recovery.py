@@ -1,4 +1,4 @@
-"""Every plan, interrupted everywhere: before the switch it is undone, after it it is finished. Generated."""
+"""Every plan, interrupted at every step: undone before the switch, finished after it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def interrupted(plan: Plan) -> Iterator[tuple[list[StepRecord], TrafficState, bo
             if length and last == "done":
                 yield rows, after, False
                 continue
-            # Begun, and not recorded as done: only the disk knows.
+            # Begun but not recorded as done: only the state on disk tells.
             yield rows, before, False
             if after != before:
                 yield rows, after, at == plan.commit
@@ -59,25 +59,25 @@ def cases() -> list[object]:
 every = pytest.mark.parametrize(("plan", "rows", "state", "switched"), cases())
 
 
-def test_there_are_cases_of_both_kinds() -> None:
-    found = [case for plan in plans().values() for case in interrupted(plan)]
-    assert len(found) > 200
-    assert {switched for _, _, switched in found} == {True, False}
+def test_there_are_cases_before_and_after_the_switch() -> None:
+    generated = [case for plan in plans().values() for case in interrupted(plan)]
+    assert len(generated) > 200
+    assert {switched for _, _, switched in generated} == {True, False}
 
 
 @every
-def test_before_the_switch_it_is_undone_after_it_finished(
+def test_before_the_switch_it_is_undone_and_after_it_finished(
     plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
-    found = recover(plan, rows, state)
-    assert found.direction == ("finish" if switched else "undo")
-    assert not any(step.concludes for step in found.steps)
+    recovery = recover(plan, rows, state)
+    assert recovery.direction == ("finish" if switched else "undo")
+    assert not any(step.concludes for step in recovery.steps)
     if not switched:
-        assert found.steps == undo(plan, rows)
+        assert recovery.steps == undo(plan, rows)
 
 
 @every
-def test_a_finish_repeats_nothing_that_is_done_and_leaves_nothing_out(
+def test_a_finish_carries_out_exactly_the_steps_that_are_not_done(
     plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
     if not switched:
@@ -89,14 +89,14 @@ def test_a_finish_repeats_nothing_that_is_done_and_leaves_nothing_out(
 
 
 @every
-def test_recovery_never_touches_what_serves(
+def test_recovery_never_stops_what_serves(
     plan: Plan, rows: list[StepRecord], state: TrafficState, switched: bool
 ) -> None:
-    found = recover(plan, rows, state)
-    if any(step.name == "unswitch" for step in found.steps):
-        # The traffic is back before anything is taken away, wherever it was.
-        assert found.steps[0].leads_to == TrafficState(live=plan.from_slot)
-    check(state, found.steps)
+    recovery = recover(plan, rows, state)
+    if any(step.name == "unswitch" for step in recovery.steps):
+        # The traffic is switched back before anything is stopped or removed.
+        assert recovery.steps[0].leads_to == TrafficState(live=plan.from_slot)
+    check(state, recovery.steps)
 
 
 @every
@@ -110,7 +110,7 @@ def test_an_interrupted_recovery_goes_on_in_the_same_direction(
                 record(100 + n, step, "done" if n < length - 1 else state, undo=first.direction == "undo")
                 for n, step in enumerate(first.steps[:length])
             ]
-            # While it is undone the route may be on either side; once it is finished it stays.
+            # During an undo the traffic may be on either slot; during a finish it stays on the new one.
             for now in (plan.before, plan.after) if first.direction == "undo" else (plan.after,):
                 again = recover(plan, [*rows, *journaled], now)
                 assert again.direction == first.direction
@@ -130,7 +130,7 @@ def test_the_same_journal_gives_the_same_recovery(
 
 
 @pytest.mark.parametrize("name", plans())
-def test_done_twice_it_is_the_same_plan(name: str) -> None:
+def test_a_second_recovery_changes_nothing_more(name: str) -> None:
     plan = plans()[name]
     switch = plan.commit
     for rows, state in (
@@ -141,12 +141,12 @@ def test_done_twice_it_is_the_same_plan(name: str) -> None:
         undoing = first.direction == "undo"
         after = [*rows, *(record(100 + n, s, "done", undo=undoing) for n, s in enumerate(first.steps))]
         second = recover(plan, after, plan.before if undoing else plan.after)
-        # A finish has nothing left to do; an undo is made of steps that can be done twice.
+        # A finish has nothing left to do; the steps of an undo can be carried out twice.
         expected = first if undoing else Recovery("finish", ())
         assert second == expected
 
 
-def test_a_route_that_is_lost_undoes_a_switch_that_was_not_recorded() -> None:
+def test_an_unrecorded_switch_is_undone_when_the_route_is_lost() -> None:
     plan = plans()["second release"]
     switch = plan.commit
     assert recover(plan, journal(plan.steps[: switch + 1], "started"), TrafficState()).direction == "undo"

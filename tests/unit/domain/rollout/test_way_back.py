@@ -1,4 +1,4 @@
-"""How a rollback would go."""
+"""Which rollback is possible, and how."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ from tests.unit.builders import chain, container, nothing_live, observed, slot_s
         ("gone", WayBack("v1", "blue", "start", False)),
     ],
 )
-def test_the_way_back(previous: Literal["warm", "cold", "gone"], expected: WayBack) -> None:
+def test_the_mode_of_a_rollback(previous: Literal["warm", "cold", "gone"], expected: WayBack) -> None:
     assert way_back(v2_live(previous)) == expected
 
 
-def test_without_containers_and_image_it_is_a_rebuild() -> None:
-    seen = replace(v2_live("gone"), image_exists=lambda image_id: False)
-    assert way_back(seen) == WayBack("v1", "blue", "rebuild", False)
+def test_without_containers_and_image_a_rollback_is_a_rebuild() -> None:
+    observed_app = replace(v2_live("gone"), image_exists=lambda image_id: False)
+    assert way_back(observed_app) == WayBack("v1", "blue", "rebuild", False)
 
 
-def test_one_replica_of_two_that_is_not_running_makes_it_cold() -> None:
-    seen = v2_live("warm")
-    seen = replace(seen, containers=(*seen.containers, container("v1", "blue", state="exited", index=2)))
-    assert way_back(seen) == WayBack("v1", "blue", "start", True)
+def test_a_stopped_replica_makes_the_version_cold() -> None:
+    observed_app = v2_live("warm")
+    observed_app = replace(
+        observed_app, containers=(*observed_app.containers, container("v1", "blue", state="exited", index=2))
+    )
+    assert way_back(observed_app) == WayBack("v1", "blue", "start", True)
 
 
-def test_containers_that_run_and_are_not_known_as_warm_are_started_again() -> None:
-    seen = v2_live("warm")
-    seen = replace(seen, slots={"green": seen.slots["green"]})
-    assert way_back(seen) == WayBack("v1", "blue", "start", True)
+def test_running_containers_without_a_warm_record_are_started() -> None:
+    observed_app = v2_live("warm")
+    observed_app = replace(observed_app, slots={"green": observed_app.slots["green"]})
+    assert way_back(observed_app) == WayBack("v1", "blue", "start", True)
 
 
-def test_containers_in_the_slot_that_serves_are_no_way_back() -> None:
+def test_containers_in_the_live_slot_are_not_reused() -> None:
     slots = [slot_state("v2", "green", "ready")]
-    seen = observed(chain(2), slots, [container("v2", "green"), container("v1", "green", state="exited")])
-    assert way_back(seen) == WayBack("v1", "blue", "start", False)
+    observed_app = observed(chain(2), slots, [container("v2", "green"), container("v1", "green", state="exited")])
+    assert way_back(observed_app) == WayBack("v1", "blue", "start", False)
 
 
-def test_no_way_back() -> None:
+def test_without_an_earlier_stable_version_there_is_no_rollback() -> None:
     assert way_back(nothing_live()) is None
     assert way_back(v1_live()) is None
 
@@ -59,27 +61,27 @@ def test_no_way_back() -> None:
         ("v2", "v2 is live already"),
     ],
 )
-def test_a_way_back_that_is_none(to: str, message: str) -> None:
+def test_an_unknown_or_live_target_is_refused(to: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         way_back(v2_live("warm"), to)
     assert str(caught.value) == message
 
 
-def test_a_version_that_was_never_stable_is_no_way_back() -> None:
+def test_a_target_that_was_never_stable_is_refused() -> None:
     versions = {**chain(2), "v3": version("v3", "v2", stable=False)}
-    seen = replace(v2_live("warm"), versions=versions)
+    observed_app = replace(v2_live("warm"), versions=versions)
     with pytest.raises(UsageError, match="v3 was never stable"):
-        way_back(seen, "v3")
+        way_back(observed_app, "v3")
 
 
-def test_a_pruned_version_that_was_pushed_can_be_gone_back_to_by_name() -> None:
-    seen = v1_lost()
-    pruned = replace(seen.versions["v1"], pruned_at="2031-01-03T00:00:00.000Z")
-    seen = replace(seen, versions={**seen.versions, "v1": pruned})
-    assert way_back(seen) is None
-    assert way_back(seen, "v1") == WayBack("v1", "blue", "pull", False)
+def test_a_pruned_version_that_was_pushed_can_be_named_as_the_target() -> None:
+    observed_app = v1_lost()
+    pruned = replace(observed_app.versions["v1"], pruned_at="2031-01-03T00:00:00.000Z")
+    observed_app = replace(observed_app, versions={**observed_app.versions, "v1": pruned})
+    assert way_back(observed_app) is None
+    assert way_back(observed_app, "v1") == WayBack("v1", "blue", "pull", False)
 
 
-def test_an_image_that_is_there_is_not_pulled() -> None:
-    seen = replace(v1_lost(), image_exists=lambda image_id: True)
-    assert way_back(seen) == WayBack("v1", "blue", "start", False)
+def test_an_existing_image_is_not_pulled() -> None:
+    observed_app = replace(v1_lost(), image_exists=lambda image_id: True)
+    assert way_back(observed_app) == WayBack("v1", "blue", "start", False)

@@ -1,4 +1,4 @@
-"""What traffic says of a version: few false alarms, few bad versions missed."""
+"""Judging a version by its traffic: few false alarms, few bad versions missed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OLD = Traffic(20_000, 200, 0.020, 0.001)
 
 
 class Worker:
-    """HAProxy's own way to count: a sliding mean over the last requests, in whole milliseconds."""
+    """Counts like HAProxy: a sliding mean over the last requests, in whole milliseconds."""
 
     def __init__(self) -> None:
         self.requests, self.errors, self._mean = 0, 0, 0.0
@@ -28,7 +28,7 @@ class Worker:
 
 
 def bake(chooser: random.Random, rate: float, total: int, looks: int, old: Traffic | None = OLD) -> str:
-    """A bake that is looked at again and again; the first bad verdict ends it."""
+    """The verdict of a bake with many looks; the first bad verdict ends it."""
     errors, verdict = 0, "inconclusive"
     for look in range(1, looks + 1):
         errors += sum(chooser.random() < rate for _ in range(total // looks))
@@ -39,7 +39,7 @@ def bake(chooser: random.Random, rate: float, total: int, looks: int, old: Traff
 
 
 @pytest.mark.parametrize("requests", [2_000, 20_000])
-def test_a_version_as_good_as_the_old_one_stays(requests: int) -> None:
+def test_a_version_as_good_as_the_old_one_is_not_bad(requests: int) -> None:
     chooser = random.Random(1)
     verdicts = [bake(chooser, 0.01, requests, 120) for _ in range(200)]
     assert verdicts.count("bad") <= 1
@@ -64,17 +64,17 @@ def test_five_percent_more_errors_are_caught() -> None:
 
 
 @pytest.mark.parametrize("old", [OLD, None])
-def test_what_fails_often_is_caught_as_soon_as_it_can_be_judged(old: Traffic | None) -> None:
+def test_many_failures_are_bad_as_soon_as_there_are_enough_requests(old: Traffic | None) -> None:
     assert judge(Traffic(100, 30, 0.02, 0.001), old, LIMITS).verdict == "bad"
 
 
-def test_little_traffic_is_no_failure() -> None:
+def test_little_traffic_is_inconclusive() -> None:
     assert judge(Traffic(), OLD, LIMITS).verdict == "inconclusive"
-    found = judge(Traffic(99, 99, 5.0, 0.0), OLD, LIMITS)
-    assert (found.verdict, found.why) == ("inconclusive", "99 requests, 100 are needed to judge")
+    assessment = judge(Traffic(99, 99, 5.0, 0.0), OLD, LIMITS)
+    assert (assessment.verdict, assessment.why) == ("inconclusive", "99 requests, 100 are needed to judge")
 
 
-def test_a_limit_that_the_old_version_broke_too_is_no_reason() -> None:
+def test_a_version_no_worse_than_a_bad_predecessor_is_good() -> None:
     assert judge(Traffic(2_000, 200, 0.02, 0.001), Traffic(2_000, 200, 0.02, 0.001), LIMITS).verdict == "good"
     assert judge(Traffic(2_000, 200, 0.02, 0.001), None, LIMITS).verdict == "bad"
 
@@ -84,56 +84,56 @@ def test_a_limit_that_the_old_version_broke_too_is_no_reason() -> None:
     [
         (0.020, 0.200, "bad"),
         (0.020, 0.050, "good"),
-        (0.001, 0.008, "good"),  # eight times as long, and nobody notices
+        (0.001, 0.008, "good"),  # eight times as long, but only 7 ms more
         (0.001, 0.050, "bad"),
     ],
 )
-def test_response_times_beside_the_old_ones(old: float, new: float, verdict: str) -> None:
+def test_response_times_compared_with_the_old_ones(old: float, new: float, verdict: str) -> None:
     assert judge(Traffic(500, 0, new, 0.001), Traffic(500, 0, old, 0.0005), LIMITS).verdict == verdict
 
 
-def test_a_response_time_has_a_limit_of_its_own() -> None:
+def test_the_limit_of_the_response_time() -> None:
     limits = Limits(max_latency=0.1)
-    found = judge(Traffic(500, 0, 0.2, 0.001), None, limits)
-    assert found.verdict == "bad"
-    assert found.why == "0.0% of 500 requests failed, 200 ms on average; at most 100 ms are allowed"
+    assessment = judge(Traffic(500, 0, 0.2, 0.001), None, limits)
+    assert assessment.verdict == "bad"
+    assert assessment.why == "0.0% of 500 requests failed, 200 ms on average; at most 100 ms are allowed"
     assert judge(Traffic(500, 0, 0.1005, 0.001), None, limits).verdict == "good"
 
 
-def test_the_reason_names_both_sides() -> None:
-    found = judge(Traffic(400, 120, 0.021, 0.001), OLD, LIMITS)
-    assert found.why == (
+def test_the_reason_shows_both_versions() -> None:
+    assessment = judge(Traffic(400, 120, 0.021, 0.001), OLD, LIMITS)
+    assert assessment.why == (
         "30.0% of 400 requests failed, 21 ms on average"
         " (before the switch 1.0% of 20,000 requests failed, 20 ms on average); at most 2.2% may fail"
     )
 
 
-# --- what the counters say -----------------------------------------------------------------------------------------
+# --- reading the counters -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("before", [0, 10, 500, 5_000])
 @pytest.mark.parametrize("count", [100, 600, 5_000])
-def test_a_slots_counters_tell_its_versions_apart(before: int, count: int) -> None:
+def test_the_traffic_of_a_version_is_computed_from_its_slots_counters(before: int, count: int) -> None:
     worker = Worker()
     first = worker.serve(before, 0.010, errors=before // 2)
     last = worker.serve(count, 0.100, errors=7)
-    found = between({"8": first}, {"8": last})
-    assert (found.requests, found.errors) == (count, 7)
-    assert found.mean is not None
-    assert abs(found.mean - 0.100) <= found.slack
-    assert found.slack < 0.006
+    traffic = between({"8": first}, {"8": last})
+    assert (traffic.requests, traffic.errors) == (count, 7)
+    assert traffic.mean is not None
+    assert abs(traffic.mean - 0.100) <= traffic.slack
+    assert traffic.slack < 0.006
 
 
-def test_workers_add_up() -> None:
+def test_the_counters_of_workers_are_added() -> None:
     old, new, gone = Worker(), Worker(), Worker()
     before = {"8": old.serve(200, 0.010), "7": gone.serve(50, 0.010)}
     after = {"8": old.serve(300, 0.020, errors=3), "21": new.serve(100, 0.060, errors=1)}
-    found = between(before, after)
-    assert (found.requests, found.errors) == (400, 4)
-    assert found.mean == pytest.approx(0.030, abs=0.002)
+    traffic = between(before, after)
+    assert (traffic.requests, traffic.errors) == (400, 4)
+    assert traffic.mean == pytest.approx(0.030, abs=0.002)
 
 
-def test_a_proxy_that_began_anew_has_counted_from_zero() -> None:
+def test_a_restarted_worker_counts_from_zero() -> None:
     assert between({"8": Sample(5_000, 10, 0.5)}, {"8": Sample(100, 1, 0.02)}).requests == 100
 
 
@@ -148,9 +148,9 @@ def test_no_requests() -> None:
     ("count", "hits", "probability", "expected"),
     [(10, 0, 0.5, 1.0), (10, 10, 0.5, 2**-10), (3, 2, 0.25, 0.15625), (5, 1, 0.0, 0.0), (5, 1, 1.0, 1.0)],
 )
-def test_the_tail_of_a_binomial(count: int, hits: int, probability: float, expected: float) -> None:
+def test_the_tail_of_a_binomial_distribution(count: int, hits: int, probability: float, expected: float) -> None:
     assert tail(count, hits, probability) == pytest.approx(expected)
 
 
-def test_a_tail_of_a_million_is_quick_and_finite() -> None:
+def test_the_tail_of_a_million_requests() -> None:
     assert 0 <= tail(1_000_000, 60_000, 0.05) < 1e-9

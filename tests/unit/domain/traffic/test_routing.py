@@ -1,4 +1,4 @@
-"""Which routes can stand beside each other in one proxy."""
+"""Conflicts between routes in one proxy."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def test_split_listen(listen: str, expected: tuple[str, int]) -> None:
         (Route(ADDRESS), Route("127.0.0.1:8001")),
         (Route(ADDRESS), Route("127.0.0.2:8000")),
         (Route("*:8000"), Route("127.0.0.1:8001")),
-        # All addresses of IPv4 hold none of IPv6.
+        # All IPv4 addresses include no IPv6 address.
         (Route("*:8000"), Route("[::1]:8000")),
         (Route("0.0.0.0:8000"), Route("[fe80::1]:8000")),
         (Route("*:8000", (), "/a"), Route("*:8000", (), "/b")),
-        # One exporter tells of all apps.
+        # One exporter reports all apps.
         (Route(ADDRESS, (), "/a", metrics="*:8405"), Route(ADDRESS, (), "/b", metrics="*:8405")),
         (Route(ADDRESS, metrics="127.0.0.1:8405"), Route("127.0.0.1:8001", metrics="127.0.0.2:8405")),
         (Route(ADDRESS, metrics="127.0.0.1:8405"), Route("127.0.0.1:8001")),
     ],
 )
-def test_routes_that_differ_stand_beside_each_other(mine: Route, theirs: Route) -> None:
+def test_different_routes_do_not_conflict(mine: Route, theirs: Route) -> None:
     refuse_conflicts("mymodel", mine, [served(theirs)])
     refuse_conflicts("mymodel", theirs, [served(mine)])
 
@@ -76,13 +76,13 @@ def test_routes_that_differ_stand_beside_each_other(mine: Route, theirs: Route) 
         ),
         (Route("127.0.0.1:8000"), Route("0.0.0.0:8000"), "proxy.listen: 127.0.0.1:8000 overlaps 0.0.0.0:8000"),
         (Route("[::]:8000"), Route("[::1]:8000"), "proxy.listen: [::]:8000 overlaps [::1]:8000"),
-        # On Linux all of IPv6 is all of IPv4 as well.
+        # On Linux, :: includes all IPv4 addresses.
         (Route("127.0.0.1:8000"), Route("[::]:8000"), "proxy.listen: 127.0.0.1:8000 overlaps [::]:8000"),
         (Route("[::]:8000"), Route("*:8000"), "proxy.listen: [::]:8000 overlaps *:8000"),
         (Route("*:8000"), Route("0.0.0.0:8000"), "proxy.listen: *:8000 overlaps 0.0.0.0:8000"),
     ],
 )
-def test_routes_that_meet_are_refused(mine: Route, theirs: Route, message: str) -> None:
+def test_conflicting_routes_are_refused(mine: Route, theirs: Route, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         refuse_conflicts("mymodel", mine, [served(theirs)])
     assert str(caught.value).startswith(message)
@@ -120,17 +120,17 @@ METRICS = "127.0.0.1:8405"
         ),
     ],
 )
-def test_metrics_have_an_address_of_their_own(mine: Route, theirs: Route, message: str) -> None:
+def test_metrics_need_a_separate_address(mine: Route, theirs: Route, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         refuse_conflicts("mymodel", mine, [served(theirs)])
     assert str(caught.value).startswith(message)
     assert caught.value.hint
 
 
-def test_an_app_does_not_stand_in_its_own_way() -> None:
+def test_an_app_does_not_conflict_with_itself() -> None:
     refuse_conflicts("mymodel", Route(ADDRESS), [served(Route(ADDRESS), "mymodel")])
 
 
-def test_claims() -> None:
+def test_the_claims_of_a_route() -> None:
     assert Route(ADDRESS).claims() == {(ADDRESS, "", "")}
     assert Route(ADDRESS, ("a", "b"), "/p").claims() == {(ADDRESS, "a", "/p"), (ADDRESS, "b", "/p")}

@@ -1,4 +1,4 @@
-"""Who gets an app's requests, and which slots may be touched."""
+"""Traffic states: the share of each slot, and which slots must keep running."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ every = pytest.mark.parametrize("state", STATES, ids=str)
 
 
 @every
-def test_the_shares_are_all_requests_or_none(state: TrafficState) -> None:
+def test_the_shares_sum_to_all_requests_or_none(state: TrafficState) -> None:
     assert sum(state.share_of(slot) for slot in SLOTS) == (ALL if state.live else 0)
 
 
@@ -37,7 +37,7 @@ def test_a_slot_with_a_share_is_needed(state: TrafficState) -> None:
 
 
 @every
-def test_a_fallback_is_needed_and_is_never_what_it_answers_for(state: TrafficState) -> None:
+def test_a_fallback_is_needed_and_is_not_the_newer_slot(state: TrafficState) -> None:
     assert (state.fallback is not None) == state.shield
     if state.fallback is not None:
         assert state.needs(state.fallback)
@@ -46,13 +46,13 @@ def test_a_fallback_is_needed_and_is_never_what_it_answers_for(state: TrafficSta
 
 
 @pytest.mark.parametrize("slot", SLOTS)
-def test_a_slot_without_a_share_is_free(slot: Slot) -> None:
+def test_a_slot_without_a_share_is_not_needed(slot: Slot) -> None:
     assert not TrafficState().needs(slot)
     assert not TrafficState(live=slot).needs(other(slot))
-    assert not TrafficState(live=slot, candidate=other(slot)).needs(other(slot)), "ready, and nobody asks it yet"
+    assert not TrafficState(live=slot, candidate=other(slot)).needs(other(slot)), "ready, without a share"
 
 
-def test_a_candidate_that_is_previewed_is_needed() -> None:
+def test_a_previewed_candidate_is_needed() -> None:
     assert TrafficState(live="blue", candidate="green", preview=True).needs("green")
 
 
@@ -71,12 +71,12 @@ def test_a_candidate_is_shielded_by_the_live_version() -> None:
         {"shield": True},
     ],
 )
-def test_a_state_that_cannot_be(wrong: dict[str, Any]) -> None:
+def test_invalid_states_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"share|live"):
         TrafficState(**wrong)
 
 
-def test_the_shares_decide_whether_two_states_are_the_same() -> None:
+def test_states_are_compared_by_their_shares() -> None:
     assert TrafficState(live="blue").same_shares(TrafficState(live="blue", shield=True))
     assert not TrafficState(live="blue").same_shares(TrafficState(live="green"))
     assert not TrafficState(live="blue").same_shares(TrafficState(live="blue", candidate="green", share=1))

@@ -1,4 +1,4 @@
-"""The tree of parents, also when the ledger is damaged."""
+"""The tree of versions, also when the ledger is damaged."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def test_a_cycle_ends_the_walk() -> None:
 
 def test_the_rollback_target_is_the_last_stable_version_up_the_tree() -> None:
     versions = {**chain(2), "v3": version("v3", "v2", stable=False), "v4": version("v4", "v3")}
-    found = rollback_target(versions, "v4")
-    assert found is not None
-    assert found.name == "v2"
+    target = rollback_target(versions, "v4")
+    assert target is not None
+    assert target.name == "v2"
 
 
-def test_a_younger_version_beside_the_line_is_no_target() -> None:
-    # v3 came after v2 and was rolled back: from v4, whose parent is v2, the way leads to v2.
+def test_a_newer_version_outside_the_lineage_is_not_the_target() -> None:
+    # v3 was released after v2 and rolled back; the parent of v4 is v2.
     versions = {**chain(3), "v4": version("v4", "v2")}
-    found = rollback_target(versions, "v4")
-    assert found is not None
-    assert found.name == "v2"
+    target = rollback_target(versions, "v4")
+    assert target is not None
+    assert target.name == "v2"
 
 
-def test_no_target() -> None:
+def test_without_a_stable_ancestor_there_is_no_target() -> None:
     assert rollback_target(chain(3), None) is None
     assert rollback_target(chain(3), "v1") is None
     assert rollback_target({"v1": version("v1", stable=False), "v2": version("v2", "v1")}, "v2") is None
 
 
-def test_the_tree() -> None:
+def test_the_tree_is_ordered_by_numbers() -> None:
     versions = {**chain(2), "v10": version("v10", "v1"), "v3": version("v3", "v1"), "v4": version("v4", "v0")}
     assert shape(tree(versions)) == [["v1", ["v2"], ["v3"], ["v10"]], ["v4"]]
 
@@ -64,13 +64,13 @@ def test_a_version_that_is_its_own_parent_is_a_root() -> None:
     assert shape(tree({"v1": version("v1", "v1"), "v2": version("v2", "v1")})) == [["v1", ["v2"]]]
 
 
-def test_retention_keeps_the_newest_that_served() -> None:
+def test_retention_keeps_the_newest_versions_that_were_live() -> None:
     versions = {**chain(6), "v7": version("v7", "v6", live=False)}
     assert kept(versions, "v6", set(), 2) == {"v5", "v6"}
     assert kept(versions, "v6", {"v1"}, 2) == {"v1", "v5", "v6"}
 
 
-def test_retention_keeps_the_way_back_however_old_it_is() -> None:
+def test_retention_keeps_the_rollback_target_however_old_it_is() -> None:
     versions = {
         **chain(1),
         **{f"v{n}": version(f"v{n}", "v1", stable=False) for n in range(2, 9)},
@@ -81,7 +81,7 @@ def test_retention_keeps_the_way_back_however_old_it_is() -> None:
 
 @st.composite
 def lineages(draw: st.DrawFn) -> dict[str, Version]:
-    """Versions with any parents at all: unknown ones, themselves, each other."""
+    """Versions with any parents: unknown ones, themselves, each other."""
     numbers = draw(st.lists(st.integers(0, 12), unique=True, max_size=10))
     found = {}
     for number in numbers:
@@ -93,7 +93,7 @@ def lineages(draw: st.DrawFn) -> dict[str, Version]:
 
 
 @given(lineages(), st.data(), st.integers(2, 6))
-def test_retention_always_keeps_live_the_warm_and_the_way_back(
+def test_retention_always_keeps_the_live_the_warm_and_the_target(
     versions: dict[str, Version], data: st.DataObject, limit: int
 ) -> None:
     live = data.draw(st.none() | st.sampled_from(sorted(versions) or ["v1"]))
@@ -103,12 +103,12 @@ def test_retention_always_keeps_live_the_warm_and_the_way_back(
     assert live is None or live in keep
     target = rollback_target(versions, live)
     assert target is None or target.name in keep
-    # And it is a limit: nothing else is kept.
+    # Nothing else is kept.
     assert len(keep) <= limit + len(warm) + 2
 
 
 @given(lineages())
-def test_a_walk_up_ends_and_meets_nothing_twice(versions: dict[str, Version]) -> None:
+def test_the_list_of_ancestors_ends_and_has_no_version_twice(versions: dict[str, Version]) -> None:
     for name in versions:
         found = names(ancestors(versions, name))
         assert len(found) == len(set(found))
@@ -143,21 +143,21 @@ def test_without_a_cycle_the_tree_shows_every_version(parents: list[int | None])
     assert count(tree(versions)) == len(versions)
 
 
-def test_a_pruned_version_is_passed_over() -> None:
+def test_a_pruned_version_is_not_the_target() -> None:
     # v2 was pruned while v1 was live; v3, whose parent it is, was released again.
     versions = {
         "v1": version("v1", stable=True),
         "v2": version("v2", "v1", stable=True, pruned_at="2031-01-01T00:00:00.000Z"),
         "v3": version("v3", "v2", stable=True),
     }
-    found = rollback_target(versions, "v3")
-    assert found is not None
-    assert found.name == "v1"
+    target = rollback_target(versions, "v3")
+    assert target is not None
+    assert target.name == "v1"
     assert "v1" in kept(versions, "v3", set(), 1)
 
 
-class _Asked(dict[str, Version]):
-    """Remembers which versions were asked for."""
+class _Recorded(dict[str, Version]):
+    """Records which versions were looked up."""
 
     def __init__(self, *given: dict[str, Version]) -> None:
         super().__init__(*given)
@@ -168,9 +168,9 @@ class _Asked(dict[str, Version]):
         return super().get(name, otherwise)
 
 
-def test_a_near_target_is_found_without_the_history_behind_it() -> None:
-    versions = _Asked(chain(1000))
-    found = rollback_target(versions, "v1000")
-    assert found is not None
-    assert found.name == "v999"
+def test_finding_a_near_target_does_not_walk_the_whole_history() -> None:
+    versions = _Recorded(chain(1000))
+    target = rollback_target(versions, "v1000")
+    assert target is not None
+    assert target.name == "v999"
     assert versions.names == ["v1000", "v999"]

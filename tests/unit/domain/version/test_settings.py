@@ -1,4 +1,4 @@
-"""Settings of versions as they are shown and compared: without what may be secret."""
+"""Settings of versions as they are shown and compared, without secret values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def configured(more: str = "") -> Config:
     return parse(f'[app]\nname = "{APP}"\nport = 8080\n{more}', file="deploy.toml", base=Path("/nowhere"))
 
 
-def test_of_secret_values_only_the_names_are_shown() -> None:
+def test_secret_values_are_hidden() -> None:
     one = configured('[run]\nenv = { KEY = "hunter2" }\n[build]\nargs = { TOKEN = "s3cret" }').snapshot()
     two = configured('[run]\nreplicas = 2\nenv = { KEY = "hunter3", MORE = "x9x9" }').snapshot()
     shown = settings.changes(one, two)

@@ -1,4 +1,4 @@
-"""What the watchdog does about what it saw."""
+"""The decisions of the watchdog."""
 
 from __future__ import annotations
 
@@ -10,21 +10,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.traffic.comparison import Opinion
-from orchestrator.domain.watch.decision import Act, Attempts, Decision, Look, Memory, Rules, Seen, check, deaths, decide
+from orchestrator.domain.traffic.comparison import Assessment
+from orchestrator.domain.watch.decision import (
+    Act,
+    Attempts,
+    Decision,
+    Look,
+    Memory,
+    Replica,
+    Rules,
+    check,
+    decide,
+    exits,
+)
 
 RULES = Rules()
 NOW = 1_000_000.0
-BAD = Opinion("bad", "30.0% of 400 requests failed")
+BAD = Assessment("bad", "30.0% of 400 requests failed")
 
 
-def seen(index: int = 1, **more: Any) -> Seen:
-    return Seen(index, f"mymodel-v2-green-{index}", **more)
+def replica(index: int = 1, **more: Any) -> Replica:
+    return Replica(index, f"mymodel-v2-green-{index}", **more)
 
 
-def look(*replicas: Seen, **more: Any) -> Look:
+def look(*replicas: Replica, **more: Any) -> Look:
     facts: dict[str, Any] = {"now": NOW, "version": "v2", "target": "v1"}
-    return Look(replicas=replicas or (seen(),), **{**facts, **more})
+    return Look(replicas=replicas or (replica(),), **{**facts, **more})
 
 
 def kinds(decision: Decision) -> list[str]:
@@ -32,51 +43,51 @@ def kinds(decision: Decision) -> list[str]:
 
 
 def passes(looks: list[Look], rules: Rules = RULES) -> list[Decision]:
-    """One decision after the other, each with the memory of the one before."""
-    memory, found = Memory(7), []
+    """One decision for each look, each with the memory of the one before."""
+    memory, decisions = Memory(7), []
     for each in looks:
-        # As through the ledger.
+        # The ledger stores it as JSON.
         memory = Memory.from_json(json.loads(json.dumps(memory.to_json())), 7)
-        found.append(decide(each, memory, rules))
-        memory = found[-1].memory
-    return found
+        decisions.append(decide(each, memory, rules))
+        memory = decisions[-1].memory
+    return decisions
 
 
-def test_all_is_well() -> None:
-    decision = decide(look(seen(1), seen(2)), Memory(7), RULES)
+def test_nothing_is_done_when_all_replicas_are_healthy() -> None:
+    decision = decide(look(replica(1), replica(2)), Memory(7), RULES)
     assert (decision.acts, decision.problems, decision.waiting) == ((), (), ())
 
 
-@pytest.mark.parametrize("facts", [{"ill": "it is paused"}, {"misses": "3 of 3 probes failed"}])
-def test_what_is_down_is_repaired_and_what_is_healthy_is_left_alone(facts: dict[str, str]) -> None:
-    decision = decide(look(seen(1), seen(2, **facts)), Memory(7), RULES)
+@pytest.mark.parametrize("facts", [{"fault": "it is paused"}, {"probe_failure": "3 of 3 probes failed"}])
+def test_an_unhealthy_replica_is_repaired_and_a_healthy_one_is_left_alone(facts: dict[str, str]) -> None:
+    decision = decide(look(replica(1), replica(2, **facts)), Memory(7), RULES)
     assert decision.acts == (Act("repair", next(iter(facts.values())), 2),)
     assert decision.memory.attempts == {2: Attempts(1, NOW)}
 
 
-def test_the_waits_between_attempts_double() -> None:
-    down = seen(ill="it is gone")
+def test_the_wait_between_repairs_doubles() -> None:
+    down = replica(fault="it is gone")
     at = [0, 5, 10, 25, 30, 69, 70, 149, 150]
-    found = passes([look(down, now=NOW + seconds) for seconds in at])
-    assert [seconds for seconds, decision in zip(at, found, strict=True) if decision.acts] == [0, 10, 30, 70, 150]
-    assert found[1].waiting == ("mymodel-v2-green-1: it is gone; tried again in 5 s",)
+    decisions = passes([look(down, now=NOW + seconds) for seconds in at])
+    assert [seconds for seconds, decision in zip(at, decisions, strict=True) if decision.acts] == [0, 10, 30, 70, 150]
+    assert decisions[1].waiting == ("mymodel-v2-green-1: it is gone; next attempt in 5 s",)
 
 
-def test_after_the_limit_it_is_rolled_back() -> None:
-    down = seen(ill="it is gone")
-    found = passes([look(down, now=NOW + 200 * number) for number in range(7)], replace(RULES, window=3600))
-    assert [kinds(decision) for decision in found] == [["repair 1"]] * 5 + [["roll-back"]] * 2
-    (act,) = found[5].acts
+def test_a_version_is_rolled_back_after_the_limit_of_repairs() -> None:
+    down = replica(fault="it is gone")
+    decisions = passes([look(down, now=NOW + 200 * number) for number in range(7)], replace(RULES, window=3600))
+    assert [kinds(decision) for decision in decisions] == [["repair 1"]] * 5 + [["roll-back"]] * 2
+    (act,) = decisions[5].acts
     assert act.why == "v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone"
 
 
-def test_what_was_well_for_the_window_begins_anew() -> None:
-    down, up = seen(ill="it is gone"), seen()
+def test_repairs_are_forgotten_after_a_healthy_window() -> None:
+    down, up = replica(fault="it is gone"), replica()
     looks = [look(down), look(up, now=NOW + 60), look(up, now=NOW + 700), look(down, now=NOW + 701)]
-    found = passes(looks)
-    assert found[1].memory.attempts == {1: Attempts(1, NOW)}
-    assert found[2].memory.attempts == {}
-    assert found[3].memory.attempts == {1: Attempts(1, NOW + 701)}
+    decisions = passes(looks)
+    assert decisions[1].memory.attempts == {1: Attempts(1, NOW)}
+    assert decisions[2].memory.attempts == {}
+    assert decisions[3].memory.attempts == {1: Attempts(1, NOW + 701)}
 
 
 @pytest.mark.parametrize(
@@ -87,9 +98,9 @@ def test_what_was_well_for_the_window_begins_anew() -> None:
         ({}, replace(RULES, auto_rollback=False), "watchdog.auto_rollback is off"),
     ],
 )
-def test_what_cannot_be_rolled_back_is_a_persons_business(facts: dict[str, Any], rules: Rules, obstacle: str) -> None:
+def test_a_version_that_cannot_be_rolled_back_is_reported(facts: dict[str, Any], rules: Rules, obstacle: str) -> None:
     rules = replace(rules, window=3600)
-    looks = [look(seen(ill="it is gone"), now=NOW + 200 * number, **facts) for number in range(7)]
+    looks = [look(replica(fault="it is gone"), now=NOW + 200 * number, **facts) for number in range(7)]
     last = passes(looks, rules)[-1]
     assert last.acts == ()
     assert last.problems == (
@@ -97,48 +108,52 @@ def test_what_cannot_be_rolled_back_is_a_persons_business(facts: dict[str, Any],
     )
 
 
-def test_a_stable_version_with_something_left_is_not_given_up() -> None:
-    looks = [look(seen(1), seen(2, ill="it is gone"), now=NOW + 200 * number) for number in range(7)]
+def test_a_stable_version_with_a_healthy_replica_is_not_rolled_back() -> None:
+    looks = [look(replica(1), replica(2, fault="it is gone"), now=NOW + 200 * number) for number in range(7)]
     last = passes(looks, replace(RULES, window=3600))[-1]
     assert last.acts == ()
     assert last.problems == ("v2 is degraded: mymodel-v2-green-2 was repaired 5 times and is down again: it is gone",)
 
 
-def test_one_that_ends_again_and_again_is_bad_even_if_it_answers_now() -> None:
-    found = passes([look(seen(died=count), now=NOW + 10 * count) for count in range(8)])
-    assert [kinds(decision) for decision in found] == [[]] * 5 + [["roll-back"]] * 3
-    assert found[5].acts[0].why == "v2 cannot be healed: mymodel-v2-green-1 ended 5 times within 600 s"
+def test_a_version_that_keeps_ending_is_rolled_back_although_it_answers() -> None:
+    decisions = passes([look(replica(exits=count), now=NOW + 10 * count) for count in range(8)])
+    assert [kinds(decision) for decision in decisions] == [[]] * 5 + [["roll-back"]] * 3
+    assert decisions[5].acts[0].why == "v2 cannot be healed: mymodel-v2-green-1 ended 5 times within 600 s"
 
 
-def test_deaths_of_long_ago_do_not_count() -> None:
-    assert passes([look(seen(died=900))])[0].acts == ()
-    slow = passes([look(seen(died=count), now=NOW + 300 * count) for count in range(20)])
+def test_exits_before_the_window_do_not_count() -> None:
+    assert passes([look(replica(exits=900))])[0].acts == ()
+    slow = passes([look(replica(exits=count), now=NOW + 300 * count) for count in range(20)])
     assert all(decision.acts == () for decision in slow)
-    assert deaths(slow[-1].memory, 1) <= 3
+    assert exits(slow[-1].memory, 1) <= 3
 
 
-def test_a_container_that_was_made_anew_has_not_died() -> None:
-    found = passes([look(seen(died=4)), look(seen(died=0), now=NOW + 1), look(seen(died=1), now=NOW + 2)])
-    assert deaths(found[-1].memory, 1) == 1
+def test_a_recreated_container_starts_with_no_exits() -> None:
+    decisions = passes(
+        [look(replica(exits=4)), look(replica(exits=0), now=NOW + 1), look(replica(exits=1), now=NOW + 2)]
+    )
+    assert exits(decisions[-1].memory, 1) == 1
 
 
-def test_starting_takes_its_time() -> None:
-    booting = seen(misses="3 of 3 probes failed", fresh=True, started=5.0)
+def test_a_starting_replica_is_not_repaired() -> None:
+    booting = replica(probe_failure="3 of 3 probes failed", recently_started=True, started_at=5.0)
     first = decide(look(booting), Memory(7), RULES)
     assert (first.acts, first.waiting) == ((), ("mymodel-v2-green-1 is starting: 3 of 3 probes failed",))
-    # It has been ready since that start: then it hangs, and does not boot.
-    hung = passes([look(seen(fresh=True, started=5.0)), look(booting, now=NOW + 1)])[1]
+    # It has been ready since that start: it hangs, and is not starting.
+    hung = passes([look(replica(recently_started=True, started_at=5.0)), look(booting, now=NOW + 1)])[1]
     assert kinds(hung) == ["repair 1"]
-    again = passes([look(seen(fresh=True, started=5.0)), look(replace(booting, started=9.0), now=NOW + 1)])[1]
+    again = passes(
+        [look(replica(recently_started=True, started_at=5.0)), look(replace(booting, started_at=9.0), now=NOW + 1)]
+    )[1]
     assert again.acts == ()
 
 
-def test_one_that_works_on_a_request_may_miss_its_probes() -> None:
-    working = seen(misses="3 of 3 probes failed", open=1)
+def test_a_busy_replica_may_fail_its_probes() -> None:
+    working = replica(probe_failure="3 of 3 probes failed", open_requests=1)
     rules = replace(RULES, busy=120.0)
-    found = passes([look(working, now=NOW + seconds) for seconds in (0, 60, 119, 120)], rules)
-    assert [kinds(decision) for decision in found] == [[], [], [], ["repair 1"]]
-    idle = decide(look(replace(working, open=0)), Memory(7), rules)
+    decisions = passes([look(working, now=NOW + seconds) for seconds in (0, 60, 119, 120)], rules)
+    assert [kinds(decision) for decision in decisions] == [[], [], [], ["repair 1"]]
+    idle = decide(look(replace(working, open_requests=0)), Memory(7), rules)
     assert kinds(idle) == ["repair 1"]
 
 
@@ -147,93 +162,99 @@ def test_one_that_works_on_a_request_may_miss_its_probes() -> None:
 UNTIL = NOW + 120
 
 
-def test_a_bake_ends_when_its_time_is_up() -> None:
-    found = passes([look(now=NOW + at, bake_until=UNTIL) for at in (0, 119, 120)])
-    assert [kinds(decision) for decision in found] == [[], [], ["promote"]]
+def test_a_bake_ends_after_its_time() -> None:
+    decisions = passes([look(now=NOW + at, bake_until=UNTIL) for at in (0, 119, 120)])
+    assert [kinds(decision) for decision in decisions] == [[], [], ["promote"]]
 
 
-def test_a_bake_without_traffic_ends_well() -> None:
-    little = Opinion("inconclusive", "3 requests, 100 are needed to judge")
+def test_a_bake_without_traffic_succeeds() -> None:
+    little = Assessment("inconclusive", "3 requests, 100 are needed to judge")
     decision = decide(look(now=UNTIL, bake_until=UNTIL, traffic=little), Memory(7), RULES)
     assert decision.acts == (Act("promote", "3 requests, 100 are needed to judge"),)
 
 
 @pytest.mark.parametrize("at", [0, 119, 120, 500])
-def test_bad_traffic_goes_back_at_once(at: float) -> None:
+def test_bad_traffic_rolls_back_at_once(at: float) -> None:
     decision = decide(look(now=NOW + at, bake_until=UNTIL, traffic=BAD), Memory(7), RULES)
     assert decision.acts == (Act("roll-back", "v2 went bad while baking: 30.0% of 400 requests failed"),)
 
 
-def test_a_container_that_hangs_while_baking_goes_back_at_once() -> None:
-    decision = decide(look(seen(1), seen(2, misses="3 of 3 probes failed"), bake_until=UNTIL), Memory(7), RULES)
+def test_a_container_that_hangs_while_baking_rolls_back_at_once() -> None:
+    decision = decide(
+        look(replica(1), replica(2, probe_failure="3 of 3 probes failed"), bake_until=UNTIL), Memory(7), RULES
+    )
     assert kinds(decision) == ["roll-back"]
 
 
-def test_one_that_was_paused_by_somebody_is_only_woken_up() -> None:
-    decision = decide(look(seen(ill="it is paused"), bake_until=UNTIL), Memory(7), RULES)
+def test_a_paused_container_is_repaired_while_baking() -> None:
+    decision = decide(look(replica(fault="it is paused"), bake_until=UNTIL), Memory(7), RULES)
     assert kinds(decision) == ["repair 1"]
 
 
-def test_few_deaths_are_enough_while_baking() -> None:
-    found = passes([look(seen(died=count), now=NOW + count, bake_until=UNTIL) for count in range(4)])
-    assert [kinds(decision) for decision in found] == [[], [], [], ["roll-back"]]
-    assert kinds(passes([look(seen(died=3), bake_until=UNTIL)])[0]) == ["roll-back"], "all of them are of this bake"
+def test_three_exits_roll_back_while_baking() -> None:
+    decisions = passes([look(replica(exits=count), now=NOW + count, bake_until=UNTIL) for count in range(4)])
+    assert [kinds(decision) for decision in decisions] == [[], [], [], ["roll-back"]]
+    assert kinds(passes([look(replica(exits=3), bake_until=UNTIL)])[0]) == ["roll-back"], (
+        "all exits belong to this bake"
+    )
 
 
-def test_a_bake_is_extended_until_all_are_well() -> None:
-    looks = [look(seen(ill="it is gone"), now=UNTIL, bake_until=UNTIL), look(now=UNTIL + 5, bake_until=UNTIL)]
+def test_a_bake_is_extended_until_all_replicas_are_healthy() -> None:
+    looks = [look(replica(fault="it is gone"), now=UNTIL, bake_until=UNTIL), look(now=UNTIL + 5, bake_until=UNTIL)]
     first, second = passes(looks)
     assert kinds(first) == ["repair 1"]
     assert first.waiting == ("the bake of v2 is extended until all its containers are healthy",)
     assert kinds(second) == ["promote"]
 
 
-def test_bad_traffic_of_a_first_version_is_told_and_its_containers_are_looked_after() -> None:
-    decision = decide(look(seen(ill="it is gone"), bake_until=UNTIL, traffic=BAD, target=None), Memory(7), RULES)
+def test_bad_traffic_of_a_first_version_is_reported_and_its_containers_are_repaired() -> None:
+    decision = decide(look(replica(fault="it is gone"), bake_until=UNTIL, traffic=BAD, target=None), Memory(7), RULES)
     assert kinds(decision) == ["repair 1"]
     assert decision.problems == (
         "v2 went bad while baking: 30.0% of 400 requests failed, and there is no stable version to roll back to",
     )
 
 
-def test_a_proxy_that_brings_nothing_through_is_told() -> None:
+def test_an_unreachable_app_is_reported() -> None:
     told = decide(look(unreachable="the proxy does not bring requests"), Memory(7), RULES)
     assert told.problems == ("the proxy does not bring requests",)
 
 
-def test_another_deployment_begins_with_a_clean_slate() -> None:
-    stored = passes([look(seen(ill="it is gone"))])[0].memory.to_json()
+def test_another_deployment_begins_with_an_empty_memory() -> None:
+    stored = passes([look(replica(fault="it is gone"))])[0].memory.to_json()
     assert Memory.from_json(stored, 8) == Memory(8)
     assert Memory.from_json({}, 8) == Memory(8)
 
 
-def test_a_clock_that_is_set_back_stops_nothing_for_a_day() -> None:
-    down = seen(ill="it is gone")
-    found = passes([look(down), look(down, now=NOW - 86_400), look(down, now=NOW - 86_400 + 11)])
-    assert [kinds(decision) for decision in found] == [["repair 1"], [], ["repair 1"]]
+def test_a_clock_that_is_set_back_does_not_delay_repairs() -> None:
+    down = replica(fault="it is gone")
+    decisions = passes([look(down), look(down, now=NOW - 86_400), look(down, now=NOW - 86_400 + 11)])
+    assert [kinds(decision) for decision in decisions] == [["repair 1"], [], ["repair 1"]]
 
 
 # --- the invariant -------------------------------------------------------------------------------------------------
 
 REPLICAS = st.builds(
-    Seen,
+    Replica,
     index=st.just(1),
     name=st.just("x"),
-    ill=st.sampled_from(["", "", "it is gone"]),
-    misses=st.sampled_from(["", "", "3 of 3 probes failed"]),
-    open=st.integers(0, 2),
-    died=st.integers(0, 9),
-    fresh=st.booleans(),
-    started=st.floats(0, 10),
+    fault=st.sampled_from(["", "", "it is gone"]),
+    probe_failure=st.sampled_from(["", "", "3 of 3 probes failed"]),
+    open_requests=st.integers(0, 2),
+    exits=st.integers(0, 9),
+    recently_started=st.booleans(),
+    started_at=st.floats(0, 10),
 )
 LOOKS = st.builds(
     Look,
     now=st.floats(NOW, NOW + 2000),
     version=st.just("v2"),
     replicas=st.lists(REPLICAS, min_size=1, max_size=4).map(
-        lambda found: tuple(replace(each, index=number, name=f"c{number}") for number, each in enumerate(found, 1))
+        lambda replicas: tuple(
+            replace(each, index=number, name=f"c{number}") for number, each in enumerate(replicas, 1)
+        )
     ),
-    traffic=st.sampled_from([Opinion("good"), Opinion("inconclusive"), BAD]),
+    traffic=st.sampled_from([Assessment("good"), Assessment("inconclusive"), BAD]),
     bake_until=st.none() | st.floats(NOW, NOW + 2000),
     target=st.none() | st.just("v1"),
     cooling_until=st.floats(0, NOW + 2000),
@@ -241,12 +262,12 @@ LOOKS = st.builds(
 
 
 @given(st.lists(LOOKS, min_size=1, max_size=8), st.booleans())
-def test_no_story_takes_a_healthy_container_away(looks: list[Look], auto_rollback: bool) -> None:
+def test_no_sequence_of_looks_repairs_a_healthy_container(looks: list[Look], auto_rollback: bool) -> None:
     rules = replace(RULES, auto_rollback=auto_rollback, busy=30.0)
     for each, decision in zip(looks, passes(looks, rules), strict=True):
         check(each, decision)
         tried = [act.kind for act in decision.acts]
-        # A way back is taken alone, only where there is one, and never within the cool-down.
+        # A rollback is the only act, needs a target, and never happens within the cool-down.
         if "roll-back" in tried:
             assert tried == ["roll-back"]
             assert auto_rollback
@@ -255,7 +276,7 @@ def test_no_story_takes_a_healthy_container_away(looks: list[Look], auto_rollbac
         if "promote" in tried:
             assert each.bake_until is not None
             assert each.now >= each.bake_until
-            assert all(replica.healthy for replica in each.replicas)
+            assert all(one.healthy for one in each.replicas)
             assert each.traffic.verdict != "bad"
 
 

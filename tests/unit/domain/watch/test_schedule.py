@@ -31,7 +31,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize(("text", "fields"), FIELDS.items())
-def test_what_cron_can_do(text: str, fields: str) -> None:
+def test_intervals_that_cron_supports(text: str, fields: str) -> None:
     seconds = read_every(text, seconds=False)
     assert cron_fields(seconds) == fields
     assert interval(fields) == seconds
@@ -40,10 +40,10 @@ def test_what_cron_can_do(text: str, fields: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("7m", "--every 6m or --every 10m; --systemd can do any"),
-        ("45m", "--every 30m or --every 1h; --systemd can do any"),
-        ("90s", "--every 1m or --every 2m; --systemd can do any"),
-        ("5h", "--every 4h or --every 6h; --systemd can do any"),
+        ("7m", "--every 6m or --every 10m; --systemd supports any interval"),
+        ("45m", "--every 30m or --every 1h; --systemd supports any interval"),
+        ("90s", "--every 1m or --every 2m; --systemd supports any interval"),
+        ("5h", "--every 4h or --every 6h; --systemd supports any interval"),
         ("10s", "deployctl watchdog install --systemd --every 10s, or deployctl watchdog run --loop 10s"),
         ("25h", "24h is the longest"),
         ("0m", "deployctl watchdog install --every 5m"),
@@ -53,13 +53,13 @@ def test_what_cron_can_do(text: str, fields: str) -> None:
         ("", "deployctl watchdog install --every 5m"),
     ],
 )
-def test_what_cron_cannot_do(text: str, hint: str) -> None:
+def test_intervals_that_cron_does_not_support_are_refused(text: str, hint: str) -> None:
     with pytest.raises(UsageError) as error:
         read_every(text, seconds=False)
     assert error.value.hint == hint
 
 
-def test_a_timer_can_do_seconds() -> None:
+def test_a_timer_supports_seconds() -> None:
     assert [read_every(text, seconds=True) for text in ("10s", "7m", "1m30s", "1s")] == [10, 420, 90, 1]
 
 
@@ -84,13 +84,13 @@ HERE = timezone(timedelta(hours=5, minutes=45))
         (8 * 3600, "10:31:00", "16:00:00"),
     ],
 )
-def test_when_cron_is_due_by_the_local_clock(every: int, now: str, due: str) -> None:
+def test_cron_is_due_by_local_time(every: int, now: str, due: str) -> None:
     for kind in ("cron.d", "crontab"):
         at = datetime.fromisoformat(f"2031-05-06T{now}").replace(tzinfo=HERE)
         assert next_due(kind, every, at, None) == datetime.fromisoformat(f"2031-05-06T{due}").replace(tzinfo=HERE)  # type: ignore[arg-type]
 
 
-def test_after_the_last_one_of_a_day_cron_is_due_at_midnight() -> None:
+def test_the_last_pass_of_a_day_is_followed_by_one_at_midnight() -> None:
     late = datetime(2031, 12, 31, 23, 59, 30, tzinfo=HERE)
     for every in (60, 86400):
         assert next_due("cron.d", every, late, late) == datetime(2032, 1, 1, tzinfo=HERE)
@@ -104,7 +104,7 @@ def test_a_timer_counts_from_the_last_pass() -> None:
     assert last_pass([]) is None
 
 
-def test_what_is_overdue() -> None:
+def test_when_a_pass_is_overdue() -> None:
     now = datetime(2031, 5, 6, 10, 0, 0, tzinfo=UTC)
 
     def ago(seconds: int) -> datetime:
@@ -112,6 +112,6 @@ def test_what_is_overdue() -> None:
 
     assert overdue(60, now, ago(180), None) is None
     assert overdue(60, now, ago(181), None) == timedelta(seconds=181)
-    assert overdue(60, now, ago(9999), ago(100)) is None, "it was installed only just now"
+    assert overdue(60, now, ago(9999), ago(100)) is None, "it was installed 100 s ago"
     assert overdue(60, now, None, ago(200)) == timedelta(seconds=200)
     assert overdue(60, now, None, None) is None

@@ -1,4 +1,4 @@
-"""What all schedules have in common: the command of a pass and its environment."""
+"""The parts that all schedules share: the command of a pass and its environment."""
 
 from __future__ import annotations
 
