@@ -1,17 +1,23 @@
-"""What the documents name exists: paths, tests, and the tests that a command selects."""
+"""What the documents name exists: paths, tests, commands and their options."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click import Context
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from orchestrator.cli.main import app as program
 from orchestrator.release.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/reliability.md")
+PAGES = [
 # Paths of the repository may be given from its root, or from that of the package.
 BASES = (ROOT, ROOT / "orchestrator")
 
@@ -65,7 +71,7 @@ def test_every_path_that_a_document_names_exists(document: str) -> None:
     assert [path for path in named_paths if not exists(path)] == []
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("document", PAGES)
 def test_every_link_to_a_file_leads_somewhere(document: str) -> None:
     page = ROOT / document
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", page.read_text())]
@@ -132,3 +138,59 @@ def test_the_architecture_describes_every_step(step: str) -> None:
 @pytest.mark.parametrize("kind", [path.name for path in (ROOT / "orchestrator").iterdir() if path.is_dir()])
 def test_the_architecture_describes_every_package(kind: str) -> None:
     assert kind == "__pycache__" or f"| `{kind}/` |" in ARCHITECTURE
+
+
+# --- commands and options in every document ------------------------------------------------------------------------
+
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+]
+GLOBAL = {"--file", "-f", "--json", "--quiet", "-q", "--no-color", "--state-dir", "--version", "--help", "-h"}
+
+
+def calls(text: str) -> Iterator[list[str]]:
+    """The words of each `deployctl …` in backticks, and at the beginning of a line in a block of code."""
+    blocks = "\n".join(re.findall(r"^```[a-z]*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+    lines = [line.removeprefix("$ ").split("#")[0] for line in blocks.splitlines()]
+    for line in [*lines, *named(text)]:
+        inner = re.search(r"<\((deployctl [^)]*)\)", line)
+        if line.startswith("deployctl ") or inner:
+            yield (inner[1] if inner else line.split("|")[0]).split()[1:]
+
+
+def undefined(words: list[str]) -> str | None:
+    """What of a call of deployctl does not exist: a command or an option; None when all of it exists."""
+    command: Any = get_command(program)
+    while words and isinstance(command, TyperGroup) and not words[0].startswith("-"):
+        subcommand = command.get_command(Context(command), words[0])
+        if subcommand is None:
+            return words[0]
+        command, words = subcommand, words[1:]
+    options = {name for option in command.params for name in (*option.opts, *option.secondary_opts)} | GLOBAL
+    for word in words:
+        if word == "--":
+            return None
+        if word.startswith("-") and word.split("=")[0] not in options:
+            return word
+    return None
+
+
+def test_undefined_commands_and_options_are_noticed() -> None:
+    assert undefined(["release", "v2", "--ref", "main", "--json"]) is None
+    assert undefined(["watchdog", "dance"]) == "dance"
+    assert undefined(["release", "--dance"]) == "--dance"
+    assert list(
+        calls("`deployctl status`\n```\n$ deployctl log x # y\nsource <(deployctl completion bash)\n```\n")
+    ) == [
+        ["log", "x"],
+        ["completion", "bash"],
+        ["status"],
+    ]
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_every_command_and_option_that_a_document_names_exists(document: str) -> None:
+    text = (ROOT / document).read_text()
+    assert [call for call in calls(text) if undefined(call)] == []
