@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.unit.cli.running import PROGRAM, ROOT, Run
+from tests.unit import program
+from tests.unit.cli.running import Run
 
 
 @pytest.fixture
@@ -26,23 +27,7 @@ def run(tmp_path: Path) -> Run:
     """Runs deployctl in an empty folder, with a state folder of its own and no engine."""
 
     def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("DEPLOYCTL_", "DOCKER_", "NO_COLOR"))}
-        return subprocess.run(
-            [*PROGRAM, *arguments],
-            cwd=tmp_path,
-            env={
-                **clean,
-                "PYTHONPATH": str(ROOT),
-                "DOCKER_HOST": "unix:///nonexistent",
-                "DEPLOYCTL_STATE_DIR": str(tmp_path / "state"),
-                **environment,
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return program.run(tmp_path, *arguments, **{"DEPLOYCTL_STATE_DIR": str(tmp_path / "state"), **environment})
 
     return call
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
-PROGRAM = [sys.executable, "-c", "from orchestrator.cli.main import main; main()"]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -20,7 +20,8 @@ from orchestrator.cli.completion_scripts import SCRIPTS
 from orchestrator.cli.main import app as program
 from orchestrator.cli.table import TABLE
 from tests.unit.builders import version
-from tests.unit.cli.running import PROGRAM, ROOT, Run, expect
+from tests.unit.cli.running import Run, expect
+from tests.unit.program import PROGRAM, ROOT
 
 GLOBALS = {"--file", "--json", "--quiet", "--no-color", "--state-dir", "--version", "--help"}
 HEAVY = {"docker", "httpx", "requests", "rich", "numpy", "apprise", "tenacity", "websocket", "urllib3"}

@@ -7,7 +7,7 @@ import json
 from orchestrator import __version__
 from orchestrator.cli.table import TABLE
 from orchestrator.config import json_schema
-from tests.unit.cli.running import ROOT
+from tests.unit.program import ROOT
 
 
 def test_every_key_of_deploy_toml_is_described_with_its_default() -> None:

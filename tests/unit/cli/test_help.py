@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from orchestrator import __version__
 from orchestrator.cli.main import app as program
 from orchestrator.cli.table import TABLE
-from tests.unit.cli.running import ROOT, Run, expect
+from tests.unit.cli.running import Run, expect
+from tests.unit.program import ROOT, start
 
 WIDTH = 80
 HELP = """\
@@ -143,11 +144,11 @@ def test_only_the_called_command_is_imported(tmp_path: Path, name: str, own: str
         assert done.stderr.split() == loaded
 
 
-def test_help_is_quick(run: Run) -> None:
+def test_help_is_quick(tmp_path: Path) -> None:
     times = []
     for _ in range(2):
         started = time.monotonic()
-        run("--help")
+        expect(start(tmp_path, "--help"), 0)
         times.append(time.monotonic() - started)
     assert min(times) < 1.5
 

@@ -18,6 +18,7 @@ from orchestrator.release.release import Result
 from orchestrator.watch import notices
 from orchestrator.watch.notices import addresses, deployed, notice
 from tests.fakes.world import APP, World
+from tests.unit import program
 from tests.unit.receivers import Receiver, hanging
 
 ROOT = Path(__file__).parents[3]
@@ -214,17 +215,7 @@ def test_the_ledger_and_the_labels_hold_no_url(world: World) -> None:
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("DEPLOYCTL_", "DOCKER_", "NO_COLOR"))}
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli.main", "--state-dir", str(folder / "state"), *arguments],
-        cwd=folder,
-        env={**clean, "PYTHONPATH": str(ROOT), "DOCKER_HOST": "unix:///nonexistent", **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return program.run(folder, "--state-dir", str(folder / "state"), *arguments, **environment)
 
 
 def write(folder: Path, notify: str) -> None:
