@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,11 +138,32 @@ class Runtime:
         """Sends a command to one worker and returns its answer."""
         return self.ask(f"@!{worker} {command}")
 
+    def tell_all(self, worker: str, commands: Sequence[str]) -> list[list[str]]:
+        """Sends several commands to one worker at once; returns the lines of each answer.
+
+        An empty line ends an answer (HAProxy's Management Guide, section 9.4).
+        """
+        answers: list[list[str]] = [[]]
+        for line in self.ask("; ".join(f"@!{worker} {command}" for command in commands)).splitlines():
+            if line:
+                answers[-1].append(line)
+            else:
+                answers.append([])
+        return answers[: len(commands)]
+
     def set_entry(self, file: str, key: str, value: str | None) -> None:
         """Sets an entry of a map in every worker (None removes it), and confirms it with every worker.
 
-        An old worker that ends stops answering shortly before the master removes it from its list: it is asked again
-        until then.
+        Raises:
+            ProxyError: a worker reports another value.
+        """
+        self.set_entries(key, {file: value})
+
+    def set_entries(self, key: str, values: Mapping[str, str | None]) -> None:
+        """Sets the entry `key` of several maps in every worker, in this order, and confirms it with every worker.
+
+        A value of None removes the entry. An old worker that ends stops answering shortly before the master removes it
+        from its list: it is asked again until then.
 
         Raises:
             ProxyError: a worker reports another value.
@@ -151,23 +172,27 @@ class Runtime:
         waiting = self.workers()
         while waiting:
             for worker in waiting:
-                self._set_entry(worker, file, key, value)
+                self._set_entries(worker, key, values)
             # The list is read again: a worker that a reload for another app has just started read the file before.
-            values = {worker: self._entries(worker, file).get(key) for worker in self.workers()}
-            waiting = [worker for worker, current in values.items() if current != value]
+            reported = {worker: self._values(worker, key, values) for worker in self.workers()}
+            waiting = [worker for worker, current in reported.items() if current != values]
             if waiting and time.monotonic() > end:
-                reported = ", ".join(f"worker {worker}: {current or 'none'}" for worker, current in values.items())
-                raise ProxyError(
-                    f"the proxy did not set {key} to {value or 'none'}", why=reported, hint="deployctl doctor"
-                )
+                raise _not_set(key, values, reported)
             if waiting:
                 time.sleep(0.02)
 
-    def _set_entry(self, worker: str, file: str, key: str, value: str | None) -> None:
-        if value is None:
-            self.tell(worker, f"del map {file} {key}")
-        elif "not found" in self.tell(worker, f"set map {file} {key} {value}"):
-            self.tell(worker, f"add map {file} {key} {value}")
+    def _set_entries(self, worker: str, key: str, values: Mapping[str, str | None]) -> None:
+        commands = [
+            f"del map {file} {key}" if value is None else f"set map {file} {key} {value}"
+            for file, value in values.items()
+        ]
+        for (file, value), answer in zip(values.items(), self.tell_all(worker, commands), strict=False):
+            if value is not None and any("not found" in line for line in answer):
+                self.tell(worker, f"add map {file} {key} {value}")
+
+    def _values(self, worker: str, key: str, values: Mapping[str, str | None]) -> dict[str, str | None]:
+        answers = self.tell_all(worker, [f"show map {file}" for file in values])
+        return {file: _map_rows(answer).get(key) for file, answer in zip(values, answers, strict=False)}
 
     def entries(self, *files: str) -> list[dict[str, str]]:
         """The entries of maps in the current worker."""
@@ -175,8 +200,7 @@ class Runtime:
         return [self._entries(worker, file) for file in files]
 
     def _entries(self, worker: str, file: str) -> dict[str, str]:
-        rows = (line.split() for line in self.tell(worker, f"show map {file}").splitlines())
-        return {row[1]: row[2] for row in rows if len(row) == 3}
+        return _map_rows(self.tell(worker, f"show map {file}").splitlines())
 
     def servers(self, app: str, slot: Slot, worker: str | None = None) -> dict[str, Server]:
         """The servers of a slot by name, in one worker (default: the current one); empty for an unknown slot."""
@@ -233,6 +257,23 @@ class Runtime:
         for worker in self.workers():
             for server in self._servers_or_none(app, slot, worker).values():
                 act(worker, f"{backend(app, slot)}/{server.name}", server)
+
+
+def _map_rows(lines: Sequence[str]) -> dict[str, str]:
+    """The entries that `show map` lists, each as its address in memory, its key and its value."""
+    rows = (line.split() for line in lines)
+    return {row[1]: row[2] for row in rows if len(row) == 3}
+
+
+def _not_set(
+    key: str, values: Mapping[str, str | None], reported: Mapping[str, Mapping[str, str | None]]
+) -> ProxyError:
+    for file, value in values.items():
+        current = {worker: entries.get(file) for worker, entries in reported.items()}
+        if any(entry != value for entry in current.values()):
+            break
+    why = ", ".join(f"worker {worker}: {entry or 'none'}" for worker, entry in current.items())
+    return ProxyError(f"the proxy did not set {key} to {value or 'none'}", why=why, hint="deployctl doctor")
 
 
 def _no_answer(command: str, error: OSError) -> ProxyError:

@@ -57,14 +57,14 @@ class HAProxyTraffic:
     def apply(self, app: str, state: TrafficState) -> None:
         refuse_unsupported(state)
         before = {name: self._files.slots(name) for name in (ROUTES, SHIELDS)}
+        entries: dict[str, Slot | None] = {SHIELDS: state.fallback, ROUTES: state.live}
+        if state.fallback is None:
+            # In this order: until the route has changed, the fallback slot may be the one that answers.
+            entries = {ROUTES: state.live, SHIELDS: None}
         try:
-            if state.fallback is not None:
-                self._set(SHIELDS, app, state.fallback)
-                self._set(ROUTES, app, state.live)
-            else:
-                # In this order: until the route has changed, the fallback slot may be the one that answers.
-                self._set(ROUTES, app, state.live)
-                self._set(SHIELDS, app, None)
+            for name, slot in entries.items():
+                self._write(name, app, slot)
+            self._runtime.set_entries(app, {_IN_PROXY[name]: slot for name, slot in entries.items()})
         except (ProxyError, StorageError):
             for name, slots in before.items():
                 self._files.write_slots(name, slots)
@@ -83,14 +83,16 @@ class HAProxyTraffic:
             for name in (ROUTES, SHIELDS):
                 self._runtime.set_entry(_IN_PROXY[name], app, None)
 
-    def _set(self, name: str, app: str, slot: Slot | None) -> None:
+    def _write(self, name: str, app: str, slot: Slot | None) -> None:
+        """Sets an entry of a map on disk. A map that has it already is not written again: that costs two syncs."""
         slots: dict[str, Slot] = {**self._files.slots(name)}
+        if slots.get(app) == slot and self._files.written_at(name) is not None:
+            return
         if slot is None:
             slots.pop(app, None)
         else:
             slots[app] = slot
         self._files.write_slots(name, slots)
-        self._runtime.set_entry(_IN_PROXY[name], app, slot)
 
     def _intact(self, name: str) -> dict[str, Slot] | None:
         """A map on disk; None when it is damaged or missing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ class Workers:
             entries.pop(key, None)
         else:
             entries[key] = value
+
+    def set_entries(self, key: str, values: Mapping[str, str | None]) -> None:
+        for file, value in values.items():
+            self.set_entry(file, key, value)
 
     def entries(self, *files: str) -> list[dict[str, str]]:
         return [dict(self.maps[Path(file).name]) for file in files]
