@@ -12,14 +12,17 @@ from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
 from tests.fakes.world import APP, Crash, World
+from tests.unit.stage import Stage
 
 
 @pytest.fixture
-def world(worlds: Callable[[], World]) -> World:
-    made = worlds()
-    made.release("v1")
-    made.release("v2")
-    return made
+def world(stage: Stage) -> World:
+    return stage.world(two_releases)
+
+
+def two_releases(world: World) -> None:
+    world.release("v1")
+    world.release("v2")
 
 
 def baking(world: World) -> None:
@@ -281,48 +284,42 @@ def test_a_release_that_is_undone_leaves_the_bake_before_it_as_it_was(world: Wor
 # --- a pass that dies anywhere -------------------------------------------------------------------------------------
 
 
-def healing(world: World) -> str:
+def healing(world: World) -> None:
+    two_releases(world)
     kill(world)
-    return "v2"
 
 
-def promoting(world: World) -> str:
+def promoting(world: World) -> None:
+    two_releases(world)
     baking(world)
     world.time += 121
-    return "v3"
 
 
-def going_back(world: World) -> str:
+def going_back(world: World) -> None:
+    two_releases(world)
     baking(world)
     serve(world, 1_000, 500)
-    return "v2"
 
 
-STORIES: dict[str, Callable[[World], str]] = {
-    "healing": healing,
-    "promoting": promoting,
-    "going back": going_back,
+# name: (what happens before the pass, the version that serves in the end)
+STORIES: dict[str, tuple[Callable[[World], None], str]] = {
+    "healing": (healing, "v2"),
+    "promoting": (promoting, "v3"),
+    "going back": (going_back, "v2"),
 }
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_pass_that_dies_at_any_call_is_followed_by_one_that_converges(
-    worlds: Callable[[], World], story: str
-) -> None:
-    def staged() -> tuple[World, str]:
-        made = worlds()
-        made.release("v1")
-        made.release("v2")
-        return made, STORIES[story](made)
-
-    world, expected = staged()
+def test_a_pass_that_dies_at_any_call_is_followed_by_one_that_converges(stage: Stage, story: str) -> None:
+    before, expected = STORIES[story]
+    world = stage.world(before)
     world.faults.arm(None)
     world.watch()
     calls = list(world.faults.calls)
     assert len(calls) > 10
     for number in range(len(calls)):
         for after in (False, True):
-            world, expected = staged()
+            world = stage.world(before)
             world.faults.arm(number, Crash(), after=after)
             with pytest.raises(Crash):
                 world.watch()
