@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click import Context
+from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
