@@ -1,3 +1,3 @@
-"""deployctl: puts model services live on Docker and takes them back without losing a request."""
+"""deployctl: releases and rolls back model services on Docker, without losing a request."""
 
 __version__ = "0.1.0"

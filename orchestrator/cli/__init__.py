@@ -1,8 +1,8 @@
 """The command line.
 
-A command runs for a second or less, so its start and its end are kept short here, before anything heavy is imported:
-no garbage collection among modules that all stay loaded (a third of the start, a sixth of the end), and no search for
-plugins of pydantic among all installed packages.
+Most commands run for a second or less, so this module shortens their start and end before anything heavy is imported:
+no garbage collection of modules, which all stay loaded (a third of the start, a sixth of the end), and no search for
+plugins of pydantic in all installed packages.
 """
 
 import atexit

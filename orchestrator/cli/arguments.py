@@ -1,4 +1,4 @@
-"""The global options may stand anywhere on the command line; this puts them where the parser expects them."""
+"""Global options may appear before or after the command; this module moves them to where the parser expects them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 _FLAGS = frozenset({"--json", "--quiet", "-q", "--no-color", "--version"})
 WITH_FILE = frozenset({"--file", "-f"})
 WITH_FOLDER = frozenset({"--state-dir"})
-# What follows these names is not for this program: the command line of a program in a container, or one to complete.
+# The arguments of these commands are other command lines: of a program in a container, or the one to complete.
 PASSES_ON = frozenset({"exec", "__complete"})
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
-    """Moves global options to the front. Nothing behind `--`, `exec` or `__complete` is touched."""
+    """Moves global options to the front. Nothing after `--`, `exec` or `__complete` is moved."""
     front, rest = split(arguments)
     return front + rest
 
@@ -37,5 +37,5 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _with_value(word: str) -> bool:
-    """Whether it is a global option and its value in one word."""
+    """Whether a word contains both a global option and its value."""
     return word.startswith(("--file=", "--state-dir=")) or (word[:2] == "-f" and len(word) > 2)

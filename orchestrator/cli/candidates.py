@@ -1,6 +1,7 @@
-"""Where the candidates for an argument come from. Each function is an `autocompletion` of Typer.
+"""The completion candidates for arguments. Each function is an `autocompletion` of Typer.
 
-They run at every press of the tab key: they connect to nothing, and return nothing where something is missing.
+They run each time the tab key is pressed, so they connect to nothing. Without a deploy.toml or a ledger they return no
+candidates.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from orchestrator.domain.naming import next_version
 
 
 def files(incomplete: str) -> list[str]:
-    """Has the shell complete the names of files itself."""
-    # Typer drops what does not begin with the incomplete word.
+    """Makes the shell complete file names."""
+    # Typer removes candidates that do not start with the incomplete word.
     return [incomplete + FILES]
 
 
 def actions() -> list[str]:
-    """What can be planned."""
+    """The actions that `plan` accepts."""
     return ["release", "rollback"]
 
 
@@ -45,13 +46,6 @@ def rollback_targets(ctx: typer.Context) -> list[str]:
     return _versions(ctx, "AND stable_at IS NOT NULL AND pruned_at IS NULL")
 
 
-def gates(ctx: typer.Context) -> list[str]:
-    """The names of the gates in deploy.toml."""
-    rows = _toml(ctx).get("gate")
-    names = [row.get("name") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return [name for name in names if isinstance(name, str)]
-
-
 def _versions(ctx: typer.Context, condition: str = "") -> list[str]:
     app = _toml(ctx).get("app")
     if not isinstance(app, dict):
@@ -62,7 +56,7 @@ def _versions(ctx: typer.Context, condition: str = "") -> list[str]:
 
 def _read(ledger: Path, query: str, value: object) -> list[str]:
     """The first column of a query; empty where the ledger does not exist or cannot be read."""
-    # Without a WAL no command is running. Opened as immutable, SQLite then creates no files beside the ledger.
+    # Without a write-ahead log no command is running. With immutable=1, SQLite creates no files beside the ledger.
     mode = "mode=ro" if ledger.with_name(f"{ledger.name}-wal").exists() else "immutable=1"
     try:
         connection = sqlite3.connect(f"file:{quote(str(ledger))}?{mode}", uri=True, timeout=0.2)

@@ -1,6 +1,6 @@
-"""Which words may stand at the cursor of a command line: commands, subcommands, options and their values.
+"""The completion candidates at the cursor of a command line: commands, subcommands, options and their values.
 
-Only the module of the command on the line is imported, and nothing is connected.
+Imports only the module of the command on the line, and connects to nothing.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from orchestrator.cli.table import TABLE
 
 @dataclass(frozen=True)
 class Candidate:
-    """A word and its help. `:files` and `:folders` are no words: they tell the shell what to complete itself."""
+    """A word and its help. `:files` and `:folders` are not words: they tell the shell to complete paths."""
 
     word: str
     help: str = ""
 
 
 def candidates(root: TyperGroup, words: Sequence[str]) -> list[Candidate]:
-    """What may stand in place of the last of `words`, which may be empty; the words after the program's name."""
+    """The candidates for the last of `words`, which may be empty. `words` are those after the program's name."""
     before, word, prefix = _at_cursor(words)
     rows = [row for row in _candidates(root, before, word) if row.word.startswith((word, ":"))]
     return [row if row.word.startswith(":") else Candidate(prefix + row.word, row.help) for row in rows]
 
 
 def _at_cursor(words: Sequence[str]) -> tuple[list[str], str, str]:
-    """The words before the cursor, the one at the cursor, and what stands before it without a space: `--option=`."""
-    # Bash makes three words of --option=value, other shells one.
+    """The words before the cursor, the word at the cursor, and the prefix of that word: `--option=`."""
+    # Bash splits --option=value into three words, other shells do not.
     before = [word for number, word in enumerate(words[:-1]) if not (word == "=" and number)]
     word = words[-1] if words else ""
     if word == "=":

@@ -1,6 +1,6 @@
 """The completion scripts. Each asks `deployctl __complete` for the candidates, one a line: the word, a tab, its help.
 
-A line that begins with a colon tells the shell what to complete itself: `:files` or `:folders`.
+The lines `:files` and `:folders` tell the shell to complete paths.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 FILES = ":files"
 FOLDERS = ":folders"
 
-BASH = r"""# bash completion of deployctl. Put this into ~/.bashrc:  source <(deployctl completion bash)
+BASH = r"""# bash completion of deployctl. Add this to ~/.bashrc:  source <(deployctl completion bash)
 _deployctl() {
     local word help current=${COMP_WORDS[COMP_CWORD]} IFS=$'\n'
     if [[ $current == "=" ]]; then current=""; fi
@@ -25,7 +25,7 @@ complete -F _deployctl deployctl
 """
 
 ZSH = r"""#compdef deployctl
-# zsh completion of deployctl. Put this into ~/.zshrc, after compinit:  source <(deployctl completion zsh)
+# zsh completion of deployctl. Add this to ~/.zshrc, after compinit:  source <(deployctl completion zsh)
 _deployctl() {
     local line word
     local -a described
@@ -44,7 +44,7 @@ _deployctl() {
 if [[ ${funcstack[1]} == _deployctl ]]; then _deployctl "$@"; else compdef _deployctl deployctl; fi
 """
 
-FISH = r"""# fish completion of deployctl. Put this into ~/.config/fish/config.fish:  deployctl completion fish | source
+FISH = r"""# fish completion of deployctl. Add this to ~/.config/fish/config.fish:  deployctl completion fish | source
 function __deployctl_complete
     set -l current (commandline -ct)
     set -l words (commandline -opc)

@@ -1,8 +1,8 @@
-"""What users read: messages on stderr, data on stdout, JSON with --json, colour only on a terminal.
+"""The output of all commands: messages on stderr, data on stdout, JSON with --json, colour only on a terminal.
 
-File names, commits, user names and the output of other programs may contain anything, so terminal control characters
-are escaped here in every text. Only `raw` passes them on. Values inside a text are made `printable` where the text is
-built: only there it is known which line breaks belong to it.
+File names, commits, user names and the output of other programs may contain anything, so every method except `raw`
+escapes terminal control characters. Values inside a text are made `printable` where the text is built: only there it
+is known which line breaks belong to it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Console:
             return
         text = _line(text)
         if sys.stderr.isatty():
-            # One line that is overwritten: the hundreds of lines of a build are read only when it fails.
+            # One line that is overwritten: the many lines of a build matter only when it fails.
             width = os.get_terminal_size(sys.stderr.fileno()).columns - 3
             sys.stderr.write("\r\033[K" + self._paint(_DIM, f"  {text[:width]}"))
             sys.stderr.flush()
@@ -74,7 +74,7 @@ class Console:
     def data(self, body: dict[str, Any]) -> None:
         """One JSON document on stdout. Printable characters of all scripts stay as they are, others are escaped."""
         for line in json.dumps(body, indent=2, ensure_ascii=False).split("\n"):
-            # Only a string can hold such a character, and there its escape means the same.
+            # Only a JSON string can contain such a character, and there the escape has the same meaning.
             shown = line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
             sys.stdout.write(shown + "\n")
 
@@ -100,7 +100,7 @@ class Console:
         rich.print(renderable, soft_wrap=isinstance(renderable, Text))
 
     def error(self, error: DeployctlError) -> None:
-        """What happened, why, and what to do next, on stderr; with --json on stdout as well."""
+        """What happened, why, and what to do next, on stderr; with --json also on stdout."""
         self._message(self._paint(_RED, "error: ") + plain(error.message))
         if error.why:
             self._message("  why: " + "\n       ".join(map(_line, error.why.splitlines())))

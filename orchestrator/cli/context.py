@@ -1,6 +1,6 @@
-"""What every command has: the global options, its console, and the way its errors end the program.
+"""The context of a command: the global options, the console, and how errors end the program.
 
-The root of the program imports this module: it loads nothing heavy. What a command needs beyond it is in `services.py`.
+The root command imports this module, so it loads nothing heavy. See `services.py` for what a command needs beyond it.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Context:
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             self.console.error(
-                DeployctlError("stopped at once", hint="the next command finishes or undoes the deployment")
+                DeployctlError("stopped immediately", hint="finish or undo the deployment: deployctl recover")
             )
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            # The reader of our output (head, less) has closed it, which is no error.
+            # The reader of the output (head, less) has closed it, which is not an error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except (typer.Exit, typer.Abort):

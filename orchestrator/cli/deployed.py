@@ -1,4 +1,4 @@
-"""What `release` and `rollback` print at their end."""
+"""The output of `release` and `rollback` at their end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STATES = {"stable": "is stable", "baking": "is live and bakes", "replaced": "wa
 
 
 def report(cli: Context, app: str, result: Result, bake: BakeReport | None = None) -> None:
-    """Prints how a deployment ended; `bake` says how its bake ended, if there was one."""
+    """Prints the result of a deployment; `bake` is the result of its bake, if there was one."""
     deployment = result.deployment
     ended = ReleaseReport(
         app=app,

@@ -16,8 +16,8 @@ from orchestrator.cli.program import CommandTable
 app = typer.Typer(
     name="deployctl",
     cls=CommandTable,
-    help="Puts model services live on Docker and takes them back without losing a request.",
-    epilog="The options above may stand anywhere on the line. First steps: deployctl init; deployctl release",
+    help="Release and roll back model services on Docker, without losing a request.",
+    epilog="Global options may appear before or after the command. First steps: deployctl init; deployctl release",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -35,17 +35,19 @@ def _version(ctx: typer.Context, wanted: bool) -> None:
 @app.callback()
 def _globals(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Option("--file", "-f", envvar="DEPLOYCTL_FILE", help="The configuration file.")] = Path(
+    file: Annotated[Path, typer.Option("--file", "-f", envvar="DEPLOYCTL_FILE", help="Configuration file.")] = Path(
         "deploy.toml"
     ),
     json: Annotated[
         bool, typer.Option("--json", envvar="DEPLOYCTL_JSON", help="Print one JSON document on stdout.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", envvar="DEPLOYCTL_QUIET", help="Print errors only.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", envvar="DEPLOYCTL_NO_COLOR", help="Print no colour.")] = False,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", envvar="DEPLOYCTL_NO_COLOR", help="Do not use colours.")
+    ] = False,
     state_dir: Annotated[
         Path | None,
-        typer.Option("--state-dir", envvar="DEPLOYCTL_STATE_DIR", help="The folder of the ledger and the proxy files."),
+        typer.Option("--state-dir", envvar="DEPLOYCTL_STATE_DIR", help="Folder of the ledger and of the proxy files."),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -55,7 +57,7 @@ def _globals(
 
 
 def main() -> None:
-    """Runs the program with the process's arguments, and ends the process."""
+    """Runs the program with the arguments of the process, and ends the process."""
     sys.argv[1:] = hoist(sys.argv[1:])
     app(args=sys.argv[1:], prog_name="deployctl")
 

@@ -8,5 +8,5 @@ import typer
 
 RefOption = Annotated[
     str | None,
-    typer.Option("--ref", help="Build from a clean checkout of this tag, branch or commit instead of the folder."),
+    typer.Option("--ref", help="Build a clean checkout of this tag, branch or commit, not the folder."),
 ]

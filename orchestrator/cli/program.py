@@ -1,4 +1,4 @@
-"""The parts that the program's commands are made of: a root that loads commands by the table, and their settings."""
+"""The root command, which loads commands by the table, and the common settings of all commands."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typer.core import TyperGroup
 from orchestrator.cli.table import TABLE
 
 
-def new_app(help: str | None = None) -> typer.Typer:
-    """A command, or with `help` a group of commands, in the style of this program."""
-    return typer.Typer(help=help, no_args_is_help=help is not None, rich_markup_mode=None, add_completion=False)
+def new_app(help: str | None = None, *, example: str = "") -> typer.Typer:
+    """An app for one command, or with `help` and `example` for a group of commands."""
+    text = help and f"{help}\n\nExample: {example}"
+    return typer.Typer(help=text, no_args_is_help=help is not None, rich_markup_mode=None, add_completion=False)
 
 
 class CommandTable(TyperGroup):
-    """The root of all commands. A command's module is imported when the command is asked for by its name."""
+    """The root of all commands. The module of a command is imported when the command is used."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        # The names are known from the start: the suggestion for a mistyped command reads them.
+        # The names are needed for the suggestion after a mistyped command.
         self.commands: dict[str, Any] = {name: None for name, entry in TABLE.items() if not entry.hidden}
 
     def list_commands(self, ctx: Any) -> list[str]:

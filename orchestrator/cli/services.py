@@ -1,4 +1,4 @@
-"""The services of a command, made from its global options."""
+"""Creates the services of a command from its global options."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def services(
     reporter: Reporter | None = None,
     sharing: Services | None = None,
 ) -> Services:
-    """The services of the state folder. With `changing` the command takes over the signals of the process.
+    """The services of the state folder. With `changing` the command handles the signals of the process.
 
-    `sharing` are other services of this process, whose handling of signals is used.
+    `sharing` are other services of this process; the new ones use their signal handling.
 
     Raises:
         UsageError: the state folder cannot be created.

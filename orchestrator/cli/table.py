@@ -1,7 +1,7 @@
 """Every command: its name, the module that holds it, and its line in `deployctl --help`.
 
-The help of the program is made from this table alone. A command's module is imported when the command runs, so that
-starting one command does not load what the others need.
+`deployctl --help` is built from this table alone. The module of a command is imported when the command runs, so that
+one command does not load the dependencies of the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _COMMANDS = "orchestrator.cli.commands"
 class Entry:
     """`module` has an attribute `app`, a typer.Typer with one command or a group; `help` is the first line of its help.
 
-    `help` has at most 60 characters: what is longer is cut on a terminal of 80 columns.
+    `help` has at most 60 characters, so that it fits on a terminal of 80 columns.
     """
 
     module: str
@@ -29,27 +29,27 @@ def _entry(module: str, help: str, *, hidden: bool = False) -> Entry:
 
 TABLE: dict[str, Entry] = {
     "init": _entry("init", "Write a commented deploy.toml"),
-    "plan": _entry("plan", "Show what a release or a rollback would do; change nothing"),
-    "release": _entry("release", "Build a version and make it live, without losing a request"),
+    "plan": _entry("plan", "Show what a release or a rollback would do"),
+    "release": _entry("release", "Build a version and make it live"),
     "rollback": _entry("rollback", "Make the previous stable version live again"),
     "recover": _entry("recover", "Finish or undo an interrupted deployment, and repair drift"),
-    "prune": _entry("prune", "Remove versions that the retention rules do not keep"),
+    "prune": _entry("prune", "Remove versions beyond the retention limit"),
     "status": _entry("status", "Show what is live and how a rollback would go"),
     "history": _entry("history", "List deployments, newest first"),
     "tree": _entry("tree", "Draw the versions as a tree of parents"),
-    "show": _entry("show", "Show everything that is recorded about one version"),
+    "show": _entry("show", "Show all recorded facts about a version"),
     "diff": _entry("diff", "Compare two versions: files, tensors, settings, image"),
-    "log": _entry("log", "List what each version changed in one file"),
+    "log": _entry("log", "List the versions that changed a file"),
     "who-was-live": _entry("who_was_live", "Show which version was live at a time, and who released it"),
     "verify": _entry("verify", "Compare files, images and containers with the ledger"),
-    "doctor": _entry("doctor", "Check everything that a deployment needs"),
+    "doctor": _entry("doctor", "Check the requirements of a deployment"),
     "logs": _entry("logs", "Print the logs of a version's containers"),
     "exec": _entry("exec", "Run a program in a container of the live version"),
-    "metrics": _entry("metrics", "Print metrics of all apps in the format of Prometheus"),
-    "watchdog": _entry("watchdog", "Watch the live version: repair it, or roll it back"),
+    "metrics": _entry("metrics", "Print metrics of all apps in Prometheus format"),
+    "watchdog": _entry("watchdog", "Watch the live version, and repair or roll it back"),
     "notify": _entry("notify", "Send a test notification to every configured URL"),
-    "proxy": _entry("proxy", "Manage the reverse proxy: up, status, reload, down"),
+    "proxy": _entry("proxy", "Manage the reverse proxy"),
     "config": _entry("config", "Check deploy.toml, or print its JSON Schema"),
     "completion": _entry("completion", "Print a completion script for bash, zsh or fish"),
-    "__complete": _entry("complete", "Print the candidates for a word on the command line", hidden=True),
+    "__complete": _entry("complete", "Print the completion candidates for a word", hidden=True),
 }

@@ -67,5 +67,5 @@ def report_schema(name: str) -> dict[str, Any]:
         UsageError: no report has this name.
     """
     if name not in REPORTS:
-        raise UsageError(f"there is no report {name!r}", hint="list the names: deployctl config report-schema")
+        raise UsageError(f"unknown report {name!r}", hint="list the names: deployctl config report-schema")
     return schema(REPORTS[name])

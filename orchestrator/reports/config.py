@@ -1,4 +1,4 @@
-"""The reports of the commands that are about deploy.toml and about reports. Pure."""
+"""The reports of `init` and `config`. Pure."""
 
 from __future__ import annotations
 

@@ -148,7 +148,11 @@ def version_of(services: Services, app: str, name: str) -> Version:
         known = list(versions)
         shown = ", ".join(known[-10:]) or "none yet"
         more = f" and {len(known) - 10} older" if len(known) > 10 else ""
-        raise UsageError(f"there is no version {name} of {app}", why=f"the versions are: {shown}{more}")
+        raise UsageError(
+            f"there is no version {name} of {app}",
+            why=f"the versions are: {shown}{more}",
+            hint="list all versions: deployctl tree",
+        )
     return versions[name]
 
 
@@ -156,8 +160,8 @@ def manifest_of(services: Services, version: Version) -> Manifest:
     """A version's manifest.
 
     Raises:
-        UsageError: it was never stored.
-        StorageError: it was changed.
+        UsageError: the manifest was never stored.
+        StorageError: the stored manifest was changed.
     """
     manifest = services.manifests.load(version.manifest)
     if manifest is None:

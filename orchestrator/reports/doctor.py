@@ -17,7 +17,7 @@ _LOW_DISK = 1 << 30
 
 @dataclass(frozen=True)
 class Check:
-    """One check. `next` says how to fix what is wrong; empty when all is well."""
+    """One check. `next` says how to fix what is wrong; empty when the check passed."""
 
     name: str
     ok: bool
@@ -34,7 +34,7 @@ class DoctorReport:
 
 
 def doctor(services: Services, config: Config) -> DoctorReport:
-    """All checks, in the order in which things depend on each other."""
+    """Runs all checks, in the order of their dependencies."""
     app = config.app.name
     checks = [_guard("engine", lambda: _engine(services))]
     checks.append(_state_dir(services))
@@ -89,7 +89,7 @@ def _proxy(services: Services) -> Check:
     state = services.edge.state()
     apps = services.ledger.proxy_apps()
     if not apps:
-        return Check("proxy", True, f"{state} (no app needs it yet)")
+        return Check("proxy", True, f"{state} (no app uses it yet)")
     if damaged := services.edge.drift(apps, services.ledger.traffic_states()):
         message = f"{state}, but files differ from the ledger: {', '.join(damaged)}"
         return Check("proxy", False, message, "deployctl recover restores the files")

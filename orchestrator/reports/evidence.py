@@ -1,4 +1,4 @@
-"""What the proxy counted of an app's versions: the figures that a bake is judged by. Reads only."""
+"""The traffic by which a bake is judged, from the proxy's counters. Reads only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 
-# Enough for any app: the deployment that made the predecessor live is one of the last.
+# The deployment that made the predecessor live is one of the last.
 _RECENT = 50
 
 
 def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Traffic | None]:
-    """The traffic of the live version since its switch, and that of its predecessor until then (None: not known)."""
+    """The traffic of the live version since its switch, and that of its predecessor before it (None: unknown)."""
     began = _counters(services, live.deployment)
     try:
         now = services.endpoints.counters(app, live.slot)
@@ -34,7 +34,7 @@ def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Tra
 
 
 def _put_live_before(services: Services, app: str, deployment: Deployment) -> Deployment | None:
-    """The deployment that made live what `deployment` replaced."""
+    """The deployment that made the version live that `deployment` replaced."""
     for earlier in services.ledger.deployments(app, _RECENT):
         if (
             earlier.id < deployment.id

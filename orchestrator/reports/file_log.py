@@ -106,7 +106,7 @@ def _changes(services: Services, config: Config, file: str) -> list[FileChange]:
 
 
 def _candidates(config: Config, file: str) -> list[str]:
-    """The paths that a file may have in a manifest: as given, or by its place on disk."""
+    """The paths that a file may have in a manifest: as given, or by its location on disk."""
     paths = [file] if file.startswith((CONTEXT, MODEL)) else []
     roots = [(MODEL, config.model_dir)] if config.model_dir is not None else []
     for place in (Path.cwd() / file, config.base / file):

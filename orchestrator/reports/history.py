@@ -1,4 +1,4 @@
-"""The history: deployments with their journal, newest first. Reads only."""
+"""The history: deployments with their steps, newest first. Reads only."""
 
 from __future__ import annotations
 

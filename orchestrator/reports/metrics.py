@@ -30,24 +30,24 @@ class MetricsReport:
 def collect(services: Services, apps: Sequence[str]) -> tuple[MetricsReport, list[DeployctlError]]:
     """The metrics of these apps, and why some of them are missing.
 
-    What the ledger knows is there whatever the state of the engine.
+    Metrics from the ledger do not depend on the engine.
 
     Raises:
-        UsageError: the ledger does not know one of them.
-        LedgerDamaged: the ledger is gone or broken, so nothing is known.
+        UsageError: an app is not in the ledger.
+        LedgerDamaged: the ledger is missing or damaged.
     """
     known = services.ledger.apps()
     for app in apps:
         if app not in known:
             raise UsageError(
-                f"the ledger does not know the app {app}", why=f"the apps are: {', '.join(known) or 'none yet'}"
+                f"there is no app {app} in the ledger", why=f"the apps are: {', '.join(known) or 'none yet'}"
             )
     facts: list[Facts] = []
     problems: list[DeployctlError] = []
     engine_up = True
     for app in apps:
         seen = None
-        # An engine that hangs is asked once: each request to it takes a minute.
+        # An engine that hangs is asked once: each request waits for a minute.
         if engine_up:
             try:
                 seen = _look(services, app)
@@ -59,13 +59,13 @@ def collect(services: Services, apps: Sequence[str]) -> tuple[MetricsReport, lis
 
 
 def write_textfile(services: Services, app: str, path: Path) -> None:
-    """Writes one app's metrics for node_exporter, which may run as any user and must not read half a file.
+    """Writes the metrics of an app for node_exporter: atomically, and readable for all users.
 
-    Call it without the app's lock: while it is held, an interrupted deployment looks like one that runs.
+    Call it without the app's lock: while it is held, an interrupted deployment looks like a running one.
 
     Raises:
         StorageError: the file cannot be written.
-        LedgerDamaged: the ledger is missing or damaged; the file stays as it was, and grows old.
+        LedgerDamaged: the ledger is missing or damaged; the file is not changed.
     """
     report, _ = collect(services, [app])
     try:
@@ -74,7 +74,7 @@ def write_textfile(services: Services, app: str, path: Path) -> None:
         raise StorageError(
             f"watchdog.textfile: {path} cannot be written",
             why=error.strerror or str(error),
-            hint="check that its folder exists and that you may write there",
+            hint="check that its folder exists and is writable for this user",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The plan of a release or a rollback, as it is shown before anything is done. Changes nothing."""
+"""The plan of a release or a rollback. Changes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class PlanReport:
-    """What a release or a rollback would do. `estimate_seconds` is for a rollback; without `changes` there is no step.
+    """What a release or a rollback would do. `estimate_seconds` is for a rollback; without `changes`, `steps` is empty.
 
     `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones).
     """
@@ -54,9 +54,11 @@ def preview(services: Services, config: Config, action: str, version: str | None
         UsageError: there is no such action, or it cannot be carried out.
     """
     if action not in ("release", "rollback"):
-        raise UsageError(f"{action!r} cannot be planned", hint="deployctl plan release v2, or plan rollback")
+        raise UsageError(
+            f"invalid action {action!r}", hint="use release or rollback, for example: deployctl plan rollback"
+        )
     if action == "rollback" and ref is not None:
-        raise UsageError("a rollback takes no --ref", hint="deployctl plan rollback v1")
+        raise UsageError("--ref cannot be used with a rollback", hint="run it without --ref: deployctl plan rollback")
     observed = services.observe(config.app.name)
     if action == "rollback":
         return _rollback(services, config, observed, version)

@@ -1,4 +1,4 @@
-"""The reports of commands that change something. Built from plain values by whoever did the work. Pure."""
+"""The reports of commands that change something. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.domain.rollout.deployment import Kind
 
 @dataclass(frozen=True)
 class BakeReport:
-    """How the bake of a release ended. `seconds` is how long it was watched; None when it goes on without us."""
+    """How the bake of a release ended. `seconds` is how long it was watched; None when the watchdog finishes it."""
 
     outcome: Literal["stable", "baking", "replaced"]
     until: str | None

@@ -1,7 +1,7 @@
 """Reports as JSON: the document of a report, and the JSON Schema of a report's type. Pure.
 
 A report is a frozen dataclass. Its fields are the fields of its document, in the same order and with the same names; a
-field whose name is a Python keyword has an underscore at its end (`from_`), which the document has not. A tuple is an
+field whose name is a Python keyword ends with an underscore (`from_`), which the document omits. A tuple is an
 array, a mapping an object with these keys, another dataclass an object, None is null.
 """
 
@@ -32,7 +32,7 @@ def document(report: DataclassInstance) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    # One frame for each level, without comprehensions: a tree of 200 versions is 400 levels deep.
+    # Without comprehensions, which would add a frame per level: a tree of 200 versions is 400 levels deep.
     if is_dataclass(value) and not isinstance(value, type):
         record = {}
         for field in fields(value):

@@ -84,7 +84,7 @@ class BakeStatus:
 
 @dataclass(frozen=True)
 class TrafficShares:
-    """Who gets the requests. `share` is the candidate's, in percent."""
+    """Which slot gets the requests. `share` is that of the candidate, in percent."""
 
     live: Slot | None
     candidate: Slot | None
@@ -119,7 +119,7 @@ class OpenDeployment:
 
 @dataclass(frozen=True)
 class ProxyStatus:
-    """The proxy, as far as this app is concerned. `route` is the slot that it sends requests to."""
+    """The proxy, from the view of this app. `route` is the slot that gets the requests."""
 
     state: str
     listen: str
@@ -171,7 +171,7 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
 
 
 Health = Mapping[int, EndpointHealth]
-"""What the proxy reports of each replica, by its index."""
+"""The health of each replica as the proxy reports it, by index."""
 
 
 def _state(live: SlotState | None, deployment: OpenDeployment | None, problems: list[str]) -> State:
@@ -263,12 +263,12 @@ def _previous(services: Services, observed: Observed) -> PreviousVersion | None:
     back = way_back(observed)
     if back is None:
         return None
-    there = observed.slots.get(back.slot)
+    slot = observed.slots.get(back.slot)
     return PreviousVersion(
         version=back.version,
         slot=back.slot,
         rollback=RollbackEstimate(back.mode, estimate(services, observed.app, back), back.kept),
-        warm_until=there.warm_until if there and there.version == back.version else None,
+        warm_until=slot.warm_until if slot and slot.version == back.version else None,
     )
 
 

@@ -14,13 +14,13 @@ from orchestrator.reports.verify_engine import check_containers, check_images, c
 from orchestrator.reports.verify_record import Findings, Manifests, check_manifests, check_objects
 
 _TRIES = 3
-# How long it waits for the end of other commands before it looks again, and how often it checks. Seconds.
-_PATIENCE, _AGAIN = 20.0, 0.2
+# Limit of the wait for other commands, and interval between two checks of their locks. Seconds.
+_WAIT_LIMIT, _WAIT_INTERVAL = 20.0, 0.2
 
 
 @dataclass(frozen=True)
 class ChainHead:
-    """The newest event: its number, and the digest that stands for it and for all before it."""
+    """The newest event: its number, and the digest of the chain up to it."""
 
     event: int
     digest: str
@@ -28,7 +28,7 @@ class ChainHead:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """How many of each kind were checked, and what differs from the ledger, in sentences."""
+    """How many of each kind were checked, and the differences from the ledger, as sentences."""
 
     app: str
     ok: bool
@@ -44,10 +44,10 @@ def verify(services: Services, app: str) -> VerifyReport:
 
     Raises:
         LedgerDamaged: the ledger cannot be read at all.
-        Locked: commands ran all the time, and the problems may be their unfinished work.
+        Locked: other commands ran all the time; the problems may be their unfinished work.
     """
     for _ in range(_TRIES):
-        busy = _await_rest(services)
+        busy = _wait_for_others(services)
         before = services.ledger.head()
         findings, certain = _look(services, app)
         busy = busy or _busy(services)
@@ -55,7 +55,7 @@ def verify(services: Services, app: str) -> VerifyReport:
             return _report(app, findings, findings.problems)
         services.reporter.note("another command ran at the same time: checking the problems again")
     if certain:
-        # The ledger was read at one moment: a problem in it is one whatever other commands do.
+        # The ledger was read in one transaction: other commands cannot cause these problems.
         rest = "the other problems cannot be told apart from the work of other commands"
         return _report(app, findings, [*certain, rest])
     raise Locked(
@@ -75,11 +75,11 @@ def _busy(services: Services) -> dict[str, object] | None:
     return next((holder for app in services.ledger.apps() if (holder := services.locks.holder(app)) is not None), None)
 
 
-def _await_rest(services: Services) -> dict[str, object] | None:
-    """Waits for the end of other commands; returns the one that has not ended in time."""
-    limit = services.clock() + _PATIENCE
+def _wait_for_others(services: Services) -> dict[str, object] | None:
+    """Waits for other commands to end; returns one that did not end in time."""
+    limit = services.clock() + _WAIT_LIMIT
     while (holder := _busy(services)) is not None and services.clock() < limit:
-        services.sleep(_AGAIN)
+        services.sleep(_WAIT_INTERVAL)
     return holder
 
 
@@ -103,7 +103,7 @@ def _look(services: Services, app: str) -> tuple[Findings, list[str]]:
     try:
         check_slots(services, app, findings)
         check_images(services, manifests, findings)
-        # A rebuilt ledger does not know every deployment that created what is there.
+        # A rebuilt ledger does not have every deployment that created a container.
         rebuilt = any(event.kind == "rebuilt" and event.app == app for event in events)
         check_containers(services, app, manifests, findings, rebuilt=rebuilt)
     except EngineError as error:

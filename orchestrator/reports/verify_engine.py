@@ -1,4 +1,4 @@
-"""The part of verify that asks engine and proxy: slots, images, containers and what they see. Reads only."""
+"""The part of verify that uses the engine and the proxy: slots, images, containers and their files. Reads only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.reports.verify_record import RECORDED, Findings, Manifests
 
 
 def check_slots(services: Services, app: str, findings: Findings) -> None:
-    """Compares what is live by the ledger with the route on disk and with the engine."""
+    """Compares the live version in the ledger with the route on disk and with the engine."""
     try:
         slots = services.ledger.slots(app)
         traffic = services.ledger.traffic(app)
@@ -89,7 +89,7 @@ def check_containers(services: Services, app: str, manifests: Manifests, finding
             ]
         except EngineError as error:
             if services.workloads.inspect(container.id) is None:
-                continue  # removed meanwhile: if it should be there, the live version lacks a container
+                continue  # removed meanwhile: a missing container of the live version is reported elsewhere
             faults = [f"could not be inspected: {error}"]
         findings.problems += [f"{container.name} {fault}" for fault in faults]
 
@@ -140,7 +140,7 @@ def _wrong_place(
 def _wrong_files(
     services: Services, container: Container, version: Version, manifests: Manifests, findings: Findings
 ) -> Iterator[str]:
-    """Where the model files that a running container sees differ from its manifest."""
+    """The differences between the model files in a running container and its manifest."""
     model = version.settings.get("model")
     manifest = manifests.intact(version.name) if container.running and model else None
     wanted = {path: file.digest for path, file in manifest.below(MODEL).items()} if manifest else {}

@@ -12,14 +12,14 @@ from orchestrator.errors import DeployctlError
 from orchestrator.ports.services import Services
 
 RECORDED = "what was recorded"
-# Most versions' parents are the ones just before them.
+# The parent of most versions is the one before them.
 _KEPT_MANIFESTS = 4
 _NAMED_USERS = 3
 
 
 @dataclass
 class Findings:
-    """What was checked, how many of each kind, and what is not as recorded, in words. Grows while checks run."""
+    """How many of each kind were checked, and the differences from the ledger. Grows while checks run."""
 
     checked: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -89,7 +89,7 @@ def check_manifests(services: Services, app: str, manifests: Manifests, findings
 def _check_delta(
     services: Services, app: str, name: str, manifest: Manifest, manifests: Manifests, findings: Findings
 ) -> None:
-    """M_n = M_(n-1) + ΔM_n, with the recorded delta, and nothing in the delta that is no change."""
+    """M_n = M_(n-1) + ΔM_n, with the recorded delta, and every entry of the delta is a change."""
     parent = manifests.versions[name].parent
     above = EMPTY
     if parent is not None and parent in manifests.versions:

@@ -126,7 +126,7 @@ def lineage(services: Services, app: str, limit: int = 200) -> TreeReport:
 
 
 def mark(version: Version, live: str | None, left: set[str]) -> Mark:
-    """The mark of a version; `left` are those that a rollback took the traffic from."""
+    """The mark of a version; `left` are the versions that a rollback replaced."""
     if version.name == live:
         return "live"
     if version.bad_at:

@@ -1,4 +1,4 @@
-"""The watchdog: where it is installed, and what its last passes found. Reads only."""
+"""The watchdog: its schedules, last passes and counters. Reads only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COUNTERS = (
 
 @dataclass(frozen=True)
 class SchedulePlace:
-    """Where a schedule is: the file, or whose crontab."""
+    """Where a schedule is: a file, or the crontab of a user."""
 
     kind: Kind
     place: str
@@ -115,7 +115,7 @@ def watchdog_status(services: Services, config: Config, file: str) -> WatchdogRe
             continue
         problems += _problems(services, entry, passes, now)
         if entry.every is not None and entry.enabled:
-            # cron goes by the local time.
+            # cron uses the local time.
             due.append(next_due(entry.kind, entry.every, now.astimezone(), last_pass(passes)))
     if passes and passes[0].outcome in ("degraded", "failed"):
         problems.append(f"the last pass {_ending(passes[0])}")
@@ -130,8 +130,8 @@ def watchdog_status(services: Services, config: Config, file: str) -> WatchdogRe
 
 
 def watch_job(services: Services, config: Config, file: str, every: int) -> Job:
-    """The job of watching the app of `file`, `every` so many seconds."""
-    # Links in the path are kept: an app's folder may be one, and lead elsewhere tomorrow.
+    """The job that runs a pass over the app of `file`, every `every` seconds."""
+    # Symlinks in the path are kept: the folder of an app may be one whose target changes.
     return Job(config.app.name, str(services.state_dir), os.path.abspath(file), every)  # noqa: PTH100
 
 

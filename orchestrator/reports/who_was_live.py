@@ -1,4 +1,4 @@
-"""Which version was live when, and who made it live. Reads only."""
+"""Which version was live at which time, and who made it live. Reads only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.ports.services import Services
 
 @dataclass(frozen=True)
 class LivePeriod:
-    """A time in which a version was live. `until` is None while it is."""
+    """A period in which a version was live. `until` is None while it is live."""
 
     slot: str
     deployment: int
@@ -75,7 +75,7 @@ def live_periods(services: Services, app: str, version: str) -> tuple[LivePeriod
 
 
 def _spans(services: Services, app: str) -> list[tuple[Switch, str | None]]:
-    """Each switch, and when the next one ended what it began."""
+    """Each switch, and the time of the next one."""
     neighbours = pairwise([*services.ledger.switches(app), None])
     return [(switch, following.since if following else None) for switch, following in neighbours if switch is not None]
 

@@ -1,4 +1,4 @@
-"""`deployctl __complete`: what the completion scripts call. Prints one candidate a line: the word, a tab, its help."""
+"""`deployctl __complete`: used by the completion scripts. Prints one candidate per line: the word, a tab, its help."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app = new_app()
 
 @app.command("__complete", hidden=True, context_settings={"ignore_unknown_options": True})
 def complete(ctx: typer.Context, words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Print the candidates for a word on the command line.
+    """Print the completion candidates for a word.
 
     Example: deployctl __complete -- release v
     """

@@ -26,11 +26,11 @@ def completion(
 ) -> None:
     """Print a completion script for bash, zsh or fish.
 
-    It completes commands, options, versions and the names of gates. How to install it stands in its first lines.
+    Completes commands, options, versions and paths. The first line of the script explains how to install it.
 
     Example: source <(deployctl completion bash)
     """
     with current(ctx).guarded():
         if shell not in SCRIPTS:
-            raise UsageError(f"there is no completion for {shell!r}", hint=f"choose one of: {', '.join(SCRIPTS)}")
+            raise UsageError(f"no completion script for {shell!r}", hint=f"choose one of: {', '.join(SCRIPTS)}")
         sys.stdout.write(SCRIPTS[shell])

@@ -1,4 +1,4 @@
-"""`deployctl config`: check deploy.toml, or print its schema or that of a JSON document."""
+"""`deployctl config`: checks deploy.toml, and prints JSON Schemas."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestrator.errors import ConfigError
 from orchestrator.reports.catalog import REPORTS, report_schema
 from orchestrator.reports.config import ConfigReport, ReportNames
 
-app = new_app("Check deploy.toml, or print its JSON Schema.")
+app = new_app("Check deploy.toml, or print its JSON Schema.", example="deployctl config check")
 
 
 @app.command()
 def check(ctx: typer.Context) -> None:
-    """Check deploy.toml and report every problem at once.
+    """Check deploy.toml and report all problems.
 
     Example: deployctl config check --json
     """
@@ -28,9 +28,9 @@ def check(ctx: typer.Context) -> None:
         config = load(cli.file)
         wrong, unset = wrong_secrets(config)
         if wrong:
-            # Checked only here: a live version is shown, rolled back and watched without the files of its secrets.
+            # Checked only here: other commands work without the files of the secrets.
             raise ConfigError(config.source, wrong)
-        # A variable is set by the user who releases: where a file is only checked, it may be missing.
+        # The user who releases sets the variable: it may be missing where the file is only checked.
         report = ConfigReport(str(cli.file), config.app.name, findings=(), notes=tuple(map(str, unset)))
         if cli.json:
             console.report(report)
@@ -53,13 +53,11 @@ def schema(ctx: typer.Context) -> None:
 @app.command("report-schema")
 def print_report_schema(
     ctx: typer.Context,
-    name: Annotated[
-        list[str] | None, typer.Argument(help="A command: status, proxy up …; without it all names")
-    ] = None,
+    name: Annotated[list[str] | None, typer.Argument(help="Name of a command, such as status or proxy up.")] = None,
 ) -> None:
     """Print the JSON Schema of a command's JSON output.
 
-    Without a name, list the names.
+    Without a name, print the names of all reports.
 
     Examples: deployctl config report-schema status; deployctl config report-schema proxy up
     """

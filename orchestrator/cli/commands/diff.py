@@ -20,12 +20,12 @@ app = new_app()
 @app.command()
 def diff(
     ctx: typer.Context,
-    before: Annotated[str, typer.Argument(help="v1, v2 …", autocompletion=candidates.versions)],
-    after: Annotated[str, typer.Argument(help="v1, v2 …", autocompletion=candidates.versions)],
+    before: Annotated[str, typer.Argument(help="Older version, such as v1.", autocompletion=candidates.versions)],
+    after: Annotated[str, typer.Argument(help="Newer version, such as v2.", autocompletion=candidates.versions)],
 ) -> None:
     """Compare two versions: files, tensors, settings, image.
 
-    Comparing tensors of safetensors, ONNX and numpy files needs: pip install 'deployctl[tensors]'
+    To compare the tensors of safetensors, ONNX and NumPy files: pip install 'deployctl[tensors]'
 
     Examples: deployctl diff v1 v2; deployctl diff v1 v2 --json
     """

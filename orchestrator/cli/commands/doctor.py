@@ -16,9 +16,9 @@ app = new_app()
 
 @app.command()
 def doctor(ctx: typer.Context) -> None:
-    """Check everything that a deployment needs.
+    """Check the requirements of a deployment.
 
-    Prints what is wrong and how to fix it, and exits with 4 when something is wrong.
+    Prints each problem and how to fix it. Exits with 4 when a check fails.
 
     Example: deployctl doctor
     """

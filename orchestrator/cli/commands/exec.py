@@ -25,7 +25,7 @@ def execute(
 ) -> None:
     """Run a program in a container of the live version.
 
-    Exits with the exit code of the program.
+    The exit code is that of the program.
 
     Examples: deployctl exec bash; deployctl exec -- nvidia-smi -L
     """
@@ -34,7 +34,7 @@ def execute(
         config = load(cli.file)
         own = services(cli)
         container = serving_container(own, config.app.name)
-        # A shell needs a terminal: the docker CLI connects one, where it is installed.
+        # A shell needs a terminal, which the docker CLI provides if it is installed.
         if sys.stdin.isatty() and sys.stdout.isatty() and shutil.which("docker"):
             os.execvp("docker", ["docker", "exec", "-it", container.id, *command])
         raise typer.Exit(own.access.execute(container, command, sys.stdout.buffer, sys.stderr.buffer))

@@ -19,11 +19,11 @@ app = new_app()
 @app.command()
 def history(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many deployments.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of deployments.")] = 20,
 ) -> None:
     """List deployments, newest first.
 
-    Each with who, when, from, to, outcome and why.
+    Prints the versions, time, outcome, actor and reason of each.
 
     Example: deployctl history -n 5
     """

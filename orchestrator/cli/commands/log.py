@@ -22,13 +22,13 @@ def log(
     ctx: typer.Context,
     file: Annotated[
         str,
-        typer.Argument(help="A path in the folder, or as 'deployctl show' prints it.", autocompletion=candidates.files),
+        typer.Argument(help="Path in the folder, or as 'deployctl show' prints it.", autocompletion=candidates.files),
     ],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many changes, from the newest.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of changes.")] = 50,
 ) -> None:
-    """List what each version changed in one file.
+    """List the versions that changed a file.
 
-    Newest first, each with version, time, author, size, digest and commit.
+    Prints the newest first, each with time, change, size, digest, author and commit.
 
     Examples: deployctl log model/weights.safetensors; deployctl log server.py -n 5
     """

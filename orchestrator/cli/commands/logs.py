@@ -23,14 +23,15 @@ app = new_app()
 def logs(
     ctx: typer.Context,
     version: Annotated[
-        str | None, typer.Argument(help="v1, v2 …; without it the live one", autocompletion=candidates.versions)
+        str | None,
+        typer.Argument(help="Version, such as v2; default: the live one.", autocompletion=candidates.versions),
     ] = None,
-    tail: Annotated[int, typer.Option("--tail", min=0, help="How many lines, from the newest.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", help="Print new lines as they come.")] = False,
+    tail: Annotated[int, typer.Option("--tail", min=0, help="Number of lines to print from the end.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep printing new lines.")] = False,
 ) -> None:
     """Print the logs of a version's containers.
 
-    The last lines of a version that failed are kept after its containers are removed.
+    The last lines of a failed version are kept after its containers are removed.
 
     Examples: deployctl logs; deployctl logs v3; deployctl logs --follow
     """

@@ -19,11 +19,11 @@ app = new_app()
 @app.command()
 def metrics(
     ctx: typer.Context,
-    app: Annotated[str | None, typer.Option("--app", help="Only this app; without it all apps.")] = None,
+    app: Annotated[str | None, typer.Option("--app", help="Print only the metrics of this app.")] = None,
 ) -> None:
-    """Print metrics of all apps in the format of Prometheus.
+    """Print metrics of all apps in Prometheus format.
 
-    No deploy.toml is needed.
+    Does not need a deploy.toml.
 
     Example: deployctl metrics
     """

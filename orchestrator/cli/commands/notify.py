@@ -19,7 +19,7 @@ app = new_app()
 def notify(ctx: typer.Context) -> None:
     """Send a test notification to every configured URL.
 
-    Prints which URLs it was delivered to, and exits with 3 when one of them failed.
+    Exits with 3 when the delivery to a URL fails.
 
     Example: deployctl notify
     """
@@ -31,7 +31,7 @@ def notify(ctx: typer.Context) -> None:
             raise UsageError(
                 "no notification URLs configured",
                 why="none of notify.urls, notify.urls_file and DEPLOYCTL_NOTIFY_URLS names a URL",
-                hint='write urls = ["…"] under [notify]',
+                hint='write urls = ["slack://…"] under [notify]',
             )
         report = notify_report(config.app.name, result.replies, tuple(result.problems))
         if cli.json:

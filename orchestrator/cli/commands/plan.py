@@ -21,16 +21,21 @@ app = new_app()
 @app.command()
 def plan(
     ctx: typer.Context,
-    action: Annotated[str, typer.Argument(help="release or rollback", autocompletion=candidates.actions)] = "release",
+    action: Annotated[
+        str, typer.Argument(help="Action: release or rollback.", autocompletion=candidates.actions)
+    ] = "release",
     version: Annotated[
-        str | None, typer.Argument(help="v1, v2 …; without it the next one", autocompletion=candidates.releasable)
+        str | None,
+        typer.Argument(help="Version, such as v2; default: the next one.", autocompletion=candidates.releasable),
     ] = None,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 10 when something would change.")
     ] = False,
     ref: RefOption = None,
 ) -> None:
-    """Show what a release or a rollback would do; change nothing.
+    """Show what a release or a rollback would do.
+
+    Changes nothing.
 
     Examples: deployctl plan release v2; deployctl plan rollback
     """

@@ -1,4 +1,4 @@
-"""`deployctl proxy`: the proxy of the state folder."""
+"""`deployctl proxy`: manages the proxy of the state folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from orchestrator.ports.services import Services
 from orchestrator.release import proxy as use_case
 from orchestrator.reports.proxy import proxy_report, proxy_status
 
-app = new_app("Manage the reverse proxy: up, status, reload, down.")
+app = new_app("Manage the reverse proxy.", example="deployctl proxy status")
 
 
 @app.command()
 def up(ctx: typer.Context) -> None:
-    """Start the proxy, with every app in the ledger.
+    """Start the proxy with the routes of all apps.
 
     Example: deployctl proxy up
     """
@@ -26,13 +26,13 @@ def up(ctx: typer.Context) -> None:
     with cli.guarded() as console:
         own = services(cli, changing=True)
         use_case.start(own)
-        console.done("the proxy runs")
+        console.done("the proxy is running")
         _print_state(cli, own)
 
 
 @app.command()
 def status(ctx: typer.Context) -> None:
-    """Show the proxy and where it sends the requests of each app.
+    """Show the proxy and the route of each app.
 
     Example: deployctl proxy status --json
     """
@@ -51,7 +51,7 @@ def status(ctx: typer.Context) -> None:
 
 @app.command()
 def reload(ctx: typer.Context) -> None:
-    """Reload the proxy's configuration, without losing a request.
+    """Reload the configuration, without losing a request.
 
     Example: deployctl proxy reload
     """
@@ -66,9 +66,9 @@ def reload(ctx: typer.Context) -> None:
 @app.command()
 def down(
     ctx: typer.Context,
-    force: Annotated[bool, typer.Option("--force", help="Even while it serves apps: they stop answering.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove it even while it serves apps.")] = False,
 ) -> None:
-    """Remove the proxy; every app behind it stops answering.
+    """Remove the proxy; all apps behind it stop answering.
 
     Example: deployctl proxy down --force
     """

@@ -20,13 +20,13 @@ app = new_app()
 def prune(
     ctx: typer.Context,
     keep: Annotated[
-        int | None, typer.Option("--keep", min=1, help="How many versions to keep; overrides retention.versions.")
+        int | None, typer.Option("--keep", min=1, help="Number of versions to keep; overrides retention.versions.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
-    """Remove versions that the retention rules do not keep.
+    """Remove versions beyond the retention limit.
 
-    The live version and the target of a rollback are always kept.
+    Removes images and containers. The live version and the rollback target are always kept.
 
     Example: deployctl prune --keep 2 --dry-run
     """

@@ -22,12 +22,12 @@ app = new_app()
 def recover(
     ctx: typer.Context,
     rebuild_ledger: Annotated[
-        bool, typer.Option("--rebuild-ledger", help="Rebuild a lost ledger from the containers of all apps.")
+        bool, typer.Option("--rebuild-ledger", help="Rebuild a lost ledger from the labels of the containers.")
     ] = False,
 ) -> None:
     """Finish or undo an interrupted deployment, and repair drift.
 
-    Every changing command does this first. Running it twice changes nothing more.
+    Every command that changes something does this first. A second run changes nothing.
 
     Examples: deployctl recover; deployctl recover --rebuild-ledger
     """
@@ -56,7 +56,7 @@ def recover(
         elif not report.repaired and not report.failed and not rebuilt:
             console.done("nothing to recover")
         if report.failed and cli.json:
-            # The document has it all, and is the only one.
+            # The report contains the failures, and stdout has only one document.
             raise typer.Exit(Degraded.exit_code)
         if report.failed:
             raise Degraded(

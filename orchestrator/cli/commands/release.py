@@ -28,19 +28,20 @@ _SECONDS_BETWEEN_LINES = 10
 def release(
     ctx: typer.Context,
     version: Annotated[
-        str | None, typer.Argument(help="v1, v2 …; without it the next one", autocompletion=candidates.releasable)
+        str | None,
+        typer.Argument(help="Version, such as v2; default: the next one.", autocompletion=candidates.releasable),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the standby time of the previous version is over, and stop it.")
+        bool, typer.Option("--wait", help="Wait for the end of the previous version's standby time, and stop it.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the bake to the watchdog.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Release even a version that went bad before.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Release a version even if it went bad before.")] = False,
     ref: RefOption = None,
 ) -> None:
-    """Build a version and make it live, without losing a request.
+    """Build a version and make it live.
 
-    When it fails, the old version still serves and the exit code is 3. With rollout.bake the command stays and watches
-    the new version; when that goes bad, traffic goes back at once, and the exit code is 3 as well.
+    No request is lost. If the release fails, the old version still serves, and the exit code is 3. With rollout.bake,
+    the command watches the new version; if that goes bad, it is rolled back at once, and the exit code is 3.
 
     Examples: deployctl release v2; deployctl release v2 --ref v1.4.0; deployctl release --detach --json
     """
@@ -56,14 +57,14 @@ def release(
             if bake is not None and bake.why:
                 cli.console.note(bake.why)
         report(cli, config.app.name, result, _bake_report(bake))
-        # After the lock is free and the result is printed: notifications may take their time.
+        # After the lock is released and the result is printed: notifications may be slow.
         deployed(own, config, result)
         if wait and result.deployment is not None:
             wait_until_cold(own, config.app.name)
 
 
 def _bake_lines(cli: Context) -> Any:
-    """Prints the progress of a bake: a terminal rewrites its line, a log gets one every ten seconds."""
+    """Prints the progress of a bake: on a terminal in one line, in a log every ten seconds."""
     due = 0.0
 
     def show(progress: Progress) -> None:

@@ -25,14 +25,14 @@ def rollback(
         str | None,
         typer.Option(
             "--to",
-            help="The version to go back to; without it the last stable one.",
+            help="Version to go back to; default: the last stable one.",
             autocompletion=candidates.rollback_targets,
         ),
     ] = None,
 ) -> None:
     """Make the previous stable version live again.
 
-    The version that serves now is stopped and kept.
+    The current version is stopped and kept.
 
     Examples: deployctl rollback; deployctl rollback --to v1
     """
@@ -42,5 +42,5 @@ def rollback(
         own = services(cli, changing=True)
         result = run_rollback(own, config, to)
         report(cli, config.app.name, result)
-        # After the lock is free and the result is printed: notifications may take their time.
+        # After the lock is released and the result is printed: notifications may be slow.
         deployed(own, config, result)

@@ -19,11 +19,12 @@ app = new_app()
 
 @app.command()
 def show(
-    ctx: typer.Context, version: Annotated[str, typer.Argument(help="v1, v2 …", autocompletion=candidates.versions)]
+    ctx: typer.Context,
+    version: Annotated[str, typer.Argument(help="Version, such as v2.", autocompletion=candidates.versions)],
 ) -> None:
-    """Show everything that is recorded about one version.
+    """Show all recorded facts about a version.
 
-    Its identity, files, image, settings, deployments, and when it was live.
+    Prints its identity, files, image, settings, deployments, and when it was live.
 
     Examples: deployctl show v2; deployctl show v2 --json
     """

@@ -22,7 +22,7 @@ _CLEAR_SCREEN = "\033[H\033[2J"
 @app.command()
 def status(
     ctx: typer.Context,
-    watch: Annotated[bool, typer.Option("--watch", help="Print it again every second, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update the output every second, until Ctrl-C.")] = False,
 ) -> None:
     """Show what is live and how a rollback would go.
 

@@ -19,14 +19,12 @@ app = new_app()
 @app.command()
 def tree(
     ctx: typer.Context,
-    # A tree is drawn level by level: thousands of levels are unreadable.
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=200, help="How many versions, from the newest.")
-    ] = 200,
+    # A tree of thousands of levels is unreadable.
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="Maximum number of versions.")] = 200,
 ) -> None:
     """Draw the versions as a tree of parents.
 
-    Each with its state (live, stable, rolled back, bad) and how many files it changed.
+    Prints the mark of each version (live, stable, rolled back, bad) and how many files it changed.
 
     Examples: deployctl tree; deployctl tree -n 10
     """

@@ -18,7 +18,7 @@ app = new_app()
 def verify(ctx: typer.Context) -> None:
     """Compare files, images and containers with the ledger.
 
-    Also the events and manifests in the ledger itself. Exits with 4 when something does not match, and names it.
+    Also checks the events and manifests in the ledger. Prints each difference, and exits with 4 if there is one.
 
     Example: deployctl verify
     """

@@ -1,4 +1,4 @@
-"""`deployctl watchdog`: passes over the live versions, and the schedule that runs them."""
+"""`deployctl watchdog`: checks the live versions, and installs the schedule for that."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from orchestrator.watch import schedule
 from orchestrator.watch.passes import Passed
 from orchestrator.watch.rounds import pause, watch_all, watch_one
 
-app = new_app("Watch the live version: run, install, uninstall, status.")
+app = new_app("Watch the live version, and repair or roll it back.", example="deployctl watchdog install")
 
 
 class _Silent:
-    """The reporter of a pass: it prints nothing, because cron would mail it every minute."""
+    """The reporter of a pass. Prints nothing, because cron would send a mail every minute."""
 
     def step(self, text: str) -> None:
         return
@@ -37,17 +37,16 @@ class _Silent:
 @app.command()
 def run(
     ctx: typer.Context,
-    every_app: Annotated[
-        bool, typer.Option("--all", help="Watch every app of the state folder, at the same time.")
-    ] = False,
+    every_app: Annotated[bool, typer.Option("--all", help="Watch all apps of the state folder, in parallel.")] = False,
     loop: Annotated[
-        str | None, typer.Option("--loop", help="Repeat, with this time between the starts of two passes: 10s.")
+        str | None, typer.Option("--loop", help="Repeat; time between the starts of two passes, such as 10s.")
     ] = None,
 ) -> None:
     """Check the live version once; repair it or roll it back.
 
-    Restarts or recreates what died, finishes what was interrupted, and rolls back what cannot be repaired. Made for
-    cron: silent when all is well, one message for each change. Exits with 4 when somebody must act.
+    Restarts or recreates failed containers, finishes interrupted deployments, and rolls back a version that cannot be
+    repaired. Prints one message for each change, and nothing otherwise, as cron expects. Exits with 4 when a problem
+    remains.
 
     Examples: deployctl watchdog run; deployctl watchdog run --all --loop 10s
     """
@@ -73,18 +72,16 @@ def run(
 @app.command()
 def install(
     ctx: typer.Context,
-    every: Annotated[str, typer.Option("--every", help="Time between two passes: 1m, 5m, 1h …")] = "1m",
-    systemd: Annotated[
-        bool, typer.Option("--systemd", help="Use a systemd timer, which also accepts seconds.")
-    ] = False,
-    user: Annotated[bool, typer.Option("--user", help="Use your own crontab, even as root.")] = False,
+    every: Annotated[str, typer.Option("--every", help="Time between two passes, such as 1m, 5m or 1h.")] = "1m",
+    systemd: Annotated[bool, typer.Option("--systemd", help="Use a systemd timer, which also allows seconds.")] = False,
+    user: Annotated[bool, typer.Option("--user", help="Use the crontab of this user, even as root.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the schedule of another app of the same name.")
     ] = False,
 ) -> None:
     """Run the watchdog on a schedule: cron or a systemd timer.
 
-    As root by a file in /etc/cron.d, as another user by their crontab.
+    Writes a file in /etc/cron.d as root, and an entry in the crontab as another user.
 
     Examples: deployctl watchdog install; deployctl watchdog install --systemd --every 10s
     """
@@ -96,7 +93,7 @@ def install(
         entry = done.entry
         step = write_every(entry.every) if entry.every else every
         for removed in done.removed:
-            console.note(f"the schedule in {removed.place} was removed: one is enough")
+            console.note(f"the schedule in {removed.place} was removed: this one replaces it")
         for note in done.notes:
             console.note(note)
         if done.changed:
@@ -121,10 +118,10 @@ def install(
 def uninstall(
     ctx: typer.Context,
     force: Annotated[
-        bool, typer.Option("--force", help="Remove the schedule of another app of the same name, too.")
+        bool, typer.Option("--force", help="Also remove the schedule of another app of the same name.")
     ] = False,
 ) -> None:
-    """Remove the watchdog's schedule, wherever it is.
+    """Remove the schedule of the watchdog.
 
     Example: deployctl watchdog uninstall
     """
@@ -144,7 +141,7 @@ def uninstall(
 
 @app.command()
 def status(ctx: typer.Context) -> None:
-    """Show the schedule, the last passes and the next one.
+    """Show the schedule, the last passes and the next pass.
 
     Example: deployctl watchdog status --json
     """
@@ -161,7 +158,7 @@ def _period(loop: str | None) -> float | None:
         return None
     period = seconds(loop, "--loop")
     if period < 1:
-        raise UsageError(f"--loop: {loop} is too short", hint="a pass takes a second: --loop 10s")
+        raise UsageError(f"--loop: {loop} is too short", hint="use at least 1s, for example --loop 10s")
     return period
 
 

@@ -22,10 +22,10 @@ app = new_app()
 def who_was_live(
     ctx: typer.Context,
     at: Annotated[
-        str | None, typer.Option("--at", help='"2026-11-20 14:05" (UTC), or with +01:00; without it now.')
+        str | None, typer.Option("--at", help="Time in UTC, or with an offset such as +01:00; default: now.")
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="The start of a period, instead of --at.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="The end of the period; without it now.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Start of a period, instead of --at.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End of the period; default: now.")] = None,
 ) -> None:
     """Show which version was live at a time, and who released it.
 
@@ -44,6 +44,6 @@ def who_was_live(
         first = moment(beginning, now) if beginning else now
         last = first if start is None else moment(end, now) if end else now
         if last < first:
-            raise UsageError("--to is before --from")
+            raise UsageError("--to is before --from", hint="exchange the two times")
         report = look(own, config.app.name, first, last)
         console.report(report) if cli.json else console.lines(render.who_was_live(report))

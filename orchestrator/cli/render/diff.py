@@ -1,4 +1,4 @@
-"""`diff` as a person reads it."""
+"""The output of `diff` for people."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _tensor(change: TensorChange) -> str:
     shapes = sides[0] if len(set(sides)) == 1 else " → ".join(sides)
     largest = "" if change.largest is None else f", largest change {change.largest:g}"
     odd = f", {change.nonfinite} became or were NaN or infinite" if change.nonfinite else ""
-    # The name comes from a file that anybody may have made.
+    # The name comes from an untrusted file.
     return f"{printable(change.name)}  {shapes}{largest}{odd}"
 
 
@@ -69,7 +69,7 @@ def _commits(commits: CommitRange) -> Iterator[str]:
         return
     before, after = (commit[:10] if commit else "no commit" for commit in (commits.before, commits.after))
     if commits.between is None:
-        yield f"commits: {before} → {after} (the repository does not know what is between them)"
+        yield f"commits: {before} → {after} (the commits between them are not in the repository)"
         return
     yield f"commits: {before} → {after}{' and uncommitted changes' if commits.dirty else ''}"
     for each in commits.between:

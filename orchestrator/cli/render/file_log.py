@@ -1,4 +1,4 @@
-"""`log` as a person reads it."""
+"""The output of `log` for people."""
 
 from __future__ import annotations
 

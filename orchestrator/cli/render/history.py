@@ -1,4 +1,4 @@
-"""`history` as a person reads it."""
+"""The output of `history` for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`show` as a person reads it."""
+"""The output of `show` for people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = tuple[str, str]
 
 
 def show(report: ShowReport) -> str:
-    """The facts about a version, a line each."""
+    """The facts about a version, one per line."""
     title = f"{report.app} {report.version}: {report.mark}"
     return joined([title, *(f"{name:11} {text}" for name, text in _rows(report))])
 

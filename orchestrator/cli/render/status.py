@@ -1,4 +1,4 @@
-"""`status` as a person reads it."""
+"""The output of `status` for people."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from orchestrator.reports.status import (
 )
 
 _HOW = {
-    "switch": "a switch, still warm",
-    "start": "a start",
-    "pull": "its image is pulled from the registry (it is not on the engine any more)",
-    "rebuild": "its image is built again from its commit (it is not on the engine any more)",
+    "switch": "by a switch, still warm",
+    "start": "by a start",
+    "pull": "by a pull from the registry (its image is not on the engine any more)",
+    "rebuild": "by a build from its commit (its image is not on the engine any more)",
 }
 Row = tuple[str, str]
 
@@ -33,7 +33,7 @@ def _rows(report: StatusReport) -> Iterator[Row]:
     if report.live:
         yield from _live(report.live)
     else:
-        yield "live", "nothing yet: deployctl release"
+        yield "live", "no version yet: deployctl release"
     if report.bake:
         yield from _bake(report.bake)
     if report.previous:

@@ -1,4 +1,4 @@
-"""What all results have in common as a person reads them: lines, cells, times, sizes, commits."""
+"""Texts that several outputs share: lines, table cells, times, sizes, commits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def joined(lines: Iterable[str]) -> str:
-    """Lines as one text. A line break inside a line comes from a value, and is escaped."""
+    """Joins lines. A line break inside a line comes from a value, and is escaped."""
     return "\n".join(plain(line) for line in lines)
 
 
 def cell(value: object, style: str = "") -> Text:
-    """A value in a table: never read as markup."""
+    """A table cell. The value is not interpreted as markup."""
     from rich.text import Text
 
     return Text(printable(value), style=style)
@@ -41,5 +41,5 @@ def size(count: int) -> str:
 
 
 def commit(git_commit: str | None, dirty: bool | None) -> str:
-    """A commit in short, `2f3a9c1b0d+dirty`; empty without one."""
+    """An abbreviated commit, `2f3a9c1b0d+dirty`; empty without one."""
     return f"{git_commit[:10]}{'+dirty' if dirty else ''}" if git_commit else ""

@@ -1,4 +1,4 @@
-"""`tree` as a person reads it."""
+"""The output of `tree` for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.reports.versions import TreeReport, TreeVersion
 if TYPE_CHECKING:
     from rich.text import Text
 
-# What stands before the first version of a branch, and before the others; and so for the last one.
+# The prefix of the first version of a branch, and of the others; _LAST is for the last branch.
 _BRANCH = ("├─ ", "│  ")
 _LAST = ("└─ ", "   ")
 _MARKS = {
@@ -27,10 +27,10 @@ _MARKS = {
 
 
 def tree(report: TreeReport) -> Text:
-    """The lineage, each version with its mark: an only child stands below its parent, only branches are indented.
+    """The lineage, each version with its mark. An only child is below its parent; only branches are indented.
 
-    Where there are several children, the line goes on with the one that leads to the live version, else with the one
-    with the most descendants. So the live version is never indented, and no other more than a few levels.
+    Of several children, the one that leads to the live version continues the line, otherwise the one with the most
+    descendants. So the live version is never indented, and the others are indented by a few levels at most.
     """
     from rich.text import Text
 
@@ -45,17 +45,17 @@ def tree(report: TreeReport) -> Text:
 
 
 def _drawn(version: TreeVersion, first: str, rest: str) -> Iterator[tuple[str, TreeVersion]]:
-    """`version` and its descendants, oldest first, each with what stands before it on its line."""
+    """`version` and its descendants, oldest first, each with the prefix of its line."""
     lead = first
     while True:
         yield lead, version
         if not version.children:
             return
-        *_, goes_on = sorted(version.children, key=_weight)
+        *_, continuation = sorted(version.children, key=_weight)
         for child in version.children:
-            if child is not goes_on:
+            if child is not continuation:
                 yield from _drawn(child, rest + _BRANCH[0], rest + _BRANCH[1])
-        lead, version = rest, goes_on
+        lead, version = rest, continuation
 
 
 def _weight(version: TreeVersion) -> tuple[bool, int]:

@@ -1,4 +1,4 @@
-"""`watchdog status` as a person reads it."""
+"""The output of `watchdog status` for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN_PASSES = 5
 
 
 def watchdog(report: WatchdogReport) -> str:
-    """A few aligned lines; of the passes the newest five."""
+    """A few aligned lines, with the newest five passes."""
     return joined(f"{name:11}{text}" for name, text in _rows(report))
 
 

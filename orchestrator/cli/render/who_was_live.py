@@ -1,4 +1,4 @@
-"""`who-was-live` as a person reads it."""
+"""The output of `who-was-live` for people."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from orchestrator.reports.who_was_live import LiveRecord, WhoWasLiveReport
 
 
 def who_was_live(report: WhoWasLiveReport) -> str:
-    """One line for each version that was live, and below it who made it live and what it was made of."""
+    """A line for each version that was live, followed by who made it live and its manifest."""
     if not report.live:
         same = report.from_ == report.to
         span = f"at {when(report.to)}" if same else f"from {when(report.from_)} to {when(report.to)}"
-        return joined([f"{report.app}: no version was live {span}, as far as the ledger knows"])
+        return joined([f"{report.app}: no version was live {span}, according to the ledger"])
     return joined(line for record in report.live for line in _lines(record))
 
 

@@ -1,4 +1,4 @@
-"""Running deployctl as a process, and reading what it printed."""
+"""Helpers for tests that run deployctl as a process and read its output."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """stdout, which is one JSON document and nothing else."""
+    """The JSON document on stdout; fails if stdout has anything else."""
     body = json.loads(done.stdout)
     assert isinstance(body, dict)
     return body
 
 
 def expect(done: subprocess.CompletedProcess[str], code: int) -> None:
-    """Asserts the exit code, and that no bug was met."""
+    """Asserts the exit code, and that there was no internal error."""
     assert done.returncode == code, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     assert "internal error" not in done.stderr

@@ -1,4 +1,4 @@
-"""Global options may stand anywhere."""
+"""Global options before and after the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion: the candidates for a word, and the scripts of the shells that ask for them."""
+"""Completion: the candidates for a word, and the scripts of the shells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
-from orchestrator.cli import candidates as sources
 from orchestrator.cli.completing import candidates
 from orchestrator.cli.completion_scripts import SCRIPTS
 from orchestrator.cli.main import app as program
@@ -115,10 +114,10 @@ def test_versions_that_a_command_can_take(complete: Complete, ledger: Path) -> N
 
 def test_without_a_ledger_there_are_no_versions(complete: Complete, tmp_path: Path, app: Path) -> None:
     assert complete("show", "") == []
-    assert not (tmp_path / "state").exists(), "completing makes nothing"
+    assert not (tmp_path / "state").exists(), "completion creates nothing"
     assert complete("release", "") == ["v1"]
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "ledger.db").write_text("this is no database, however long it may be " * 100)
+    (tmp_path / "state" / "ledger.db").write_text("this is not a database " * 100)
     assert complete("show", "") == []
     app.write_text("[app")
     assert complete("show", "") == []
@@ -133,28 +132,11 @@ def test_the_ledger_is_only_read(complete: Complete, ledger: Path, tmp_path: Pat
     assert ledger.read_bytes() == before
 
 
-def test_the_state_folder_and_the_file_on_the_line_count(complete: Complete, ledger: Path, app: Path) -> None:
+def test_the_state_folder_and_the_file_on_the_line_are_used(complete: Complete, ledger: Path, app: Path) -> None:
     ledger.parent.rename(ledger.parent.with_name("elsewhere"))
     app.rename(app.with_name("other.toml"))
     assert complete("show", "") == []
     assert complete("--file", "other.toml", "show", "--state-dir", "elsewhere", "v9") == ["v9"]
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ('[[gate]]\nname = "golden"\n[[gate]]\nname = "smoke"\n', ["golden", "smoke"]),
-        ("[[gate]]\nname = 1\n[[gate]]\n", []),
-        ('gate = "golden"\n', []),
-        ("[gate]\n", []),
-        ("", []),
-    ],
-)
-def test_gates_are_those_of_deploy_toml(tmp_path: Path, text: str, names: list[str]) -> None:
-    (tmp_path / "gates.toml").write_text(text)
-    root = get_command(program)
-    ctx = root.make_context("deployctl", ["--file", str(tmp_path / "gates.toml")], resilient_parsing=True)
-    assert sources.gates(ctx) == names  # type: ignore[arg-type]
 
 
 # --- the hidden command ------------------------------------------------------------------------------------------
@@ -165,7 +147,7 @@ def test_a_candidate_is_a_line_with_its_help(run: Run) -> None:
     expect(done, 0)
     assert done.stdout == "status\tShow what is live and how a rollback would go\n"
     done = run("__complete", "--", "--json", "rollback", "--t")
-    assert done.stdout == "--to\tThe version to go back to; without it the last stable one.\n"
+    assert done.stdout == "--to\tVersion to go back to; default: the last stable one.\n"
     assert "__complete" not in run("--help").stdout
 
 
@@ -200,7 +182,7 @@ def test_the_script_of_each_shell(run: Run, shell: str) -> None:
     assert f"deployctl completion {shell}" in done.stdout.split("\n_deployctl")[0].split("\nfunction")[0]
     program = shutil.which(shell)
     if program is None:
-        # Not checked by the shell itself: at least its blocks are closed.
+        # Without the shell, check at least that all blocks are closed.
         assert done.stdout.count("{\n") == done.stdout.count("\n}\n")
         assert done.stdout.count("\n    for ") == done.stdout.count("\n    done\n") + done.stdout.count("\n    end\n")
     else:
@@ -211,7 +193,7 @@ def test_the_script_of_each_shell(run: Run, shell: str) -> None:
 def test_another_shell(run: Run) -> None:
     done = run("completion", "tcsh")
     expect(done, 2)
-    assert done.stderr == "error: there is no completion for 'tcsh'\n  next: choose one of: bash, zsh, fish\n"
+    assert done.stderr == "error: no completion script for 'tcsh'\n  next: choose one of: bash, zsh, fish\n"
 
 
 @pytest.mark.parametrize(

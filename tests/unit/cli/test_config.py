@@ -28,7 +28,7 @@ def test_secrets_that_are_not_available(run: Run, app: Path, tmp_path: Path) -> 
     assert {exposed["path"], missing["path"]} == {"run.secrets.db"}
     assert missing["message"] == f"there is no file {tmp_path}/db"
     assert "would become part of the image" in exposed["message"]
-    # A file is there or not; a variable belongs to whoever releases.
+    # A missing file is an error; a variable is set by the user who releases.
     (tmp_path / "db").write_text("hunter2hunter2")
     (tmp_path / ".dockerignore").write_text("db\n")
     assert document(run("config", "check", "--json"))["notes"] == [
@@ -56,4 +56,4 @@ def test_the_schema_of_each_document_is_printed(run: Run) -> None:
     assert (schema["title"], schema["required"]) == ("ProxyReport", ["schema_version", "proxy"])
     done = run("config", "report-schema", "weather")
     expect(done, 2)
-    assert "error: there is no report 'weather'" in done.stderr
+    assert "error: unknown report 'weather'" in done.stderr

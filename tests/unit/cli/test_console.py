@@ -1,4 +1,4 @@
-"""What people see, through the real console: no name and no message steers a terminal, and no version is hidden."""
+"""The output of the console: no value controls the terminal, and every version is shown."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ from tests.unit.builders import version
 
 Capture = pytest.CaptureFixture[str]
 Json = dict[str, Any]
-# A title of the window, an erased screen, a line of its own, C1's CSI, a turned reading direction, Rich's markup, half
-# a character out of a name that is not UTF-8.
+# A window title, an erased screen, a line break, the CSI of C1, a reversed reading direction, Rich's markup, and a
+# surrogate from a name that is not UTF-8.
 AT = "2026-01-02T03:04:05.678Z"
 EVIL = "é\033]0;title\a\033[2J\r\nBAD  forged\x9b2J\u202egpj[/x][red]\udcff"
-TOLD = "é\\x1b]0;title\\x07\\x1b[2J\\r\\nBAD  forged\\x9b2J\\u202egpj[/x][red]\\udcff"
+ESCAPED = "é\\x1b]0;title\\x07\\x1b[2J\\r\\nBAD  forged\\x9b2J\\u202egpj[/x][red]\\udcff"
 
 
 class Terminal(StringIO):
@@ -60,7 +60,7 @@ class Terminal(StringIO):
 
 
 def on_terminal(renderable: object, *, no_color: bool = False) -> str:
-    """What a terminal of 80 columns gets."""
+    """The output on a terminal of 80 columns."""
     with pytest.MonkeyPatch.context() as patch, Terminal() as out:
         patch.setattr(sys, "stdout", out)
         patch.setenv("COLUMNS", "80")
@@ -85,7 +85,7 @@ def harmless(text: str) -> None:
 def lineage(
     parents: Iterable[tuple[int, int | None]], live: int | None, older: int = 0, author: str = "eve"
 ) -> TreeReport:
-    """As `reports.versions.lineage` makes it, of versions and their parents."""
+    """A report like that of `reports.versions.lineage`, from version numbers and their parents."""
     versions = {f"v{n}": version(f"v{n}", parent=f"v{parent}" if parent else None) for n, parent in parents}
 
     def row(node: Node) -> TreeVersion:
@@ -100,14 +100,14 @@ def lineage(
 
 
 def facts(name: str, mark: str, author: str) -> dict[str, Any]:
-    """What is recorded of a version; nothing that may be missing is there."""
+    """The facts about a version, without the optional ones."""
     missing = ("parent", "pushed", "live_at", "stable_at", "pruned_at", "bad_at", "git_commit", "git_dirty")
     known = {"version": name, "mark": mark, "author": author, "created_at": AT, "bad_why": ""}
     return {**dict.fromkeys(missing), **known, "image": "i", "image_id": "sha256:i", "manifest": "m"}
 
 
-def shape(found: TreeReport) -> list[str]:
-    return [line.partition("  20")[0] for line in render_tree.tree(found).plain.splitlines()]
+def shape(report: TreeReport) -> list[str]:
+    return [line.partition("  20")[0] for line in render_tree.tree(report).plain.splitlines()]
 
 
 def test_only_branches_are_indented() -> None:
@@ -126,7 +126,7 @@ def test_only_branches_are_indented() -> None:
         "└─ v10 stable",
         "   v11 stable",
     ]
-    # Without a live one the line goes on with what most grew out of.
+    # Without a live version the line continues with the child that has the most descendants.
     assert shape(lineage(parents[:4] + parents[5:8], live=None))[-4:] == [
         "   │  v4 stable",
         "   v6 stable",
@@ -158,25 +158,25 @@ SHAPES = {
 @pytest.mark.parametrize("live", [1, 100, 199, 200])
 def test_no_mark_is_hidden_on_a_terminal(name: str, live: int) -> None:
     shown = on_terminal(render_tree.tree(lineage(SHAPES[name], live, author="a name " * 20)))
-    assert "\033[1;32m" in shown  # the live one, in its colour
+    assert "\033[1;32m" in shown  # the colour of the live version
     lines = uncoloured(shown).splitlines()
     assert len(lines) == 201
-    marks = [found for line in lines if (found := re.search(r"(v\d+) (live|stable)  2026", line))]
-    assert {found[1] for found in marks} == {f"v{n}" for n in range(1, 201)}
-    assert [found[1] for found in marks if found[2] == "live"] == [f"v{live}"]
-    assert max(found.end() for found in marks) < 50
-    # Nothing is cut: the terminal wraps what is longer than its line.
+    marks = [match for line in lines if (match := re.search(r"(v\d+) (live|stable)  2026", line))]
+    assert {match[1] for match in marks} == {f"v{n}" for n in range(1, 201)}
+    assert [match[1] for match in marks if match[2] == "live"] == [f"v{live}"]
+    assert max(match.end() for match in marks) < 50
+    # Nothing is cut: the terminal wraps long lines.
     assert all(line.rstrip().endswith("a name") for line in lines[1:])
 
 
-def test_no_colour_where_none_is_wanted(capsys: Capture) -> None:
+def test_no_colour_without_a_terminal(capsys: Capture) -> None:
     Console().rich(render_tree.tree(lineage(SHAPES["a chain"], 200)))
     shown = capsys.readouterr().out
     assert "\033" not in shown
     assert "   v200 live  2026-01-02 03:04:05 UTC by eve\n" in shown
 
 
-# --- values of strangers -----------------------------------------------------------------------------------------
+# --- untrusted values --------------------------------------------------------------------------------------------
 
 
 def entry() -> FileLogEntry:
@@ -184,10 +184,10 @@ def entry() -> FileLogEntry:
 
 
 @pytest.mark.parametrize("path", ["model/[/x].txt", "[red]x", "[link=http://x]", EVIL])
-def test_the_file_of_a_log_is_no_markup(path: str) -> None:
+def test_the_file_of_a_log_is_not_markup(path: str) -> None:
     shown = on_terminal(render_log.file_log(FileLogReport("mymodel", path, (entry(),), 0)), no_color=True)
     harmless(shown)
-    assert (TOLD if path == EVIL else path) in uncoloured(shown).replace("\n", "")
+    assert (ESCAPED if path == EVIL else path) in uncoloured(shown).replace("\n", "")
 
 
 def deployment(**more: Any) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def deployment(**more: Any) -> dict[str, Any]:
     return {**made, **more}
 
 
-def test_a_history_is_no_markup(capsys: Capture) -> None:
+def test_a_history_is_not_markup(capsys: Capture) -> None:
     made = deployment(to="[red]v1", outcome="failed", actor="[/x]", reason="\033[2J[red]why")
     Console().rich(render_history.history(HistoryReport("mymodel", (DeploymentReport(**made, steps=()),))))
     shown = capsys.readouterr().out
@@ -277,7 +277,7 @@ def test_a_value_stays_within_its_line(capsys: Capture, name: str) -> None:
     Console().lines(made())
     shown = capsys.readouterr().out
     harmless(shown)
-    assert TOLD in shown
+    assert ESCAPED in shown
     assert shown.count("\n") == count, shown
 
 
@@ -289,11 +289,11 @@ def test_long_values_are_cut_and_lines_are_not(capsys: Capture) -> None:
     assert "…" in render_live.who_was_live(life(reason="y" * 500))
 
 
-def test_the_tree_shows_no_name_as_it_is(capsys: Capture) -> None:
+def test_the_tree_escapes_names(capsys: Capture) -> None:
     Console().rich(render_tree.tree(lineage([(1, None)], 1, author=EVIL)))
     shown = capsys.readouterr().out
     harmless(shown)
-    assert f"v1 live  2026-01-02 03:04:05 UTC by {TOLD}\n" in shown
+    assert f"v1 live  2026-01-02 03:04:05 UTC by {ESCAPED}\n" in shown
 
 
 # --- messages ----------------------------------------------------------------------------------------------------
@@ -304,16 +304,16 @@ def test_a_message_is_one_line(capsys: Capture, kind: str) -> None:
     getattr(Console(), kind)(EVIL)
     shown = capsys.readouterr().err
     harmless(shown)
-    assert shown.endswith(TOLD + "\n")
+    assert shown.endswith(ESCAPED + "\n")
     assert shown.count("\n") == 1
 
 
 def test_a_line_of_data_is_one_line(capsys: Capture) -> None:
     Console().print(EVIL)
-    assert capsys.readouterr().out == TOLD + "\n"
+    assert capsys.readouterr().out == ESCAPED + "\n"
 
 
-def test_on_a_terminal_only_our_own_codes_move_it(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_only_our_own_codes_are_written(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(sys.stderr, "fileno", lambda: 2)
@@ -322,16 +322,16 @@ def test_on_a_terminal_only_our_own_codes_move_it(capsys: Capture, monkeypatch: 
     console.detail("\033[32mstep\033[0m\tone\033[2J")
     console.note(EVIL)
     assert capsys.readouterr().err == (
-        f"\r\033[K\033[2m  step    one\\x1b[2J\033[0m\r\033[K\033[33mnote: \033[0m{TOLD}\n"
+        f"\r\033[K\033[2m  step    one\\x1b[2J\033[0m\r\033[K\033[33mnote: \033[0m{ESCAPED}\n"
     )
 
 
 def test_the_lines_of_an_error_stay_lines(capsys: Capture) -> None:
     error = DeployctlError(EVIL, why=f"one\n{EVIL}", hint=EVIL, details="two\n\tthree\033[31m\n\033[2Jfour\nBAD  five")
     Console().error(error)
-    first, rest = TOLD.split("\\r\\n")
+    first, rest = ESCAPED.split("\\r\\n")
     assert capsys.readouterr().err.splitlines() == [
-        f"error: {TOLD}",
+        f"error: {ESCAPED}",
         "  why: one",
         f"       {first}",
         f"       {rest}",
@@ -339,11 +339,11 @@ def test_the_lines_of_an_error_stay_lines(capsys: Capture) -> None:
         "          three",
         "  \\x1b[2Jfour",
         "  BAD  five",
-        f"  next: {TOLD}",
+        f"  next: {ESCAPED}",
     ]
 
 
-def test_what_a_container_wrote_is_shown_as_it_is(capsys: Capture) -> None:
+def test_the_output_of_a_container_is_not_changed(capsys: Capture) -> None:
     Console().raw("\033[32mgreen\033[0m\ttab")
     assert capsys.readouterr().out == "\033[32mgreen\033[0m\ttab\n"
 

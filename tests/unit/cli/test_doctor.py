@@ -10,9 +10,9 @@ from tests.unit.cli.running import Run, document, expect
 def test_doctor_without_an_engine(run: Run, app: Path) -> None:
     done = run("doctor", "--json")
     expect(done, 4)
-    found = document(done)
-    assert found["ok"] is False
-    checks = {check["name"]: check for check in found["checks"]}
+    report = document(done)
+    assert report["ok"] is False
+    checks = {check["name"]: check for check in report["checks"]}
     assert checks["engine"] == {
         "name": "engine",
         "ok": False,

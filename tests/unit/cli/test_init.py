@@ -24,9 +24,9 @@ def test_init_check_schema(run: Run, tmp_path: Path) -> None:
 
     done = run("config", "schema")
     expect(done, 0)
-    found = document(done)
-    assert found["$schema"].startswith("https://json-schema.org/")
-    assert set(found["properties"]) == {
+    schema = document(done)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert set(schema["properties"]) == {
         "app",
         "build",
         "model",

@@ -18,12 +18,12 @@ from tests.unit.cli.running import Run, document, expect
         ["config", "check", "--file=other.toml", "--json"],
     ],
 )
-def test_global_options_may_stand_anywhere(run: Run, app: Path, arguments: list[str]) -> None:
+def test_global_options_before_and_after_the_command(run: Run, app: Path, arguments: list[str]) -> None:
     app.rename(app.with_name("other.toml"))
     done = run(*arguments)
     expect(done, 0)
-    found = {"schema_version": 1, "file": "other.toml", "app": "mymodel", "findings": [], "notes": []}
-    assert document(done) == found
+    expected = {"schema_version": 1, "file": "other.toml", "app": "mymodel", "findings": [], "notes": []}
+    assert document(done) == expected
 
 
 def test_options_override_environment_variables(run: Run, app: Path) -> None:

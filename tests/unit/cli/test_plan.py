@@ -20,8 +20,8 @@ def test_plan_shows_what_would_happen_and_changes_nothing(run: Run, app: Path, t
 
 
 def test_plan_as_json(run: Run, app: Path) -> None:
-    found = document(run("plan", "--json"))
-    assert {key: found[key] for key in ("kind", "from", "to", "from_slot", "to_slot", "mode", "changes")} == {
+    report = document(run("plan", "--json"))
+    assert {key: report[key] for key in ("kind", "from", "to", "from_slot", "to_slot", "mode", "changes")} == {
         "kind": "release",
         "from": None,
         "to": "v1",
@@ -30,7 +30,7 @@ def test_plan_as_json(run: Run, app: Path) -> None:
         "mode": "create",
         "changes": True,
     }
-    assert [step["name"] for step in found["steps"]] == [
+    assert [step["name"] for step in report["steps"]] == [
         "build",
         "vacate",
         "create",
@@ -41,7 +41,7 @@ def test_plan_as_json(run: Run, app: Path) -> None:
         "switch",
         "settle",
     ]
-    assert all(set(step) == {"name", "args", "description"} for step in found["steps"])
+    assert all(set(step) == {"name", "args", "description"} for step in report["steps"])
 
 
 def test_the_exit_code_of_plan_shows_changes(run: Run, app: Path) -> None:

@@ -1,4 +1,4 @@
-"""`release`, as far as it goes without an engine."""
+"""`release` without an engine."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_a_ref_without_a_repository(run: Run, app: Path) -> None:
         assert "error: --ref needs a Git repository" in done.stderr
     done = run("plan", "rollback", "--ref", "v1.0")
     expect(done, 2)
-    assert "error: a rollback takes no --ref" in done.stderr
+    assert "error: --ref cannot be used with a rollback" in done.stderr
 
 
 def test_a_release_without_an_engine_is_recorded_as_failed(run: Run, app: Path) -> None:
     expect(run("release", "v1"), 3)
-    (found,) = document(run("history", "--json"))["deployments"]
-    assert (found["outcome"], found["to"], found["from"]) == ("failed", "v1", None)
-    assert found["reason"] == "the Docker engine does not answer: its socket does not exist"
+    (deployment,) = document(run("history", "--json"))["deployments"]
+    assert (deployment["outcome"], deployment["to"], deployment["from"]) == ("failed", "v1", None)
+    assert deployment["reason"] == "the Docker engine does not answer: its socket does not exist"
     assert document(run("tree", "--json"))["versions"] == []
 
 

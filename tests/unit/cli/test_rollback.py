@@ -1,4 +1,4 @@
-"""`rollback`, as far as it goes without an engine."""
+"""`rollback` without an engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.cli.running import Run, expect
 
 
 @pytest.mark.parametrize("command", [["rollback"], ["plan", "rollback"]])
-def test_nothing_to_go_back_to(run: Run, app: Path, command: list[str]) -> None:
+def test_no_live_version(run: Run, app: Path, command: list[str]) -> None:
     done = run(*command)
     expect(done, 2)
     assert "error: mymodel has no live version" in done.stderr

@@ -1,4 +1,4 @@
-"""`watchdog`, as far as it goes without an engine."""
+"""`watchdog` without an engine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def test_a_schedule_that_cron_does_not_support(run: Run, app: Path, every: str) 
 
 
 def test_the_watchdog_is_not_installed(run: Run, app: Path) -> None:
-    app.write_text(app.read_text().replace("mymodel", "nobody-schedules-this"))
-    found = document(run("watchdog", "status", "--json"))
-    assert (found["schedules"], found["next"], found["passes"], found["problems"]) == ([], None, [], [])
+    app.write_text(app.read_text().replace("mymodel", "not-scheduled"))
+    report = document(run("watchdog", "status", "--json"))
+    assert (report["schedules"], report["next"], report["passes"], report["problems"]) == ([], None, [], [])
     done = run("watchdog", "uninstall")
     expect(done, 0)
     assert done.stderr == "done: nothing to remove\n"

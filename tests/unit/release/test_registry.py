@@ -83,7 +83,7 @@ def test_a_rollback_pulls_what_is_gone(world: World) -> None:
     way = rollback(world)
     assert way is not None
     assert (way.mode, way.containers_kept) == ("pull", False)
-    assert "its image is pulled from the registry (it is not on the engine any more)" in render_status.status(
+    assert "by a pull from the registry (its image is not on the engine any more)" in render_status.status(
         status(world.process(), APP, "")
     )
     world.more = ""  # where it was pushed is the version's own affair

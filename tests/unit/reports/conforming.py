@@ -30,20 +30,20 @@ def _differences(value: Any, schema: Mapping[str, Any], definitions: Mapping[str
     if "const" in schema:
         return [] if value == schema["const"] else [f"{path}: {value!r} is not {schema['const']!r}"]
     if "enum" in schema:
-        return [] if value in schema["enum"] else [f"{path}: {value!r} is none of {schema['enum']}"]
+        return [] if value in schema["enum"] else [f"{path}: {value!r} is not one of {schema['enum']}"]
     if "type" in schema and not _TYPES[schema["type"]](value):
-        return [f"{path}: {value!r} is no {schema['type']}"]
-    found = []
+        return [f"{path}: {value!r} is not of type {schema['type']}"]
+    differences = []
     if isinstance(value, list) and "items" in schema:
         for number, inner in enumerate(value):
-            found += _differences(inner, schema["items"], definitions, f"{path}[{number}]")
+            differences += _differences(inner, schema["items"], definitions, f"{path}[{number}]")
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        found += [f"{path}: {name} is missing" for name in schema.get("required", ()) if name not in value]
+        differences += [f"{path}: {name} is missing" for name in schema.get("required", ()) if name not in value]
         if properties:
-            # A document may grow, but not unnoticed.
-            found += [f"{path}: {name} is not in the schema" for name in value.keys() - properties.keys()]
+            # A new field must be added to the schema.
+            differences += [f"{path}: {name} is not in the schema" for name in value.keys() - properties.keys()]
         for name, inner in value.items():
             inside = properties.get(name, schema.get("additionalProperties", {}))
-            found += _differences(inner, inside, definitions, f"{path}.{name}")
-    return found
+            differences += _differences(inner, inside, definitions, f"{path}.{name}")
+    return differences

@@ -130,24 +130,24 @@ def test_the_text() -> None:
     assert {line.split()[2] for line in TEXT.splitlines() if line.startswith("# TYPE")} == set(FAMILIES)
 
 
-def test_the_samples_of_one_metric_stand_together() -> None:
-    found = text(metrics([FACTS, replace(FACTS, app="other", live=None)]))
-    assert 'deployctl_engine_up{app="mymodel"} 1\ndeployctl_engine_up{app="other"} 1\n' in found
-    assert found.count("# TYPE") == len(FAMILIES)
-    assert 'deployctl_app_live_info{app="other"' not in found
+def test_the_samples_of_one_metric_are_adjacent() -> None:
+    shown = text(metrics([FACTS, replace(FACTS, app="other", live=None)]))
+    assert 'deployctl_engine_up{app="mymodel"} 1\ndeployctl_engine_up{app="other"} 1\n' in shown
+    assert shown.count("# TYPE") == len(FAMILIES)
+    assert 'deployctl_app_live_info{app="other"' not in shown
 
 
-def test_no_app_is_no_text() -> None:
+def test_without_apps_the_text_is_empty() -> None:
     assert text(metrics([])) == ""
 
 
 def test_unknown_values_are_left_out() -> None:
-    found = text(metrics([replace(FACTS, engine_up=False, seen=None)]))
-    assert 'deployctl_engine_up{app="mymodel"} 0\n' in found
+    shown = text(metrics([replace(FACTS, engine_up=False, seen=None)]))
+    assert 'deployctl_engine_up{app="mymodel"} 0\n' in shown
     for name in ("state", "problems", "containers", "container_restarts", "rollback_possible"):
-        assert f"deployctl_app_{name}" not in found
+        assert f"deployctl_app_{name}" not in shown
     for name in ("deployctl_app_live_info", "deployctl_deployments_total", "deployctl_watchdog_passes_total"):
-        assert f"\n{name}{{" in found
+        assert f"\n{name}{{" in shown
 
 
 def test_a_watchdog_that_never_ran_has_no_times_and_one_that_never_succeeded_has_0() -> None:
@@ -163,9 +163,9 @@ def test_labels_and_help_are_escaped() -> None:
 
 
 def test_json_has_the_same_values() -> None:
-    found = {row["name"]: row for row in document(MetricsReport(tuple(metrics([FACTS]))))["metrics"]}
-    assert list(found) == list(FAMILIES)
-    assert found["deployctl_app_live_info"] == {
+    values = {row["name"]: row for row in document(MetricsReport(tuple(metrics([FACTS]))))["metrics"]}
+    assert list(values) == list(FAMILIES)
+    assert values["deployctl_app_live_info"] == {
         "name": "deployctl_app_live_info",
         "type": "gauge",
         "help": FAMILIES["deployctl_app_live_info"][1],
@@ -178,7 +178,7 @@ def test_every_metric_is_described() -> None:
     assert [name for name in FAMILIES if f"`{name}`" not in page] == []
 
 
-# --- where the numbers come from ---------------------------------------------------------------------------------
+# --- the sources of the values ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -189,45 +189,45 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def samples(world: World, *apps: str) -> dict[str, float]:
-    found, _ = collect(world.process(), apps or (APP,))
+    report, _ = collect(world.process(), apps or (APP,))
     return {
         f"{metric.name.removeprefix('deployctl_')} {' '.join(list(sample.labels.values())[1:])}".strip(): sample.value
-        for metric in found.metrics
+        for metric in report.metrics
         for sample in metric.samples
     }
 
 
-def test_a_life(world: World) -> None:
+def test_releases_and_a_rollback(world: World) -> None:
     world.release("v1")
     world.time += 60
     world.release("v2")
     since = world.now().timestamp()
-    found = samples(world)
-    assert found["build_info " + __version__] == 1
-    assert found["app_live_info v2 green"] == 1
-    assert since - 5 < found["app_live_since_timestamp_seconds"] <= since
-    assert (found["app_state stable"], found["app_state degraded"], found["app_problems"]) == (1, 0, 0)
-    assert (found["app_containers running"], found["app_containers other"]) == (1, 0)
-    assert found["app_rollback_possible"] == 1
-    assert (found["versions live"], found["versions stable"], found["versions never live"]) == (1, 1, 0)
-    assert found["deployments_total release succeeded"] == 2
-    assert since - 5 < found["deployment_last_timestamp_seconds release succeeded"] <= since
+    values = samples(world)
+    assert values["build_info " + __version__] == 1
+    assert values["app_live_info v2 green"] == 1
+    assert since - 5 < values["app_live_since_timestamp_seconds"] <= since
+    assert (values["app_state stable"], values["app_state degraded"], values["app_problems"]) == (1, 0, 0)
+    assert (values["app_containers running"], values["app_containers other"]) == (1, 0)
+    assert values["app_rollback_possible"] == 1
+    assert (values["versions live"], values["versions stable"], values["versions never live"]) == (1, 1, 0)
+    assert values["deployments_total release succeeded"] == 2
+    assert since - 5 < values["deployment_last_timestamp_seconds release succeeded"] <= since
     world.rollback()
-    found = samples(world)
-    assert found["deployments_total rollback succeeded"] == 1
-    assert found["app_live_info v1 blue"] == 1
-    assert "app_live_info v2 green" not in found
-    # v1 is the first of its line.
-    assert found["app_rollback_possible"] == 0
+    values = samples(world)
+    assert values["deployments_total rollback succeeded"] == 1
+    assert values["app_live_info v1 blue"] == 1
+    assert "app_live_info v2 green" not in values
+    # v1 has no parent.
+    assert values["app_rollback_possible"] == 0
 
 
 def test_an_app_that_was_never_live(world: World) -> None:
     world.engine.broken_builds.add("v1")
     with pytest.raises(Exception, match="could not be built"):
         world.release("v1")
-    found = samples(world)
-    assert (found["app_state empty"], found["deployments_total release failed"]) == (1, 1)
-    assert not [name for name in found if name.startswith("app_live")]
+    values = samples(world)
+    assert (values["app_state empty"], values["deployments_total release failed"]) == (1, 1)
+    assert not [name for name in values if name.startswith("app_live")]
 
 
 def test_a_version_that_went_bad(world: World) -> None:
@@ -235,41 +235,41 @@ def test_a_version_that_went_bad(world: World) -> None:
     world.release("v2")
     world.rollback()
     world.ledger.mark_bad(APP, "v2", "it failed")
-    found = samples(world)
-    assert (found["versions bad"], found["versions live"], found["versions stable"]) == (1, 1, 0)
+    values = samples(world)
+    assert (values["versions bad"], values["versions live"], values["versions stable"]) == (1, 1, 0)
 
 
 def test_a_bake(world: World) -> None:
     world.release("v1")
     until = "2099-01-01T00:00:00.000Z"
     world.ledger.set_slot(replace(world.ledger.slots(APP)["blue"], bake_until=until))
-    found = samples(world)
-    assert (found["app_state baking"], found["app_state stable"]) == (1, 0)
+    values = samples(world)
+    assert (values["app_state baking"], values["app_state stable"]) == (1, 0)
 
 
 def test_a_container_that_died(world: World) -> None:
     world.release("v1")
     (container,) = world.workloads.containers(APP)
     world.engine.change(container, state="exited", restarts=3)
-    found = samples(world)
-    assert (found["app_containers running"], found["app_containers other"]) == (0, 1)
-    assert (found["app_state degraded"], found["app_problems"], found["app_container_restarts"]) == (1, 1, 3)
+    values = samples(world)
+    assert (values["app_containers running"], values["app_containers other"]) == (0, 1)
+    assert (values["app_state degraded"], values["app_problems"], values["app_container_restarts"]) == (1, 1, 3)
 
 
 def test_the_last_success_is_kept_however_many_passes_failed_since(world: World) -> None:
     world.release("v1")
     assert "watchdog_last_pass_timestamp_seconds" not in samples(world)
     world.ledger.record_pass(APP, Pass("2031-01-01T00:00:00.000Z", 0.5, "acted"), {}, {"pass:acted": 1})
-    world.ledger._db.execute("PRAGMA synchronous = OFF")  # the disk is no part of this test
+    world.ledger._db.execute("PRAGMA synchronous = OFF")  # this test does not depend on the disk
     for _ in range(510):
         world.ledger.record_pass(APP, Pass("2031-01-02T00:00:00.000Z", 0.1, "failed"), {}, {"pass:failed": 1})
-    found = samples(world)
+    values = samples(world)
     day = 86400
     assert (
-        found["watchdog_last_pass_timestamp_seconds"] - found["watchdog_last_success_timestamp_seconds"],
-        found["watchdog_passes_total failed"],
-        found["watchdog_passes_total acted"],
-        found["watchdog_pass_duration_seconds"],
+        values["watchdog_last_pass_timestamp_seconds"] - values["watchdog_last_success_timestamp_seconds"],
+        values["watchdog_passes_total failed"],
+        values["watchdog_passes_total acted"],
+        values["watchdog_pass_duration_seconds"],
     ) == (day, 510, 1, 0.1)
 
 
@@ -277,7 +277,7 @@ def test_the_last_success_is_kept_however_many_passes_failed_since(world: World)
 
 
 def broken(world: World, error: Exception) -> list[str]:
-    """Lets every request to the engine fail with this error; returns the list of requests."""
+    """Makes every request to the engine fail with this error; returns the list of requests."""
     asked: list[str] = []
 
     def state() -> str:
@@ -292,10 +292,10 @@ def test_an_engine_that_is_down_is_asked_once(world: World) -> None:
     world.release("v1")
     world.ledger.app_number("other")
     asked = broken(world, EngineUnreachable("the Docker engine does not answer"))
-    found, problems = collect(world.process(), [APP, "other"])
+    report, problems = collect(world.process(), [APP, "other"])
     assert [str(problem) for problem in problems] == ["the Docker engine does not answer"]
     assert asked == ["state"]
-    written = text(found.metrics)
+    written = text(report.metrics)
     assert 'deployctl_engine_up{app="mymodel"} 0\ndeployctl_engine_up{app="other"} 0\n' in written
     assert 'deployctl_app_live_info{app="mymodel",version="v1",slot="blue"} 1\n' in written
     assert "deployctl_app_state" not in written
@@ -304,13 +304,13 @@ def test_an_engine_that_is_down_is_asked_once(world: World) -> None:
 def test_an_engine_that_refuses_one_request_is_up(world: World) -> None:
     world.release("v1")
     broken(world, EngineError("the engine could not look at the proxy"))
-    found = samples(world)
-    assert found["engine_up"] == 1
-    assert "app_problems" not in found
+    values = samples(world)
+    assert values["engine_up"] == 1
+    assert "app_problems" not in values
 
 
 def test_an_unknown_app_is_refused(world: World) -> None:
-    with pytest.raises(UsageError, match="does not know the app other: the apps are: none yet"):
+    with pytest.raises(UsageError, match="there is no app other in the ledger: the apps are: none yet"):
         collect(world.process(), ["other"])
 
 

@@ -63,13 +63,13 @@ def test_a_document_has_the_fields_of_its_report() -> None:
 
 
 def test_a_schema_is_made_from_the_type() -> None:
-    found = schema(Report)
-    assert found["description"] == "A report for tests. It has a second line."
-    assert found["required"] == ["schema_version", "from", "leaves", "by_name", "share", "detail", "parts"]
-    assert found["properties"]["from"] == {"anyOf": [{"type": "string"}, {"type": "null"}]}
-    assert found["properties"]["by_name"] == {"type": "object", "additionalProperties": {"$ref": "#/$defs/Leaf"}}
-    assert found["$defs"]["Leaf"]["properties"]["kind"] == {"enum": ["file", "link"]}
-    assert set(found["$defs"]) == {"Leaf", "Report"}
+    body = schema(Report)
+    assert body["description"] == "A report for tests. It has a second line."
+    assert body["required"] == ["schema_version", "from", "leaves", "by_name", "share", "detail", "parts"]
+    assert body["properties"]["from"] == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    assert body["properties"]["by_name"] == {"type": "object", "additionalProperties": {"$ref": "#/$defs/Leaf"}}
+    assert body["$defs"]["Leaf"]["properties"]["kind"] == {"enum": ["file", "link"]}
+    assert set(body["$defs"]) == {"Leaf", "Report"}
 
 
 def test_a_type_that_json_does_not_have_is_refused() -> None:
@@ -91,27 +91,27 @@ def test_the_schema_tells_wrong_documents_from_right_ones(wrong: dict[str, Any])
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_every_report_is_a_frozen_record_with_a_schema(name: str) -> None:
-    found = report_schema(name)
-    records = [found, *found.get("$defs", {}).values()]
+    body = report_schema(name)
+    records = [body, *body.get("$defs", {}).values()]
     assert all(record["description"] for record in records)
     for record_type in _record_types(REPORTS[name], set()):
         assert record_type.__dataclass_params__.frozen, record_type
 
 
 def test_an_unknown_report_is_refused() -> None:
-    with pytest.raises(UsageError, match="there is no report 'weather'"):
+    with pytest.raises(UsageError, match="unknown report 'weather'"):
         report_schema("weather")
 
 
 def test_an_error_lists_its_findings() -> None:
-    found = document(error_report(ConfigError("deploy.toml", [Finding("app.name", "is missing", "add it")])))
-    assert found["error"]["findings"] == [{"path": "app.name", "message": "is missing", "hint": "add it"}]
-    assert conforms(found, report_schema("error")) == []
+    body = document(error_report(ConfigError("deploy.toml", [Finding("app.name", "is missing", "add it")])))
+    assert body["error"]["findings"] == [{"path": "app.name", "message": "is missing", "hint": "add it"}]
+    assert conforms(body, report_schema("error")) == []
 
 
 def test_a_notification_counts_what_was_delivered() -> None:
-    found = document(notify_report("mymodel", (None, "refused", None), ("odd",)))
-    assert found == {
+    body = document(notify_report("mymodel", (None, "refused", None), ("odd",)))
+    assert body == {
         "schema_version": 1,
         "app": "mymodel",
         "urls": 3,

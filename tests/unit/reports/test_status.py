@@ -40,18 +40,18 @@ def test_a_long_lineage_shows_its_newest_versions(world: World) -> None:
     first = world.ledger.versions(APP)["v1"]
     for number in range(2, 1500):
         world.ledger.record_version(replace(first, name=f"v{number}", parent=f"v{number - 1}"))
-    found = lineage(world.process(), APP)
-    assert found.older == 1299
-    (root,) = found.versions
+    report = lineage(world.process(), APP)
+    assert report.older == 1299
+    (root,) = report.versions
     assert (root.version, root.parent) == ("v1300", "v1299")
     depth, row = 1, root
     while row.children:
         depth, row = depth + 1, row.children[0]
     assert (depth, row.version) == (200, "v1499")
-    assert render.tree(found).plain.splitlines()[-1] == "└─ and 1299 older version(s)"
+    assert render.tree(report).plain.splitlines()[-1] == "└─ and 1299 older version(s)"
     assert lineage(world.process(), APP, 3).older == 1496
     # The serializer is as deep as the tree.
-    assert document(found)["versions"][0]["version"] == "v1300"
+    assert document(report)["versions"][0]["version"] == "v1300"
 
 
 # --- every report conforms to its schema -------------------------------------------------------------------------
@@ -85,10 +85,10 @@ def wrong(world: World) -> dict[str, list[str]]:
 def test_every_report_of_a_stable_app_conforms(world: World) -> None:
     world.release("v2")
     assert wrong(world) == {}
-    found = document(status(world.process(), APP, ""))
-    assert (found["state"], found["candidate"], found["rollout"]) == ("stable", None, None)
-    assert found["previous"]["rollback"] == {"mode": "switch", "seconds": ANY, "containers_kept": True}
-    assert found["traffic"] == {
+    report = document(status(world.process(), APP, ""))
+    assert (report["state"], report["candidate"], report["rollout"]) == ("stable", None, None)
+    assert report["previous"]["rollback"] == {"mode": "switch", "seconds": ANY, "containers_kept": True}
+    assert report["traffic"] == {
         "live": "green",
         "candidate": None,
         "share": 0.0,
@@ -103,9 +103,9 @@ def test_every_report_of_a_baking_app_conforms(world: World) -> None:
     world.bake = "2m"
     world.release("v2")
     assert wrong(world) == {}
-    found = document(status(world.process(), APP, ""))
-    assert (found["state"], found["bake"]["traffic"]["requests"]) == ("baking", 0)
-    assert (found["traffic"]["live"], found["traffic"]["shield"]) == ("green", True)
+    report = document(status(world.process(), APP, ""))
+    assert (report["state"], report["bake"]["traffic"]["requests"]) == ("baking", 0)
+    assert (report["traffic"]["live"], report["traffic"]["shield"]) == ("green", True)
 
 
 def test_every_report_of_an_interrupted_app_conforms(world: World) -> None:
@@ -118,22 +118,21 @@ def test_every_report_of_an_interrupted_app_conforms(world: World) -> None:
         world.release("v2")
     world.boundary = lambda when, step: None
     assert wrong(world) == {}
-    found = document(status(world.process(), APP, ""))["deployment"]
-    assert (found["from"], found["to"], found["running"], found["holder"]) == ("v1", "v2", False, None)
+    report = document(status(world.process(), APP, ""))["deployment"]
+    assert (report["from"], report["to"], report["running"], report["holder"]) == ("v1", "v2", False, None)
 
 
 @pytest.mark.parametrize("action", ["release", "rollback"])
 def test_a_plan_conforms(world: World, action: str) -> None:
     world.release("v2")
     (world.folder / "Dockerfile").touch()
-    report = preview(world.process(), world.config(), action, None, ref=None)
-    found = document(report)
-    assert conforms(json.loads(json.dumps(found)), report_schema("plan")) == []
-    assert (found["kind"], found["from"]) == (action, "v2")
-    assert all(step["description"] for step in found["steps"])
-    assert (found["estimate_seconds"] is None) == (action == "release")
+    report = document(preview(world.process(), world.config(), action, None, ref=None))
+    assert conforms(json.loads(json.dumps(report)), report_schema("plan")) == []
+    assert (report["kind"], report["from"]) == (action, "v2")
+    assert all(step["description"] for step in report["steps"])
+    assert (report["estimate_seconds"] is None) == (action == "release")
 
 
 def test_an_unknown_plan_is_refused(world: World) -> None:
-    with pytest.raises(UsageError, match="'dance' cannot be planned"):
+    with pytest.raises(UsageError, match="invalid action 'dance'"):
         preview(world.process(), world.config(), "dance", None, ref=None)

@@ -36,10 +36,10 @@ from tests.unit.reports.conforming import conforms
 @pytest.fixture
 def world(worlds: Callable[[], World]) -> World:
     """v1 is warm, v2 live; each manifest has a file and a link, and they differ in how the image is built."""
-    found = worlds()
+    world = worlds()
     for number in (1, 2):
-        release_number(found, number)
-    return found
+        release_number(world, number)
+    return world
 
 
 def release_number(world: World, number: int) -> None:
@@ -60,6 +60,10 @@ def look(world: World) -> VerifyReport:
     return verify(world.process(), APP)
 
 
+def container_of(world: World, name: str) -> Container:
+    return next(container for container in world.workloads.containers(APP) if container.version == name)
+
+
 def tamper(world: World, *statements: str) -> None:
     with closing(sqlite3.connect(world.folder / "ledger.db")) as db:
         for statement in statements:
@@ -68,10 +72,10 @@ def tamper(world: World, *statements: str) -> None:
 
 
 def test_an_untouched_app_matches_the_ledger(world: World) -> None:
-    found = look(world)
-    assert (found.ok, found.problems) == (True, ())
-    assert conforms(document(found), report_schema("verify")) == []
-    assert {"events", "manifests", "deltas", "slots", "images", "containers"} <= found.checked.keys()
+    report = look(world)
+    assert (report.ok, report.problems) == (True, ())
+    assert conforms(document(report), report_schema("verify")) == []
+    assert {"events", "manifests", "deltas", "slots", "images", "containers"} <= report.checked.keys()
     world.rollback()
     world.release("v2", context=world.supply.context)
     assert problems(world) == []
@@ -116,7 +120,7 @@ def test_a_flipped_bit_in_an_index_is_named(world: World) -> None:
     file = world.folder / "ledger.db"
     data = bytearray(file.read_bytes())
     at = data.find(b"mymodellive")
-    while data[at + 11] == ord("{"):  # the table's own row goes on with the detail, the index does not
+    while data[at + 11] == ord("{"):  # in the table the detail follows, in the index it does not
         at = data.find(b"mymodellive", at + 1)
     assert at >= 0
     data[at + 7] ^= 1
@@ -139,7 +143,7 @@ def test_a_route_that_differs_from_the_slots_is_named(world: World) -> None:
 
 
 def test_a_live_version_without_containers_is_named(world: World) -> None:
-    world.workloads.remove(next(box for box in world.workloads.containers(APP) if box.version == "v2"))
+    world.workloads.remove(container_of(world, "v2"))
     assert problems(world) == ["v2 is live in green with 0 of 1 container(s)"]
 
 
@@ -155,19 +159,19 @@ def test_a_live_version_without_containers_is_named(world: World) -> None:
     ],
 )
 def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: dict[str, Any]) -> None:
-    box = next(box for box in world.workloads.containers(APP) if box.version == "v1")
-    world.engine.change(box, labels={**box.labels, f"deployctl.{key}": value}, **seen_as)
-    found = problems(world)
-    assert found
-    assert all(text.startswith(f"{box.name} has the label") for text in found)
+    container = container_of(world, "v1")
+    world.engine.change(container, labels={**container.labels, f"deployctl.{key}": value}, **seen_as)
+    differences = problems(world)
+    assert differences
+    assert all(text.startswith(f"{container.name} has the label") for text in differences)
 
 
 def test_a_container_that_is_removed_meanwhile_is_skipped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    box = next(box for box in world.workloads.containers(APP) if box.version == "v1")
+    container = container_of(world, "v1")
 
-    def files_in(container: Container, folder: str) -> dict[str, str]:
-        if container.id == box.id:
-            world.workloads.remove(box)
+    def files_in(inspected: Container, folder: str) -> dict[str, str]:
+        if inspected.id == container.id:
+            world.workloads.remove(container)
             raise EngineError("No such container")
         return {}
 
@@ -209,12 +213,12 @@ def test_a_truncated_archive_is_an_engine_error() -> None:
 # --- other commands ----------------------------------------------------------------------------------------------
 
 
-def test_the_work_of_another_command_is_no_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_work_of_another_command_is_not_a_problem(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = iter([["is being removed"], []])
 
     def objects(progress: object) -> Any:
         for fault in next(faults):
-            world.ledgers[0].event(APP, "mended", {})
+            world.ledgers[0].event(APP, "repaired", {})
             yield "0" * 64, fault
 
     monkeypatch.setattr(world.models, "check", objects)
@@ -229,9 +233,9 @@ def test_nothing_is_claimed_while_another_command_holds_the_lock(world: World, m
             verify(services, APP)
         assert caught.value.exit_code == 75
         tamper(world, "UPDATE versions SET author = 'x' WHERE name = 'v1'")
-        found = verify(services, APP).problems
-    assert found[0] == "the record of mymodel v1 is not what was recorded"
-    assert len(found) == 2
+        differences = verify(services, APP).problems
+    assert differences[0] == "the record of mymodel v1 is not what was recorded"
+    assert len(differences) == 2
     assert "is being removed" in "\n".join(verify(services, APP).problems)
 
 
@@ -281,7 +285,7 @@ def test_a_container_that_cannot_be_removed_does_not_stop_a_rebuild(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = world.ledger.versions(APP)["v1"]
-    world.workloads.remove(next(box for box in world.workloads.containers(APP) if box.version == "v1"))
+    world.workloads.remove(container_of(world, "v1"))
     left = world.workloads.create(workload_spec(world.services, world.config(), one, "blue", 1, 9))
     damaged(world)
 

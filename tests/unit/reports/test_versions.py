@@ -63,10 +63,10 @@ def test_the_log_of_a_file_follows_the_lineage(world: World, record: Callable[..
     record("v3", "v1", a="1", b="2")
     record("v4", "v2", a="4", b="1")
     record("v5", "v3", a="5")
-    found = file_log(world.services, configured(), "a", 50)
-    assert conforms(document(found), report_schema("log")) == []
-    assert found.file == "model/a"
-    assert [(row.version, row.change, row.size) for row in found.entries] == [
+    report = file_log(world.services, configured(), "a", 50)
+    assert conforms(document(report), report_schema("log")) == []
+    assert report.file == "model/a"
+    assert [(row.version, row.change, row.size) for row in report.entries] == [
         ("v5", "changed", 1),
         ("v4", "added", 1),
         ("v2", "removed", None),
@@ -111,14 +111,14 @@ def test_who_was_live_is_exact_to_the_millisecond(world: World, record: Callable
 def test_a_comparison_counts_the_bytes_that_are_unique(world: World, record: Callable[..., None]) -> None:
     record("v1", None, a="same", b="old", c="moved")
     record("v2", "v1", a="same", b="newer", d="moved")
-    found = compare(world.services, configured(), "v1", "v2")
-    assert conforms(document(found), report_schema("diff")) == []
-    assert [(row.path, row.change) for row in found.files] == [
+    report = compare(world.services, configured(), "v1", "v2")
+    assert conforms(document(report), report_schema("diff")) == []
+    assert [(row.path, row.change) for row in report.files] == [
         ("model/b", "changed"),
         ("model/c", "removed"),
         ("model/d", "added"),
     ]
-    assert found.summary.new_bytes == len("newer")
+    assert report.summary.new_bytes == len("newer")
     assert compare(world.services, configured(), "v2", "v2").files == ()
     with pytest.raises(UsageError, match="there is no version v9"):
         version_of(world.services, APP, "v9")

@@ -269,14 +269,15 @@ def test_no_command_shows_a_url(tmp_path: Path) -> None:
 def test_the_trace_of_a_bug_shows_no_url(tmp_path: Path) -> None:
     write(tmp_path, f'[notify]\nurls = ["{URL}"]\n')
     code = (
-        "from orchestrator.notify import apprise\n"
-        "apprise.AppriseNotifier.deliver = apprise.AppriseNotifier.beat\n"
+        "from orchestrator.adapters.apprise.notifier import AppriseNotifier\n"
+        "AppriseNotifier.deliver = AppriseNotifier.beat\n"  # a bug: it does not accept these arguments
         "from orchestrator.cli.main import main; main()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEPLOYCTL_DEBUG": "1"}
     command = [sys.executable, "-c", code, "--state-dir", str(tmp_path / "state"), "notify"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
+    assert re.search(r"^TypeError: AppriseNotifier\.beat\(\) got an unexpected", done.stderr, re.MULTILINE), done.stderr
     assert SECRET not in done.stderr
 
 
