@@ -1,4 +1,4 @@
-"""What happens inside containers."""
+"""Access to containers: logs, programs and files."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class ContainerAccess(Protocol):
     """
 
     def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
-        """The last `tail` lines of its output, without line breaks; with `follow` those that come as well."""
+        """The last `tail` lines of its output, without line breaks; with `follow` also new ones as they are written."""
 
     def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
         """Runs a program in a running container, passes its output on, and returns its exit code."""
 
     def files_in(self, container: Container, folder: str) -> dict[str, str]:
-        """The files that a running container sees below a folder: SHA-256 in hexadecimal by path in the folder.
+        """The files below a folder of a running container: the SHA-256 in hexadecimal by path in the folder.
 
-        For a symbolic link it is that of its target's path.
+        For a symbolic link it is the digest of the target path.
         """
 
     def memory_kills(self, container: Container, since: float) -> int:
-        """How often the kernel has ended it for lack of memory since then (seconds since the epoch).
+        """How often the kernel has killed it for lack of memory since then (seconds since the epoch).
 
-        As far as the engine remembers: its events do not survive its own restart.
+        Kills before the last restart of the engine are not counted: the engine forgets them.
         """
 
     def evidence(self) -> tuple[Evidence, ...]:
-        """What all containers of the state folder say about themselves, for a ledger that is lost."""
+        """The state and the labels of all containers of the state folder, to rebuild a lost ledger."""

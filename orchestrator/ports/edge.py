@@ -1,4 +1,4 @@
-"""The proxy that clients reach, as a program with a configuration."""
+"""The proxy that clients connect to: its process and its configuration."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ class Edge(Protocol):
     """One proxy for all apps of a state folder. Callers hold the proxy's lock while they change anything.
 
     Every method raises ProxyError when the proxy does not answer or refuses, and EngineUnreachable when it runs on an
-    engine that does not answer. No method fails a request of a client, `down` excepted.
+    engine that does not answer. No method except `down` makes a request of a client fail.
     """
 
     def state(self) -> str:
-        """`running`, `missing`, or what the engine says of a proxy that does not run (`exited`, `paused` …)."""
+        """`running`, `missing`, or the engine's state of a proxy that does not run (`exited`, `paused` …)."""
 
     def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
         """Starts the proxy with `apps` when it does not answer; one that answers is left alone. May be repeated."""
 
     def down(self) -> None:
-        """Removes the proxy: every app behind it stops answering. One that is gone is no error."""
+        """Removes the proxy: all of its apps stop answering. A missing one is not an error."""
 
     def reload(self) -> None:
         """Checks the configuration on disk and loads it.
 
         Raises:
-            ProxyError: it is invalid, or could not be loaded; the proxy goes on with the one that it has.
+            ProxyError: it is invalid, or could not be loaded; the proxy keeps the current one.
         """
 
     def apply(self, apps: Sequence[ProxyApp], progress: Progress) -> bool:
-        """Brings configuration and names of versions to `apps`; True when that needed a reload. May be repeated.
+        """Updates the configuration and the names of versions to `apps`; True when this needed a reload.
 
-        Who gets the traffic is not touched: that is `Traffic`.
+        Does not change who gets the traffic: see `Traffic`. May be repeated.
 
         Raises:
-            ProxyError: the proxy refuses the configuration; the old one stays, on disk and running.
+            ProxyError: the proxy refuses the configuration; the old one is kept, on disk and running.
         """
 
     def check_listen(self, route: Route) -> None:
-        """Checks that a route's addresses are free, or ours already. Changes nothing.
+        """Checks that a route's addresses are free, or used by this proxy already. Changes nothing.
 
         Raises:
-            UsageError: another process listens there, or it is no address of this host.
+            UsageError: another process listens there, or this host does not have the address.
         """
 
     def drift(self, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState]) -> list[str]:
-        """The names of the files that are not what these apps and states make them. Changes nothing."""
+        """The names of the files that do not match these apps and states. Changes nothing."""
 
     def repair(
         self, app: str, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState], progress: Progress
     ) -> list[str]:
-        """Brings files and running proxy to the ledger's word; returns what was repaired, in words.
+        """Makes files and running proxy match the ledger; returns what was repaired, in words.
 
-        `states` are what the ledger says of each app. For other apps than `app` a state is only restored where it is
-        lost: they may be in the middle of a switch. An app that is missing in `states` keeps the state on disk. May be
+        `states` are the traffic states in the ledger. For apps other than `app` a state is restored only when it is
+        lost, because a switch may be in progress. An app that is missing in `states` keeps the state on disk. May be
         repeated: the second time it returns an empty list.
         """

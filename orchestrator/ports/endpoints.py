@@ -1,4 +1,4 @@
-"""The endpoints of a slot: where the edge finds its replicas, and how they do."""
+"""The endpoints of a slot: the addresses of its replicas at the edge, their health and their counters."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
 
 
 class Endpoints(Protocol):
-    """What the running proxy knows of the replicas in a slot. Nothing here moves traffic between slots.
+    """What the running proxy knows about the replicas in a slot. No method moves traffic between slots.
 
     Every method raises ProxyError when the proxy does not answer.
     """
 
     def register(self, app: str, slot: Slot, endpoints: SlotEndpoints) -> None:
-        """Points a slot at its replicas; each must pass a check of the proxy before it is up. May be repeated."""
+        """Sets the addresses of a slot; each replica is up after it passes the proxy's checks. May be repeated."""
 
     def park(self, app: str, slot: Slot) -> None:
-        """Points a slot nowhere: no replica gets a check or a request through it. May be repeated."""
+        """Removes the addresses of a slot: its replicas get no checks and no requests. May be repeated."""
 
     def wait_up(self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]) -> None:
         """Waits until the proxy's own checks have found `count` replicas up; `timeout` in seconds.
 
         Raises:
-            ProxyError: not within `timeout`.
-            Whatever `cancelled` raises, which is called while it waits.
+            ProxyError: they are not up within `timeout`.
+            Whatever `cancelled` raises, which is called during the wait.
         """
 
     def health(self, app: str, slot: Slot) -> tuple[EndpointHealth, ...]:
-        """The proxy's own verdict on each replica, in order of their indexes; empty for an unknown slot."""
+        """The proxy's own health check of each replica, in order of their indexes; empty for an unknown slot."""
 
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
         """How many requests, streams and WebSockets are open on each replica, by its index, in all workers."""
 
     def cut(self, app: str, slot: Slot) -> int:
-        """Ends what is open on a slot; returns how many that were."""
+        """Closes all open connections of a slot; returns how many requests were cut."""
 
     def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
-        """What each worker of the proxy has counted of a slot since it started, by a name for the worker."""
+        """The counters of a slot in each worker of the proxy since that worker started, by the worker's name."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Events(Protocol):
-    """Everything that happened, linked so that no entry can be changed unnoticed. See `Ledger`."""
+    """Everything that happened, linked so that a changed entry is detected. See `Ledger` for what all records share."""
 
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
         """Adds an event to the end of the chain."""
@@ -18,10 +18,10 @@ class Events(Protocol):
         """The number of the newest event; 0 when there is none."""
 
     def switches(self, app: str) -> list[Switch]:
-        """Which version was live from when on, oldest first.
+        """When each version became live, oldest first.
 
         Raises:
-            Degraded: one of the events that say it is damaged.
+            Degraded: one of these events is damaged.
         """
 
     def audit(self) -> tuple[list[Event], list[str]]:

@@ -1,4 +1,4 @@
-"""The machine that this program runs on, and the user that runs it."""
+"""The machine that deployctl runs on: its name, its user, its programs and files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Host(Protocol):
         """The environment variables of this process."""
 
     def user(self) -> str:
-        """The login name of the person who runs this command, also below sudo."""
+        """The login name of the user who runs this command; with sudo, of the user who called sudo."""
 
     def hostname(self) -> str:
         """The machine's name."""
@@ -37,7 +37,7 @@ class Ended:
 
 
 class Machine(Protocol):
-    """Programs and files of the machine, for whoever installs schedules. All methods may be repeated."""
+    """Programs and files of the machine, for installing schedules. All methods may be repeated."""
 
     @property
     def account(self) -> str:
@@ -59,13 +59,13 @@ class Machine(Protocol):
         """The path of a program; None when PATH has none of this name."""
 
     def executable(self, path: Path) -> bool:
-        """Whether this file is a program."""
+        """Whether this file exists and can be executed."""
 
     def running(self, names: frozenset[str]) -> bool:
         """Whether a process with one of these names runs."""
 
     def run(self, command: Sequence[str], data: bytes = b"") -> Ended:
-        """Runs a program to its end, with `data` as its input and its messages in English.
+        """Runs a program until it ends, with `data` as its input and its messages in English.
 
         Raises:
             HostError: it does not exist, or does not end in time.
@@ -79,14 +79,14 @@ class Machine(Protocol):
         """
 
     def write(self, path: Path, text: str) -> None:
-        """Writes a file that everybody may read; its folder must exist.
+        """Writes a file that every user may read; its folder must exist.
 
         Raises:
-            HostError: it cannot be written; it is as it was.
+            HostError: it cannot be written; it is unchanged.
         """
 
     def remove(self, path: Path) -> None:
-        """Removes a file. One that does not exist is no error.
+        """Removes a file. A missing one is not an error.
 
         Raises:
             HostError: it cannot be removed.

@@ -1,4 +1,4 @@
-"""Helpers that run in containers on the host's network, such as the proxy."""
+"""Containers on the host's network that serve all apps, such as the proxy."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ class HostContainers(Protocol):
     """Long-running containers of one state folder that belong to no app, by their names.
 
     Every method raises EngineUnreachable when the engine does not answer, and EngineError when it refuses or when
-    somebody else's container has the name: that one is never touched.
+    a container that is not of this state folder has the name; such a container is never changed.
     """
 
     def state(self, name: str) -> str:
-        """`running`, `missing`, or what the engine says of one that does not run (`exited`, `paused` …)."""
+        """`running`, `missing`, or the engine's state of one that does not run (`exited`, `paused` …)."""
 
     def has_image(self, reference: str) -> bool:
         """Whether the engine has an image of this name, for the choice of a base image."""
 
     def start(self, spec: HostContainerSpec, report: Callable[[str], None]) -> None:
-        """Makes it run: starts or unpauses one that exists, else creates it, and its image first when that is missing.
+        """Starts or unpauses it; creates it if it does not exist, and builds its image if that does not exist.
 
-        One that exists keeps the configuration that it was created with. The engine starts it again whenever it ends,
-        and when the engine itself starts. `report` is called when an image must be built. May be repeated.
+        An existing one keeps the configuration that it was created with. The engine restarts it whenever it ends, and
+        when the engine itself starts. `report` is called when an image must be built. May be repeated.
 
         Raises:
             BuildFailed: the image could not be built; `details` has the builder's last lines.
         """
 
     def remove(self, name: str) -> bool:
-        """Removes it, running or not. False: there was none."""
+        """Removes it, running or not. False: it did not exist."""
 
     def restart(self, name: str) -> None:
-        """Ends it within a second and starts it again. One that is missing is no error."""
+        """Stops it within a second and starts it again. A missing one is not an error."""
 
     def execute(self, name: str, command: Sequence[str]) -> tuple[int, str]:
         """Runs a program in it; returns the exit code and the output.

@@ -19,13 +19,13 @@ class Images(Protocol):
         """Builds and tags an image; returns its id. May be repeated: the tag moves to the new image.
 
         Raises:
-            BuildFailed: the build failed; `details` has the builder's last lines. The tag is as it was.
-            UsageError: there is no Dockerfile, or the builder that is asked for is not installed.
+            BuildFailed: the build failed; `details` has the builder's last lines. The tag is unchanged.
+            UsageError: there is no Dockerfile, or the requested builder is not installed.
             Interrupted: `progress.check` raised it; the builder was stopped.
         """
 
     def find(self, reference: str) -> Image | None:
-        """An image by its id or by a name; None when the engine does not have it."""
+        """An image by its id or its name; None when the engine does not have it."""
 
     def layers(self, image_id: str) -> list[Layer]:
         """The layers of an image, the lowest first; empty when the engine does not have it."""
@@ -33,6 +33,6 @@ class Images(Protocol):
     def remove(self, reference: str, image_id: str) -> bool:
         """Removes the tag `reference` from an image, and the image when it has no other name. May be repeated.
 
-        An image that lost its tag to another one is removed by its id. False: nothing was removed. The image has only
-        other names, a container uses it, or it is gone.
+        An image whose tag was moved to another one is removed by its id. False: nothing was removed, because the image
+        has other names only, a container uses it, or it does not exist.
         """

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Interrupts(Protocol):
-    """Remembers signals, and raises them only where that does no harm."""
+    """Remembers signals, and raises them only at safe points."""
 
     @property
     def pending(self) -> bool:
@@ -27,10 +27,10 @@ class Interrupts(Protocol):
         """The error for the signal that has come, with its exit code."""
 
     def interruptible(self) -> AbstractContextManager[None]:
-        """Inside, a signal is raised at once: for waits that change nothing. Begins with `check`."""
+        """A context in which signals are raised at once, for waits that change nothing. Begins with `check`."""
 
     def disarm(self) -> None:
-        """From now on signals are remembered and not raised: what has begun is carried to its end."""
+        """From now on signals are only remembered, so that what has begun is completed."""
 
     def arm(self) -> None:
-        """Signals are raised again, also one that came meanwhile."""
+        """Signals are raised again, including one that came in the meantime."""

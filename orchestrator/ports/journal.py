@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Journal(Protocol):
-    """What was done, step by step, written before it is done. See `Ledger` for what holds of all records."""
+    """Deployments and their steps, each recorded before it is carried out. See `Ledger` for what all records share."""
 
     def begin(
         self,
@@ -21,14 +21,14 @@ class Journal(Protocol):
         config: dict[str, Any],
         reason: str = "",
     ) -> Deployment:
-        """Opens a deployment: nothing has changed yet. An app has one open deployment at most.
+        """Opens a deployment, before anything is changed. An app has at most one open deployment.
 
         Raises:
-            StorageError: another one is open, or it cannot be written.
+            StorageError: another one is open, or the record cannot be written.
         """
 
     def finish(self, deployment: int, outcome: Outcome, reason: str) -> None:
-        """Ends a deployment and seals its journal. One that has ended stays as it is."""
+        """Ends a deployment and seals its journal. A deployment that has ended is not changed."""
 
     def plan_of(self, deployment: int) -> PlanRecord:
         """The plan that a deployment was opened with."""
@@ -37,16 +37,16 @@ class Journal(Protocol):
         """Records that a step begins; returns the number of the record."""
 
     def step_finished(self, step: int, state: str, detail: dict[str, Any], seconds: float) -> None:
-        """Records how a step ended: `done` or `failed`, what it found, and how long it took."""
+        """Records how a step ended: `done` or `failed`, its result, and how long it took in seconds."""
 
     def steps(self, deployment: int) -> list[StepRecord]:
         """The journal of a deployment, oldest first."""
 
     def open_deployment(self, app: str) -> Deployment | None:
-        """The deployment that has not ended."""
+        """The deployment that has not ended; None without one."""
 
     def deployment(self, app: str, deployment: int) -> Deployment | None:
-        """One deployment by its id."""
+        """One deployment by its id; None when the app has none with this id."""
 
     def deployments(self, app: str, limit: int = ...) -> list[Deployment]:
         """The newest `limit` deployments, newest first; -1 for all."""
@@ -55,7 +55,7 @@ class Journal(Protocol):
         """How many deployments have ended, by kind and outcome."""
 
     def placements(self, app: str) -> dict[int, tuple[str, str]]:
-        """Which version each deployment put into which slot. Read even where other columns are damaged."""
+        """The version and the slot of each deployment. Works even when other columns are damaged."""
 
     def left_by_rollback(self, app: str) -> set[str]:
-        """The versions that lost the traffic by a rollback, the last time that they lost it."""
+        """The versions whose traffic was last taken by a rollback, not by a release."""

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class Ledger(VersionRecords, Journal, Placement, WatchRecords, Events, Protocol):
-    """What happened and what is. Take the part that you need; this is their sum, and the file as a whole.
+    """All records, and the file as a whole. Code that needs a part of it should use the protocol of that part.
 
-    Every method is one transaction, on disk when it returns, and may be used from several processes at once. Every
-    method raises LedgerDamaged when the ledger is missing or damaged, StorageError when it cannot be read or written
-    (nothing was written then), and UsageError when a newer deployctl has written it.
+    Every method is one transaction that is on disk when it returns; several processes may use the ledger at the same
+    time. Every method raises LedgerDamaged when the ledger is missing or damaged, StorageError when it cannot be read
+    or written (then nothing was written), and UsageError when a newer version of deployctl has written it.
     """
 
     def close(self) -> None:
         """Closes the file; it opens again at the next call."""
 
     def damage(self, *, thorough: bool = ...) -> str | None:
-        """What is wrong with the file, in words; None when it is in order. `thorough` checks every index as well."""
+        """What is wrong with the file, in words; None when it is intact. `thorough` checks every index as well."""
 
     def restore(self, apps: Sequence[Restored]) -> str:
-        """Replaces a damaged ledger with a new one of these apps; returns the name that the old one has now."""
+        """Replaces a damaged ledger with a new one of these apps; returns the new name of the old file."""
 
     def adopt(self, apps: Sequence[Restored]) -> None:
-        """Adds apps that the ledger knows nothing of."""
+        """Adds apps that the ledger has no record of."""

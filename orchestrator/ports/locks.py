@@ -7,13 +7,13 @@ from typing import Protocol
 
 
 class Locks(Protocol):
-    """Locks that end with the process that holds them, however it ends."""
+    """Locks that are released when their process ends, even if it is killed."""
 
     def app(self, name: str, *, looking: bool = False) -> AbstractContextManager[None]:
-        """Holds an app's lock. With `looking` it is held for a short look: other commands wait for its end.
+        """Holds an app's lock. `looking`: it is held for a short look, so other commands wait until it is free.
 
         Raises:
-            Locked: another command has it; the error says which one, its pid and since when.
+            Locked: another command holds it; the error names the command, its pid and since when.
             StorageError: the lock file cannot be used.
         """
 
@@ -21,9 +21,9 @@ class Locks(Protocol):
         """Holds the lock of the proxy, which all apps share; waits for up to a minute.
 
         Raises:
-            Locked: it was not free in time.
+            Locked: it was not free within that time.
             StorageError: the lock file cannot be used.
         """
 
     def holder(self, name: str) -> dict[str, object] | None:
-        """Who holds an app's lock now (`command`, `pid`, `since`); None when nobody does. Never takes the lock."""
+        """Who holds an app's lock now (`command`, `pid`, `since`); None when it is free. Does not take the lock."""

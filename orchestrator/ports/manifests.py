@@ -1,4 +1,4 @@
-"""The files that a version is made of, by their digests."""
+"""Manifests: the files of a version with their digests."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
 
 class Manifests(Protocol):
-    """Reads sources, and loads the manifests of versions. All methods may be repeated."""
+    """Reads manifests from sources and from the store. All methods may be repeated."""
 
     def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
         """The manifest of the sources as they are now.
 
         With `keep` the model files are copied into the store. No other process removes them from there until
-        `ModelFiles.keep` gives them to a version, or this process ends or calls `ModelFiles.collect`.
+        `ModelFiles.keep` assigns them to a version, or this process ends or calls `ModelFiles.collect`.
 
         Raises:
-            UsageError: a source cannot be read, changes while it is read, is a pointer of Git LFS, or cannot be part
-                of a version.
-            StorageError: the model files cannot be stored: the disk is full, for example.
+            UsageError: a source cannot be read, changes while it is read, is a Git LFS pointer, or cannot be part of a
+                version.
+            StorageError: the model files cannot be stored; the disk is full, for example.
             Interrupted: `progress.check` raised it.
         """
 
     def changed(self, config: Config, manifest: Manifest) -> str | None:
-        """A path in the build context that is not what it was when this process read `manifest`; None: all are.
+        """A path in the build context that has changed since this process read `manifest`; None without one.
 
-        For a check after the build: the builder may have read newer files.
+        For a check after a build, because the builder may have read newer files.
 
         Raises:
             UsageError: a source cannot be read.
@@ -39,5 +39,5 @@ class Manifests(Protocol):
         """The manifest of a version; None when it was never stored.
 
         Raises:
-            StorageError: it cannot be read, or was changed.
+            StorageError: it cannot be read, or does not match its digest.
         """

@@ -1,4 +1,4 @@
-"""The model files of versions: each distinct file once, and a folder of links for each version."""
+"""The model files of versions: each distinct file is stored once, and each version has a folder of links."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class ModelFiles(Protocol):
-    """Keeps the model files of versions. Callers hold the app's lock. All methods may be repeated.
+    """Stores the model files of versions. Callers hold the app's lock. All methods may be repeated.
 
-    A version's folder is complete under its name or does not exist, whenever the program ends.
+    A version's folder is complete or does not exist, even after a crash.
     """
 
     def folder(self, app: str, version: str) -> Path:
@@ -25,32 +25,32 @@ class ModelFiles(Protocol):
         """Whether the folder exists. Its files are not checked: see `faults`."""
 
     def keep(self, app: str, version: str, manifest: Manifest) -> None:
-        """Stores a version's manifest, and gives it its model files from the store; replaces those that it had.
+        """Stores a version's manifest, and creates its folder from the store; replaces an existing folder.
 
         Raises:
             StorageError: the disk is full, or a file is missing in the store.
         """
 
     def restore(self, version: Version, manifest: Manifest | None) -> bool:
-        """Whether the version's model files are complete; repairs them from the store first where that is possible.
+        """Restores a version's missing model files from the store; returns whether they are complete then.
 
-        `manifest` is what `Manifests.load` has of the version; without one only the folder's existence is checked.
+        `manifest` is the result of `Manifests.load`; without one only the folder's existence is checked.
 
         Raises:
             StorageError: the disk is full.
         """
 
     def drop(self, app: str, version: str) -> None:
-        """Removes a version's folder. One that does not exist is no error."""
+        """Removes a version's folder. A missing one is not an error."""
 
     def collect(self) -> int:
-        """Removes the stored files that no version needs; returns how many bytes that were.
+        """Removes the stored files that no version needs; returns their size in bytes.
 
-        Removes nothing while another process adds files.
+        Removes nothing while another process is adding files.
         """
 
     def check(self, progress: Progress) -> Iterator[tuple[str, str | None]]:
-        """Reads every stored file: the digest in its name, and what is wrong with it in words.
+        """Reads every stored file; yields the digest in its name, and what is wrong with it in words or None.
 
         Raises:
             Interrupted: `progress.check` raised it.
@@ -60,4 +60,4 @@ class ModelFiles(Protocol):
         """Where a version's model files differ from its manifest, in words; empty when they do not."""
 
     def tidy(self, app: str) -> None:
-        """Removes what a crash has left of copies that were being made or removed."""
+        """Removes partial copies that a crash has left."""

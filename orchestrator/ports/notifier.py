@@ -9,7 +9,7 @@ from typing import Protocol
 class Notifier(Protocol):
     """Sends notifications. Never raises, and takes about `timeout` seconds at most.
 
-    What it returns contains no URL, no password and no token. A repeated call sends again.
+    The results contain no URL, no password and no token. A repeated call sends again.
     """
 
     def tell(self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float) -> str | None:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Prober(Protocol):
-    """Asks models over HTTP. All may be repeated: a probe changes nothing."""
+    """Probes models over HTTP. All methods may be repeated: a probe changes nothing."""
 
     def probe(self, address: str, spec: ProbeSpec) -> Reply:
-        """Asks once, within `spec.timeout` seconds in all. Whatever the server does becomes a Reply; never raises."""
+        """Sends one probe, which takes at most `spec.timeout` seconds. Never raises: errors are part of the reply."""
 
     def wait_ready(
         self,
@@ -24,12 +24,12 @@ class Prober(Protocol):
         alive: Callable[[Target], str | None],
         progress: Progress,
     ) -> None:
-        """Waits until every target has given `spec.successes` good answers in a row.
+        """Waits until every target has given `spec.successes` good replies in a row.
 
-        `alive` says why a target has ended, or None; it is called from several threads.
+        `alive` returns why a target has ended, or None while it runs; it is called from several threads.
 
         Raises:
-            ProbeFailed: one did not become ready within `spec.deadline` seconds, never will, or has ended.
+            ProbeFailed: a target did not become ready within `spec.deadline` seconds, never will, or has ended.
             Interrupted: `progress.check` raised it.
             Whatever `alive` raises.
         """

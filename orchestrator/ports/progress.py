@@ -1,4 +1,4 @@
-"""How long work reports what it does, and learns that it shall stop."""
+"""How long work reports progress, and learns that it must stop."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Where progress goes, for people: `step` for what begins, `detail` for what happens in it, `note` for the rest."""
+    """Shows progress: `step` for a new step, `detail` for what happens in it, `note` for everything else."""
 
     def step(self, text: str) -> None:
         """A new step begins."""
 
     def detail(self, text: str) -> None:
-        """Something happens in the present step; may be called many times a second."""
+        """Something happens in the current step; may be called many times a second."""
 
     def note(self, text: str) -> None:
-        """Something that a person should know, whatever the step."""
+        """Something that the user should know, regardless of the step."""
 
 
 class Progress(Protocol):
-    """What long work in an adapter calls: it reports, and it asks whether it shall go on."""
+    """What long work in an adapter calls to report progress and to learn that it must stop."""
 
     def detail(self, text: str) -> None:
         """Something happens; may be called many times a second."""
@@ -28,5 +28,5 @@ class Progress(Protocol):
         """A point where it may stop.
 
         Raises:
-            Interrupted: somebody asked it to.
+            Interrupted: a signal came.
         """

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Place(Protocol):
-    """One place that holds schedules: /etc/cron.d, a crontab, the timers of systemd.
+    """One place for schedules: /etc/cron.d, a crontab, or the timers of systemd.
 
     Every method raises HostError when a program or a file of the machine cannot be used. All may be repeated.
     """
@@ -20,20 +20,20 @@ class Place(Protocol):
         """Which place this is."""
 
     def find(self, app: str) -> Entry | None:
-        """The schedule with the app's name, whoever wrote it; None without one."""
+        """The schedule with the app's name, of any state folder; None without one."""
 
     def install(self, job: Job, words: Sequence[str], environment: Mapping[str, str]) -> bool:
-        """Writes a schedule for a command and its environment; False when it exists like this already.
+        """Writes a schedule for a command with its environment; False when the same one exists already.
 
         Raises:
             UsageError: these paths or variables cannot be written into a schedule.
         """
 
     def remove(self, app: str) -> None:
-        """Removes the app's schedule. One that does not exist is no error."""
+        """Removes the app's schedule. A missing one is not an error."""
 
     def trouble(self, app: str) -> str | None:
-        """Why nothing starts the app's schedule, in words; None when something does."""
+        """Why the app's schedule will not be started, in words; None when it will be."""
 
 
 class Scheduler(Protocol):
@@ -46,10 +46,10 @@ class Scheduler(Protocol):
         """Every schedule with the app's name that this user can see."""
 
     def install(self, job: Job, kind: Kind) -> tuple[bool, tuple[str, ...]]:
-        """Installs a schedule: whether anything changed, and sentences about variables that were left out."""
+        """Installs a schedule; returns whether anything changed, and sentences about variables that were left out."""
 
     def remove(self, entry: Entry) -> None:
         """Removes a schedule."""
 
     def trouble(self, kind: Kind, app: str) -> str | None:
-        """Why nothing starts a schedule, in words; None when something does."""
+        """Why a schedule will not be started, in words; None when it will be."""

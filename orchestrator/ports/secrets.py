@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from orchestrator.config import Config
 
 Order = tuple[Literal["source", "copy"], ...]
-"""Where a secret's value is looked for, the first place first."""
+"""Where a secret's value is read from: the first place that has it."""
 
 
 class Secrets(Protocol):
@@ -22,8 +22,8 @@ class Secrets(Protocol):
     def check(self, config: Config, version: str | None = None, *, building: Config | None = None) -> None:
         """Checks that every secret is available: from its source, or with `version` from a copy of that version.
 
-        Without `version` it also checks that no secret is part of the sources. `building` is the configuration that
-        is built from, when that is a checkout.
+        Without `version` it also checks that no secret is part of the build. `building` is the configuration to build
+        from, if that is a checkout.
 
         Raises:
             SecretUnavailable: a value is not available.
@@ -34,11 +34,11 @@ class Secrets(Protocol):
         """Whether the sources differ from the copy of a deployment."""
 
     def store(self, config: Config, version: str, deployment: int, *, order: Order) -> None:
-        """Makes the copy for a deployment's containers. A copy that is up to date stays as it is.
+        """Writes the copy for a deployment's containers. A copy that is up to date is not changed.
 
         Raises:
             SecretUnavailable: a value is not available.
-            StorageError: the copy cannot be written. It is as it was, or has some new files; the copies of other
+            StorageError: the copy cannot be written. It is unchanged, or has some new files; the copies of other
                 deployments are not changed.
         """
 
@@ -49,10 +49,10 @@ class Secrets(Protocol):
         """The deployments of each version that have a copy."""
 
     def drop(self, app: str, version: str, deployment: int) -> None:
-        """Removes a copy. One that does not exist is no error."""
+        """Removes a copy. A missing one is not an error."""
 
     def tidy(self, app: str) -> None:
-        """Removes what a crash has left of copies that were being made or removed."""
+        """Removes partial copies that a crash has left."""
 
     def mask(self, app: str, text: str) -> str:
         """`text` with `***` in place of every line of a stored value that has at least 8 characters."""

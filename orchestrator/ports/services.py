@@ -1,4 +1,4 @@
-"""Every port, in one place; made by wiring.py, never global."""
+"""All ports in one object, which wiring.py creates. It is never global."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from orchestrator.ports.workloads import Workloads
 
 @dataclass
 class Services:
-    """What every use case works with. `wall` is the time for people, `clock` counts seconds and never goes back."""
+    """The ports that use cases work with. `wall` is the time of day, `clock` a monotonic clock in seconds."""
 
     state_dir: Path
     names: Names
@@ -68,16 +68,21 @@ class Services:
 
     @property
     def progress(self) -> Progress:
-        """What long work in an adapter reports to, and asks whether it shall go on."""
+        """What long work in an adapter reports to, and how it learns that it must stop."""
         return _Progress(self.reporter, self.interrupts)
 
     def live(self, app: str) -> SlotState | None:
-        """The slot whose version is live by the ledger; None when nothing is. Asks the engine nothing."""
+        """The slot whose version is live according to the ledger; None without one. Does not ask the engine."""
         slot = self.ledger.traffic(app).live
         return self.ledger.slots(app).get(slot) if slot is not None else None
 
     def observe(self, app: str) -> Observed:
-        """What ledger and engine say of an app now."""
+        """The current state of an app, from the ledger and the engine.
+
+        Raises:
+            LedgerDamaged: the ledger cannot be used.
+            EngineUnreachable: the engine does not answer.
+        """
         versions = self.ledger.versions(app)
         return Observed(
             app=app,
@@ -88,17 +93,17 @@ class Services:
             image_exists=lambda image_id: self.images.find(image_id) is not None,
         )
 
-    def refuse_strangers(self, observed: Observed) -> None:
-        """Containers of an app that the ledger has no record of mean that another ledger made them.
+    def refuse_unrecorded(self, observed: Observed) -> None:
+        """Checks that an app without a record in the ledger has no containers: the ledger would not be theirs.
 
         Raises:
-            LedgerDamaged: there are some.
+            LedgerDamaged: it has containers.
         """
         if observed.versions or observed.containers:
             return
-        strangers = self.workloads.containers(observed.app)
-        if strangers:
-            why = f"it has no record of {observed.app}, but the container {strangers[0].name} exists"
+        unrecorded = self.workloads.containers(observed.app)
+        if unrecorded:
+            why = f"it has no record of {observed.app}, but the container {unrecorded[0].name} exists"
             raise LedgerDamaged(str(self.state_dir / "ledger.db"), why)
 
     def actor(self, folder: Path) -> str:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class SourceControl(Protocol):
     """Commits, checkouts and tags. All methods may be repeated.
 
-    The user's own tree, index, branches and stash are never changed, and no hook runs. A folder without a repository is
-    no error where the result can say so.
+    The user's working tree, index, branches and stash are never changed, and no hook runs. A folder without a
+    repository is not an error where the result can express it.
     """
 
     def state(self, config: Config) -> GitState:
@@ -28,36 +28,36 @@ class SourceControl(Protocol):
         """The full hash of the commit that a tag, a branch or an abbreviated hash names.
 
         Raises:
-            UsageError: it names none, or there is no repository.
+            UsageError: there is no such commit, or no repository.
         """
 
     def at(self, config: Config, commit: str) -> AbstractContextManager[tuple[Config | None, Config]]:
-        """A clean checkout of a commit: its own configuration, if it has one, and the one that builds from there.
+        """A clean checkout of a commit: the configuration in it, if there is one, and the one that builds from it.
 
-        The checkout is removed at the end.
+        The checkout is removed when the context ends.
 
         Raises:
             GitError: the commit cannot be checked out.
-            UsageError: it does not contain what is to be built, or its configuration is invalid.
+            UsageError: it lacks files that are needed for the build, or its configuration is invalid.
         """
 
     def checkout(self, config: Config, version: Version, weights: Path | None) -> AbstractContextManager[Config]:
-        """A clean checkout of a version's commit, as a configuration that builds from there.
+        """A clean checkout of a version's commit, as a configuration that builds from it.
 
-        The model folder is `weights`; without them the commit's own. The checkout is removed at the end.
+        The model folder is `weights`, or the commit's own without them. The checkout is removed when the context ends.
 
         Raises:
-            GitError: the version has no commit, it cannot be checked out, or it lacks something.
+            GitError: the version has no commit, it cannot be checked out, or it lacks files.
         """
 
     def tag(self, config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
-        """Writes an annotated tag: whether it was written, and why not in words.
+        """Writes an annotated tag; returns whether it was written, and if not, why, in words.
 
         (False, "") when the tag exists at this commit already. A tag is never moved.
         """
 
     def commits(self, folder: Path, before: str, after: str) -> list[Commit] | None:
-        """The commits that lead to `after` and not to `before`, newest first; None when they are unknown."""
+        """The commits from `before` to `after`, without `before`, newest first; None when one of them is unknown."""
 
     def tidy(self, app: str) -> None:
         """Removes the checkouts of an app that no command uses any more."""

@@ -1,4 +1,4 @@
-"""Which tensors of a model file changed."""
+"""Comparison of model files by tensor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TensorComparison(Protocol):
     """Compares two stored model files tensor by tensor. May be repeated: it changes nothing."""
 
     def compare(self, before: File, after: File) -> tuple[tuple[TensorChange, ...], str | None]:
-        """The tensors that differ, and why they could not be compared, in words. Never raises.
+        """The tensors that differ, and, if the files cannot be compared, why in words. Never raises.
 
-        Both are empty when the tensors are the same, and for a file of a format without tensors.
+        No tensors and None when all tensors are equal, and for files of a format without tensors.
         """

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Traffic(Protocol):
-    """Reads and sets traffic states. What is on disk is the truth; the running proxy follows it.
+    """Reads and sets traffic states. The state on disk is authoritative; the running proxy follows it.
 
     Callers hold the proxy's lock while they change anything. Every method raises ProxyError when the proxy does not
-    answer, or when what is on disk is damaged.
+    answer, or when the state on disk is damaged.
     """
 
     def on_disk(self, app: str) -> TrafficState:
@@ -25,19 +25,22 @@ class Traffic(Protocol):
         """Whether the state on disk can be read and says which slot is live."""
 
     def known(self) -> dict[str, TrafficState]:
-        """The states of all apps: from the disk, else from the running proxy; empty when both are lost."""
+        """The states of all apps, from the disk, else from the running proxy; empty when both are lost."""
 
     def apply(self, app: str, state: TrafficState) -> None:
-        """Sets a state: on disk, then in every worker of the proxy, then confirmed by every worker. May be repeated.
+        """Sets a state on disk and in every worker of the proxy, and waits for their confirmation. May be repeated.
 
-        No request in between meets a slot that has no share in the old state or in the new one.
+        Meanwhile no request reaches a slot that has no share in the old state nor in the new one.
 
         Raises:
-            ProxyError: a worker did not confirm it. The disk says again what it said before.
+            ProxyError: a worker did not confirm it. The state on disk is the old one again.
         """
 
     def changed_at(self, app: str) -> float | None:
-        """When the app's state was written last, at the latest (seconds since the epoch); None when it is not there."""
+        """When the app's state was last written, in seconds since the epoch; None without a state.
+
+        It may be later than the true time: all apps share one file.
+        """
 
     def forget(self, app: str) -> None:
-        """Removes an app's state from disk and, if it runs, from the proxy. May be repeated."""
+        """Removes an app's state from the disk and from the proxy, if that runs. May be repeated."""

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class VersionRecords(Protocol):
-    """Which versions there are and what has become of each. See `Ledger` for what holds of all records."""
+    """All versions and their states. See `Ledger` for what all records share."""
 
     def versions(self, app: str) -> Mapping[str, Version]:
-        """The app's versions by name, in the order in which they were made."""
+        """The app's versions by name, in the order of their creation."""
 
     def readable_versions(self, app: str) -> dict[str, Version]:
         """The same without those whose record is damaged."""
 
     def record_version(self, version: Version, change: Delta | None = None) -> None:
-        """Writes a version, or replaces its record; `change` is its delta to its parent, when that is new."""
+        """Writes or replaces the record of a version; `change` is its delta from its parent, None: unchanged."""
 
     def record_layers(self, app: str, version: str, layers: Sequence[Layer]) -> None:
         """Writes the layers of a version's image, the lowest first."""
@@ -30,7 +30,7 @@ class VersionRecords(Protocol):
         """The layers of a version's image; None when they were never recorded."""
 
     def changes(self, app: str, *, version: str | None = None, path: str | None = None) -> list[FileChange]:
-        """What changed in one version, or of one path in all versions, in the order of the versions."""
+        """The changes of one version, or of one path in all versions, in the order of the versions."""
 
     def delta(self, app: str, version: str) -> Delta:
         """The recorded change of a version's manifest from its parent's.
@@ -40,13 +40,13 @@ class VersionRecords(Protocol):
         """
 
     def parents(self, app: str) -> dict[str, str | None]:
-        """Each version's parent, in the order in which the versions were made."""
+        """Each version's parent, in the order of the versions' creation."""
 
     def paths(self, app: str) -> list[str]:
         """Every path that was ever in a manifest, sorted."""
 
     def change_counts(self, app: str) -> dict[str, tuple[int, int]]:
-        """For each version how many files it added or changed, and how many it removed."""
+        """For each version the number of files that it added or changed, and the number that it removed."""
 
     def settings(self, app: str, version: str) -> dict[str, Any]:
         """The stored configuration that a version ran with last.
@@ -59,13 +59,13 @@ class VersionRecords(Protocol):
         """Writes the configuration that a version runs with."""
 
     def mark_live(self, app: str, version: str, *, stable: bool) -> None:
-        """Records that a version has become live (and stable); it is neither pruned nor bad any more."""
+        """Records that a version became live, with `stable` also stable. It is no longer pruned or bad."""
 
     def mark_stable(self, app: str, version: str) -> None:
-        """Records that a version is stable, unless it was before."""
+        """Records that a version became stable, unless it is stable already."""
 
     def mark_bad(self, app: str, version: str, why: str) -> None:
-        """Records that a version went bad while it was live; it is not stable any more."""
+        """Records that a version went bad while it was live. It is no longer stable."""
 
     def mark_pruned(self, app: str, version: str) -> None:
         """Records that a version's image and containers were removed."""

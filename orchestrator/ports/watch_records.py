@@ -1,4 +1,4 @@
-"""What one pass of the watchdog leaves to the next."""
+"""The records of the watchdog."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 
 class WatchRecords(Protocol):
-    """The watchdog's passes, its memory and its counters. See `Ledger` for what holds of all records."""
+    """The watchdog's passes, its memory and its counters. See `Ledger` for what all records share."""
 
     def memory(self, app: str) -> dict[str, Any]:
-        """What the last look left to the next one; empty when there was none."""
+        """What the last pass has remembered for the next one; empty when there was none."""
 
     def remember(self, app: str, memory: dict[str, Any]) -> None:
-        """Writes what the next look shall know."""
+        """Writes what to remember for the next pass."""
 
     def record_pass(self, app: str, found: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
-        """Writes a pass, what it leaves to the next one, and what it adds to the counters."""
+        """Writes a pass and what to remember for the next one, and adds to the counters."""
 
     def passes(self, app: str, limit: int) -> list[Pass]:
-        """The newest passes, newest first; -1 for all that are kept. The newest good one is always among all."""
+        """The newest `limit` passes, newest first; -1 for all that are kept. The newest good pass is always kept."""
 
     def count(self, app: str, name: str, by: int = 1) -> None:
         """Adds to one of the app's counters."""

@@ -1,4 +1,4 @@
-"""Where versions run."""
+"""The containers of versions."""
 
 from __future__ import annotations
 
@@ -10,64 +10,64 @@ if TYPE_CHECKING:
 
 
 class Workloads(Protocol):
-    """The containers of one state folder's apps. What belongs to others is never touched.
+    """The containers of one state folder's apps. Other containers are never changed.
 
-    Every method raises EngineUnreachable when the engine does not answer (what it did is then unknown), and
-    EngineError when it refuses.
+    Every method raises EngineUnreachable when the engine does not answer (it may still have done what was requested),
+    and EngineError when it refuses.
     """
 
     def version(self) -> dict[str, str]:
-        """What the engine is: `version` and `api`."""
+        """The engine's `version` and `api` version."""
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
-        """The name that a replica has, or would have. Asks the engine nothing."""
+        """The name of a replica's container, which need not exist. Does not ask the engine."""
 
     def containers(self, app: str | None = None) -> tuple[Container, ...]:
-        """The containers of all apps, or of one, in order of their names; stopped ones as well."""
+        """The containers of all apps, or of one, in order of their names, including stopped ones."""
 
     def inspect(self, container_id: str) -> Container | None:
-        """A container as it is now; None when it is gone."""
+        """The current state of a container; None when it does not exist."""
 
     def create(self, spec: WorkloadSpec) -> Container:
-        """Creates one replica and what it needs (its network); does not start it.
+        """Creates one replica, and its network if that is missing; does not start it.
 
-        It gets an address that no other app ever has, and is not kept running until `keep_running`.
+        Its address is never used by another app. It is not restarted automatically until `keep_running`.
 
         Raises:
-            EngineError: a container of that name exists, or the image is gone. Nothing was created.
+            EngineError: a container of that name exists, or the image does not exist. Nothing was created.
         """
 
     def start(self, container: Container) -> None:
-        """Starts a container. One that runs is left alone.
+        """Starts a container. A running one is not changed.
 
         Raises:
-            EngineError: it cannot start. It stays as it is.
+            EngineError: it cannot be started.
         """
 
     def stop(self, container: Container) -> None:
-        """Stops a container within its own stop timeout, paused ones too; it is not kept running any more.
+        """Stops a running or paused container within its stop timeout, and disables its automatic restart.
 
-        May be repeated; one that is gone is no error.
+        May be repeated. A missing container is not an error.
         """
 
     def remove(self, container: Container) -> None:
-        """Removes a container and its anonymous volumes, running or not. One that is gone is no error."""
+        """Removes a container and its anonymous volumes, running or not. A missing one is not an error."""
 
     def keep_running(self, container: Container) -> None:
-        """The engine starts it again whenever it ends, and when the engine itself starts. May be repeated."""
+        """Enables automatic restart: whenever it ends, and when the engine itself starts. May be repeated."""
 
     def resume(self, container: Container) -> None:
-        """Lets a paused container go on.
+        """Unpauses a container.
 
         Raises:
             EngineError: it is not paused.
         """
 
     def restart(self, container: Container) -> None:
-        """Ends a container that does not answer, within two seconds, and starts it again."""
+        """Stops a container that does not answer, within two seconds, and starts it again."""
 
     def reconnect(self, container: Container, app_number: int) -> None:
-        """Gives a container back the address that it was created with. May be repeated."""
+        """Connects a container to its network again, with the address that it was created with. May be repeated."""
 
     def tidy(self) -> bool:
-        """Removes what all containers share (the network) when none is left. True: it was removed."""
+        """Removes the containers' network when no container is left. True: it was removed."""

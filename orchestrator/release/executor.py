@@ -1,4 +1,4 @@
-"""Carries out plans: journal, act, journal. It decides nothing; what it does when a step fails is a plan as well."""
+"""Carries out plans. Each step is journaled before and after; when a step fails, the plan is undone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.release.logs import KEPT_LINES, last_lines
 from orchestrator.release.steps import Action, Probe, Settle, Start
 from orchestrator.release.work import Work
 
-# When these fail, the log of the new containers says why, and outlives them in the journal.
+# When these steps fail, the journal keeps the log of the new containers, which are removed.
 _LOGGED = (Start.name, Probe.name)
 
 
@@ -29,9 +29,9 @@ def execute(work: Work) -> None:
     """Carries out a deployment's plan; when a step fails before the plan has committed, undoes it.
 
     Raises:
-        DeployctlError: what failed, after everything was undone.
-        Degraded: it failed after the commit, or the undo failed as well: the journal is left open.
-        Interrupted: the new version is live, and only a wait was cut short.
+        DeployctlError: a step failed, and everything was undone.
+        Degraded: a step failed after the commit, or the undo failed as well; the deployment stays open.
+        Interrupted: the new version is live; only a wait was cut short.
     """
     interrupts = work.services.interrupts
     for step in work.plan.steps:
@@ -43,7 +43,7 @@ def execute(work: Work) -> None:
             if not isinstance(known, DeployctlError):
                 known = DeploymentFailed(f"{step.name} failed", why=repr(error))
             if _committed(work, known):
-                # An internal error is shown as one; the journal stays open all the same.
+                # An internal error is raised as it is; the deployment stays open here as well.
                 if known is not error:
                     raise
                 raise _unfinished(work, known) from error
@@ -54,7 +54,11 @@ def execute(work: Work) -> None:
 
 
 def carry_on(work: Work, steps: Iterable[Step], outcome: Outcome, reason: str, *, undoing: bool) -> None:
-    """Carries out the steps of a recovery and concludes the deployment; a failure leaves the journal open."""
+    """Carries out the steps of a recovery and ends the deployment.
+
+    Raises:
+        DeployctlError: a step failed; the deployment stays open.
+    """
     work.services.interrupts.disarm()
     for step in (*steps, Settle(outcome, reason)):
         _run(work, step, undoing=undoing)
@@ -82,10 +86,10 @@ def _run(work: Work, step: Step, *, undoing: bool) -> None:
 
 
 def _committed(work: Work, error: DeployctlError) -> bool:
-    """Whether the plan has committed, by the very rule that recovery goes by.
+    """Whether the plan has committed, decided as recovery decides it.
 
     Raises:
-        Degraded: journal or traffic cannot be read now, so nothing may be decided; the journal stays open.
+        Degraded: the journal or the traffic cannot be read now; the deployment stays open.
     """
     try:
         journal = work.services.ledger.steps(work.deployment.id)

@@ -1,4 +1,4 @@
-"""Healing: brings the live version's containers back to what the ledger says, and nothing else."""
+"""Healing: repairs the containers of the live version, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _ENDED = ("exited", "created", "dead")
 
 @dataclass
 class Healed:
-    """What was repaired, and what could not be, in words."""
+    """What was repaired and what could not be repaired, in words."""
 
     repaired: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 class Healer:
-    """The replicas of an app's live version, and what each of them needs."""
+    """Finds and repairs faults of the replicas of an app's live version."""
 
     def __init__(self, services: Services, observed: Observed, live: SlotState) -> None:
         self.services, self.app, self.live = services, observed.app, live
@@ -34,22 +34,22 @@ class Healer:
         self.config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
         self.containers = {container.index: container for container in observed.of(live.version, live.slot)}
         known = services.ledger.proxy_app(observed.app)
-        # Where the proxy expects them.
+        # The addresses that the proxy sends requests to.
         self._addresses = known.slots[live.slot].addresses if known and live.slot in known.slots else ()
 
     @property
     def indexes(self) -> list[int]:
-        """The replicas that exist, and those that should."""
+        """The indexes of the replicas that exist or should exist."""
         return sorted({*self.containers, *range(1, self.config.run.replicas + 1)})
 
     def name(self, index: int) -> str:
-        """What a replica's container is called, or would be."""
+        """The name of a replica's container, which need not exist."""
         if index in self.containers:
             return self.containers[index].name
         return self.services.workloads.name(self.app, self.live.version, self.live.slot, index)
 
     def fault(self, index: int) -> str:
-        """What is wrong with a replica by the engine's word, for people; empty when nothing is."""
+        """What is wrong with a replica according to the engine, in words; empty when nothing is."""
         container = self.containers.get(index)
         if container is None:
             return "it was removed"
@@ -92,7 +92,11 @@ class Healer:
         return done
 
     def restart(self, index: int) -> str:
-        """Ends a replica that runs and does not answer, and starts it again."""
+        """Restarts a replica that runs but does not answer; returns what was done, in words.
+
+        Raises:
+            EngineError: the engine refused.
+        """
         container = self.containers[index]
         self.services.workloads.restart(container)
         return f"{container.name} restarted"
@@ -115,9 +119,9 @@ class Healer:
         return f"{container.name} recreated"
 
     def _restore_files(self) -> None:
-        """Puts the model files and the secrets where the containers expect them.
+        """Restores the model files and the secrets that the containers mount.
 
-        All replicas have the same secrets: a value that was changed since counts only when no replica is left.
+        All replicas must have the same secrets: changed values are used only when no replica exists any more.
         """
         order: Order = ("copy", "source") if self.containers else ("source", "copy")
         self.services.secrets.store(self.config, self.live.version, self.live.deployment, order=order)
@@ -127,11 +131,11 @@ class Healer:
 def heal(services: Services, observed: Observed) -> Healed:
     """Repairs every replica of the live version. May be repeated.
 
-    A container that cannot be repaired stops neither the others nor the command that asked: a rollback may be what
-    helps.
+    A replica that cannot be repaired is reported and does not stop the command, which may be the rollback that is
+    needed.
 
     Raises:
-        EngineUnreachable: nothing can be repaired now.
+        EngineUnreachable: the engine does not answer, so nothing can be repaired.
     """
     healed = Healed()
     if observed.live is None:

@@ -1,4 +1,4 @@
-"""The last lines of containers' logs, as errors show them and the journal keeps them."""
+"""The last lines of containers' logs, for error messages and for the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEPT_LINES = 200
 
 
 def last_lines(services: Services, app: str, containers: Sequence[Container], count: int) -> str:
-    """The end of each container's log, for people, with the values of secrets masked."""
+    """The last `count` lines of each container's log, with the values of secrets masked."""
     parts: list[str] = []
     for container in containers:
         try:

@@ -1,4 +1,4 @@
-"""The plans of releases and rollbacks: pure functions of what was observed and what is wanted."""
+"""The plans of releases and rollbacks: pure functions of the observed state and the request."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from orchestrator.release.steps.retire import How
 
 @dataclass(frozen=True)
 class Terms:
-    """What a configuration says about a rollout. Times in seconds; `registry` is where versions are pushed to."""
+    """The settings that a plan depends on. Times in seconds; `registry` is where images are pushed, None: nowhere."""
 
     replicas: int = 1
     keep_warm: float = 0.0
@@ -44,10 +44,10 @@ class Terms:
 
 
 def plan_release(observed: Observed, choice: Choice, terms: Terms, *, image: str, image_lost: bool = False) -> Plan:
-    """The steps that make `choice.version` live beside what is live now.
+    """The steps that start `choice.version` beside the live version and switch to it.
 
-    A version that bakes has its predecessor warm beside it; the same version with another configuration does not bake.
-    `image_lost`: the version is reused, and the engine does not have its image any more.
+    While a version bakes, its predecessor stays warm. The live version with another configuration does not bake.
+    `image_lost`: the version is reused, but the engine does not have its image any more.
     """
     live, version = observed.live, choice.version
     slot: Slot = other(live.slot) if live else "blue"
@@ -58,12 +58,12 @@ def plan_release(observed: Observed, choice: Choice, terms: Terms, *, image: str
         *_unshield(observed, slot),
         Vacate(slot, version),
         Create(version, slot, terms.replicas),
-        *_come_up(version, slot),
+        *_start(version, slot),
         Switch(version, slot, bake, shield=bake > 0 and live is not None),
     ]
     if live is not None:
         how: How = "remove" if renewed else "keep warm" if terms.keep_warm > 0 or bake > 0 else "stop"
-        steps += [Reroute(), *_put_away(live.version, live.slot, how, max(terms.keep_warm, bake))]
+        steps += [Reroute(), *_retire(live.version, live.slot, how, max(terms.keep_warm, bake))]
     plan = Plan(
         kind="release",
         app=observed.app,
@@ -83,12 +83,12 @@ def plan_release(observed: Observed, choice: Choice, terms: Terms, *, image: str
 def plan_rollback(
     observed: Observed, back: WayBack, *, replicas: int, kind: Kind = "rollback", warm_answers: bool = True
 ) -> Plan:
-    """The steps that bring `back.version` back and stop what is live now.
+    """The steps that switch back to `back.version` and stop the live version.
 
-    `warm_answers` is False when the warm containers do not answer: then they are stopped and started again.
+    `warm_answers`: whether the warm containers answer; if not, they are stopped and started again.
     """
     live = observed.live
-    assert live is not None, "there is a way back only from a live version"
+    assert live is not None, "a rollback needs a live version"
     if back.mode == "switch" and warm_answers:
         mode = "switch"
         opening: list[Step] = [Register(back.version, back.slot), Probe(back.version, back.slot, warm=True)]
@@ -99,7 +99,7 @@ def plan_rollback(
             *_unshield(observed, back.slot),
             Vacate(back.slot, back.version, keep=back.kept),
             *([] if back.kept else [Create(back.version, back.slot, replicas)]),
-            *_come_up(back.version, back.slot),
+            *_start(back.version, back.slot),
         ]
     plan = Plan(
         kind=kind,
@@ -114,7 +114,7 @@ def plan_rollback(
             *opening,
             Switch(back.version, back.slot),
             Reroute(),
-            *_put_away(live.version, live.slot, "stop", 0.0),
+            *_retire(live.version, live.slot, "stop", 0.0),
             Settle(),
         ),
     )
@@ -146,9 +146,9 @@ def _unshield(observed: Observed, slot: Slot) -> Iterator[Step]:
         yield Unshield(observed.traffic.live)
 
 
-def _come_up(version: str, slot: Slot) -> list[Step]:
+def _start(version: str, slot: Slot) -> list[Step]:
     return [Start(version, slot), Register(version, slot), Probe(version, slot), Keep(version, slot)]
 
 
-def _put_away(version: str, slot: Slot, how: How, keep_warm: float) -> list[Step]:
+def _retire(version: str, slot: Slot, how: How, keep_warm: float) -> list[Step]:
     return [Drain(version, slot, stays=how == "keep warm"), Retire(version, slot, how, keep_warm)]

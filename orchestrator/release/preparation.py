@@ -1,4 +1,4 @@
-"""What a release or a rollback would do: `plan` shows it, `release` and `rollback` carry it out."""
+"""Prepares a release or a rollback without changing anything: `plan` shows the result, other commands carry it out."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from orchestrator.release.plans import Terms, plan_release, plan_rollback
 from orchestrator.release.work import Draft
 from orchestrator.supply.source import Source, git_state
 
+# How long a warm container may take to answer, in seconds.
 _WARM_PROBE_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True)
 class PreparedRelease:
-    """A release before it begins: what it would do, and what it would record."""
+    """A release before it begins: its plan, and the version that it would record."""
 
     config: Config
     choice: Choice
@@ -41,7 +42,7 @@ class PreparedRelease:
 
 @dataclass(frozen=True)
 class PreparedRollback:
-    """A rollback before it begins. `config` is how the old version ran, served as the file says now."""
+    """A rollback before it begins. `config` is the old version's, with the current [proxy] and [rollout] settings."""
 
     config: Config
     back: WayBack
@@ -51,28 +52,29 @@ class PreparedRollback:
 def prepare_release(
     services: Services,
     source: Source,
-    wanted: str | None,
+    requested: str | None,
     observed: Observed,
     *,
     force: bool = False,
     keep: bool = False,
 ) -> PreparedRelease:
-    """Finds out what a release would do. Changes nothing; `keep` takes the model's files into the store on the way.
+    """Plans a release of `requested` (None: the next version). Changes nothing; `keep` copies the model into the store.
 
     Raises:
         UsageError: the version cannot be released as requested.
+        SecretUnavailable: a secret is not available.
     """
     config = source.config
-    _refuse_invalid(services, source, wanted)
+    _refuse_invalid(services, source, requested)
     if config.git.require_clean:
-        git_state(services, source)  # at once, not after all files were read
+        git_state(services, source)  # fails before all files are read
     with services.interrupts.interruptible():
         manifest = services.manifests.read(source.building, keep=keep, progress=services.progress)
-    # Only now: what changes while it is read makes it dirty.
+    # After the files were read, so that a change in the meantime is detected.
     git = git_state(services, source)
     choice = choose_release(
         observed,
-        wanted,
+        requested,
         manifest=manifest.digest,
         run_digest=config.run_digest(),
         live_run_digest=_live_run_digest(services, config, observed),
@@ -95,15 +97,15 @@ def prepare_release(
 def prepare_rollback(
     services: Services, config: Config, observed: Observed, back: WayBack, *, kind: Kind = "rollback"
 ) -> PreparedRollback:
-    """Finds out what a rollback would do; asks warm containers whether they answer. Changes nothing.
+    """Plans a rollback; probes warm containers. Changes nothing.
 
     Raises:
-        UsageError: a secret of the version is not available any more.
+        SecretUnavailable: a secret of the version is not available any more.
     """
-    # How it runs is the old version's own affair; where it is served is the file's.
+    # Containers run with the old version's settings; the proxy uses the current ones.
     stored = Config.from_snapshot(services.ledger.settings(observed.app, back.version))
     blended = stored.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
-    answers = back.mode != "switch" or _answer(services, observed, back, blended)
+    answers = back.mode != "switch" or _warm_answers(services, observed, back, blended)
     plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_answers=answers)
     if not answers:
         plan = replace(plan, notes=(f"{back.version} is warm but does not answer: it is restarted",))
@@ -113,10 +115,10 @@ def prepare_rollback(
 
 
 def rollback_way(observed: Observed, to: str | None) -> WayBack:
-    """Where a rollback goes: to `to`, or to the last stable version up the lineage.
+    """The rollback to `to`, or to the last stable version up the lineage.
 
     Raises:
-        UsageError: nowhere, and why.
+        UsageError: no such rollback is possible.
     """
     if observed.live is None:
         raise UsageError(f"{observed.app} has no live version", hint="deployctl release v1")
@@ -124,23 +126,23 @@ def rollback_way(observed: Observed, to: str | None) -> WayBack:
     if back is None:
         raise UsageError(
             f"{observed.live.version} has no earlier stable version",
-            hint="'deployctl tree' shows the versions; 'deployctl rollback --to v1' names one",
+            hint="'deployctl tree' shows all versions; 'deployctl rollback --to v1' selects one",
         )
     lost = observed.versions[back.version]
     if back.mode == "rebuild" and (lost.git_commit is None or lost.git_dirty):
         origin = f"commit {lost.git_commit[:10]} and changes to it" if lost.git_commit else "files outside of Git"
         raise UsageError(
             f"{back.version} cannot be restored: its containers and its image are gone",
-            why=f"they were removed from the engine, and its source ({origin}) cannot be fetched again",
-            hint=f"deployctl rollback --to another version, or release {back.version}'s source as a new version",
+            why=f"they were removed from the engine, and its source ({origin}) cannot be checked out",
+            hint=f"select another version with --to, or release the source of {back.version} as a new version",
         )
     return back
 
 
-def _refuse_invalid(services: Services, source: Source, wanted: str | None) -> None:
+def _refuse_invalid(services: Services, source: Source, requested: str | None) -> None:
     config = source.config
-    if wanted is not None and not naming.is_version(wanted):
-        raise UsageError(f"invalid version {wanted!r}", why="versions are v1, v2, v3 …", hint="deployctl release v2")
+    if requested is not None and not naming.is_version(requested):
+        raise UsageError(f"invalid version {requested!r}", why="versions are v1, v2, v3 …", hint="deployctl release v2")
     route = config.route()
     refuse_conflicts(config.app.name, route, services.ledger.proxy_apps())
     services.edge.check_listen(route)
@@ -154,13 +156,13 @@ def _refuse_invalid(services: Services, source: Source, wanted: str | None) -> N
 
 
 def _live_run_digest(services: Services, config: Config, observed: Observed) -> str | None:
-    """How the live containers were started; None when there are none, or when a secret has changed since."""
+    """The digest of the live containers' settings; None when there are none, or when a secret has changed since."""
     live = observed.live
     serving = observed.of(live.version, live.slot) if live else ()
     if not serving:
         return None
     if services.secrets.changed(config, serving[0].version, serving[0].deployment):
-        return None  # the values are not part of the digest: that of a password could be guessed
+        return None  # the digest does not cover the values: a password could be guessed from it
     return serving[0].labels.get(naming.LABEL_CONFIG, "")
 
 
@@ -168,7 +170,7 @@ def _image_lost(observed: Observed, choice: Choice) -> bool:
     """Whether the engine does not have the image that a release would reuse.
 
     Raises:
-        UsageError: and no registry has it.
+        UsageError: the image is lost, and was never pushed to a registry.
     """
     known = observed.versions.get(choice.version)
     if choice.action != "reuse" or known is None or observed.image_exists(known.image_id):
@@ -176,7 +178,7 @@ def _image_lost(observed: Observed, choice: Choice) -> bool:
     if not known.pushed:
         raise UsageError(
             f"the engine does not have the image of {choice.version} any more",
-            why="a version that has been live is never built again under the same name",
+            why="a version that has been live is never rebuilt under the same name",
             hint=f"deployctl release {naming.next_version(list(observed.versions))}",
         )
     return True
@@ -201,8 +203,8 @@ def _draft(
     )
 
 
-def _answer(services: Services, observed: Observed, back: WayBack, config: Config) -> bool:
-    """Whether all containers of a warm version answer their health check now."""
+def _warm_answers(services: Services, observed: Observed, back: WayBack, config: Config) -> bool:
+    """Whether all containers of a warm version pass one probe now."""
     spec = replace(config.probe_spec(), timeout=min(config.health.timeout, _WARM_PROBE_TIMEOUT))
     return all(
         judge(spec, services.prober.probe(container.address, spec)).ready

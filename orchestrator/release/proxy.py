@@ -7,13 +7,21 @@ from orchestrator.ports.services import Services
 
 
 def start(services: Services) -> None:
-    """Makes the proxy run with every app in the ledger. Does nothing where it already does."""
+    """Starts the proxy with every app in the ledger. Does nothing when it runs already.
+
+    Raises:
+        ProxyError: it does not start.
+    """
     with services.locks.proxy():
         services.edge.apply(services.ledger.proxy_apps(), services.progress)
 
 
 def reload(services: Services) -> None:
-    """Makes the proxy load its configuration again, without losing a request."""
+    """Makes the proxy load its configuration again. No request fails.
+
+    Raises:
+        ProxyError: the configuration is invalid; the proxy keeps the current one.
+    """
     with services.locks.proxy():
         services.edge.up(services.ledger.proxy_apps(), services.progress)
         services.edge.reload()

@@ -8,7 +8,7 @@ from orchestrator.release.recover import recover
 
 
 def prune(services: Services, app: str, keep: int, *, dry_run: bool) -> retention.Pruned:
-    """Removes what the newest `keep` versions do not need; with `dry_run` says only what that would be."""
+    """Removes what the newest `keep` versions do not need; with `dry_run` only reports what would be removed."""
     with services.locks.app(app):
         if not dry_run:
             recover(services, app)

@@ -1,4 +1,4 @@
-"""Rebuilds a lost ledger from what the containers say about themselves in their labels."""
+"""Rebuilds a lost ledger from the labels of the containers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from orchestrator.ports.services import Services
 def rebuild_ledger(services: Services) -> list[str]:
     """Writes a new ledger for all apps of the state folder from the labels of their containers; returns their names.
 
-    A ledger that is in order, but has no record of an app whose containers exist, is completed. Containers keep
-    running as they are. The damaged ledger is kept beside the new one. History before this moment, and versions
-    whose containers are gone, cannot be recovered.
+    An intact ledger that has no record of an app with containers gets one. Containers keep running. The damaged ledger
+    is kept next to the new one. Earlier history, and versions without containers, cannot be restored.
 
     Raises:
-        UsageError: the ledger is in order, or there is nothing to rebuild it from.
-        Locked: a command is at work on one of the apps.
+        UsageError: the ledger is intact, or there are no containers to rebuild it from.
+        Locked: another command works on one of the apps.
     """
     damage = services.ledger.damage()
     evidence = services.access.evidence()
@@ -48,7 +47,7 @@ def rebuild_ledger(services: Services) -> list[str]:
             else:
                 services.ledger.adopt(restored)
         for each in restored:
-            # The event first: whatever fails from here on, the ledger is not rebuilt a second time.
+            # The event first: a failure from here on must not rebuild the ledger again.
             why = damage or "it had no record of the app"
             services.ledger.event(each.app, "rebuilt", {"why": why, "damaged ledger": kept_as})
             _record_contents(services, each)
@@ -66,13 +65,13 @@ def _apps(services: Services, evidence: Sequence[Evidence], damage: str | None) 
         raise UsageError(
             f"the ledger cannot be rebuilt: {damage}",
             why="the engine has no container of this state folder",
-            hint="to start over, move the ledger to another place: nothing in it is in use",
+            hint="to start over, move the ledger to another folder: no container uses it",
         )
     return apps
 
 
 def _record_contents(services: Services, restored: Restored) -> None:
-    """Records what the store and the engine still know of the versions: their deltas, and their images' layers."""
+    """Records the versions' deltas from the store and the layers of their images from the engine, if they exist."""
     manifests: dict[str, Manifest | None] = {}
     for version in restored.versions:
         try:
@@ -109,7 +108,7 @@ def _restore(services: Services, evidence: Sequence[Evidence], app: str, live: S
 
 
 def _settings(restored: Restored, slot: SlotState) -> Config | None:
-    """What a slot's version ran with; None when the label is missing, or was written by hand."""
+    """The configuration of a slot's version; None when the label is missing or invalid."""
     version = next(version for version in restored.versions if version.name == slot.version)
     try:
         return Config.from_snapshot(version.settings)
@@ -118,7 +117,7 @@ def _settings(restored: Restored, slot: SlotState) -> Config | None:
 
 
 def _with_standby(services: Services, restored: Restored, slot: SlotState) -> SlotState:
-    """Since when a version has been warm is lost: its standby time begins again."""
+    """The slot with a new standby time, because the record of its beginning is lost."""
     config = _settings(restored, slot)
     if slot.state != "warm" or config is None:
         return slot

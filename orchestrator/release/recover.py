@@ -1,7 +1,7 @@
 """Recovery: what every changing command does first.
 
-An interrupted deployment is finished or undone, what has drifted at rest is repaired, and a previous version whose
-standby time is over is stopped.
+It finishes or undoes an interrupted deployment, repairs the proxy and the live containers, and stops a previous version
+whose standby time is over.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from orchestrator.supply.tidy import tidy
 class Recovered:
     """What was done: the deployment that was finished or undone, and what was repaired, in words.
 
-    `failed` is what is wrong with the live version and could not be repaired. `observed` is what was seen last; None
-    when something was changed after that.
+    `failed` is what could not be repaired. `observed` is the last observed state; None when something was changed
+    afterwards.
     """
 
     deployment: int | None = None
@@ -47,7 +47,7 @@ class Recovered:
 
 
 def at_rest(services: Services, app: str) -> Observed:
-    """Recovers the app, as every changing command does first, and returns how it is then."""
+    """Recovers the app, as every changing command does first, and returns its state. The caller holds its lock."""
     return recover(services, app).observed or services.observe(app)
 
 
@@ -62,9 +62,9 @@ def recover_app(services: Services, app: str) -> Recovered:
 
 
 def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
-    """Brings the app to rest. The caller holds its lock. May be repeated: the second time it changes nothing.
+    """Recovers the app. The caller holds its lock. May be repeated: the second time it changes nothing.
 
-    Without `healing` the live containers are left to the caller.
+    Without `healing` the live containers are not repaired.
     """
     recovered = Recovered()
     _finish_or_undo(services, app, recovered)
@@ -104,7 +104,7 @@ def _described(deployment: Deployment, journal: Sequence[StepRecord]) -> str:
 def _outcome(recovery: Recovery, journal: Sequence[StepRecord]) -> tuple[Outcome, str]:
     if recovery.direction == "finish":
         return "succeeded", "interrupted after the switch, finished by recovery"
-    # When it had failed before it was interrupted, that is what the history says.
+    # When a step failed before the interruption, the history gives this failure as the reason.
     failures = [str(step.detail["error"]) for step in journal if step.state == "failed" and not step.undo]
     return ("failed", failures[0]) if failures else ("undone", "interrupted before the switch, undone by recovery")
 
@@ -132,7 +132,7 @@ def _repair_proxy(services: Services, app: str, *, in_deployment: bool = False) 
         return []
     states = services.ledger.traffic_states()
     if in_deployment and services.traffic.readable(app):
-        # In the middle of a deployment the disk is the truth: only what is lost is restored.
+        # During a deployment the traffic state on disk decides: it is restored only when it is lost.
         states.pop(app, None)
     with services.locks.proxy():
         return services.edge.repair(app, apps, states, services.progress)

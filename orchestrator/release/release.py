@@ -22,7 +22,10 @@ from orchestrator.supply.source import opened
 
 @dataclass(frozen=True)
 class Result:
-    """How a deployment ended. `deployment` is None when there was nothing to do; `config` is what was deployed."""
+    """How a deployment ended. `deployment` is None when there was nothing to do.
+
+    `seconds` is how long the command took; `config` is what was released, None for a rollback.
+    """
 
     version: str
     previous: str | None
@@ -33,12 +36,12 @@ class Result:
 
 
 def release(
-    services: Services, config: Config, wanted: str | None, *, force: bool = False, ref: str | None = None
+    services: Services, config: Config, requested: str | None, *, force: bool = False, ref: str | None = None
 ) -> Result:
-    """Makes a version live, built from the folder as it is, or with `ref` from a commit.
+    """Makes `requested` (None: the next version) live, built from the folder as it is, or with `ref` from a commit.
 
-    Holds the app's lock from the first look to the end. `force` also releases a version that went bad before. With
-    `rollout.bake` the version is live and begins to bake.
+    Holds the app's lock until the end. `force` also releases a version that went bad before. With `rollout.bake` the
+    version is live and begins to bake when this returns.
 
     Raises:
         UsageError: it cannot be released as requested; nothing was changed.
@@ -49,11 +52,11 @@ def release(
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
-        # When the engine does not answer, the deployment fails because of it, and is recorded as failed.
+        # When the engine does not answer, a step fails, so that the failure is recorded.
         with suppress(EngineUnreachable):
-            services.refuse_strangers(observed)
+            services.refuse_unrecorded(observed)
         with opened(services, config, ref) as source:
-            prepared = prepare_release(services, source, wanted, observed, force=force, keep=True)
+            prepared = prepare_release(services, source, requested, observed, force=force, keep=True)
             for note in prepared.plan.notes:
                 services.reporter.note(note)
             deployment = _deploy(services, prepared) if prepared.changes else None
@@ -74,7 +77,7 @@ def _deploy(services: Services, prepared: PreparedRelease) -> Deployment:
     if prepared.choice.action != "build":
         draft.source.done()
     services.interrupts.check()
-    services.ledger.app_number(prepared.plan.app)  # the ledger knows the app before it records anything of it
+    services.ledger.app_number(prepared.plan.app)  # records the app, which all other records refer to
     deployment = services.ledger.begin(
         prepared.plan.record(),
         actor=draft.version.author,

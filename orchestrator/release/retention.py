@@ -1,4 +1,4 @@
-"""Retention: removes what no kept version needs; never the live version or the rollback target."""
+"""Retention: removes old versions; never the live version or its rollback target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.supply.model_files import protect
 
 @dataclass
 class Pruned:
-    """What was removed (or would be), by name. `freed`: bytes of weights; None when nothing was really removed."""
+    """The names of what was, or with a dry run would be, removed. `freed`: bytes of model files; None in a dry run."""
 
     versions: list[str] = field(default_factory=list)
     containers: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
         return pruned
     for name in keep & observed.versions.keys():
         if observed.versions[name].settings.get("model"):
-            # What no folder links to is about to be collected: folders that are lost are restored first.
+            # `collect` removes files that no folder links to: folders that are lost are restored first.
             protect(services, observed.versions[name])
     pruned.freed = services.models.collect()
     forget_secrets(services, app)
@@ -59,18 +59,18 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
 
 
 def retain(services: Services, app: str, limit: int) -> None:
-    """Retention after a deployment: what cannot be removed now is left to the next time, and reported."""
+    """Prunes after a deployment. A failure is reported; the next deployment tries again."""
     try:
         pruned = prune(services, app, limit)
     except OperationFailed as error:
-        services.reporter.note(f"old versions could not be removed now: {error}")
+        services.reporter.note(f"old versions could not be removed: {error}")
         return
     if pruned.versions:
         services.reporter.note(f"retention removed {', '.join(pruned.versions)}")
 
 
 def forget_secrets(services: Services, app: str) -> None:
-    """Removes the copies of secrets that no container uses and no rollback needs. The app is at rest.
+    """Removes the copies of secrets that no container uses and no rollback needs. No deployment may be open.
 
     A version that has been live keeps its newest copy until it is pruned.
     """
@@ -99,7 +99,10 @@ def _kept(observed: Observed, limit: int) -> set[str]:
 
 
 def _superfluous(services: Services, observed: Observed, keep: set[str]) -> list[Container]:
-    """The containers of versions that are not kept, and stopped ones of the live version in the other slot."""
+    """The containers of versions that are not kept, and those of the live version in the other slot.
+
+    A running container in a slot that the traffic needs is never one of them.
+    """
     live = observed.live
     needed = services.traffic.on_disk(observed.app).needs
     return [

@@ -1,9 +1,9 @@
-"""Rollback: brings an earlier stable version back and stops the one that serves now.
+"""Rollback: switches back to an earlier stable version and stops the live one.
 
     lock the app → recover → choose the way back → prepare (plan) → journal it → execute the plan → retention
 
-The old version is warm (only a switch), or it is started and probed first. When a step before the switch fails, what
-was begun is undone and the live version goes on serving; after the switch, recovery finishes what is left.
+The old version is warm (only a switch), or it is started and probed first. When a step before the switch fails, the
+rollback is undone and the live version continues to serve; after the switch, recovery finishes the remaining steps.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from orchestrator.release.work import Work
 
 
 def rollback(services: Services, config: Config, to: str | None = None) -> Result:
-    """Goes back up the lineage to the last stable version, or to `to`. Holds the app's lock.
+    """Rolls back to the last stable version up the lineage, or to `to`. Holds the app's lock.
 
     Raises:
-        UsageError: nothing is live, or there is no version to go back to.
+        UsageError: no version is live, or there is no version to roll back to.
         OperationFailed: the old version does not start; the live one still serves.
         Degraded: it failed after the switch; recovery finishes it.
     """
@@ -48,7 +48,7 @@ def roll_back(
     kind: Kind = "rollback",
     reason: str = "",
 ) -> Deployment:
-    """Carries out one rollback. The caller holds the app's lock and has brought the app to rest.
+    """Carries out one rollback. The caller holds the app's lock and has recovered the app.
 
     Raises:
         OperationFailed: the old version does not start; the live one still serves.
@@ -66,7 +66,7 @@ def roll_back(
         config=prepared.config.snapshot(),
         reason=reason,
     )
-    # A warm rollback changes no container before its switch: what was seen of them still holds.
+    # A warm rollback changes no container before its switch, so the observed ones are still valid.
     seen = observed.containers if prepared.plan.mode == "switch" else None
     execute(Work(services, deployment, prepared.plan, prepared.config, seen=seen))
     retain(services, observed.app, config.retention.versions)

@@ -20,4 +20,4 @@ def serving_container(services: Services, app: str) -> Container:
     for container in observed.of(live.version, live.slot):
         if container.running:
             return container
-    raise UsageError(f"no container of {live.version} runs", hint="deployctl recover")
+    raise UsageError(f"no container of {live.version} is running", hint="deployctl recover")

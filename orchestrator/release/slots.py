@@ -1,4 +1,4 @@
-"""What several use cases do with an app's slots and its traffic."""
+"""Changes of an app's slots and traffic that several use cases share."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from dataclasses import replace
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
 from orchestrator.ports.services import Services
 
 
-def lower_shield(services: Services, app: str) -> None:
-    """The other slot answers nothing for the live version any more: in the ledger, on disk and in the proxy.
+def remove_shield(services: Services, app: str) -> None:
+    """Ends the shield of the live version: in the ledger, on disk and in the proxy. May be repeated.
 
-    The caller holds the proxy's lock. May be repeated.
+    The caller holds the proxy's lock.
     """
     state = services.ledger.traffic(app)
     if not state.shield:
         return
-    bare = replace(state, shield=False)
-    services.ledger.set_traffic(app, bare)
-    services.traffic.apply(app, bare)
+    unshielded = replace(state, shield=False)
+    services.ledger.set_traffic(app, unshielded)
+    services.traffic.apply(app, unshielded)
 
 
 def park(services: Services, app: str, slot: Slot) -> None:
@@ -35,7 +34,7 @@ def park(services: Services, app: str, slot: Slot) -> None:
             slots = {**known.slots, slot: replace(known.slots[slot], active=False)}
             services.ledger.save_proxy_app(replace(known, slots=slots))
         if services.edge.state() != "running":
-            return  # it reads the ledger's word when it starts
+            return  # its configuration is written from the ledger when it starts
         try:
             services.edge.apply(services.ledger.proxy_apps(), services.progress)
             services.endpoints.park(app, slot)
@@ -44,9 +43,10 @@ def park(services: Services, app: str, slot: Slot) -> None:
 
 
 def note_cold(services: Services, app: str, observed: Observed | None = None) -> bool:
-    """Records a warm version as cold when none of its containers runs any more. True: there was one.
+    """Records a warm version as cold when none of its containers runs any more. True: the record was changed.
 
-    Without a warm version the engine is not asked: its failure may be what a deployment ended with.
+    The engine is asked only when there is a warm version: a deployment that failed because the engine does not answer
+    must end without it.
     """
     changed = False
     for slot, state in services.ledger.slots(app).items():
@@ -62,8 +62,3 @@ def note_cold(services: Services, app: str, observed: Observed | None = None) ->
 def free(services: Services, app: str, slot: Slot) -> bool:
     """Whether the traffic on disk does not need a slot."""
     return not services.traffic.on_disk(app).needs(slot)
-
-
-def live_traffic(slot: Slot, *, shield: bool = False) -> TrafficState:
-    """All requests go to `slot`; with `shield` the other one answers what it cannot."""
-    return TrafficState(live=slot, shield=shield)

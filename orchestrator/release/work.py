@@ -1,4 +1,4 @@
-"""What the steps of one deployment work with."""
+"""The context that the steps of a deployment work in."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from orchestrator.ports.services import Services
 from orchestrator.supply.source import Source
 
 Detail = dict[str, object]
-"""What the journal keeps of a step, ready for JSON."""
+"""What the journal stores about a step, ready for JSON."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A version that is about to be built: its record, where its source is, and what that consists of."""
+    """A version that is about to be built: its record, its source, and the manifest of the source."""
 
     version: Version
     source: Source
@@ -33,15 +33,18 @@ class Draft:
 
 @dataclass
 class Work:
-    """One deployment at work. `config` is what it deploys; `draft` is there while it may have to build."""
+    """A deployment that is being carried out. `config` is what it deploys; `draft` is what it may build.
+
+    A rollback and a recovery have no draft.
+    """
 
     services: Services
     deployment: Deployment
     plan: Plan
     config: Config
     draft: Draft | None = None
-    # What was seen of the containers before the deployment began, as long as no step has changed any of them: each
-    # look costs several round trips to the engine.
+    # The containers as they were before the deployment began, until a step changes one of them. Listing them again
+    # takes several requests to the engine.
     seen: tuple[Container, ...] | None = field(default=None, repr=False)
 
     @property
@@ -52,7 +55,7 @@ class Work:
         """A recorded version.
 
         Raises:
-            UsageError: there is none of this name.
+            UsageError: the ledger has no version of this name.
         """
         version = self.services.ledger.versions(self.app).get(name)
         if version is None:
@@ -80,22 +83,22 @@ class Work:
         return sorted(containers, key=lambda container: container.index)
 
     def placed_by(self, slot: Slot) -> int:
-        """The id of the deployment that put into a slot what is there."""
+        """The id of the deployment that placed the version in a slot."""
         state = self.services.ledger.slots(self.app).get(slot)
         return state.deployment if state is not None else self.deployment.id
 
     def record_slot(
         self, slot: Slot, version: str, state: SlotPhase, deployment: int, *, warm_until: str | None = None
     ) -> None:
-        """Records what is in a slot from now on."""
+        """Records the state of a slot from now on."""
         now = iso(self.services.wall())
         self.services.ledger.set_slot(SlotState(self.app, slot, version, deployment, state, now, warm_until))
 
     def guard(self, step: Step) -> None:
-        """Checks the invariant of plans on the traffic as it is on disk now.
+        """Checks a step against the invariant of plans, with the traffic state on disk.
 
         Raises:
-            Degraded: the step would take something from a slot that the traffic needs.
+            Degraded: the step would stop or remove something in a slot that the traffic needs.
         """
         if step.takes is None:
             return

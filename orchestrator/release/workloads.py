@@ -1,4 +1,4 @@
-"""From a configuration to the containers that the engine is asked for."""
+"""The containers of a version, described for the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.ports.services import Services
 def workload_spec(
     services: Services, config: Config, version: Version, slot: Slot, index: int, deployment: int
 ) -> WorkloadSpec:
-    """One replica of a version, as `config` says that it runs."""
+    """The description of one replica of a version, with the settings of `config`."""
     mounts = []
     if config.model is not None:
         mounts.append(Mount(services.models.folder(version.app, version.name), config.model.mount))

@@ -1,4 +1,4 @@
-"""The model files of a version: from the store, or else from its commit."""
+"""Restores the model files of a version from the store or from its commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SupplyPorts(Protocol):
-    """The ports that say what a version is made of."""
+    """The ports that provide the files of a version."""
 
     @property
     def manifests(self) -> Manifests:
@@ -36,9 +36,9 @@ class SupplyPorts(Protocol):
 
 @contextmanager
 def checkout(ports: SupplyPorts, config: Config, version: Version) -> Iterator[Config]:
-    """A clean checkout of a version's commit, as a configuration that builds from there.
+    """Checks out a version's commit; yields a configuration that builds from the checkout.
 
-    The model files are those that the store has of the version, else those of the commit.
+    The model files come from the store if it has them, else from the commit.
 
     Raises:
         GitError: the commit cannot be checked out, or it lacks something.
@@ -52,10 +52,10 @@ def checkout(ports: SupplyPorts, config: Config, version: Version) -> Iterator[C
 
 
 def restore(ports: SupplyPorts, config: Config, version: Version, progress: Progress) -> None:
-    """Makes a version's model files complete, from the store or from its commit. May be repeated.
+    """Restores the missing model files of a version from the store or from its commit. May be repeated.
 
     Raises:
-        StorageError: they are neither in the store nor in the commit.
+        StorageError: neither the store nor the commit has them.
         GitError: they are not in the store, and the commit cannot be checked out.
         Interrupted: `progress.check` raised it.
     """
@@ -76,12 +76,12 @@ def restore(ports: SupplyPorts, config: Config, version: Version, progress: Prog
     raise StorageError(
         f"the model files of {version.name} are not available",
         why=why,
-        hint=f"put them back and release the sources of {version.name} as a new version",
+        hint=f"restore them, then release the source of {version.name} as a new version",
     )
 
 
 def protect(ports: SupplyPorts, version: Version) -> None:
-    """Restores a version's folder that is gone, as far as the store can: `collect` removes what no folder needs.
+    """Restores a version's missing folder from the store, so that `collect` does not remove its files.
 
     Raises:
         StorageError: the version's manifest cannot be read, or the disk is full.

@@ -1,4 +1,4 @@
-"""The sources of a release: the folder as it is, or a clean checkout of a commit."""
+"""The source of a release: the folder as it is, or a checkout of a commit."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _SHOWN = 5
 
 
 class Interruptible(Protocol):
-    """The port that ends long work at a signal."""
+    """The port that interrupts long work at a signal."""
 
     @property
     def interrupts(self) -> Interrupts:
-        """Ends waits at Ctrl-C."""
+        """Interrupts waits at Ctrl-C."""
 
 
 class SourcePorts(Interruptible, Protocol):
-    """The ports that a source comes from."""
+    """The ports that opening a source needs."""
 
     @property
     def source_control(self) -> SourceControl:
@@ -43,9 +43,9 @@ class SourcePorts(Interruptible, Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """The configuration that is recorded, and `building`: the same with the folder to build from.
+    """The configuration that is recorded, and `building`, the configuration with the folder to build from.
 
-    With a `commit` that folder is a checkout of it, which `done` removes.
+    With a `commit` that folder is a checkout, which `done` removes.
     """
 
     config: Config
@@ -57,7 +57,7 @@ class Source:
 
 @contextmanager
 def opened(ports: SourcePorts, config: Config, ref: str | None) -> Iterator[Source]:
-    """The folder as it is; with `ref`, a checkout of that commit.
+    """Opens the source: the folder as it is, or with `ref` a checkout of that commit.
 
     Raises:
         UsageError: there is no such commit, or it cannot be released.
@@ -87,7 +87,7 @@ def opened(ports: SourcePorts, config: Config, ref: str | None) -> Iterator[Sour
 
 @contextmanager
 def interruptible(ports: Interruptible, entered: AbstractContextManager[T]) -> Iterator[T]:
-    """Enters a context that takes long to enter and changes nothing: Ctrl-C ends that at once."""
+    """Enters a context, which may take long; a signal interrupts entering it at once."""
     with ExitStack() as stack:
         with ports.interrupts.interruptible():
             value = stack.enter_context(entered)
@@ -95,10 +95,10 @@ def interruptible(ports: Interruptible, entered: AbstractContextManager[T]) -> I
 
 
 def git_state(ports: SourcePorts, source: Source) -> GitState:
-    """What Git knows of a source.
+    """The state of a source in Git.
 
     Raises:
-        UsageError: `git.require_clean` is set, and the source is not one commit.
+        UsageError: `git.require_clean` is set, and the source differs from its commit or has none.
     """
     config = source.config
     if source.commit is not None:

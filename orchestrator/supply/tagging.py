@@ -41,9 +41,9 @@ class TagPorts(Protocol):
 
 
 def tag(ports: TagPorts, config: Config, name: str, since: str) -> None:
-    """Writes the tag `app/vN` at the commit of a version that is stable `since` then, if `git.tag` is set.
+    """Tags the commit of a stable version as `app/vN`, if `git.tag` is set. `since` is when it became stable.
 
-    May be repeated. A tag that cannot be written is noted and recorded, and is no error.
+    May be repeated. A tag that cannot be written is reported and recorded, but is not an error.
     """
     if not config.git.tag:
         return
@@ -54,7 +54,7 @@ def tag(ports: TagPorts, config: Config, name: str, since: str) -> None:
     label = f"{app}/{name}"
     if version.git_commit is None or version.git_dirty:
         built = "from changes that are not committed" if version.git_commit else "outside of Git"
-        ports.reporter.note(f"no tag {label}: it was built {built}")
+        ports.reporter.note(f"the tag {label} was not written: {name} was built {built}")
         return
     message = "\n".join(
         [

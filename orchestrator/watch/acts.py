@@ -13,7 +13,7 @@ from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.errors import DeployctlError, EngineUnreachable, Interrupted, OperationFailed
 from orchestrator.ports.services import Services
 from orchestrator.release.rollback import roll_back as carry_out
-from orchestrator.release.slots import lower_shield
+from orchestrator.release.slots import remove_shield
 from orchestrator.supply.tagging import tag
 from orchestrator.watch.look import View
 
@@ -59,7 +59,7 @@ def promote(services: Services, config: Config) -> None:
     """Ends the bake: the version is stable, and needs no fallback any more. May be repeated."""
     app = config.app.name
     with services.locks.proxy():
-        lower_shield(services, app)
+        remove_shield(services, app)
     live = services.live(app)
     if live is None:
         return

@@ -13,4 +13,4 @@ class Action(Step):
 
     @abstractmethod
     def run(self, work: Work) -> Detail:
-        """Does it; returns what the journal keeps. Done twice, it leaves what it leaves when it is done once."""
+        """Carries out the step; returns what the journal stores. May be repeated with the same result."""

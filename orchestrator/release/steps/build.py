@@ -15,7 +15,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Build(Action):
-    """Builds what `Work.draft` describes, and records it. A version that was never live is simply built again."""
+    """Builds what `Work.draft` describes, and records it. A version that was never live is replaced."""
 
     name: ClassVar[str] = "build"
     version: str
@@ -28,7 +28,7 @@ class Build(Action):
     def run(self, work: Work) -> Detail:
         services, draft = work.services, work.draft
         if draft is None:
-            raise DeploymentFailed("an interrupted build cannot be continued", hint="release again")
+            raise DeploymentFailed("an interrupted build cannot be continued", hint="run 'deployctl release' again")
         image_id = build_image(work, draft.source.building, draft.version)
         earlier = services.ledger.versions(work.app).get(self.version)
         try:
@@ -40,7 +40,7 @@ class Build(Action):
                 )
             services.models.keep(work.app, self.version, draft.manifest)
         except (OperationFailed, UsageError):
-            # It is not recorded, so no later command would find it.
+            # The image is not recorded, so no later command would remove it.
             if earlier is None or earlier.image_id != image_id:
                 services.images.remove(self.image, image_id)
             raise
@@ -49,7 +49,7 @@ class Build(Action):
         services.ledger.record_version(replace(draft.version, image_id=image_id), change)
         services.ledger.record_layers(work.app, self.version, services.images.layers(image_id))
         if earlier is not None and earlier.image_id != image_id:
-            # The image of an earlier attempt has lost its tag, so no later command would find it.
+            # The image of an earlier attempt has lost its tag, so no later command would remove it.
             services.images.remove(earlier.image, earlier.image_id)
         return {"image_id": image_id, "manifest": draft.version.manifest}
 
@@ -69,6 +69,6 @@ def _parent_manifest(work: Work, version: Version) -> Manifest:
     try:
         return work.services.manifests.load(parent.manifest) or EMPTY
     except StorageError as error:
-        # A damaged record of the past must not stop a release.
-        work.services.reporter.note(f"{version.name} is recorded in full, not as a change of {version.parent}: {error}")
+        # A damaged record of an earlier version must not stop a release.
+        work.services.reporter.note(f"all files of {version.name} are recorded as new: {error}")
         return EMPTY

@@ -1,4 +1,4 @@
-"""Create: the containers of a version, and what they see of the host."""
+"""Create: creates the containers of a version, and the files of the host that they mount."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.supply.model_files import restore
 
 @dataclass(frozen=True)
 class Create(Action):
-    """Creates the replicas of a version in a slot, with their copy of the secrets; starts none."""
+    """Creates the replicas of a version in a slot, and their copy of the secrets. Does not start them."""
 
     name: ClassVar[str] = "create"
     version: str
@@ -34,7 +34,7 @@ class Create(Action):
     def run(self, work: Work) -> Detail:
         services = work.services
         version = work.version(self.version)
-        # A release uses the present values; a rollback may also use the copy that the version had.
+        # A release uses the current values; a rollback may also use the version's earlier copy.
         order: Order = ("source",) if work.plan.kind == "release" else ("source", "copy")
         services.secrets.store(work.config, version.name, work.deployment.id, order=order)
         restore(services, work.config, version, services.progress)

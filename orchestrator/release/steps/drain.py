@@ -1,4 +1,4 @@
-"""Drain: requests that are open on the old version may finish."""
+"""Drain: waits until the open requests of the old version have finished."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from orchestrator.errors import Degraded
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
+# How long to sleep between two looks, in seconds.
 _TICK = 0.02
-# After a signal, what is open on the old version gets this long: most requests end by themselves, streams do not.
-_HURRY = 1.0
+# After a signal, open requests get so many seconds: most requests finish within them, streams do not.
+_GRACE = 1.0
 
 
 @dataclass(frozen=True)
 class Drain(Action):
-    """Waits until nothing is open on a slot, up to the drain limit; what is open then is cut and counted.
+    """Waits until no request is open on a slot, up to the drain limit. Then open requests are cut and counted.
 
-    `stays`: the slot stays warm, so a wait that is cut short leaves what is open to its containers.
+    `stays`: the slot stays warm, so a signal ends the wait without cutting requests.
     """
 
     name: ClassVar[str] = "drain"
@@ -49,13 +50,13 @@ class Drain(Action):
         return {"seconds": round(services.clock() - started, 3), "cut": cut, "left": left - cut if left else 0}
 
     def _wait(self, work: Work, started: float) -> tuple[int, float]:
-        """How many requests are still open when the wait ends, and the limit (seconds) that it had then."""
+        """How many requests are still open when the wait ends, and the limit in seconds that ended it."""
         services = work.services
         limit, reported = work.config.proxy.drain, 0.0
         while open_requests := sum(services.endpoints.open_requests(work.app, self.slot).values()):
             waited = services.clock() - started
             if services.interrupts.pending:
-                limit = min(limit, 0.0 if self.stays else waited + _HURRY)
+                limit = min(limit, 0.0 if self.stays else waited + _GRACE)
             if waited >= limit:
                 break
             if waited >= reported + 1:

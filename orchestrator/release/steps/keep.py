@@ -1,4 +1,4 @@
-"""Keep: from now on the engine restarts a version by itself."""
+"""Keep: the engine restarts the containers of a version automatically from now on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Keep(Action):
-    """Enables the automatic restart of a version's containers. Until it was probed, an exit is a verdict."""
+    """Enables automatic restart of a version's containers. Before that, an exit means that the version has failed."""
 
     name: ClassVar[str] = "keep"
     version: str

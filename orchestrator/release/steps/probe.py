@@ -1,4 +1,4 @@
-"""Probe: wait until a version is ready."""
+"""Probe: waits until a version is ready."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from orchestrator.release.logs import SHOWN_LINES, last_lines
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
-# The proxy's own checks begin when the containers start: when our probes pass, they need a moment at most. Seconds.
+# The proxy checks the containers from their start on, so it needs little time after the probes have passed. Seconds.
 _PROXY_TIMEOUT = 10.0
+# Warm containers must answer within this time, in seconds.
 _WARM_DEADLINE = 5.0
 
 
 @dataclass(frozen=True)
 class Probe(Action):
-    """Waits until every container of a version answers its health check, and the proxy has found them up as well."""
+    """Waits until every container of a version passes its probes, and the health checks of the proxy as well."""
 
     name: ClassVar[str] = "probe"
     version: str
@@ -38,7 +39,7 @@ class Probe(Action):
         containers = work.containers(self.version, self.slot)
         spec = work.config.probe_spec()
         if self.warm:
-            # The proxy has been checking these containers all the time: one answer of our own is enough.
+            # The proxy has checked these containers all the time, so one probe is enough.
             spec = replace(spec, successes=1, deadline=min(spec.deadline, _WARM_DEADLINE))
         started = services.clock()
         try:
@@ -64,7 +65,7 @@ class Probe(Action):
 
 
 def _liveness(workloads: Workloads, containers: Sequence[Container]) -> Callable[[Target], str | None]:
-    """What tells whether a container has ended since now, and how."""
+    """A function that says how a container has ended since this call; None when it still runs."""
     by_name = {container.name: container for container in containers}
 
     def alive(target: Target) -> str | None:

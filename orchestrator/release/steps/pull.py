@@ -1,4 +1,4 @@
-"""Pull: the engine has lost a version's image, the registry has it."""
+"""Pull: pulls a version's image, which the engine does not have any more, from the registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.supply.model_files import restore
 
 @dataclass(frozen=True)
 class Pull(Action):
-    """Pulls `reference`, the permanent name of a version's image; if that fails, rebuilds it from its commit."""
+    """Pulls `reference`, the name of a version's image with its digest; if that fails, rebuilds it from its commit."""
 
     name: ClassVar[str] = "pull"
     version: str
@@ -28,7 +28,7 @@ class Pull(Action):
     @classmethod
     def of(cls, version: Version) -> Pull:
         """The step for a version that was pushed."""
-        assert version.pushed is not None, "only what was pushed is pulled"
+        assert version.pushed is not None, "only a version that was pushed can be pulled"
         return cls(version.name, version.image, version.pushed.split("@")[0], version.pushed)
 
     @property
@@ -36,7 +36,7 @@ class Pull(Action):
         return f"pull the image {self.image} from {self.registry} by digest"
 
     def undo(self, plan: Plan) -> Untag:
-        # A pull that was killed leaves the image with a name that nothing else uses.
+        # An interrupted pull may leave an image under this name.
         return Untag(self.reference)
 
     def run(self, work: Work) -> Detail:
@@ -44,7 +44,7 @@ class Pull(Action):
         lost = work.version(self.version)
         started = services.clock()
         try:
-            restore(services, work.config, lost, services.progress)  # first: no registry has the weights
+            restore(services, work.config, lost, services.progress)  # first: a registry does not have the model files
             with services.interrupts.interruptible():
                 image_id = services.registry.pull(lost, services.progress)
         except EngineUnreachable:
@@ -58,7 +58,7 @@ class Pull(Action):
         return {"image_id": image_id, "rebuilt": False}
 
     def _rebuild(self, work: Work, lost: Version, error: OperationFailed) -> object:
-        """Rebuilds what cannot be pulled, if its commit has all of it; returns the image's id."""
+        """Rebuilds the image when its commit contains all of its source; returns its id."""
         if lost.git_commit is None or lost.git_dirty:
             source = "changes that were never committed" if lost.git_commit else "files outside of Git"
             raise DeploymentFailed(

@@ -1,4 +1,4 @@
-"""Push: a version's image goes to the registry."""
+"""Push: pushes a version's image to the registry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Push(Action):
-    """Pushes a version's image as `reference`, and records the permanent name that the registry gives it."""
+    """Pushes a version's image as `reference`, and records its name with the digest that the registry gives it."""
 
     name: ClassVar[str] = "push"
     version: str
@@ -25,7 +25,7 @@ class Push(Action):
         return f"push {self.image} as {self.reference}"
 
     def undo(self, plan: Plan) -> Untag:
-        # A push that was killed leaves the image with a name that nothing else uses.
+        # An interrupted push may leave this name on the image.
         return Untag(self.reference)
 
     def run(self, work: Work) -> Detail:

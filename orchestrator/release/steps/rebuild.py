@@ -1,4 +1,4 @@
-"""Rebuild: the image of a version is lost, its commit has all of its source."""
+"""Rebuild: builds a version's image, which the engine does not have any more, from its commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.supply.model_files import checkout
 
 @dataclass(frozen=True)
 class Rebuild(Action):
-    """Builds a version's image again from `commit`, which must have exactly the recorded files."""
+    """Builds a version's image from `commit`, which must contain exactly the recorded files."""
 
     name: ClassVar[str] = "rebuild"
     version: str
@@ -36,14 +36,14 @@ class Rebuild(Action):
             if manifest.digest != lost.manifest:
                 raise DeploymentFailed(
                     f"{lost.name} cannot be rebuilt",
-                    why=f"commit {short} has other files than it was built from ({manifest.digest[:19]}…, recorded is"
-                    f" {lost.manifest[:19]}…)",
-                    hint="were files in the build that Git ignores? Release its source as a new version",
+                    why=f"commit {short} has other files than it was built from: their manifest is"
+                    f" {manifest.digest[:19]}…, the recorded one is {lost.manifest[:19]}…",
+                    hint="it may have been built with files that Git ignores: release its source as a new version",
                 )
             image_id = build_image(work, source, lost)
             services.models.keep(work.app, lost.name, manifest)
         services.ledger.record_version(replace(lost, image_id=image_id))
         services.ledger.record_layers(work.app, lost.name, services.images.layers(image_id))
         seconds = services.clock() - started
-        services.reporter.note(f"{lost.name} was rebuilt in {seconds:.1f} s; its manifest is the recorded one")
+        services.reporter.note(f"{lost.name} was rebuilt in {seconds:.1f} s; its manifest matches the recorded one")
         return {"image_id": image_id, "manifest": manifest.digest}

@@ -1,4 +1,4 @@
-"""Register: the proxy learns where a version's containers are."""
+"""Register: registers a version's containers with the proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Register(Action):
     def undo(self, plan: Plan) -> Step | None:
         if plan.from_slot is None:
             return Withdraw()
-        # What was warm before stays registered.
+        # A warm version was registered before and stays registered.
         return None if plan.mode == "switch" else Unregister(self.slot)
 
     def run(self, work: Work) -> Detail:

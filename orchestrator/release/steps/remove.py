@@ -1,4 +1,4 @@
-"""Remove: undoes the creation of containers."""
+"""Remove: removes the containers that a deployment has created. Undoes Create, Start and Vacate."""
 
 from __future__ import annotations
 

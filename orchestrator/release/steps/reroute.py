@@ -1,4 +1,4 @@
-"""Reroute: the app's address, names, prefix and limits are those of the configuration."""
+"""Reroute: updates the app's address, hosts, prefix and limits in the proxy from the configuration."""
 
 from __future__ import annotations
 

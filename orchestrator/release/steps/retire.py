@@ -1,4 +1,4 @@
-"""Retire: what becomes of the version that was live before."""
+"""Retire: keeps the previous version warm, stops it, or removes its containers."""
 
 from __future__ import annotations
 

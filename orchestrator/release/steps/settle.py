@@ -1,4 +1,4 @@
-"""Settle: the outcome is recorded, and what only this deployment needed is removed."""
+"""Settle: records the outcome, and removes what only this deployment needed."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Settle(Action):
             if stable_at is not None:  # else it bakes
                 tag(services, work.config, version, stable_at)
         if version not in services.ledger.versions(work.app):
-            # Its build was not completed: no later command would know whose model files these are.
+            # Its build was not completed, so no later command would remove its model files.
             services.models.drop(work.app, version)
             services.models.collect()
         if not succeeded:
-            # Its containers are gone; the copies of earlier deployments stay.
+            # Its containers were removed. The copies of earlier deployments stay.
             services.secrets.drop(work.app, version, work.deployment.id)
         note_cold(services, work.app)
-        # The reason that a deployment was begun with counts, unless the outcome has one of its own.
+        # A failure is the reason; otherwise the reason that the deployment was begun with.
         reason = self.reason if not succeeded else work.deployment.reason or self.reason
         services.ledger.finish(work.deployment.id, self.outcome, reason)
         return {}

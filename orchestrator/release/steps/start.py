@@ -1,4 +1,4 @@
-"""Start: the containers of a version."""
+"""Start: starts the containers of a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stop: undoes the start of kept containers; a retired version is stopped the same way."""
+"""Stop: stops the containers of a version and keeps them. Undoes the start of kept containers."""
 
 from __future__ import annotations
 

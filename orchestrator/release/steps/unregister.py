@@ -13,7 +13,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Unregister(Action):
-    """The proxy checks the containers in a slot no more."""
+    """Removes the containers in a slot from the proxy, which stops checking them."""
 
     name: ClassVar[str] = "unregister"
     slot: Slot

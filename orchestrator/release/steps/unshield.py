@@ -7,14 +7,14 @@ from typing import ClassVar
 
 from orchestrator.domain.traffic.slot import Slot, other
 from orchestrator.domain.traffic.state import TrafficState
-from orchestrator.release.slots import lower_shield
+from orchestrator.release.slots import remove_shield
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
 @dataclass(frozen=True)
 class Unshield(Action):
-    """From now on nothing answers for the live version in `slot`, which keeps all of the traffic."""
+    """Ends the shield: `slot` keeps all traffic and has no fallback any more."""
 
     name: ClassVar[str] = "unshield"
     slot: Slot
@@ -29,5 +29,5 @@ class Unshield(Action):
 
     def run(self, work: Work) -> Detail:
         with work.services.locks.proxy():
-            lower_shield(work.services, work.app)
+            remove_shield(work.services, work.app)
         return {}

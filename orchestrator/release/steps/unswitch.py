@@ -14,7 +14,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Unswitch(Action):
-    """All traffic goes back to the version that was live before."""
+    """Switches all traffic back to the version that was live before."""
 
     name: ClassVar[str] = "unswitch"
     version: str
@@ -38,6 +38,6 @@ class Unswitch(Action):
         if state is None or (state.state == "ready" and services.ledger.traffic(work.app).live == self.slot):
             services.ledger.set_traffic(work.app, self.leads_to)
         else:
-            # It may have been baking itself: that goes on.
+            # If it was baking, its bake continues.
             services.ledger.go_live(replace(state, state="ready", since=since, warm_until=None), self.leads_to)
         return {}

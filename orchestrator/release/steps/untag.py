@@ -1,4 +1,4 @@
-"""Untag: undoes what a push or a pull that was killed may have left on the engine."""
+"""Untag: removes the name that an interrupted push or pull may have left on an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Untag(Action):
-    """Removes a name from an image that has another one."""
+    """Removes a name from an image that has another name as well."""
 
     name: ClassVar[str] = "untag"
     reference: str

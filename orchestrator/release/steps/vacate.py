@@ -1,4 +1,4 @@
-"""Vacate: make room in the slot that a version is about to start in."""
+"""Vacate: stops or removes the old containers in the slot that a version will start in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Vacate(Action):
-    """Stops what runs in a slot. Containers of `version` itself are removed, unless `keep`: then they are started."""
+    """Stops the containers in a slot. Those of `version` are removed; with `keep` they are stopped and kept."""
 
     name: ClassVar[str] = "vacate"
     slot: Slot

@@ -12,7 +12,7 @@ from orchestrator.release.work import Detail, Work
 
 @dataclass(frozen=True)
 class Withdraw(Action):
-    """Removes the app from the proxy; the proxy itself when it was the only one."""
+    """Removes the app from the proxy; if it was the only app, removes the proxy."""
 
     name: ClassVar[str] = "withdraw"
 

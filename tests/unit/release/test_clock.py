@@ -1,4 +1,4 @@
-"""The wall clock is set by a day, forwards or back, in the middle of everything: verdicts and order stay the same."""
+"""The time of day is set forwards or back by a day during a command: results and their order stay the same."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ STEPS = (
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path / "world")
-    made.release("v1")
-    yield made
-    made.close()
+    world = World(tmp_path / "world")
+    world.release("v1")
+    yield world
+    world.close()
 
 
 def set_clock(world: World, by: timedelta, at: tuple[str, str], then: Callable[[], None] = lambda: None) -> None:
@@ -54,29 +54,29 @@ def rows(world: World) -> tuple[DeploymentReport, ...]:
 
 @pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_release_and_a_rollback(world: World, step: str, by: timedelta) -> None:
+def test_the_clock_is_set_during_a_release(world: World, step: str, by: timedelta) -> None:
     set_clock(world, by, ("acted", step))
     world.release("v2")
     assert (world.live(), world.served()) == (("v2", "green"), "v2")
     world.rollback()
     assert (world.live(), world.served()) == (("v1", "blue"), "v1")
-    found = rows(world)
-    assert [(row.kind, row.to, row.outcome) for row in found] == [
+    reports = rows(world)
+    assert [(row.kind, row.to, row.outcome) for row in reports] == [
         ("rollback", "v1", "succeeded"),
         ("release", "v2", "succeeded"),
         ("release", "v1", "succeeded"),
     ]
-    assert all(0 <= step.seconds < 60 for row in found for step in row.steps)
-    assert all(0 <= row.seconds < 600 for row in found)
+    assert all(0 <= step.seconds < 60 for row in reports for step in row.steps)
+    assert all(0 <= row.seconds < 600 for row in reports)
 
 
 @pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_crash(world: World, step: str, by: timedelta) -> None:
-    def die() -> None:
+def test_the_clock_is_set_before_a_crash(world: World, step: str, by: timedelta) -> None:
+    def crash() -> None:
         raise Crash
 
-    set_clock(world, by, ("before", step), die)
+    set_clock(world, by, ("before", step), crash)
     with pytest.raises(Crash):
         world.release("v2")
     world.boundary = lambda when, step: None
@@ -88,7 +88,7 @@ def test_a_crash(world: World, step: str, by: timedelta) -> None:
 
 
 @pytest.mark.parametrize("by", [DAY, -DAY], ids=["forwards", "back"])
-def test_what_status_says_of_a_rollback(world: World, by: timedelta) -> None:
+def test_the_estimate_of_a_rollback_after_the_clock_was_set(world: World, by: timedelta) -> None:
     set_clock(world, by, ("acted", "probe"))
     world.release("v2")
     report = status(world.process(), APP, "127.0.0.1:8000")

@@ -1,5 +1,5 @@
-"""Releases, rollbacks and recoveries with the real ledger on a world in memory: what fails is undone, what dies is
-recovered, and at every instant something serves."""
+"""Releases, rollbacks and recoveries with the real ledger and fakes: failures are undone, crashes are recovered, and a
+version serves at every moment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def world(worlds: Callable[[], World]) -> World:
     return worlds()
 
 
-# --- the scenes: what stands before, and the command that is broken in every way ----------------------------------
+# --- the scenes: the state before, and the command that is interrupted at every point -----------------------------
 
 
 def empty(world: World) -> None:
@@ -141,14 +141,14 @@ def roll_back(world: World) -> Any:
 
 Scene = tuple[Callable[[World], None], Callable[[World], Any], str | None, str]
 SCENES: dict[str, Scene] = {
-    # name: (what stands before, the command, what served before, what serves after)
+    # name: (function that sets up the state, command, version that served before, version that serves after)
     "first release": (empty, release("v1"), None, "v1"),
     "second release": (v1_live, release("v2"), "v1", "v2"),
     "two replicas": (v1_live_twice, release("v2"), "v1", "v2"),
     "third release": (v2_live_v1_warm, release("v3"), "v2", "v3"),
     "nothing kept warm": (v1_live, release_without_warm, "v1", "v2"),
     "a new listen address": (v1_live, release_elsewhere, "v1", "v2"),
-    "the same version, configured anew": (v1_live, release_v1_again, "v1", "v1"),
+    "the same version, with a new configuration": (v1_live, release_v1_again, "v1", "v1"),
     "the same version, with a new secret": (v1_live_with_a_secret, release_with_a_new_secret, "v1", "v1"),
     "an old version again": (v2_live_v1_warm, release("v1"), "v2", "v1"),
     "warm rollback": (v2_live_v1_warm, roll_back, "v2", "v1"),
@@ -162,7 +162,7 @@ SCENES: dict[str, Scene] = {
     "rollback beside a third": (v3_live_v2_warm_v1_shares_its_slot, roll_back, "v3", "v2"),
 }
 scenes = pytest.mark.parametrize("scene", SCENES)
-# The tests that break a command hundreds of times take the scenes whose plans differ most.
+# Tests that interrupt a command hundreds of times use only the scenes whose plans differ most.
 main_scenes = pytest.mark.parametrize(
     "scene",
     [
@@ -180,7 +180,7 @@ main_scenes = pytest.mark.parametrize(
 
 
 def staged(stage: Stage, scene: str) -> tuple[World, Callable[[World], Any], str | None, str]:
-    """A world with the scene set, which from now on watches that something serves."""
+    """A world with the scene set up. From now on it checks after each call that a version serves."""
     before, command, old, new = SCENES[scene]
     world = stage.world(before)
     assert world.served() == old
@@ -189,21 +189,21 @@ def staged(stage: Stage, scene: str) -> tuple[World, Callable[[World], Any], str
     if old is not None:
 
         def watch(call: str) -> None:
-            assert world.served() in (old, new), f"nobody served after {call}"
+            assert world.served() in (old, new), f"no version served after {call}"
 
         world.faults.watch = watch
     return world, command, old, new
 
 
 def steps_of(stage: Stage, scene: str) -> list[str]:
-    """The steps that the scene's command goes through when nothing is wrong."""
+    """The steps of the scene's command without a failure."""
     world, command, _, _ = staged(stage, scene)
     command(world)
     return [step for when, step in world.boundaries if when == "before"]
 
 
 def calls_of(stage: Stage, scene: str) -> list[str]:
-    """The calls to the outside that it makes."""
+    """The calls to ports that the scene's command makes."""
     world, command, _, _ = staged(stage, scene)
     world.faults.arm(None)
     command(world)
@@ -211,7 +211,7 @@ def calls_of(stage: Stage, scene: str) -> list[str]:
 
 
 def expect_rest(world: World, version: str | None) -> None:
-    """The app is at rest, with `version` live and serving, and nothing is said that is not so."""
+    """The app is at rest, `version` is live and serves, and all records are true."""
     assert world.served() == version
     live = world.live()
     assert (live[0] if live else None) == version
@@ -225,28 +225,28 @@ def expect_rest(world: World, version: str | None) -> None:
             serving = (container.version, container.slot) == live
             assert not serving or (container.running and container.kept_running), container
     for slot, state in world.ledger.slots(APP).items():
-        behind = [c for c in world.workloads.containers(APP) if (c.version, c.slot) == (state.version, slot)]
-        running = bool(behind) and all(container.running for container in behind)
+        inside = [c for c in world.workloads.containers(APP) if (c.version, c.slot) == (state.version, slot)]
+        running = bool(inside) and all(container.running for container in inside)
         assert state.state in ("ready", "warm", "cold"), state
-        assert running == (state.state != "cold"), (state, behind)
+        assert running == (state.state != "cold"), (state, inside)
     known = {(APP, name) for name in world.ledger.versions(APP)}
-    assert world.supply.kept.keys() <= known, "model files that no version accounts for"
+    assert world.supply.kept.keys() <= known, "model files of an unknown version"
     before = world.facts()
     again = world.recover()
     assert not again.anything, again
     assert world.facts() == before
     versions = world.ledger.versions(APP)
-    boxes = {(container.version, container.deployment) for container in world.workloads.containers(APP)}
-    copies = {(name, deployment) for name, found in world.kept_secrets().items() for deployment in found}
+    used = {(container.version, container.deployment) for container in world.workloads.containers(APP)}
+    copies = {(name, deployment) for name, deployments in world.kept_secrets().items() for deployment in deployments}
     if world.secrets:
-        assert boxes <= copies, "a container without its secrets"
-    for name, deployment in copies - boxes:
-        assert versions[name].live_at, "a copy of the secrets that no version accounts for"
+        assert used <= copies, "a container without its secrets"
+    for name, deployment in copies - used:
+        assert versions[name].live_at, "a copy of the secrets of a version that was never live"
         assert deployment == max(world.kept_secrets()[name])
 
 
 def expect_undone(world: World, old: str | None) -> None:
-    """The deployment left nothing behind, and the ledger does not say that its version was ever live."""
+    """The deployment left no containers, and the ledger does not say that its version was live."""
     last = world.ledger.deployments(APP, 1)
     if last and last[0].outcome != "succeeded":
         assert [c for c in world.workloads.containers(APP) if c.deployment == last[0].id] == []
@@ -255,7 +255,7 @@ def expect_undone(world: World, old: str | None) -> None:
     expect_rest(world, old)
 
 
-def test_a_commit_that_gives_other_files_is_not_rolled_back_to(world: World) -> None:
+def test_a_rollback_fails_when_the_commit_has_other_files(world: World) -> None:
     v2_live_v1_lost(world)
     world.supply.context = "sha256:other"
     with pytest.raises(DeploymentFailed, match="commit c0ffee has other files"):
@@ -265,7 +265,7 @@ def test_a_commit_that_gives_other_files_is_not_rolled_back_to(world: World) -> 
 
 
 @pytest.mark.parametrize("how", ["no commit", "dirty"])
-def test_what_no_commit_holds_cannot_be_built_again(world: World, how: str) -> None:
+def test_a_rollback_is_refused_when_no_commit_has_the_source(world: World, how: str) -> None:
     v2_live_v1_lost(world)
     lost = world.ledger.versions(APP)["v1"]
     commit, dirty = (None, None) if how == "no commit" else ("c0ffee", True)
@@ -275,7 +275,7 @@ def test_what_no_commit_holds_cannot_be_built_again(world: World, how: str) -> N
     assert world.served() == "v2"
 
 
-# --- all is well ---------------------------------------------------------------------------------------------------
+# --- without failures ----------------------------------------------------------------------------------------------
 
 
 @scenes
@@ -284,13 +284,13 @@ def test_a_deployment_without_a_failure_succeeds(stage: Stage, scene: str) -> No
     result = command(world)
     assert result.version == new
     assert result.deployment is not None
-    found = world.ledger.deployments(APP, 1)[0]
-    assert (found.outcome, found.reason) == ("succeeded", "")
-    assert all(step.state == "done" and not step.undo for step in world.ledger.steps(found.id))
+    deployment = world.ledger.deployments(APP, 1)[0]
+    assert (deployment.outcome, deployment.reason) == ("succeeded", "")
+    assert all(step.state == "done" and not step.undo for step in world.ledger.steps(deployment.id))
     expect_rest(world, new)
 
 
-def test_the_journal_is_the_plan(world: World) -> None:
+def test_the_journal_matches_the_plan(world: World) -> None:
     world.release("v1")
     deployment = world.ledger.deployments(APP, 1)[0]
     journal = [(step.name, step.args) for step in world.ledger.steps(deployment.id)]
@@ -298,7 +298,7 @@ def test_the_journal_is_the_plan(world: World) -> None:
     assert journal == planned
 
 
-def test_the_previous_version_stays_warm_and_is_stopped_in_time(world: World) -> None:
+def test_the_previous_version_is_stopped_after_its_standby_time(world: World) -> None:
     v2_live_v1_warm(world)
     (v1,) = (c for c in world.workloads.containers(APP) if c.version == "v1")
     assert v1.running
@@ -321,7 +321,7 @@ def test_a_warm_rollback_starts_nothing(world: World) -> None:
     assert world.served() == "v1"
 
 
-def test_a_warm_version_that_does_not_answer_is_started_anew(world: World) -> None:
+def test_a_warm_version_that_does_not_answer_is_restarted(world: World) -> None:
     v2_live_v1_warm(world)
     world.prober.silent.add("v1")
     real_start = world.workloads.start
@@ -356,7 +356,7 @@ def test_releasing_the_live_version_again_does_nothing(world: World) -> None:
     assert len(world.ledger.deployments(APP)) == 1
 
 
-def test_a_version_that_was_live_does_not_change(world: World) -> None:
+def test_a_version_that_was_live_cannot_change(world: World) -> None:
     v2_live_v1_warm(world)
     with pytest.raises(UsageError, match="v1 has been live and cannot change"):
         world.release("v1", context="sha256:other")
@@ -370,7 +370,7 @@ def test_a_second_release_needs_no_reload(world: World) -> None:
     assert world.proxy.reloads == reloads
 
 
-def test_what_is_still_open_at_the_drain_limit_is_cut_and_counted(world: World) -> None:
+def test_requests_that_are_open_at_the_drain_limit_are_cut_and_counted(world: World) -> None:
     world.release("v1")
     world.proxy.open[APP, "blue"] = 3
     world.release("v2")
@@ -380,7 +380,7 @@ def test_what_is_still_open_at_the_drain_limit_is_cut_and_counted(world: World) 
     assert world.reports.notes == ["3 request(s) on v1 were cut at the drain limit of 2 s"]
 
 
-def test_a_drain_ends_as_soon_as_nothing_is_open(world: World) -> None:
+def test_a_drain_ends_when_no_request_is_open(world: World) -> None:
     world.release("v1")
     world.proxy.open[APP, "blue"] = 3
     real_sleep = world.sleep
@@ -397,7 +397,7 @@ def test_a_drain_ends_as_soon_as_nothing_is_open(world: World) -> None:
     assert 0.4 < drain.detail["seconds"] < 0.7
 
 
-def test_retention_keeps_the_way_back(world: World) -> None:
+def test_retention_keeps_the_rollback_target(world: World) -> None:
     world.versions = 2
     for number in range(1, 6):
         world.release(f"v{number}")
@@ -423,7 +423,7 @@ def test_a_build_that_fails_changes_nothing(world: World) -> None:
     assert (failed.outcome, failed.reason) == ("failed", "the image mymodel:v2 could not be built")
 
 
-def test_a_version_that_never_becomes_ready_is_taken_away_and_its_log_is_kept(world: World) -> None:
+def test_a_version_that_never_becomes_ready_is_removed_and_its_log_is_kept(world: World) -> None:
     world.release("v1")
     world.prober.unready.add("v2")
     with pytest.raises(ProbeFailed) as caught:
@@ -439,7 +439,7 @@ def test_a_version_that_never_becomes_ready_is_taken_away_and_its_log_is_kept(wo
     assert world.ledger.deployments(APP, 1)[0].outcome == "failed"
 
 
-def test_a_container_that_ends_at_once_is_named(world: World) -> None:
+def test_a_container_that_ends_at_once_is_reported(world: World) -> None:
     world.release("v1")
     world.engine.exits.add("v2")
     with pytest.raises(ProbeFailed, match="it ended with exit code 1"):
@@ -447,18 +447,18 @@ def test_a_container_that_ends_at_once_is_named(world: World) -> None:
     expect_rest(world, "v1")
 
 
-def test_a_failed_version_can_be_released_when_it_is_mended(world: World) -> None:
+def test_a_failed_version_can_be_released_when_it_is_fixed(world: World) -> None:
     world.release("v1")
     world.prober.unready.add("v2")
     with pytest.raises(ProbeFailed):
         world.release("v2")
     world.prober.unready.clear()
-    world.release("v2", context="sha256:mended")
+    world.release("v2", context="sha256:fixed")
     expect_rest(world, "v2")
     assert world.ledger.versions(APP)["v2"].parent == "v1"
 
 
-def test_an_undo_that_fails_is_degraded_and_recovery_carries_on(world: World) -> None:
+def test_an_undo_that_fails_is_degraded_and_recovery_continues(world: World) -> None:
     world.release("v1")
     world.prober.unready.add("v2")
 
@@ -498,9 +498,9 @@ def test_a_failure_at_any_step_is_undone_or_finished(
         with pytest.raises(Exception, match=f"{when} {name}") as caught:
             command(world)
         last = world.ledger.deployments(APP, 1)[0]
-        # A switch that was made and could not be recorded may be taken back, or left to recovery.
+        # A switch that could not be recorded may be undone, or left to recovery.
         if number < switch or (number == switch and last.outcome is not None):
-            assert caught.value is error, "the error itself reaches the user"
+            assert caught.value is error, "the original error reaches the user"
             assert last.outcome == "failed"
             expect_undone(world, old)
         else:
@@ -512,8 +512,8 @@ def test_a_failure_at_any_step_is_undone_or_finished(
 
 
 @main_scenes
-@pytest.mark.parametrize("after", [False, True], ids=["unasked", "unanswered"])
-def test_any_call_to_the_outside_may_fail_once(stage: Stage, scene: str, after: bool) -> None:
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+def test_any_call_to_a_port_may_fail_once(stage: Stage, scene: str, after: bool) -> None:
     for at, call in enumerate(calls_of(stage, scene)):
         world, command, old, new = staged(stage, scene)
         error = DeploymentFailed(f"{call} failed")
@@ -538,13 +538,13 @@ def test_any_call_to_the_outside_may_fail_once(stage: Stage, scene: str, after: 
 
 
 def crash_at(world: World, when: str, name: str, occurrence: int = 0) -> None:
-    seen = 0
+    count = 0
 
     def boundary(at: str, step: str) -> None:
-        nonlocal seen
+        nonlocal count
         if (at, step) == (when, name):
-            seen += 1
-            if seen > occurrence:
+            count += 1
+            if count > occurrence:
                 world.boundary = lambda when, step: None
                 raise Crash
 
@@ -601,7 +601,7 @@ def test_a_crash_in_any_step_of_the_recovery_is_recovered(stage: Stage, scene: s
 
 
 @main_scenes
-def test_a_crash_at_any_call_to_the_outside_is_recovered(stage: Stage, scene: str) -> None:
+def test_a_crash_at_any_call_to_a_port_is_recovered(stage: Stage, scene: str) -> None:
     for at, call in enumerate(calls_of(stage, scene)):
         world, command, old, new = staged(stage, scene)
         world.faults.arm(at, Crash())
@@ -618,7 +618,7 @@ def test_a_crash_at_any_call_to_the_outside_is_recovered(stage: Stage, scene: st
             expect_rest(world, served)
 
 
-def test_a_crashed_release_can_simply_be_given_again(stage: Stage) -> None:
+def test_a_crashed_release_can_be_repeated(stage: Stage) -> None:
     for name in steps_of(stage, "second release"):
         world, command, _, new = staged(stage, "second release")
         crash_at(world, "acted", name)
@@ -636,7 +636,7 @@ def test_recovery_with_nothing_to_do_does_nothing(world: World) -> None:
     assert world.facts() == before
 
 
-def test_recovery_starts_what_died_at_rest(world: World) -> None:
+def test_recovery_starts_a_stopped_live_container(world: World) -> None:
     world.release("v1")
     (v1,) = world.workloads.containers(APP)
     world.workloads.stop(v1)
@@ -645,7 +645,7 @@ def test_recovery_starts_what_died_at_rest(world: World) -> None:
     expect_rest(world, "v1")
 
 
-def test_recovery_brings_back_a_lost_route_and_a_lost_proxy(world: World) -> None:
+def test_recovery_restores_a_lost_route_and_a_lost_proxy(world: World) -> None:
     v2_live_v1_warm(world)
     world.proxy.disk.clear()
     world.edge.down()
@@ -653,8 +653,8 @@ def test_recovery_brings_back_a_lost_route_and_a_lost_proxy(world: World) -> Non
     expect_rest(world, "v2")
 
 
-def test_what_a_finished_recovery_started_with_is_remembered(world: World) -> None:
-    # A rollback to this version must start it as it ran last.
+def test_a_finished_recovery_records_the_settings(world: World) -> None:
+    # A rollback to this version must start it with its last settings.
     world.release("v1")
     crash_at(world, "after", "switch")
     with pytest.raises(Crash):
@@ -668,7 +668,7 @@ def test_what_a_finished_recovery_started_with_is_remembered(world: World) -> No
 
 @scenes
 @pytest.mark.parametrize("when", ["before", "acted"])
-def test_a_signal_before_the_switch_undoes_after_it_nothing(stage: Stage, scene: str, when: str) -> None:
+def test_a_signal_undoes_only_before_the_switch(stage: Stage, scene: str, when: str) -> None:
     steps = steps_of(stage, scene)
     switch = steps.index("switch")
     for number, name in enumerate(steps):
@@ -693,7 +693,7 @@ def test_a_signal_before_the_switch_undoes_after_it_nothing(stage: Stage, scene:
             expect_rest(world, new)
 
 
-def test_the_second_signal_ends_at_once_and_recovery_undoes(world: World) -> None:
+def test_a_second_signal_ends_the_program_and_recovery_undoes(world: World) -> None:
     world.release("v1")
 
     def boundary(when: str, step: str) -> None:
@@ -740,7 +740,7 @@ def test_a_signal_shortens_the_drain(world: World) -> None:
     ],
     ids=lambda step: step.words,
 )
-def test_no_step_takes_from_the_slot_that_serves(world: World, step: Step) -> None:
+def test_no_step_changes_the_slot_that_serves(world: World, step: Step) -> None:
     world.release("v1")
     deployment = world.ledger.deployments(APP, 1)[0]
     plan = restored(world.ledger.plan_of(deployment.id))

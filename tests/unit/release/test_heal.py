@@ -1,4 +1,4 @@
-"""What recovery does for containers of the live version, and a ledger that has to be put together again."""
+"""Recovery repairs containers of the live version, and a lost ledger is rebuilt from labels."""
 
 from __future__ import annotations
 
@@ -19,44 +19,50 @@ from tests.fakes.world import APP, World
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    found = World(tmp_path)
-    found.replicas = 2
-    yield found
-    found.close()
+    world = World(tmp_path)
+    world.replicas = 2
+    yield world
+    world.close()
 
 
 def first(world: World, version: str) -> Container:
     return next(c for c in world.workloads.containers(APP) if c.version == version)
 
 
-HARM: dict[str, tuple[Callable[[World, Container], object], str]] = {
-    "stopped": (lambda world, box: world.workloads.stop(box), "started again"),
-    "paused": (lambda world, box: world.engine.change(box, state="paused"), "unpaused"),
-    "cut off": (lambda world, box: world.engine.change(box, address=""), "reconnected to its network"),
-    "elsewhere": (lambda world, box: world.engine.change(box, address="10.0.0.1"), "reconnected to its network"),
-    "removed": (lambda world, box: world.workloads.remove(box), "recreated"),
-    "left to itself": (lambda world, box: world.engine.change(box, kept_running=False), "automatic restart enabled"),
+FAULTS: dict[str, tuple[Callable[[World, Container], object], str]] = {
+    "stopped": (lambda world, container: world.workloads.stop(container), "started again"),
+    "paused": (lambda world, container: world.engine.change(container, state="paused"), "unpaused"),
+    "detached": (lambda world, container: world.engine.change(container, address=""), "reconnected to its network"),
+    "another address": (
+        lambda world, container: world.engine.change(container, address="10.0.0.1"),
+        "reconnected to its network",
+    ),
+    "removed": (lambda world, container: world.workloads.remove(container), "recreated"),
+    "not restarted": (
+        lambda world, container: world.engine.change(container, kept_running=False),
+        "automatic restart enabled",
+    ),
 }
 
 
-@pytest.mark.parametrize("harm", HARM)
-def test_a_live_container_is_brought_back(world: World, harm: str) -> None:
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_live_container_is_repaired(world: World, fault: str) -> None:
     world.release("v1")
     world.release("v2")
     before = world.facts()
-    act, words = HARM[harm]
+    act, words = FAULTS[fault]
     act(world, first(world, "v2"))
-    assert world.facts() != before or harm in ("cut off", "elsewhere")
-    found = world.recover()
-    assert len(found.repaired) == 1
-    assert words in found.repaired[0]
-    assert found.failed == []
+    assert world.facts() != before or fault in ("detached", "another address")
+    recovered = world.recover()
+    assert len(recovered.repaired) == 1
+    assert words in recovered.repaired[0]
+    assert recovered.failed == []
     assert world.facts() == before
     assert {c.address for c in world.workloads.containers(APP) if c.version == "v2"} == {"10.213.0.96", "10.213.0.97"}
     assert world.recover().repaired == []
 
 
-def test_all_live_containers_are_gone(world: World) -> None:
+def test_all_live_containers_are_recreated(world: World) -> None:
     world.release("v1")
     before = world.facts()
     for container in world.workloads.containers(APP):
@@ -66,15 +72,17 @@ def test_all_live_containers_are_gone(world: World) -> None:
     assert world.served() == "v1"
 
 
-def test_what_cannot_be_mended_stops_no_rollback(world: World) -> None:
+def test_a_container_that_cannot_be_repaired_does_not_stop_a_rollback(world: World) -> None:
     world.release("v1")
     world.release("v2")
-    gone = first(world, "v2")
-    world.workloads.remove(gone)
+    removed = first(world, "v2")
+    world.workloads.remove(removed)
     world.engine.images.pop(f"{APP}:v2")
-    found = world.recover()
-    assert found.repaired == []
-    assert found.failed == [f"the engine could not create the container {gone.name}: No such image: {gone.image_id}"]
+    recovered = world.recover()
+    assert recovered.repaired == []
+    assert recovered.failed == [
+        f"the engine could not create the container {removed.name}: No such image: {removed.image_id}"
+    ]
     world.rollback()
     assert world.served() == "v1"
 
@@ -106,30 +114,30 @@ def the_state(world: World) -> object:
     )
 
 
-def story_warm(world: World) -> None:
+def scene_warm(world: World) -> None:
     world.release("v1")
     world.release("v2")
 
 
-def story_cold(world: World) -> None:
+def scene_cold(world: World) -> None:
     world.keep_warm = "0s"
-    story_warm(world)
+    scene_warm(world)
 
 
-def story_rolled_back(world: World) -> None:
-    story_warm(world)
+def scene_rolled_back(world: World) -> None:
+    scene_warm(world)
     world.rollback()
 
 
-def story_first(world: World) -> None:
+def scene_first(world: World) -> None:
     world.release("v1")
 
 
 @pytest.mark.parametrize("routes", ["kept", "lost"])
-@pytest.mark.parametrize("story", [story_first, story_warm, story_cold, story_rolled_back])
-def test_a_lost_ledger_is_put_together_from_labels(world: World, story: Callable[[World], None], routes: str) -> None:
+@pytest.mark.parametrize("scene", [scene_first, scene_warm, scene_cold, scene_rolled_back])
+def test_a_lost_ledger_is_rebuilt_from_labels(world: World, scene: Callable[[World], None], routes: str) -> None:
     world.env = 'TOKEN = "secret"'
-    story(world)
+    scene(world)
     before, served, containers = the_state(world), world.served(), world.facts()["containers"]
     back = way_back(world.services.observe(APP))
     damaged(world)
@@ -153,12 +161,12 @@ def test_a_lost_ledger_is_put_together_from_labels(world: World, story: Callable
     assert world.served() == served
 
 
-def test_a_release_that_was_at_work_is_taken_away(world: World) -> None:
+def test_containers_of_an_interrupted_release_are_removed(world: World) -> None:
     world.release("v1")
     world.release("v2")
     world.rollback()
-    box = first(world, "v2")
-    world.workloads.remove(box)
+    container = first(world, "v2")
+    world.workloads.remove(container)
     version = world.ledger.versions(APP)["v2"]
     new = world.workloads.create(workload_spec(world.services, world.config(), version, "green", 1, 9))
     world.workloads.start(new)
@@ -169,8 +177,8 @@ def test_a_release_that_was_at_work_is_taken_away(world: World) -> None:
 
 
 @pytest.mark.parametrize("routes", ["kept", "lost"])
-def test_what_serves_is_never_taken_away(world: World, routes: str) -> None:
-    # Somebody has changed the restart policy of the live containers by hand.
+def test_rebuilding_never_removes_live_containers(world: World, routes: str) -> None:
+    # A user has changed the restart policy of the live containers.
     world.release("v1")
     world.release("v2")
     for container in world.workloads.containers(APP):
@@ -189,19 +197,19 @@ def test_what_serves_is_never_taken_away(world: World, routes: str) -> None:
         assert world.served() == "v2"
 
 
-def test_a_ledger_in_order_is_not_rebuilt(world: World) -> None:
+def test_an_intact_ledger_is_not_rebuilt(world: World) -> None:
     world.release("v1")
     with pytest.raises(UsageError, match="in order"):
         rebuild_ledger(world.process())
 
 
-def test_nothing_to_rebuild_from(world: World) -> None:
+def test_without_containers_a_ledger_cannot_be_rebuilt(world: World) -> None:
     damaged(world)
     with pytest.raises(UsageError, match="no container of this state folder"):
         rebuild_ledger(world.process())
 
 
-def test_a_release_over_containers_that_nobody_knows(world: World) -> None:
+def test_a_release_is_refused_when_the_ledger_has_no_record_of_containers(world: World) -> None:
     world.release("v1")
     lose(world)
     before = world.facts()["containers"]
@@ -210,7 +218,7 @@ def test_a_release_over_containers_that_nobody_knows(world: World) -> None:
     assert world.facts()["containers"] == before
 
 
-def test_the_label_tells_no_value(world: World) -> None:
+def test_the_label_contains_no_values(world: World) -> None:
     world.env = 'TOKEN = "hunter2"'
     world.release("v1")
     text = record.write(world.ledger.versions(APP)["v1"], world.ledger.settings(APP, "v1"))
@@ -221,12 +229,12 @@ def test_the_label_tells_no_value(world: World) -> None:
 def test_a_container_without_the_label(world: World) -> None:
     world.release("v1")
     evidence = [replace(item, record="") for item in world.access.evidence()]
-    found = record.restore(evidence, APP, "blue", 1, "now")
-    assert [(v.name, v.image, v.author) for v in found.versions] == [("v1", f"{APP}:v1", "unknown")]
-    assert [(s.slot, s.version, s.state) for s in found.slots] == [("blue", "v1", "ready")]
+    rebuilt = record.restore(evidence, APP, "blue", 1, "now")
+    assert [(v.name, v.image, v.author) for v in rebuilt.versions] == [("v1", f"{APP}:v1", "unknown")]
+    assert [(s.slot, s.version, s.state) for s in rebuilt.slots] == [("blue", "v1", "ready")]
 
 
-def test_an_engine_that_refuses_one_container_mends_the_others(world: World) -> None:
+def test_other_containers_are_repaired_when_one_cannot_be(world: World) -> None:
     world.release("v1")
     one, two = world.workloads.containers(APP)
     world.workloads.stop(one)
@@ -239,6 +247,6 @@ def test_an_engine_that_refuses_one_container_mends_the_others(world: World) -> 
         start(container)
 
     world.workloads.start = refuse  # type: ignore[method-assign]
-    found = world.recover()
-    assert found.repaired == [f"{two.name} started again"]
-    assert found.failed == [f"{one.name}: the engine could not start it: no space left on device"]
+    recovered = world.recover()
+    assert recovered.repaired == [f"{two.name} started again"]
+    assert recovered.failed == [f"{one.name}: the engine could not start it: no space left on device"]

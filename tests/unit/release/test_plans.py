@@ -1,4 +1,4 @@
-"""What a release or a rollback will do, step by step, and what undoes it."""
+"""The plans of releases and rollbacks, step by step, and the steps that undo them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def steps(plan: Plan) -> list[tuple[str, dict[str, object]]]:
     return [(step.name, step.args) for step in plan.steps]
 
 
-def where(name: str, slot: Slot) -> dict[str, object]:
+def target(name: str, slot: Slot) -> dict[str, object]:
     return {"version": name, "slot": slot}
 
 
@@ -47,7 +47,7 @@ def where(name: str, slot: Slot) -> dict[str, object]:
 
 def test_first_release() -> None:
     plan = release_plan(nothing_live(), Choice("v1", "build"))
-    blue = where("v1", "blue")
+    blue = target("v1", "blue")
     assert (plan.kind, plan.mode, plan.from_version, plan.from_slot) == ("release", "create", None, None)
     assert (plan.to_version, plan.to_slot) == ("v1", "blue")
     assert steps(plan) == [
@@ -65,7 +65,7 @@ def test_first_release() -> None:
 
 def test_second_release() -> None:
     plan = release_plan(v1_live(), Choice("v2", "build"))
-    blue, green = where("v1", "blue"), where("v2", "green")
+    blue, green = target("v1", "blue"), target("v2", "green")
     assert (plan.from_version, plan.from_slot, plan.to_version, plan.to_slot) == ("v1", "blue", "v2", "green")
     assert steps(plan) == [
         ("build", {"version": "v2", "image": "mymodel:v2"}),
@@ -85,20 +85,20 @@ def test_second_release() -> None:
 
 def test_with_nothing_kept_warm_the_old_version_is_stopped() -> None:
     plan = release_plan(v1_live(), Choice("v2", "build"), keep_warm=0)
-    assert steps(plan)[-2] == ("retire", {**where("v1", "blue"), "how": "stop", "keep_warm": 0})
+    assert steps(plan)[-2] == ("retire", {**target("v1", "blue"), "how": "stop", "keep_warm": 0})
 
 
-def test_the_same_version_anew_replaces_its_own_containers() -> None:
+def test_releasing_the_live_version_replaces_its_containers() -> None:
     plan = release_plan(v1_live(), Choice("v1", "reuse", "why"))
     assert plan.notes == ("why",)
     assert steps(plan)[0][0] == "vacate"
     assert plan.to_slot == "green"
-    assert steps(plan)[-2] == ("retire", {**where("v1", "blue"), "how": "remove", "keep_warm": 600})
+    assert steps(plan)[-2] == ("retire", {**target("v1", "blue"), "how": "remove", "keep_warm": 600})
 
 
 def test_warm_rollback() -> None:
     plan = rollback_plan(v2_live("warm"))
-    blue, green = where("v1", "blue"), where("v2", "green")
+    blue, green = target("v1", "blue"), target("v2", "green")
     assert (plan.kind, plan.mode) == ("rollback", "switch")
     assert steps(plan) == [
         ("register", blue),
@@ -114,7 +114,7 @@ def test_warm_rollback() -> None:
 @pytest.mark.parametrize(("previous", "warm_answers"), [("warm", False), ("cold", True), ("cold", False)])
 def test_rollback_to_kept_containers(previous: Literal["warm", "cold", "gone"], warm_answers: bool) -> None:
     plan = rollback_plan(v2_live(previous), warm_answers=warm_answers)
-    blue = where("v1", "blue")
+    blue = target("v1", "blue")
     assert plan.mode == "start"
     assert steps(plan)[:6] == [
         ("vacate", {**blue, "keep": True}),
@@ -129,7 +129,7 @@ def test_rollback_to_kept_containers(previous: Literal["warm", "cold", "gone"], 
 
 def test_rollback_from_the_image() -> None:
     plan = rollback_plan(v2_live("gone"))
-    blue = where("v1", "blue")
+    blue = target("v1", "blue")
     assert plan.mode == "create"
     assert steps(plan)[:3] == [
         ("vacate", {**blue, "keep": False}),
@@ -142,12 +142,12 @@ PUSH = {"version": "v2", "image": "mymodel:v2", "reference": f"{REGISTRY}:v2"}
 PULL = {"version": "v1", "image": "mymodel:v1", "registry": REGISTRY, "reference": f"{REGISTRY}@sha256:1"}
 
 
-def test_with_a_registry_what_is_built_is_pushed_before_anything_is_started() -> None:
+def test_an_image_is_pushed_before_containers_are_started() -> None:
     plan = plans()["release with a registry"]
     assert steps(plan)[:3] == [
         ("build", {"version": "v2", "image": "mymodel:v2"}),
         ("push", PUSH),
-        ("vacate", {**where("v2", "green"), "keep": False}),
+        ("vacate", {**target("v2", "green"), "keep": False}),
     ]
 
 
@@ -159,14 +159,14 @@ def test_with_a_registry_what_is_built_is_pushed_before_anything_is_started() ->
         (f"{REGISTRY}@sha256:1", ["vacate", "create"]),
     ],
 )
-def test_what_is_used_again_is_pushed_where_it_is_not_yet(pushed: str | None, expected: list[str]) -> None:
-    seen = v2_live("cold")
-    seen = replace(seen, versions={**seen.versions, "v1": version("v1", pushed=pushed)})
-    plan = release_plan(seen, Choice("v1", "reuse"), registry=REGISTRY)
+def test_a_reused_image_is_pushed_when_the_registry_does_not_have_it(pushed: str | None, expected: list[str]) -> None:
+    observed_app = v2_live("cold")
+    observed_app = replace(observed_app, versions={**observed_app.versions, "v1": version("v1", pushed=pushed)})
+    plan = release_plan(observed_app, Choice("v1", "reuse"), registry=REGISTRY)
     assert [name for name, _ in steps(plan)][:2] == expected
 
 
-def test_what_is_live_already_is_not_pushed() -> None:
+def test_nothing_is_pushed_when_there_is_nothing_to_do() -> None:
     plan = release_plan(v1_live(), Choice("v1", "nothing"), registry=REGISTRY)
     assert "push" not in dict(steps(plan))
 
@@ -175,8 +175,8 @@ def test_an_old_version_whose_image_is_gone_is_pulled() -> None:
     plan = plans()["old version from the registry"]
     assert steps(plan)[:3] == [
         ("pull", PULL),
-        ("vacate", {**where("v1", "blue"), "keep": False}),
-        ("create", {**where("v1", "blue"), "replicas": 1}),
+        ("vacate", {**target("v1", "blue"), "keep": False}),
+        ("create", {**target("v1", "blue"), "replicas": 1}),
     ]
 
 
@@ -187,20 +187,20 @@ def test_a_rollback_from_the_registry() -> None:
     assert plan.mode == "create"
     assert steps(plan)[:3] == [
         ("pull", PULL),
-        ("vacate", {**where("v1", "blue"), "keep": False}),
-        ("create", {**where("v1", "blue"), "replicas": 2}),
+        ("vacate", {**target("v1", "blue"), "keep": False}),
+        ("create", {**target("v1", "blue"), "replicas": 2}),
     ]
 
 
 @pytest.mark.parametrize("name", plans())
-def test_every_plan_says_its_steps_in_words(name: str) -> None:
+def test_every_step_has_a_description(name: str) -> None:
     for step in plans()[name].steps:
         words = step.words
         assert "{" not in words
         assert words
 
 
-def test_a_step_in_words() -> None:
+def test_the_descriptions_of_steps() -> None:
     assert Retire("v1", "blue", "keep warm", 600).words == "keep warm v1 (blue)"
     assert Create("v2", "green", 3).words == "create 3 container(s) of v2 in green"
     assert Push(**PUSH).words == f"push mymodel:v2 as {REGISTRY}:v2"
@@ -208,12 +208,12 @@ def test_a_step_in_words() -> None:
 
 
 def test_a_rebuild_is_planned_from_the_commit() -> None:
-    seen = replace(v2_live("gone"), image_exists=lambda image_id: False)
-    lost = replace(seen.versions["v1"], git_commit="c0ffee")
-    seen = replace(seen, versions={**seen.versions, "v1": lost})
-    back = way_back(seen)
+    observed_app = replace(v2_live("gone"), image_exists=lambda image_id: False)
+    lost = replace(observed_app.versions["v1"], git_commit="c0ffee")
+    observed_app = replace(observed_app, versions={**observed_app.versions, "v1": lost})
+    back = way_back(observed_app)
     assert back is not None
-    plan = plan_rollback(seen, back, replicas=1)
+    plan = plan_rollback(observed_app, back, replicas=1)
     assert [step.name for step in plan.steps[:4]] == ["rebuild", "vacate", "create", "start"]
     assert plan.steps[0].args == {"version": "v1", "image": "mymodel:v1", "commit": "c0ffee"}
 
@@ -222,11 +222,11 @@ def test_with_a_bake_the_predecessor_is_the_fallback() -> None:
     plan = plans()["release with a bake"]
     assert plan.after == TrafficState(live="green", shield=True)
     assert plan.after.fallback == "blue"
-    assert dict(steps(plan))["retire"] == {**where("v1", "blue"), "how": "keep warm", "keep_warm": 600}
+    assert dict(steps(plan))["retire"] == {**target("v1", "blue"), "how": "keep warm", "keep_warm": 600}
 
 
 @pytest.mark.parametrize("name", ["release while one bakes", "rollback of one that bakes, no answer"])
-def test_a_fallback_is_released_before_its_slot_is_used(name: str) -> None:
+def test_the_shield_ends_before_the_slot_of_the_fallback_is_used(name: str) -> None:
     names = [step.name for step in plans()[name].steps]
     assert names.index("unshield") == names.index("vacate") - 1
 
@@ -237,7 +237,7 @@ def test_a_warm_rollback_needs_its_fallback_until_the_switch() -> None:
     assert plan.after == TrafficState(live="blue")
 
 
-def test_what_is_stored_of_a_plan_gives_the_same_plan() -> None:
+def test_a_stored_plan_is_restored() -> None:
     for plan in plans().values():
         stored = json.loads(json.dumps(plan.record().steps))
         again = restored(replace(plan.record(), steps=tuple((name, args) for name, args in stored)))
@@ -252,7 +252,7 @@ def test_every_plan_keeps_the_invariant(name: str) -> None:
     check(plans()[name].before, plans()[name].steps)
 
 
-TAKING: list[Callable[[Slot], Step]] = [
+STOPPING: list[Callable[[Slot], Step]] = [
     lambda slot: Vacate(slot, "v1"),
     lambda slot: Retire("v1", slot, "stop"),
     lambda slot: Retire("v1", slot, "remove"),
@@ -263,8 +263,8 @@ TAKING: list[Callable[[Slot], Step]] = [
 
 
 @pytest.mark.parametrize("name", [name for name, plan in plans().items() if plan.from_slot is not None])
-@pytest.mark.parametrize("bad", TAKING, ids=lambda make: make("blue").words)
-def test_a_plan_that_takes_from_what_serves_is_refused(name: str, bad: Callable[[Slot], Step]) -> None:
+@pytest.mark.parametrize("bad", STOPPING, ids=lambda make: make("blue").words)
+def test_a_plan_that_changes_a_needed_slot_is_refused(name: str, bad: Callable[[Slot], Step]) -> None:
     plan = plans()[name]
     for at in range(len(plan.steps) + 1):
         state = plan.before
@@ -279,10 +279,10 @@ def test_a_plan_that_takes_from_what_serves_is_refused(name: str, bad: Callable[
                 check(plan.before, changed)
 
 
-def test_every_step_that_takes_something_away_is_known_as_such() -> None:
-    taking = {bad("blue").name for bad in TAKING}
-    assert taking == {"vacate", "retire", "unregister", "remove", "stop"}
-    assert set(STEPS) - taking == {
+def test_every_step_that_stops_or_removes_declares_its_slot() -> None:
+    stopping = {bad("blue").name for bad in STOPPING}
+    assert stopping == {"vacate", "retire", "unregister", "remove", "stop"}
+    assert set(STEPS) - stopping == {
         "build",
         "rebuild",
         "push",
@@ -314,16 +314,16 @@ def test_one_step_commits_and_one_concludes() -> None:
 
 # --- undoing ------------------------------------------------------------------------------------------------------
 
-NEW = where("v2", "green")
-LEAVE, REMOVE, STOP = ("unregister", {"slot": "green"}), ("remove", NEW), ("stop", where("v1", "blue"))
+NEW = target("v2", "green")
+LEAVE, REMOVE, STOP = ("unregister", {"slot": "green"}), ("remove", NEW), ("stop", target("v1", "blue"))
 UNSWITCH_RELEASE = ("unswitch", {"slot": "blue", "version": "v1"})
 UNSWITCH_ROLLBACK = ("unswitch", {"slot": "green", "version": "v2"})
-OLD = where("v1", "blue")
+OLD = target("v1", "blue")
 UNTAG_PUSH = ("untag", {"reference": f"{REGISTRY}:v2"})
 UNTAG_PULL = ("untag", {"reference": f"{REGISTRY}@sha256:1"})
 
 UNDOS = [
-    # plan, the step it was interrupted at (None: before the first), what undoes it
+    # plan, the step at which it was interrupted (None: before the first one), the steps that undo it
     ("first release", None, []),
     ("first release", "build", []),
     ("first release", "vacate", [("remove", OLD)]),
@@ -343,7 +343,7 @@ UNDOS = [
     ("second release", "keep", [LEAVE, REMOVE]),
     ("second release", "switch", [UNSWITCH_RELEASE, LEAVE, REMOVE]),
     ("release while one bakes", "unshield", []),
-    ("release while one bakes", "vacate", [("remove", where("v3", "blue"))]),
+    ("release while one bakes", "vacate", [("remove", target("v3", "blue"))]),
     ("cold rollback", None, []),
     ("cold rollback", "vacate", [STOP]),
     ("cold rollback", "start", [STOP]),
@@ -371,15 +371,17 @@ UNDOS = [
 
 @pytest.mark.parametrize(("name", "interrupted", "expected"), UNDOS)
 @pytest.mark.parametrize("state", ["started", "done", "failed"])
-def test_undo(name: str, interrupted: str | None, expected: list[tuple[str, dict[str, object]]], state: str) -> None:
+def test_the_steps_that_undo_an_interrupted_plan(
+    name: str, interrupted: str | None, expected: list[tuple[str, dict[str, object]]], state: str
+) -> None:
     plan = plans()[name]
     names = [step.name for step in plan.steps]
     begun = plan.steps[: names.index(interrupted) + 1] if interrupted else ()
-    found = undo(plan, journal(begun, state))
-    assert [(step.name, step.args) for step in found] == expected
+    undone = undo(plan, journal(begun, state))
+    assert [(step.name, step.args) for step in undone] == expected
 
 
-def test_what_an_undo_has_done_does_not_change_what_is_undone() -> None:
+def test_an_undo_that_was_begun_does_not_change_the_undo() -> None:
     plan = plans()["second release"]
     forward = journal(plan.steps[:5], "failed")
     first = undo(plan, forward)

@@ -1,4 +1,4 @@
-"""Releases and rollbacks with a registry: what is pushed and pulled, and what happens when it cannot be."""
+"""Releases and rollbacks with a registry: pushes, pulls, and their failures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.unit.builders import REGISTRY
 
 @pytest.fixture
 def world(worlds: Callable[[], World]) -> World:
-    made = worlds()
-    made.more = f'[registry]\npush = "{REGISTRY}"\n'
-    return made
+    world = worlds()
+    world.more = f'[registry]\npush = "{REGISTRY}"\n'
+    return world
 
 
 def lose(world: World, version: str = "v1") -> None:
-    """Its containers and its image go, by hand."""
+    """Removes the containers and the image of a version, as a user may do."""
     for container in world.workloads.containers(APP):
         if container.version == version:
             world.workloads.remove(container)
@@ -40,16 +40,16 @@ def rollback(world: World) -> RollbackEstimate | None:
     return previous.rollback if previous else None
 
 
-def test_a_release_records_where_its_image_is(world: World) -> None:
+def test_a_release_records_the_pushed_image(world: World) -> None:
     world.release("v1")
     pushed = world.ledger.versions(APP)["v1"].pushed
     assert pushed is not None
     assert pushed.startswith(f"{REGISTRY}@sha256:")
     assert list(world.engine.registry) == [pushed]
-    found = show(world.process(), APP, "v1")
-    assert found.pushed == pushed
-    assert f"pushed      {pushed}" in render_show.show(found)
-    assert world.ledger.versions(APP)["v1"].stable_at, "what came after the push was not taken back"
+    report = show(world.process(), APP, "v1")
+    assert report.pushed == pushed
+    assert f"pushed      {pushed}" in render_show.show(report)
+    assert world.ledger.versions(APP)["v1"].stable_at, "what was recorded after the push was kept"
 
 
 def test_a_push_that_fails_changes_nothing_and_the_next_release_pushes(world: World) -> None:
@@ -66,7 +66,7 @@ def test_a_push_that_fails_changes_nothing_and_the_next_release_pushes(world: Wo
     assert world.ledger.versions(APP)["v2"].pushed
 
 
-def test_a_version_that_was_live_before_there_was_a_registry_is_pushed_when_it_is_used_again(world: World) -> None:
+def test_a_version_released_without_a_registry_is_pushed_when_it_is_reused(world: World) -> None:
     world.more = ""
     world.release("v1")
     world.release("v2")
@@ -76,24 +76,24 @@ def test_a_version_that_was_live_before_there_was_a_registry_is_pushed_when_it_i
     assert world.ledger.versions(APP)["v2"].pushed is None
 
 
-def test_a_rollback_pulls_what_is_gone(world: World) -> None:
+def test_a_rollback_pulls_a_missing_image(world: World) -> None:
     world.release("v1")
     world.release("v2")
     lose(world)
-    way = rollback(world)
-    assert way is not None
-    assert (way.mode, way.containers_kept) == ("pull", False)
+    estimate = rollback(world)
+    assert estimate is not None
+    assert (estimate.mode, estimate.containers_kept) == ("pull", False)
     assert "by a pull from the registry (its image is not on the engine any more)" in render_status.status(
         status(world.process(), APP, "")
     )
-    world.more = ""  # where it was pushed is the version's own affair
+    world.more = ""  # the version's record says where it was pushed
     world.rollback()
     assert world.served() == "v1"
     assert world.reports.notes == [f"v1 was pulled from {REGISTRY} in 0.0 s"]
     assert rollback(world) is None
 
 
-def test_a_release_pulls_what_is_gone(world: World) -> None:
+def test_a_release_pulls_a_missing_image(world: World) -> None:
     world.release("v1")
     world.release("v2")
     lose(world)
@@ -101,7 +101,7 @@ def test_a_release_pulls_what_is_gone(world: World) -> None:
     assert world.served() == "v1"
 
 
-def test_a_pruned_version_comes_back(world: World) -> None:
+def test_a_pruned_version_can_be_rolled_back_to(world: World) -> None:
     world.versions = 2
     for name in ("v1", "v2", "v3", "v4"):
         world.release(name)
@@ -114,7 +114,7 @@ def test_a_pruned_version_comes_back(world: World) -> None:
     assert world.ledger.versions(APP)["v1"].pruned_at is None
 
 
-def test_what_comes_under_another_id_is_recorded(world: World) -> None:
+def test_another_image_id_after_a_pull_is_recorded(world: World) -> None:
     world.release("v1")
     world.release("v2")
     lose(world)
@@ -124,7 +124,7 @@ def test_what_comes_under_another_id_is_recorded(world: World) -> None:
     assert world.ledger.versions(APP)["v1"].image_id == "sha256:" + "7" * 64
 
 
-def test_what_cannot_be_pulled_is_built_again(world: World) -> None:
+def test_an_image_that_cannot_be_pulled_is_rebuilt(world: World) -> None:
     world.supply.commit = "c0ffee"
     world.release("v1")
     world.release("v2")
@@ -138,7 +138,9 @@ def test_what_cannot_be_pulled_is_built_again(world: World) -> None:
 
 
 @pytest.mark.parametrize(("commit", "why"), [(None, "files outside of Git"), ("c0ffee", "changes that were never")])
-def test_what_can_be_neither_pulled_nor_built_changes_nothing(world: World, commit: str | None, why: str) -> None:
+def test_an_image_that_can_be_neither_pulled_nor_rebuilt_changes_nothing(
+    world: World, commit: str | None, why: str
+) -> None:
     world.release("v1")
     world.release("v2")
     v1 = world.ledger.versions(APP)["v1"]
@@ -153,7 +155,7 @@ def test_what_can_be_neither_pulled_nor_built_changes_nothing(world: World, comm
     assert world.served() == "v2"
 
 
-def test_when_both_fail_both_are_said(world: World) -> None:
+def test_when_pull_and_rebuild_fail_both_errors_are_shown(world: World) -> None:
     world.supply.commit = "c0ffee"
     world.release("v1")
     world.release("v2")
@@ -168,21 +170,21 @@ def test_when_both_fail_both_are_said(world: World) -> None:
     assert world.served() == "v2"
 
 
-def test_weights_that_are_gone_are_in_no_registry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_model_files_fail_before_the_pull(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*arguments: object) -> None:
-        raise StorageError("the weights of v1 are gone")
+        raise StorageError("the model files of v1 are gone")
 
     world.release("v1")
     world.release("v2")
     lose(world)
     monkeypatch.setattr(pull_step, "restore", gone)
-    with pytest.raises(DeploymentFailed, match="v1 cannot be restored: the weights of v1 are gone"):
+    with pytest.raises(DeploymentFailed, match="v1 cannot be restored: the model files of v1 are gone"):
         world.rollback()
     assert world.served() == "v2"
-    assert f"{APP}:v1" not in world.engine.images, "nothing was pulled for nothing"
+    assert f"{APP}:v1" not in world.engine.images, "no image was pulled"
 
 
-def test_a_name_that_a_killed_push_left_is_taken_off_the_image(world: World) -> None:
+def test_the_name_left_by_an_interrupted_push_is_removed(world: World) -> None:
     world.release("v1")
     world.engine.left_names[f"{REGISTRY}:v2"] = "sha256:2"
     world.engine.refusal = "EOF"
@@ -191,13 +193,13 @@ def test_a_name_that_a_killed_push_left_is_taken_off_the_image(world: World) -> 
     assert world.engine.left_names == {}
 
 
-def test_a_rebuilt_ledger_knows_where_images_are(world: World) -> None:
+def test_a_rebuilt_ledger_knows_pushed_images(world: World) -> None:
     world.release("v1")
-    found = record.restore(world.access.evidence(), APP, "blue", 1, "now")
-    assert found.versions[0].pushed == world.ledger.versions(APP)["v1"].pushed
+    rebuilt = record.restore(world.access.evidence(), APP, "blue", 1, "now")
+    assert rebuilt.versions[0].pushed == world.ledger.versions(APP)["v1"].pushed
 
 
-def test_doctor_asks_the_registry(world: World) -> None:
+def test_doctor_checks_the_registry(world: World) -> None:
     world.release("v1")
     checks = {check.name: check for check in doctor(world.process(), world.config()).checks}
     assert (checks["registry"].ok, checks["registry"].message) == (True, f"{REGISTRY} answers")
@@ -208,12 +210,12 @@ def test_doctor_asks_the_registry(world: World) -> None:
     assert "registry" not in {check.name for check in doctor(world.process(), world.config()).checks}
 
 
-def test_how_long_a_pull_should_take(world: World) -> None:
+def test_the_estimate_of_a_pull(world: World) -> None:
     world.release("v1")
     world.release("v2")
     lose(world)
     (push_step,) = (step for step in world.ledger.steps(1) if step.name == "push")
     assert push_step.detail == {"pushed": world.ledger.versions(APP)["v1"].pushed}
-    way = rollback(world)
-    assert way is not None
-    assert way.seconds is not None
+    estimate = rollback(world)
+    assert estimate is not None
+    assert estimate.seconds is not None

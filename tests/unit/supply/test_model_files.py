@@ -1,4 +1,4 @@
-"""What a version is made of: digests of real folders, checkouts of real Git repositories, stored model files."""
+"""The files of a version: digests of folders, checkouts of Git repositories, stored model files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_checkout_has_the_digest_that_was_recorded(folder: Path, store: Stores
     assert len(git(folder, "worktree", "list").splitlines()) == 1
 
 
-def test_the_folder_of_git_is_not_part_of_a_version(folder: Path, store: Stores) -> None:
+def test_the_git_folder_is_not_part_of_a_version(folder: Path, store: Stores) -> None:
     settings = config(folder.parent)
     (folder.parent / "Dockerfile").write_text("FROM scratch\n")
     before = identity(store, settings)
@@ -80,7 +80,7 @@ def test_the_folder_of_git_is_not_part_of_a_version(folder: Path, store: Stores)
     assert identity(store, settings) != before
 
 
-def test_weights_come_from_the_stored_model_files(folder: Path, store: Stores) -> None:
+def test_a_checkout_uses_the_stored_model_files(folder: Path, store: Stores) -> None:
     git(folder, "rm", "-q", "-r", "--cached", "weights")
     (folder / ".gitignore").write_text("weights/\n")
     (folder / ".dockerignore").write_text("weights\n")
@@ -92,17 +92,17 @@ def test_weights_come_from_the_stored_model_files(folder: Path, store: Stores) -
     (folder / "weights" / "w.bin").write_bytes(b"2")
     with checkout(store, settings, first) as source:
         assert identity(store, source) == first.manifest
-        store.take(source)  # it replaces the folder that it is read from
+        store.take(source)  # replaces the folder that it reads from
         assert identity(store, source) == first.manifest
 
 
 @pytest.mark.parametrize("how", ["no such commit", "no repository"])
-def test_a_commit_that_cannot_be_fetched(folder: Path, store: Stores, tmp_path: Path, how: str) -> None:
+def test_a_missing_commit_cannot_be_checked_out(folder: Path, store: Stores, tmp_path: Path, how: str) -> None:
     lost = version("v1", git_commit="0123456789" * 4)
     place = folder if how == "no such commit" else tmp_path
     with (
         pytest.raises(GitError, match="commit 0123456789 cannot be fetched"),
         checkout(store, config(place), lost),
     ):
-        pytest.fail("there is nothing to build from")
+        pytest.fail("the checkout did not fail")
     assert not list((tmp_path / "state").glob("checkouts/*"))

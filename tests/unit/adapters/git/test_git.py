@@ -1099,7 +1099,7 @@ def test_everything_else_works_without_git(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     project = Project(tmp_path / "state", tmp_path / "plain")
     project.make("v1")
-    assert project.reports.notes == ["no tag mymodel/v1: it was built outside of Git"]
+    assert project.reports.notes == ["the tag mymodel/v1 was not written: v1 was built outside of Git"]
     write(tmp_path / "plain", "two")
     project.make("v2")
     assert project.ledger.versions("mymodel")["v2"].git_commit is None
@@ -1157,7 +1157,9 @@ def test_a_dirty_version_gets_no_tag(project: Project) -> None:
     edit(project.app)
     project.make("v1")
     assert project.tags() == []
-    assert project.reports.notes == ["no tag mymodel/v1: it was built from changes that are not committed"]
+    assert project.reports.notes == [
+        "the tag mymodel/v1 was not written: v1 was built from changes that are not committed"
+    ]
 
 
 def test_a_version_that_bakes_is_tagged_when_it_is_promoted(project: Project) -> None:
