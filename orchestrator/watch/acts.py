@@ -1,4 +1,4 @@
-"""What the watchdog does about what it saw: repair a replica, promote a version, roll back."""
+"""The acts of the watchdog: repair a replica, promote a version, roll back."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from orchestrator.supply.tagging import tag
 from orchestrator.watch.look import View
 
 ACTOR = "watchdog"
-# The exit code of a process that was killed, which the kernel does when memory runs out.
+# The exit code of a killed process; the kernel kills processes when memory runs out.
 _KILLED = 137
 _HOUR = 3600.0
 
 
 @dataclass
 class Acted:
-    """What came of one act, in words; `live` is set when another version is live now."""
+    """The result of one act, in words; `live` is the version that is live now, if the act changed it."""
 
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -35,7 +35,11 @@ class Acted:
 
 
 def repair(services: Services, view: View, index: int, why: str) -> Acted:
-    """Repairs a replica of the live version, or restarts it when the engine sees nothing wrong with it."""
+    """Repairs a replica of the live version; restarts it when the engine reports no fault.
+
+    Raises:
+        EngineUnreachable: the engine does not answer.
+    """
     healer = view.healer
     name = healer.name(index)
     try:
@@ -43,7 +47,7 @@ def repair(services: Services, view: View, index: int, why: str) -> Acted:
     except EngineUnreachable:
         raise
     except OperationFailed as error:
-        return Acted(problems=[f"{name}: {why}, and it could not be repaired: {error}"])
+        return Acted(problems=[f"{name}: {why}, and the repair failed: {error}"])
     if not done:
         return Acted()
     container = healer.containers.get(index)
@@ -56,38 +60,38 @@ def repair(services: Services, view: View, index: int, why: str) -> Acted:
 
 
 def promote(services: Services, config: Config) -> None:
-    """Ends the bake: the version is stable, and needs no fallback any more. May be repeated."""
+    """Ends the bake: marks the version as stable and removes its fallback. May be repeated."""
     app = config.app.name
     with services.locks.proxy():
         remove_shield(services, app)
     live = services.live(app)
     if live is None:
         return
-    # The tag first: a pass that is killed in between promotes again, and finds it written.
+    # The tag first: if the pass is killed afterwards, the next one promotes again and keeps the tag.
     tag(services, config, live.version, iso(services.wall()))
     services.ledger.mark_stable(app, live.version)
     services.ledger.set_slot(replace(live, bake_until=None))
 
 
 def roll_back(services: Services, config: Config, observed: Observed, view: View, why: str) -> Acted:
-    """Goes back to the version that `view` has found.
+    """Rolls back to the target in `view`.
 
     Raises:
-        Interrupted: a signal came before the switch; everything was undone.
+        Interrupted: a signal came before the switch; the rollback was undone.
     """
     back = view.back
-    assert back is not None, "decide() rolls back only where there is a target"
+    assert back is not None, "decide() rolls back only when there is a target"
     acted = Acted(counts=Counter({"auto-rollback": 1}))
     evidence = {"why": why, "traffic": str(view.new), "before": str(view.old) if view.old else None}
     services.ledger.event(observed.app, "auto-rollback", evidence)
     try:
         carry_out(services, config, observed, back, actor=ACTOR, kind="auto-rollback", reason=why)
     except Interrupted:
-        # Before the switch everything was undone, and the next pass does it. After it only a wait was cut short.
+        # Before the switch, the rollback was undone; the next pass repeats it. After it, only a wait was cut short.
         if not _serves(services, observed.app, back):
             raise
     except DeployctlError as error:
-        acted.problems.append(f"{why}; and rolling back to {back.version} failed: {error}; next: {error.hint}")
+        acted.problems.append(f"{why}; the rollback to {back.version} failed: {error}; next: {error.hint}")
         return acted
     text = f"{view.look.version} rolled back to {back.version}: {why}"
     acted.done.append(text)

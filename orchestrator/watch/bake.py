@@ -1,7 +1,7 @@
-"""Watching a version while it bakes: looks every second, and rolls back at once when it goes bad.
+"""Watching a version while it bakes: one look every second, and a rollback as soon as it goes bad.
 
-The lock is held during a look only: a rollback that a person types does not wait, and the watchdog's passes may look as
-well. All of them decide by the same rules.
+The lock is held only during a look, so that other commands and the passes of the watchdog need not wait. All of them
+decide by the same rules.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import at_rest, recover
-from orchestrator.watch.aftermath import notify
+from orchestrator.watch.follow_up import notify
 from orchestrator.watch.passes import Passed, take_look
 
 LOOK_EVERY = 1.0
+"""Seconds between two looks."""
 
 
 @dataclass(frozen=True)
 class Baked:
-    """How a bake ended: `stable`, or another command took over (`replaced`)."""
+    """How a bake ended: `stable`, or `replaced` by another command. `seconds` is how long the wait took."""
 
     outcome: Literal["stable", "replaced"]
     seconds: float
@@ -33,7 +34,7 @@ class Baked:
 
 @dataclass(frozen=True)
 class Progress:
-    """One look, in figures. Times in seconds."""
+    """The progress of a bake after one look. Times in seconds; `probes` counts all probes so far."""
 
     elapsed: float
     total: float
@@ -48,13 +49,14 @@ class Progress:
         return "; ".join([*parts, *self.passed.waiting, *self.passed.problems])
 
 
-def stay(services: Services, config: Config, report: Callable[[Progress], None]) -> Baked | None:
-    """Watches the live version until its bake is over; returns None when nothing bakes.
+def watch_until_stable(services: Services, config: Config, report: Callable[[Progress], None]) -> Baked | None:
+    """Watches the live version until its bake is over; returns None when it does not bake.
 
     Raises:
         DeploymentFailed: it went bad and was rolled back.
         Degraded: it went bad, and cannot be rolled back.
-        Interrupted: a signal ended the wait; the bake goes on.
+        Interrupted: a signal ended the wait; the bake continues.
+        LedgerDamaged: nothing can be decided or recorded.
     """
     app = config.app.name
     live = services.live(app)
@@ -75,11 +77,11 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
                     return Baked("stable", services.clock() - started)
                 _look(services, config, now, passed)
         except Locked:
-            passed.waiting.append("another command is at work")
+            passed.waiting.append("another command is running")
         except (Interrupted, LedgerDamaged):
             raise
         except DeployctlError as error:
-            # The engine may be restarting: the version is live, and the next look is in a second.
+            # The engine may be restarting: the next look tries again.
             passed.problems.append(str(error))
         probes += passed.view.probes if passed.view else 0
         report(Progress(services.clock() - started, total, passed, probes))
@@ -96,15 +98,15 @@ def stay(services: Services, config: Config, report: Callable[[Progress], None])
         if passed.problems and services.clock() - started > total:
             raise Degraded(passed.problems[0], hint="deployctl status")
         if services.interrupts.pending:
-            raise _left(services, live)
+            raise _interrupted(services, live)
         services.sleep(LOOK_EVERY)
 
 
 def _look(services: Services, config: Config, live: SlotState, passed: Passed) -> None:
-    found = recover(services, live.app, healing=False)
-    observed = found.observed or services.observe(live.app)
+    recovered = recover(services, live.app, healing=False)
+    observed = recovered.observed or services.observe(live.app)
     if observed.live is None or observed.live.deployment != live.deployment:
-        return  # another command was killed in the middle of its deployment, and that has been finished
+        return  # recovery has finished the interrupted deployment of another command
     passed.memory = services.ledger.memory(live.app)
     before = dict(passed.memory)
     take_look(services, config, observed, live, passed, through_proxy=False)
@@ -113,7 +115,11 @@ def _look(services: Services, config: Config, live: SlotState, passed: Passed) -
 
 
 def _ended(services: Services, app: str, live: SlotState, seconds: float) -> Baked:
-    """How a bake ended that another command has ended."""
+    """How a bake ended because of another command.
+
+    Raises:
+        DeploymentFailed: the version went bad and was rolled back.
+    """
     observed = at_rest(services, app)
     version = observed.versions.get(live.version)
     if version is not None and version.bad_at is not None:
@@ -124,7 +130,7 @@ def _ended(services: Services, app: str, live: SlotState, seconds: float) -> Bak
     return Baked("replaced", seconds, f"another command made {now} live")
 
 
-def _left(services: Services, live: SlotState) -> Interrupted:
-    error = services.interrupts.error(f"{live.version} is live and goes on baking until {live.bake_until}")
+def _interrupted(services: Services, live: SlotState) -> Interrupted:
+    error = services.interrupts.error(f"{live.version} is live and continues to bake until {live.bake_until}")
     error.hint = "the watchdog ends the bake (deployctl watchdog install, or deployctl watchdog run)"
     return error

@@ -1,4 +1,4 @@
-"""What the watchdog sees of an app at rest: its containers, asked directly and through the proxy, and its traffic."""
+"""A look at an app at rest: probes of its containers, directly and through the proxy, and its traffic."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from orchestrator.release.heal import Healer
 from orchestrator.reports.evidence import traffic
 
 _GATEWAY_ERRORS = (502, 503, 504)
-# Far enough for any app: the deployment that put the predecessor live is one of the last.
+# How many deployments are searched for the last automatic rollback: it matters only if it is one of the newest.
 _RECENT = 50
 
 
 @dataclass(frozen=True)
 class View:
-    """A look, and what was found on the way to it."""
+    """A look and what it was made from. `new` and `old`: the traffic of the version and of its predecessor."""
 
     look: Look
     healer: Healer
@@ -40,19 +40,23 @@ class View:
 
 
 def rules(config: Config) -> Rules:
-    """The configuration's part of a decision."""
+    """The settings of the watchdog that decide."""
     watch = config.watchdog
     return Rules(watch.busy, watch.restarts, watch.window, watch.backoff, watch.auto_rollback)
 
 
 def limits(config: Config) -> Limits:
-    """What traffic is held to."""
+    """The limits of good traffic."""
     watch = config.watchdog
     return Limits(watch.min_requests, watch.max_error_rate, watch.error_margin, watch.max_latency, watch.latency_factor)
 
 
 def take(services: Services, config: Config, observed: Observed, live: SlotState, *, through_proxy: bool) -> View:
-    """Looks at an app that is at rest. `config` is the live version's own, with the file's rules for watching."""
+    """Looks at an app at rest. `config` is the live version's, with the current [watchdog] settings of the file.
+
+    Raises:
+        ProxyError: the proxy does not answer.
+    """
     healer = Healer(services, observed, live)
     now = services.wall().timestamp()
     busy = services.endpoints.open_requests(observed.app, live.slot)
@@ -79,14 +83,13 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
 
 
 def target(services: Services, observed: Observed, live: SlotState) -> WayBack | None:
-    """Where an automatic rollback would go: while a version bakes, to what it replaced; else up the lineage.
+    """The automatic rollback that is possible: while a version bakes, to the version it replaced; else up the lineage.
 
-    What it replaced may stand below it, when an older version was released again. It is warm and was stable: it is
-    what served when all was well.
+    The replaced version can be a descendant, when an older version was released again. It is warm and was stable.
     """
     if live.baking:
-        made = services.ledger.deployment(observed.app, live.deployment)
-        replaced = observed.versions.get(made.from_version or "") if made else None
+        deployment = services.ledger.deployment(observed.app, live.deployment)
+        replaced = observed.versions.get(deployment.from_version or "") if deployment else None
         if replaced is not None and replaced.stable_at and not replaced.bad_at and replaced.name != live.version:
             return way_back(observed, replaced.name)
     return way_back(observed)
@@ -101,44 +104,47 @@ def _replicas(
     now: float,
 ) -> tuple[tuple[Replica, ...], int]:
     running = {
-        index: box for index, box in healer.containers.items() if not healer.fault(index) and box.state == "running"
+        index: container
+        for index, container in healer.containers.items()
+        if not healer.fault(index) and container.state == "running"
     }
     spec = config.probe_spec()
 
-    def ask(box: Container) -> tuple[str, int]:
-        return _ask(services, config, lambda: services.prober.probe(box.address, spec), spec)
+    def ask(container: Container) -> tuple[str, int]:
+        return _probe(services, config, lambda: services.prober.probe(container.address, spec), spec)
 
     with ThreadPoolExecutor(max(1, len(running))) as pool:
         verdicts = dict(zip(running, pool.map(ask, running.values()), strict=True))
-    found = []
+    replicas = []
     for index in healer.indexes:
-        box = healer.containers.get(index)
+        container = healer.containers.get(index)
         fault = healer.fault(index)
-        if box is not None and box.state == "restarting":
+        if container is not None and container.state == "restarting":
             fault = "the engine keeps restarting it"
         probe_failure, _ = verdicts.get(index, ("", 0))
-        found.append(
+        replicas.append(
             Replica(
                 index=index,
                 name=healer.name(index),
                 fault=fault,
                 probe_failure=probe_failure,
                 open_requests=busy.get(index, 0),
-                exits=box.restarts if box is not None else 0,
-                recently_started=box is not None and _fresh(box, config, live, now),
-                started_at=box.started_at if box is not None else 0.0,
+                exits=container.restarts if container is not None else 0,
+                recently_started=container is not None and _recently_started(container, config, live, now),
+                started_at=container.started_at if container is not None else 0.0,
             )
         )
-    return tuple(found), sum(count for _, count in verdicts.values())
+    return tuple(replicas), sum(count for _, count in verdicts.values())
 
 
-def _fresh(box: Container, config: Config, live: SlotState, now: float) -> bool:
-    """Started after it went live, and still within its time to become ready."""
-    return box.started_at > _epoch(live.since) + 1 and 0 <= now - box.started_at < config.health.deadline
+def _recently_started(container: Container, config: Config, live: SlotState, now: float) -> bool:
+    """Whether the container was started after the version went live, and still has time to become ready."""
+    restarted = container.started_at > _epoch(live.since) + 1
+    return restarted and 0 <= now - container.started_at < config.health.deadline
 
 
-def _ask(services: Services, config: Config, probe: Callable[[], Reply], spec: ProbeSpec) -> tuple[str, int]:
-    """Probes until the verdict is certain: (why it is unhealthy or empty, how many probes that took)."""
+def _probe(services: Services, config: Config, probe: Callable[[], Reply], spec: ProbeSpec) -> tuple[str, int]:
+    """Probes until the result is certain; returns why it is unhealthy, empty if it is not, and the number of probes."""
     watch = config.watchdog
     good = bad = 0
     reason = ""
@@ -151,14 +157,14 @@ def _ask(services: Services, config: Config, probe: Callable[[], Reply], spec: P
         count = good + bad
         if bad >= watch.failures:
             return f"{bad} of {count} probes failed, last: {reason}", count
-        # One good answer is enough where none was bad: most passes meet nothing else.
+        # One good reply is enough when no reply was bad, as in most passes.
         if bad == 0 or watch.probes - count < watch.failures - bad:
             return "", count
         services.sleep(min(config.health.interval, 1.0))
 
 
 def _unreachable(services: Services, config: Config, entry: ProxyApp) -> str:
-    """Why a request to the proxy does not reach the app; empty when it does."""
+    """Why requests through the proxy do not reach the app; empty when they do."""
     host, port = split_listen(entry.route.listen)
     address = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     name = next(iter(entry.route.hosts), "")
@@ -172,25 +178,25 @@ def _unreachable(services: Services, config: Config, entry: ProxyApp) -> str:
 
     def probe() -> Reply:
         reply = services.prober.probe(address, spec)
-        # What a model answers to a path that it may not know is its own affair: the request has come through.
+        # Any answer of the model, even an error, shows that the request has reached it.
         reached = reply.status is not None and reply.status not in _GATEWAY_ERRORS
         return replace(reply, status=200, body="") if reached else reply
 
     through = replace(spec, body=None, failed_body=None, statuses=(200, 200))
-    why, _ = _ask(services, config, probe, through)
-    return f"the proxy does not bring requests to {entry.name} ({entry.route.listen}): {why}" if why else ""
+    why, _ = _probe(services, config, probe, through)
+    return f"requests through the proxy ({entry.route.listen}) do not reach {entry.name}: {why}" if why else ""
 
 
 def _cooling_until(services: Services, config: Config, app: str, now: float) -> float:
-    """Until when no automatic rollback may follow the last one, also one that failed.
+    """Until when the last automatic rollback forbids another one, even if it failed; 0 when it does not.
 
-    One that was killed and undone is simply tried again. What a person has put live since then is a new story.
+    A rollback that was interrupted and undone may be repeated at once. A later deployment ends the cool-down.
     """
-    for found in services.ledger.deployments(app, _RECENT):
-        if found.kind == "auto-rollback" and found.outcome != "undone":
-            # A clock that was set back must not forbid it for a day.
-            return min(_epoch(found.started_at), now) + config.watchdog.cooldown
-        if found.outcome == "succeeded":
+    for deployment in services.ledger.deployments(app, _RECENT):
+        if deployment.kind == "auto-rollback" and deployment.outcome != "undone":
+            # After the clock was set back, the cool-down must not become longer.
+            return min(_epoch(deployment.started_at), now) + config.watchdog.cooldown
+        if deployment.outcome == "succeeded":
             return 0.0
     return 0.0
 

@@ -1,4 +1,4 @@
-"""Notices: tell people what has become of an app. A notice that cannot be sent is recorded and spoils nothing."""
+"""Notifications about an app. A notification that cannot be sent is recorded; it never makes a command fail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.release.release import Result
 
 URLS = "DEPLOYCTL_NOTIFY_URLS"
 
-# For each notice: how bad it is, how its title ends, and the command that says more.
+# For each notification: its severity, the end of its title, and the command that shows more.
 _KINDS: dict[Notice, tuple[str, str, str]] = {
     "released": ("success", "{version} is live", "status"),
     "rolled back": ("warning", "{previous} rolled back to {version}", "history"),
@@ -28,15 +28,17 @@ _KINDS: dict[Notice, tuple[str, str, str]] = {
 
 
 def addresses(config: Config, environ: Mapping[str, str]) -> tuple[tuple[str, ...], list[str]]:
-    """The URLs of the file, of the file that it names and of the environment, in this order; and what is wrong."""
+    """The URLs of notify.urls, of notify.urls_file and of the environment, in this order, without duplicates.
+
+    Also returns what is wrong with notify.urls_file, in words.
+    """
     problems: list[str] = []
     listed = _lines(config, problems) if config.notify.urls_file else []
     urls = [*config.notify.urls, *listed, *environ.get(URLS, "").split()]
-    # Somebody who is named twice is told once.
     return tuple(dict.fromkeys(urls)), problems
 
 
-def notice(
+def send_notice(
     services: Services,
     config: Config,
     what: Notice,
@@ -46,10 +48,10 @@ def notice(
     previous: str | None = None,
     command: str | None = None,
 ) -> None:
-    """Tells everybody in `config`, which must come from the file: the ledger keeps no URLs.
+    """Sends a notification to all URLs of `config`, which must be read from the file: the ledger stores no URLs.
 
-    `version` is what serves now, `previous` what did before, `text` the reason, and `command` what to type next
-    (`"logs v2"`). Nothing that goes wrong here is raised: it is noted and recorded.
+    `version` is live now, `previous` was live before. `text` is the reason, `command` the next command (`"logs v2"`).
+    Failures are reported and recorded, not raised.
     """
     if what not in config.notify.on:
         return
@@ -62,42 +64,47 @@ def notice(
     body = _body(services, config, text, command or usual)
     if urls:
         try:
-            told = services.notifier.tell(
+            failure = services.notifier.tell(
                 urls, f"{app}: {words}", body, severity=severity, timeout=config.notify.timeout
             )
-        except Exception as error:  # noqa: BLE001  what has happened is done: a bug in telling it must not undo it
-            told = f"a bug in deployctl: {type(error).__name__}"
-        if told:
-            problems.append(told)
+        except Exception as error:  # noqa: BLE001  an internal error in sending must not make the command fail
+            failure = f"internal error: {type(error).__name__}"
+        if failure:
+            problems.append(failure)
     _record(services, app, what, version, "; ".join(problems))
 
 
-def deployed(services: Services, config: Config, result: Result) -> None:
-    """The notice of a release or a rollback that somebody asked for, and that ended well."""
-    made = result.deployment
-    if made is None:
+def notify_deployed(services: Services, config: Config, result: Result) -> None:
+    """Sends the notification about a successful release or rollback; none when there was nothing to do."""
+    deployment = result.deployment
+    if deployment is None:
         return
-    commit = f", from commit {made.git_commit[:10]}" if made.git_commit else ""
+    commit = f", from commit {deployment.git_commit[:10]}" if deployment.git_commit else ""
     instead = f" instead of {result.previous}" if result.previous else ""
-    text = f"{made.actor} made {result.version} live{instead}, in {result.seconds:.1f} s{commit}."
-    what: Notice = "released" if made.kind == "release" else "rolled back"
-    notice(services, config, what, result.version, text, previous=result.previous)
+    text = f"{deployment.actor} made {result.version} live{instead}, in {result.seconds:.1f} s{commit}."
+    what: Notice = "released" if deployment.kind == "release" else "rolled back"
+    send_notice(services, config, what, result.version, text, previous=result.previous)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What became of a test: for each URL None or why it did not take it; and what is wrong with the list of URLs."""
+class Delivery:
+    """The result of a test notification: for each URL None, or why the delivery failed.
+
+    `problems` is what is wrong with notify.urls_file, in words.
+    """
 
     replies: tuple[str | None, ...]
     problems: list[str]
 
 
-def trial(services: Services, config: Config) -> Trial:
-    """Tells everybody that this is only a test, whatever `notify.on` says. Records nothing."""
+def send_test(services: Services, config: Config) -> Delivery:
+    """Sends a test notification to all URLs, regardless of `notify.on`. Records nothing."""
     urls, problems = addresses(config, services.host.environ)
-    title = f"{config.app.name}: a test of deployctl"
-    body = _body(services, config, "Nothing has happened. Notifications of this app arrive here.", "status")
-    return Trial(services.notifier.deliver(urls, title, body, severity="info", timeout=config.notify.timeout), problems)
+    title = f"{config.app.name}: test notification"
+    body = _body(services, config, "This is a test. Notifications about this app are sent to this address.", "status")
+    return Delivery(
+        services.notifier.deliver(urls, title, body, severity="info", timeout=config.notify.timeout), problems
+    )
 
 
 def _body(services: Services, config: Config, text: str, command: str) -> str:
@@ -110,7 +117,7 @@ def _body(services: Services, config: Config, text: str, command: str) -> str:
 
 def _record(services: Services, app: str, what: Notice, version: str, why: str) -> None:
     if why:
-        services.reporter.note(f"the notification '{what}' did not reach everybody: {why}")
+        services.reporter.note(f"the notification '{what}' was not delivered to every URL: {why}")
     try:
         if why:
             services.ledger.event(app, "notification-failed", {"notice": what, "version": version, "why": why})
@@ -140,7 +147,7 @@ def _lines(config: Config, problems: list[str]) -> list[str]:
         if not text or text.startswith("#"):
             continue
         if "://" not in text:
-            problems.append(f"{where}, line {number}: no URL")
+            problems.append(f"{where}, line {number}: not a URL")
             continue
         urls.append(text)
     return urls

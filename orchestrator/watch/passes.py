@@ -1,7 +1,7 @@
-"""The watchdog's pass over one app: it looks, decides, acts, and ends.
+"""A pass of the watchdog over one app: recover, look, decide, act.
 
-First comes what every changing command does: an interrupted deployment is finished or undone, the proxy is repaired, a
-warm version whose standby time is over is stopped. Then the live containers are looked at, and `domain.watch` decides.
+First it recovers the app, as every changing command does: it finishes or undoes an interrupted deployment, repairs the
+proxy, and stops a warm version whose standby time is over. Then it looks at the live containers; the domain decides.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
 
 @dataclass
 class Passed:
-    """How a pass ended. `done`, `problems` and `waiting` are sentences for people.
+    """The result of a pass. `done`, `problems` and `waiting` are sentences for people.
 
-    `news` is what of it was not reported before, `events` what notifications are about. `previous` is what served
-    before a rollback of this pass; `config` is None when nothing is live.
+    `new_messages` are those that no earlier pass has reported; `events` are sent as notifications. `previous` is the
+    version that was live before a rollback of this pass. `config` is None when no version is live.
     """
 
     app: str
@@ -41,7 +41,7 @@ class Passed:
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
-    news: list[str] = field(default_factory=list)
+    new_messages: list[str] = field(default_factory=list)
     events: list[tuple[Notice, str]] = field(default_factory=list)
     view: look.View | None = None
     seconds: float = 0.0
@@ -55,15 +55,15 @@ class Passed:
 
 
 def run(services: Services, app: str) -> Passed:
-    """One pass. What is wrong with the app is reported in the result, never raised.
+    """Runs one pass. Problems of the app are part of the result, they are not raised.
 
     Raises:
-        Interrupted: a signal came before a rollback had switched; it was undone.
+        Interrupted: a signal came before the switch of a rollback, which was undone.
         LedgerDamaged: nothing can be decided or recorded.
         UsageError: the ledger has no record of the app, or was written by a newer deployctl.
     """
     if app not in services.ledger.apps():
-        raise UsageError(f"{app} was never released here: there is nothing to watch", hint="deployctl release")
+        raise UsageError(f"{app} has no release in this state folder", hint="deployctl release")
     started = services.clock()
     passed = Passed(app)
     try:
@@ -72,16 +72,16 @@ def run(services: Services, app: str) -> Passed:
             passed.seconds = services.clock() - started
             _record(services, passed)
     except Locked:
-        # A command is at work; the next pass looks at what it leaves.
+        # Another command is running; the next pass looks at the app again.
         passed.outcome = "skipped"
         services.ledger.count(app, "skipped")
     return passed
 
 
 def app_of(services: Services, file: Path) -> str:
-    """The app that a deploy.toml is about: as the ledger has it, else as the file says.
+    """The app of a deploy.toml: the one that was released from this file, else the one that the file names.
 
-    The ledger first, because a file that is being edited must not stop the watchdog.
+    The ledger is asked first, because an invalid file must not stop the watchdog.
 
     Raises:
         UsageError: nothing was released from this file, and it cannot be read.
@@ -97,10 +97,10 @@ def app_of(services: Services, file: Path) -> str:
 
 
 def watched(app: str, stored: Config) -> Config:
-    """A stored configuration with the present rules of its file for watching.
+    """A stored configuration with the current [watchdog] and [notify] settings of its file.
 
-    How to probe a version is part of the version; how it is watched and who is notified is in the file. Without a
-    readable file the rules are those of the release.
+    The probe is part of the version; how it is watched and who is notified is not. If the file cannot be read, the
+    settings of the release are used.
     """
     try:
         file = load(Path(stored.base) / Path(stored.source).name)
@@ -120,9 +120,9 @@ def take_look(
     *,
     through_proxy: bool,
 ) -> None:
-    """One look at an app at rest, one decision, and its acts. The caller holds the app's lock.
+    """Looks at an app at rest, decides, and acts. The caller holds the app's lock.
 
-    `passed.memory` is what the last look left, and what this one leaves.
+    `passed.memory` is what the last look has remembered; it is replaced by what this one remembers.
     """
     memory = Memory.from_json(passed.memory.get("watch", {}), live.deployment)
     view = look.take(services, config, observed, live, through_proxy=through_proxy)
@@ -132,7 +132,7 @@ def take_look(
     passed.waiting += decision.waiting
     passed.memory["watch"] = decision.memory.to_json()
     if decision.acts:
-        # The record first: a pass that is killed while it repairs has made an attempt as well.
+        # Recorded first, so that a repair counts as an attempt even if the pass is killed.
         services.ledger.remember(observed.app, passed.memory)
     for act in decision.acts:
         if act.kind == "repair":
@@ -149,7 +149,7 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
     passed.memory = dict(remembered)
     live = services.live(app)
     if live is not None:
-        _about(services, passed, live)
+        _set_version(services, passed, live)
     try:
         recovered = recover(services, app, healing=False)
         passed.done += recovered.repaired
@@ -159,7 +159,7 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
         observed = recovered.observed or services.observe(app)
         if observed.live is not None:
             if passed.config is None or passed.version != observed.live.version:
-                _about(services, passed, observed.live)  # an interrupted deployment has been finished
+                _set_version(services, passed, observed.live)  # an interrupted deployment has been finished
             assert passed.config is not None
             take_look(services, passed.config, observed, observed.live, passed, through_proxy=True)
     except (LedgerDamaged, Locked, Interrupted):
@@ -171,7 +171,7 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
     passed.memory["problems"] = passed.problems
 
 
-def _about(services: Services, passed: Passed, live: SlotState) -> None:
+def _set_version(services: Services, passed: Passed, live: SlotState) -> None:
     stored = Config.from_snapshot(services.ledger.settings(passed.app, live.version))
     passed.config = watched(passed.app, stored)
     passed.version = live.version
@@ -187,7 +187,7 @@ def _add(passed: Passed, acted: acts.Acted) -> None:
 
 
 def _next_command(view: look.View, problem: str) -> str:
-    """What a person may do about a problem that the watchdog leaves to them."""
+    """The next command for a problem that the watchdog cannot solve."""
     if problem == view.look.unreachable:
         return "deployctl doctor"
     fix = f"deployctl logs {view.look.version}, then release a fixed version"
@@ -195,28 +195,28 @@ def _next_command(view: look.View, problem: str) -> str:
 
 
 def _conclude(passed: Passed, known: list[str]) -> None:
-    """How the pass ended, and what of it is new since the one before."""
+    """Sets the outcome, the new messages and the events; `known` are the problems of the last pass."""
     before = [_subject(text) for text in known]
-    fresh = [text for text in passed.problems if _subject(text) not in before]
+    new_problems = [text for text in passed.problems if _subject(text) not in before]
     if passed.problems and passed.outcome != "failed":
         passed.outcome = "degraded"
     elif not passed.problems:
         passed.outcome = "acted" if passed.done else "healthy"
-    passed.news = [*passed.done, *fresh]
-    passed.events += [("degraded", text) for text in fresh]
+    passed.new_messages = [*passed.done, *new_problems]
+    passed.events += [("degraded", text) for text in new_problems]
     if before and not passed.problems:
         recovered = f"{passed.app} has recovered"
-        passed.news.append(recovered)
+        passed.new_messages.append(recovered)
         passed.events.append(("recovered", recovered))
 
 
 def _subject(text: str) -> str:
-    """What a problem is about. Its reason follows, and may be another one at each look: that is not news."""
+    """The beginning of a problem, without its reason, which may differ at each look."""
     return text.partition(": ")[0]
 
 
 def _record(services: Services, passed: Passed) -> None:
-    assert passed.outcome != "skipped", "a skipped pass has no lock, and is only counted"
+    assert passed.outcome != "skipped", "a skipped pass does not hold the lock and is only counted"
     messages = (*passed.done, *passed.problems, *passed.waiting)
     row = Pass(iso(services.wall()), passed.seconds, passed.outcome, messages)
     counts = {f"pass:{passed.outcome}": 1, **{name: n for name, n in passed.counts.items() if n}}

@@ -1,4 +1,4 @@
-"""All places of this machine that can hold a schedule, behind one port."""
+"""The scheduler of this machine: chooses between cron and systemd."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SystemScheduler:
-    """Chooses between the places. See `Scheduler`."""
+    """All places of this machine where schedules can be installed. See `Scheduler`."""
 
     def __init__(self, machine: Machine, places: Sequence[Place]) -> None:
         self._machine = machine

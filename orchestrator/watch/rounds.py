@@ -9,21 +9,21 @@ from pathlib import Path
 from orchestrator.errors import Interrupted
 from orchestrator.ports.services import Services
 from orchestrator.watch import passes
-from orchestrator.watch.aftermath import aftermath
+from orchestrator.watch.follow_up import follow_up
 from orchestrator.watch.passes import Passed
 
-_AT_THE_SAME_TIME = 12
+_MAX_PARALLEL = 12
 
 
 def watch_one(services: Services, file: Path) -> Passed:
-    """One pass over the app of a deploy.toml, and what follows it."""
+    """One pass over the app of a deploy.toml, with its notifications."""
     return _pass(services, passes.app_of(services, file))
 
 
 def watch_all(services: Services, another: Callable[[], Services]) -> list[Passed]:
-    """One pass over every app in the ledger, at the same time.
+    """One pass over every app in the ledger, in parallel.
 
-    `another` makes services like these for one thread: the connections of the ledger and the engine are not shared.
+    `another` creates services for one thread, because threads must not share connections to the ledger and the engine.
     """
     apps = services.ledger.apps()
     if len(apps) == 1:
@@ -36,27 +36,27 @@ def watch_all(services: Services, another: Callable[[], Services]) -> list[Passe
         finally:
             own.ledger.close()
 
-    with ThreadPoolExecutor(max(1, min(_AT_THE_SAME_TIME, len(apps)))) as pool:
+    with ThreadPoolExecutor(max(1, min(_MAX_PARALLEL, len(apps)))) as pool:
         return list(pool.map(watch, apps))
 
 
 def pause(services: Services, seconds: float) -> None:
-    """Waits for the next round. Not at all when `seconds` is negative.
+    """Waits for the next round; returns at once when `seconds` is negative.
 
     Raises:
-        Interrupted: a signal came, perhaps already during the last pass.
+        Interrupted: a signal came, now or during the last pass.
     """
     interrupts = services.interrupts
-    # A pass that must not be cut short disarms signals: from here on they end the program again.
+    # A pass may have disarmed signals so that it is completed: from here on they end the program again.
     interrupts.arm()
     try:
         with interrupts.interruptible():
             services.sleep(max(0.0, seconds))
     except Interrupted:
-        raise interrupts.error("no more passes; the last one was finished") from None
+        raise interrupts.error("stopped; the last pass was completed") from None
 
 
 def _pass(services: Services, app: str) -> Passed:
     passed = passes.run(services, app)
-    aftermath(services, passed)
+    follow_up(services, passed)
     return passed

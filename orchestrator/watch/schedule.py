@@ -1,4 +1,4 @@
-"""The watchdog's schedule: install and uninstall it."""
+"""Installs and uninstalls the schedule of the watchdog."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from orchestrator.reports.watchdog import watch_job
 
 @dataclass
 class Installed:
-    """What `install` did: where, and what it took away elsewhere."""
+    """What `install` did: the schedule, whether it changed, and the schedules that it replaced."""
 
     entry: Entry
     changed: bool
@@ -29,7 +29,7 @@ class Installed:
 
 @dataclass
 class Removed:
-    """What `uninstall` took away, and what it left because it is for another state folder or file."""
+    """What `uninstall` removed, and what it left because it is for another state folder or file."""
 
     removed: list[Entry]
     left: list[Entry]
@@ -38,10 +38,11 @@ class Removed:
 def install(
     services: Services, config: Config, file: str, every: str, *, systemd: bool, user: bool, force: bool
 ) -> Installed:
-    """Has passes run by themselves. Done twice, the second time changes nothing.
+    """Installs a schedule that runs passes. The second time it changes nothing.
 
     Raises:
-        UsageError: it cannot be done here, or the place is taken by another state folder or file.
+        UsageError: the interval is invalid, or there is a schedule for another state folder or file.
+        HostError: a program or a file of the machine cannot be used.
     """
     kind = services.scheduler.choose(systemd=systemd, user=user)
     job = watch_job(services, config, file, read_every(every, seconds=systemd))
@@ -49,14 +50,14 @@ def install(
     for entry in before:
         if entry.kind == kind and not entry.serves(job) and not force:
             raise UsageError(
-                f"{entry.place} has a schedule of another {job.app} already",
-                why=_whose(entry),
+                f"{entry.place} has a schedule for another app named {job.app}",
+                why=_owner(entry),
                 hint="give one of the apps another name, or replace it with --force",
             )
     changed, notes = services.scheduler.install(job, kind)
-    done = Installed(_now(services, job, kind), changed, notes=list(notes))
+    done = Installed(_installed(services, job, kind), changed, notes=list(notes))
     for entry in before:
-        # One schedule is enough: two would only meet at the app's lock.
+        # One schedule is enough: the passes of two would block each other.
         if entry.kind != kind and entry.serves(job):
             services.scheduler.remove(entry)
             done.removed.append(entry)
@@ -64,26 +65,32 @@ def install(
     if trouble is not None:
         done.notes.append(trouble)
     if kind == "systemd --user":
-        done.notes.append("it ends when you log out, unless 'loginctl enable-linger' was called for you")
+        done.notes.append("the timer stops when you log out, unless you enable lingering: loginctl enable-linger")
     return done
 
 
 def uninstall(services: Services, config: Config, file: str, *, force: bool) -> Removed:
-    """Takes away every schedule of the app that this user can see; those of others only by `force`."""
+    """Removes every schedule of the app that this user can see.
+
+    Those for another state folder or file are removed only with `force`.
+
+    Raises:
+        HostError: a program or a file of the machine cannot be used.
+    """
     job = watch_job(services, config, file, MINUTE)
-    found = services.scheduler.entries(job.app)
-    ours = [entry for entry in found if force or entry.serves(job)]
-    for entry in ours:
+    entries = services.scheduler.entries(job.app)
+    removed = [entry for entry in entries if force or entry.serves(job)]
+    for entry in removed:
         services.scheduler.remove(entry)
-    return Removed(ours, [entry for entry in found if entry not in ours])
+    return Removed(removed, [entry for entry in entries if entry not in removed])
 
 
-def _now(services: Services, job: Job, kind: Kind) -> Entry:
-    found = (entry for entry in services.scheduler.entries(job.app) if entry.kind == kind)
-    return next(found, Entry(kind, kind, job.app, job.state_dir, job.file, job.every))
+def _installed(services: Services, job: Job, kind: Kind) -> Entry:
+    entries = (entry for entry in services.scheduler.entries(job.app) if entry.kind == kind)
+    return next(entries, Entry(kind, kind, job.app, job.state_dir, job.file, job.every))
 
 
-def _whose(entry: Entry) -> str:
+def _owner(entry: Entry) -> str:
     if not entry.state_dir:
-        return "it does not say whose it is"
+        return "its state folder is unknown"
     return f"it is for {entry.file}, with the state folder {entry.state_dir}"

@@ -1,4 +1,4 @@
-"""What a release may wait for after its switch: the bake of the new version, the standby time of the old one."""
+"""Waiting after a release: for the bake of the new version, or for the standby time of the old one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 from orchestrator.config import Config
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import recover
-from orchestrator.watch.bake import Progress, stay
+from orchestrator.watch.bake import Progress, watch_until_stable
 
 
 @dataclass(frozen=True)
 class Bake:
-    """How a bake ended, or `baking` when nobody waited for it; `seconds` is how long the wait took."""
+    """How a bake ended, or `baking` when the command did not wait; `seconds` is how long the wait took."""
 
     outcome: Literal["stable", "baking", "replaced"]
     until: str | None
@@ -26,12 +26,12 @@ class Bake:
 def watch_bake(
     services: Services, config: Config, report: Callable[[Progress], None], *, detach: bool = False
 ) -> Bake | None:
-    """Stays with the live version until its bake is over; None when it does not bake. With `detach` returns at once.
+    """Watches the live version until its bake is over; None when it does not bake. `detach` returns at once.
 
     Raises:
-        DeploymentFailed: it went bad, and what served before serves again.
-        Degraded: it went bad, and there is no version to go back to.
-        Interrupted: a signal came; the bake goes on.
+        DeploymentFailed: it went bad and was rolled back.
+        Degraded: it went bad, and there is no version to roll back to.
+        Interrupted: a signal came; the bake continues.
     """
     if not config.rollout.bake:
         return None
@@ -41,7 +41,7 @@ def watch_bake(
     if detach:
         return Bake("baking", live.bake_until)
     services.reporter.step(f"watch {live.version} until {live.bake_until}")
-    baked = stay(services, config, report)
+    baked = watch_until_stable(services, config, report)
     if baked is None:
         return None
     why = baked.why if baked.outcome == "replaced" else ""

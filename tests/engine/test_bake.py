@@ -230,7 +230,7 @@ def test_ctrl_c_leaves_it_to_the_watchdog(served: App) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
     assert process.returncode == 130, said
-    assert "v2 is live and goes on baking until" in said
+    assert "v2 is live and continues to bake until" in said
     assert served.json("status")["state"] == "baking"
     ended = []
     until(lambda: ended.append(served.watch()) or ended[-1], "the end of the bake")
@@ -267,7 +267,7 @@ def test_a_signal_while_the_old_one_drains(served: App) -> None:
 
 
 def step(app: App) -> str | None:
-    """What the deployment that is at work is doing."""
+    """The current step of the open deployment."""
     found = app.json("status")["deployment"]
     return str(found["step"]) if found else None
 

@@ -10,7 +10,7 @@ from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.errors import NotDelivered, UsageError
 from orchestrator.reports.results import notify_report
-from orchestrator.watch.notices import trial
+from orchestrator.watch.notices import send_test
 
 app = new_app()
 
@@ -26,7 +26,7 @@ def notify(ctx: typer.Context) -> None:
     cli = current(ctx)
     with cli.guarded() as console:
         config = load(cli.file)
-        result = trial(services(cli), config)
+        result = send_test(services(cli), config)
         if not result.replies and not result.problems:
             raise UsageError(
                 "no notification URLs configured",

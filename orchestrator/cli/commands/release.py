@@ -17,7 +17,7 @@ from orchestrator.config import load
 from orchestrator.release.release import release as run_release
 from orchestrator.reports.results import BakeReport
 from orchestrator.watch.bake import Progress
-from orchestrator.watch.notices import deployed
+from orchestrator.watch.notices import notify_deployed
 from orchestrator.watch.waiting import Bake, wait_until_cold, watch_bake
 
 app = new_app()
@@ -58,7 +58,7 @@ def release(
                 cli.console.note(bake.why)
         report(cli, config.app.name, result, _bake_report(bake))
         # After the lock is released and the result is printed: notifications may be slow.
-        deployed(own, config, result)
+        notify_deployed(own, config, result)
         if wait and result.deployment is not None:
             wait_until_cold(own, config.app.name)
 

@@ -13,7 +13,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.release.rollback import rollback as run_rollback
-from orchestrator.watch.notices import deployed
+from orchestrator.watch.notices import notify_deployed
 
 app = new_app()
 
@@ -43,4 +43,4 @@ def rollback(
         result = run_rollback(own, config, to)
         report(cli, config.app.name, result)
         # After the lock is released and the result is printed: notifications may be slow.
-        deployed(own, config, result)
+        notify_deployed(own, config, result)

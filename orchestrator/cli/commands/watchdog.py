@@ -168,9 +168,9 @@ def _report(cli: Context, passes: list[Passed]) -> None:
         return
     watching = sys.stdout.isatty() and not cli.quiet
     for passed in passes:
-        for text in passed.news:
+        for text in passed.new_messages:
             cli.console.print(f"{passed.app}: {text}")
-        if watching and not passed.news:
+        if watching and not passed.new_messages:
             rest = "; ".join([*passed.problems, *passed.waiting])
             version = f" {passed.version}" if passed.version else ""
             cli.console.print(f"{passed.app}{version}: {passed.outcome}" + (f" ({rest})" if rest else ""))

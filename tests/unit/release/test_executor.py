@@ -35,7 +35,7 @@ def world(worlds: Callable[[], World]) -> World:
     return worlds()
 
 
-# --- the scenes: the state before, and the command that is interrupted at every point -----------------------------
+# --- the scenes: the state before, and the command that is interrupted at every point ------------------------------
 
 
 def empty(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Who is told what and when; what becomes of a notice that fails; and that no URL is seen anywhere."""
+"""Notifications: recipients, contents, failures, and that no URL is shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from orchestrator.errors import LedgerDamaged
 from orchestrator.release.release import Result
 from orchestrator.watch import notices
-from orchestrator.watch.notices import addresses, deployed, notice
+from orchestrator.watch.notices import addresses, notify_deployed, send_notice
 from tests.fakes.world import APP, World
 from tests.unit import program
 from tests.unit.receivers import Receiver, hanging
@@ -28,10 +28,10 @@ URL = f"json://somebody:{SECRET}@127.0.0.1:1/{SECRET}"
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    found = World(tmp_path)
-    found.more = f'[notify]\nurls = ["{URL}"]\ntimeout = "7s"\n'
-    yield found
-    found.close()
+    world = World(tmp_path)
+    world.more = f'[notify]\nurls = ["{URL}"]\ntimeout = "7s"\n'
+    yield world
+    world.close()
 
 
 def events(world: World) -> list[tuple[str, dict[str, Any]]]:
@@ -44,60 +44,60 @@ def counts(world: World) -> dict[str, int]:
 
 
 def tell(world: World, result: Result) -> None:
-    """As the command does it, once the result is there."""
-    deployed(world.services, world.config(), result)
+    """Sends the notification of a command's result, as the command does."""
+    notify_deployed(world.services, world.config(), result)
 
 
-# --- whom ----------------------------------------------------------------------------------------------------------
+# --- recipients ----------------------------------------------------------------------------------------------------
 
 
 def test_urls_come_from_the_file_its_file_and_the_environment(world: World) -> None:
     (world.folder / "urls").write_text("\ufeff# ours\n\n  ntfy://one  \r\nntfy://two\n")
     world.more = '[notify]\nurls = ["ntfy://zero"]\nurls_file = "urls"\n'
-    found, problems = addresses(world.config(), {notices.URLS: " ntfy://three\nntfy://two "})
-    assert found == ("ntfy://zero", "ntfy://one", "ntfy://two", "ntfy://three")
+    urls, problems = addresses(world.config(), {notices.URLS: " ntfy://three\nntfy://two "})
+    assert urls == ("ntfy://zero", "ntfy://one", "ntfy://two", "ntfy://three")
     assert problems == []
     world.more = ""
     assert addresses(world.config(), {}) == ((), [])
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "cannot be read: No such file or directory"),
         (b"\xff\xfe", "is not UTF-8"),
         (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB"),
-        (f"ntfy://good\n{SECRET}\n".encode(), ", line 2: no URL"),
+        (f"ntfy://good\n{SECRET}\n".encode(), ", line 2: not a URL"),
     ],
 )
-def test_a_file_of_urls_that_is_no_good_is_a_sentence(world: World, content: bytes | None, said: str) -> None:
+def test_an_invalid_urls_file_is_a_problem(world: World, content: bytes | None, message: str) -> None:
     if content is not None:
         (world.folder / "urls").write_bytes(content)
     world.more = '[notify]\nurls_file = "urls"\n'
-    found, [problem] = addresses(world.config(), {})
-    assert found == (("ntfy://good",) if content and b"good" in content else ())
-    assert problem == f"notify.urls_file: {world.folder / 'urls'}{'' if said[0] == ',' else ' '}{said}"
+    urls, [problem] = addresses(world.config(), {})
+    assert urls == (("ntfy://good",) if content and b"good" in content else ())
+    assert problem == f"notify.urls_file: {world.folder / 'urls'}{'' if message[0] == ',' else ' '}{message}"
 
 
-def test_a_folder_as_the_file_of_urls(world: World) -> None:
+def test_a_folder_as_the_urls_file_is_a_problem(world: World) -> None:
     world.more = '[notify]\nurls_file = "."\n'
     assert addresses(world.config(), {})[1] == [f"notify.urls_file: {world.folder} cannot be read: Is a directory"]
 
 
-# --- what ----------------------------------------------------------------------------------------------------------
+# --- contents ------------------------------------------------------------------------------------------------------
 
 
-def test_a_release_and_a_rollback_are_told(world: World) -> None:
+def test_a_release_and_a_rollback_send_notifications(world: World) -> None:
     world.supply.commit = "c0ffee0123456789"
     for result in (world.release("v1"), world.release("v2"), world.rollback()):
         tell(world, result)
     first, second, back = world.notifier.told
-    assert [said["title"] for said in world.notifier.told] == [
+    assert [message["title"] for message in world.notifier.told] == [
         "mymodel: v1 is live",
         "mymodel: v2 is live",
         "mymodel: v2 rolled back to v1",
     ]
-    assert [said["severity"] for said in world.notifier.told] == ["success", "success", "warning"]
+    assert [message["severity"] for message in world.notifier.told] == ["success", "success", "warning"]
     assert (first["urls"], first["timeout"]) == ([URL], 7.0)
     lines = second["body"].splitlines()
     assert re.fullmatch(
@@ -115,7 +115,7 @@ def test_a_release_and_a_rollback_are_told(world: World) -> None:
     assert world.reports.notes == []
 
 
-def test_nothing_to_do_is_nothing_to_tell(world: World) -> None:
+def test_nothing_to_do_sends_no_notification(world: World) -> None:
     world.release("v1")
     tell(world, world.release("v1"))
     assert world.notifier.told == []
@@ -130,62 +130,64 @@ def test_nothing_to_do_is_nothing_to_tell(world: World) -> None:
         ("rolled back", "warning", "mymodel: v3 rolled back to v2"),
     ],
 )
-def test_every_notice_has_a_title_and_a_severity(world: World, what: Any, severity: str, title: str) -> None:
+def test_every_notification_has_a_title_and_a_severity(world: World, what: Any, severity: str, title: str) -> None:
     world.release("v2")
-    notice(world.services, world.config(), what, "v2", "why", previous="v3", command="logs v3")
-    [said] = world.notifier.told
-    assert (said["severity"], said["title"]) == (severity, title)
-    assert said["body"].startswith("why\n\nhost: ")
-    assert said["body"].endswith(" logs v3")
+    send_notice(world.services, world.config(), what, "v2", "why", previous="v3", command="logs v3")
+    [message] = world.notifier.told
+    assert (message["severity"], message["title"]) == (severity, title)
+    assert message["body"].startswith("why\n\nhost: ")
+    assert message["body"].endswith(" logs v3")
 
 
-def test_what_nobody_wants_to_know_is_not_told(world: World) -> None:
+def test_a_notification_that_is_not_in_notify_on_is_not_sent(world: World) -> None:
     world.more += 'on = ["degraded"]\n'
     tell(world, world.release("v1"))
     assert world.notifier.told == []
-    notice(world.services, world.config(), "degraded", "v1", "why")
+    send_notice(world.services, world.config(), "degraded", "v1", "why")
     assert len(world.notifier.told) == 1
 
 
-def test_nobody_to_tell_is_no_trouble(world: World) -> None:
+def test_without_urls_nothing_is_sent_or_recorded(world: World) -> None:
     world.more = ""
     world.release("v1")
-    notice(world.services, world.config(), "released", "v1", "why")
+    send_notice(world.services, world.config(), "released", "v1", "why")
     assert (world.notifier.told, world.reports.notes, counts(world)) == ([], [], {})
 
 
-# --- when it fails -------------------------------------------------------------------------------------------------
+# --- failures ------------------------------------------------------------------------------------------------------
 
 
-def test_a_notice_that_fails_is_noted_recorded_and_counted_once(world: World) -> None:
+def test_a_failed_notification_is_reported_recorded_and_counted(world: World) -> None:
     world.notifier.why = "JSON: connection refused"
     tell(world, world.release("v1"))
     why = {"notice": "released", "version": "v1", "why": "JSON: connection refused"}
     assert events(world) == [("notification-failed", why)]
-    assert world.reports.notes == ["the notification 'released' did not reach everybody: JSON: connection refused"]
+    assert world.reports.notes == [
+        "the notification 'released' was not delivered to every URL: JSON: connection refused"
+    ]
     assert counts(world) == {"notification-failed": 1}
 
 
-def test_a_missing_file_of_urls_is_told_though_nobody_else_can_be(world: World) -> None:
+def test_a_missing_urls_file_is_recorded(world: World) -> None:
     world.more = '[notify]\nurls_file = "gone"\n'
     world.release("v1")
-    notice(world.services, world.config(), "released", "v1", "why")
+    send_notice(world.services, world.config(), "released", "v1", "why")
     assert world.notifier.told == []
     [(kind, detail)] = events(world)
     assert kind == "notification-failed"
     assert detail["why"].endswith("cannot be read: No such file or directory")
 
 
-def test_a_notifier_that_raises_spoils_nothing_and_shows_nothing(world: World) -> None:
+def test_an_internal_error_of_the_notifier_is_reported_without_its_message(world: World) -> None:
     world.notifier.error = RuntimeError(URL)
     tell(world, world.release("v1"))
     assert world.reports.notes == [
-        "the notification 'released' did not reach everybody: a bug in deployctl: RuntimeError"
+        "the notification 'released' was not delivered to every URL: internal error: RuntimeError"
     ]
     assert counts(world) == {"notification-failed": 1}
 
 
-def test_a_ledger_that_fails_afterwards_is_noted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_to_record_a_notification_is_reported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     result = world.release("v1")
 
     def count(*arguments: object) -> None:
@@ -197,10 +199,10 @@ def test_a_ledger_that_fails_afterwards_is_noted(world: World, monkeypatch: pyte
     assert note.startswith("the notification 'released' could not be recorded: ")
 
 
-# --- what nobody may see -------------------------------------------------------------------------------------------
+# --- secrecy -------------------------------------------------------------------------------------------------------
 
 
-def test_the_ledger_and_the_labels_hold_no_url(world: World) -> None:
+def test_the_ledger_and_the_labels_contain_no_url(world: World) -> None:
     world.more += f'[watchdog]\nheartbeat = "https://somebody:{SECRET}@example.com/{SECRET}"\n'
     world.notifier.why = "JSON: connection refused"
     for result in (world.release("v1"), world.release("v2"), world.rollback()):
@@ -247,7 +249,7 @@ def write(folder: Path, notify: str) -> None:
         f'watchdog = "https://{SECRET}"\n',
     ],
 )
-def test_a_url_that_is_written_wrong_is_not_shown(tmp_path: Path, notify: str) -> None:
+def test_an_invalid_url_is_not_shown(tmp_path: Path, notify: str) -> None:
     write(tmp_path, notify)
     for options in ([], ["--json"]):
         done = run(tmp_path, "config", "check", *options, DEPLOYCTL_DEBUG="1")
@@ -266,7 +268,7 @@ def test_no_command_shows_a_url(tmp_path: Path) -> None:
         assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
 
 
-def test_the_trace_of_a_bug_shows_no_url(tmp_path: Path) -> None:
+def test_the_traceback_of_an_internal_error_shows_no_url(tmp_path: Path) -> None:
     write(tmp_path, f'[notify]\nurls = ["{URL}"]\n')
     code = (
         "from orchestrator.adapters.apprise.notifier import AppriseNotifier\n"
@@ -284,15 +286,15 @@ def test_the_trace_of_a_bug_shows_no_url(tmp_path: Path) -> None:
 # --- the command ---------------------------------------------------------------------------------------------------
 
 
-def test_notify_says_who_took_it(tmp_path: Path) -> None:
+def test_notify_reports_each_delivery(tmp_path: Path) -> None:
     with Receiver() as receiver:
         good = f"json://127.0.0.1:{receiver.port}/"
         write(tmp_path, f'[notify]\nurls = ["{good}"]\non = []\n')
         done = run(tmp_path, "notify")
         assert (done.returncode, done.stdout, done.stderr) == (0, "delivered to 1 of 1 URL\n", "")
         [got] = receiver.got
-        assert (got["title"], got["type"]) == ("mymodel: a test of deployctl", "info")
-        assert got["message"].startswith("Nothing has happened.")
+        assert (got["title"], got["type"]) == ("mymodel: test notification", "info")
+        assert got["message"].startswith("This is a test.")
         assert f"--state-dir {tmp_path / 'state'}" in got["message"]
         done = run(tmp_path, "notify", DEPLOYCTL_NOTIFY_URLS=URL)
         assert done.returncode == 3
@@ -309,22 +311,22 @@ def test_notify_says_who_took_it(tmp_path: Path) -> None:
         }
 
 
-def test_notify_with_nobody_to_tell(tmp_path: Path) -> None:
+def test_notify_without_urls_fails(tmp_path: Path) -> None:
     write(tmp_path, "[notify]\n")
     done = run(tmp_path, "notify", "--json")
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["message"] == "no notification URLs configured"
 
 
-def test_notify_with_a_file_of_urls_that_is_no_good(tmp_path: Path) -> None:
+def test_notify_with_an_invalid_urls_file_fails(tmp_path: Path) -> None:
     (tmp_path / "urls").write_text("not one\n")
     write(tmp_path, '[notify]\nurls_file = "urls"\n')
     done = run(tmp_path, "notify")
     assert done.returncode == 3
-    assert done.stdout == f"delivered to 0 of 0 URLs\n  notify.urls_file: {tmp_path / 'urls'}, line 1: no URL\n"
+    assert done.stdout == f"delivered to 0 of 0 URLs\n  notify.urls_file: {tmp_path / 'urls'}, line 1: not a URL\n"
 
 
-def test_notify_does_not_wait_for_the_dead(tmp_path: Path) -> None:
+def test_notify_gives_up_after_its_timeout(tmp_path: Path) -> None:
     with hanging() as port:
         write(tmp_path, f'[notify]\nurls = ["json://127.0.0.1:{port}/?rto=60"]\ntimeout = "1s"\n')
         done = run(tmp_path, "notify")

@@ -1,4 +1,4 @@
-"""Passes of the watchdog over a world in memory: what is down comes back, what is bad goes back."""
+"""Passes of the watchdog with fakes: unhealthy containers are repaired, bad versions are rolled back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def baking(world: World) -> None:
 
 
 def serve(world: World, requests: int, errors: int = 0, seconds: float = 0.01) -> None:
-    """The live slot answers requests."""
+    """Counts requests of the live slot."""
     live = world.live()
     assert live is not None
     before = world.proxy.counted.get((APP, live[1]), Sample(0, 0, 0.0))
@@ -41,21 +41,21 @@ def serve(world: World, requests: int, errors: int = 0, seconds: float = 0.01) -
 def kill(world: World) -> None:
     live = world.live()
     assert live is not None
-    for box in world.workloads.containers(APP):
-        if (box.version, box.slot) == live:
-            world.engine.change(box, state="exited", exit_code=137)
+    for container in world.workloads.containers(APP):
+        if (container.version, container.slot) == live:
+            world.engine.change(container, state="exited", exit_code=137)
 
 
-def test_a_pass_over_a_healthy_app_changes_nothing_and_says_nothing(world: World) -> None:
+def test_a_pass_over_a_healthy_app_changes_and_reports_nothing(world: World) -> None:
     before = world.facts()
     passed = world.watch()
-    assert (passed.outcome, passed.news, passed.events, passed.version) == ("healthy", [], [], "v2")
+    assert (passed.outcome, passed.new_messages, passed.events, passed.version) == ("healthy", [], [], "v2")
     assert world.facts() == before
     assert [row.outcome for row in world.ledger.passes(APP, 5)] == ["healthy"]
     assert world.ledger.counts(APP) == {"pass:healthy": 1}
 
 
-def test_an_app_that_was_never_released(worlds: Callable[[], World]) -> None:
+def test_an_app_without_a_release_is_refused(worlds: Callable[[], World]) -> None:
     world = worlds()
     with pytest.raises(UsageError):
         world.watch()
@@ -82,7 +82,7 @@ def test_a_container_that_hangs_is_restarted(world: World) -> None:
     assert world.watch().outcome == "healthy"
 
 
-def test_what_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
+def test_a_version_that_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
     world.prober.silent.add("v2")
     outcomes = []
     for _ in range(40):
@@ -117,7 +117,7 @@ def test_what_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
     assert world.watch().outcome == "healthy"
 
 
-def test_one_rollback_is_not_followed_by_another(world: World) -> None:
+def test_the_cool_down_forbids_a_second_rollback(world: World) -> None:
     world.release("v3")
     world.prober.silent.add("v3")
     for _ in range(30):
@@ -131,7 +131,7 @@ def test_one_rollback_is_not_followed_by_another(world: World) -> None:
     while world.time < rolled + 550:
         passed = world.watch()
         world.time += 15
-    assert world.live() == ("v2", "green"), "v1 is possible, and the cool-down forbids it"
+    assert world.live() == ("v2", "green"), "the cool-down forbids the rollback to v1"
     assert passed.outcome == "degraded"
     assert "too recent" in passed.problems[0]
     while world.time < rolled + 800 and world.live() == ("v2", "green"):
@@ -140,7 +140,7 @@ def test_one_rollback_is_not_followed_by_another(world: World) -> None:
     assert world.live() == ("v1", "blue")
 
 
-def test_trouble_is_news_once(world: World) -> None:
+def test_a_problem_is_reported_once(world: World) -> None:
     def refuse(name: str) -> None:
         if name.startswith(("workloads.", "access.", "images.")):
             raise EngineUnreachable("the Docker engine does not answer", hint="is it running?")
@@ -148,30 +148,30 @@ def test_trouble_is_news_once(world: World) -> None:
     world.faults.watch = refuse
     first, second = world.watch(), world.watch()
     assert (first.outcome, second.outcome) == ("failed", "failed")
-    assert first.news == ["the Docker engine does not answer; next: is it running?"]
+    assert first.new_messages == ["the Docker engine does not answer; next: is it running?"]
     assert [kind for kind, _ in first.events] == ["degraded"]
-    assert (second.news, second.events) == ([], [])
+    assert (second.new_messages, second.events) == ([], [])
     world.faults.watch = lambda name: None
     back, after = world.watch(), world.watch()
-    assert (back.news, back.events) == (["mymodel has recovered"], [("recovered", "mymodel has recovered")])
-    assert (after.news, after.outcome) == ([], "healthy")
+    assert (back.new_messages, back.events) == (["mymodel has recovered"], [("recovered", "mymodel has recovered")])
+    assert (after.new_messages, after.outcome) == ([], "healthy")
 
 
-def test_a_lock_that_is_held_makes_a_pass_a_quiet_nothing(world: World) -> None:
+def test_a_pass_is_skipped_while_another_command_holds_the_lock(world: World) -> None:
     kill(world)
     with world.process().locks.app(APP):
         passed = world.watch()
-    assert (passed.outcome, passed.news) == ("skipped", [])
+    assert (passed.outcome, passed.new_messages) == ("skipped", [])
     assert world.ledger.counts(APP) == {"skipped": 1}
     assert world.ledger.passes(APP, 5) == []
 
 
 def test_an_interrupted_release_is_undone_by_a_pass(world: World) -> None:
-    def die(when: str, step: str) -> None:
+    def crash(when: str, step: str) -> None:
         if (when, step) == ("acted", "start"):
             raise Crash
 
-    world.boundary = die
+    world.boundary = crash
     with pytest.raises(Crash):
         world.release("v3")
     world.boundary = lambda when, step: None
@@ -212,7 +212,7 @@ def test_a_bake_keeps_the_old_version_warm_and_ends(world: World) -> None:
         (0, 0.2, "0.0% of 1,000 requests failed, 200 ms on average"),
     ],
 )
-def test_bad_traffic_goes_back(world: World, errors: int, seconds: float, why: str) -> None:
+def test_bad_traffic_is_rolled_back(world: World, errors: int, seconds: float, why: str) -> None:
     serve(world, 5_000, 10)
     baking(world)
     serve(world, 1_000, errors, seconds)
@@ -226,23 +226,23 @@ def test_bad_traffic_goes_back(world: World, errors: int, seconds: float, why: s
     assert world.watch().outcome == "healthy"
 
 
-def test_traffic_of_earlier_versions_in_the_slot_is_not_the_new_ones(world: World) -> None:
-    world.proxy.counted[APP, "blue"] = Sample(9_000, 9_000, 5.0)  # v1 was there
+def test_traffic_of_earlier_versions_in_the_slot_does_not_count(world: World) -> None:
+    world.proxy.counted[APP, "blue"] = Sample(9_000, 9_000, 5.0)  # the traffic of v1
     baking(world)
     serve(world, 1_000, 0)
     assert world.watch().outcome == "healthy"
     assert world.live() == ("v3", "blue")
 
 
-def test_while_it_bakes_the_way_back_is_what_it_replaced(world: World) -> None:
+def test_a_baking_version_is_rolled_back_to_the_one_it_replaced(world: World) -> None:
     world.bake = "2m"
-    world.release("v1", force=True)  # up the lineage of v1 there is nothing
+    world.release("v1", force=True)  # v1 has no ancestor
     serve(world, 1_000, 500)
     world.watch()
     assert world.served() == "v2"
 
 
-def test_a_first_version_bakes_too(worlds: Callable[[], World]) -> None:
+def test_a_first_version_bakes_without_a_rollback_target(worlds: Callable[[], World]) -> None:
     world = worlds()
     world.bake = "2m"
     world.release("v1")
@@ -255,7 +255,7 @@ def test_a_first_version_bakes_too(worlds: Callable[[], World]) -> None:
     assert world.served() == "v1"
 
 
-def test_a_release_over_a_baking_version(world: World) -> None:
+def test_a_release_replaces_a_baking_version(world: World) -> None:
     baking(world)
     world.release("v4")
     assert world.served() == "v4"
@@ -265,14 +265,14 @@ def test_a_release_over_a_baking_version(world: World) -> None:
     assert back.version == "v2", "v3 never became stable"
 
 
-def test_a_release_that_is_undone_leaves_the_bake_before_it_as_it_was(world: World) -> None:
+def test_a_bake_continues_after_an_undone_release(world: World) -> None:
     baking(world)
 
-    def die(when: str, step: str) -> None:
+    def crash(when: str, step: str) -> None:
         if (when, step) == ("before", "switch"):
             raise Crash
 
-    world.boundary = die
+    world.boundary = crash
     with pytest.raises(Crash):
         world.release("v4")
     world.boundary = lambda when, step: None
@@ -281,7 +281,7 @@ def test_a_release_that_is_undone_leaves_the_bake_before_it_as_it_was(world: Wor
     assert status(world.process(), APP, "").state == "baking"
 
 
-# --- a pass that dies anywhere -------------------------------------------------------------------------------------
+# --- a pass that crashes at any call -------------------------------------------------------------------------------
 
 
 def healing(world: World) -> None:
@@ -295,23 +295,23 @@ def promoting(world: World) -> None:
     world.time += 121
 
 
-def going_back(world: World) -> None:
+def rolling_back(world: World) -> None:
     two_releases(world)
     baking(world)
     serve(world, 1_000, 500)
 
 
-# name: (what happens before the pass, the version that serves in the end)
-STORIES: dict[str, tuple[Callable[[World], None], str]] = {
+# name: (function that sets up the state, version that serves in the end)
+SCENES: dict[str, tuple[Callable[[World], None], str]] = {
     "healing": (healing, "v2"),
     "promoting": (promoting, "v3"),
-    "going back": (going_back, "v2"),
+    "rolling back": (rolling_back, "v2"),
 }
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_a_pass_that_dies_at_any_call_is_followed_by_one_that_converges(stage: Stage, story: str) -> None:
-    before, expected = STORIES[story]
+@pytest.mark.parametrize("scene", SCENES)
+def test_passes_after_a_crash_at_any_call_converge(stage: Stage, scene: str) -> None:
+    before, expected = SCENES[scene]
     world = stage.world(before)
     world.faults.arm(None)
     world.watch()
@@ -329,14 +329,14 @@ def test_a_pass_that_dies_at_any_call_is_followed_by_one_that_converges(stage: S
                 world.time += 30
                 world.watch()
                 finals.append(world.facts())
-            where = f"{'after' if after else 'before'} call {number}: {calls[number]}"
-            assert world.served() == expected, where
-            assert finals[-1] == finals[-2], where
-            assert world.watch().outcome == "healthy", where
+            point = f"{'after' if after else 'before'} call {number}: {calls[number]}"
+            assert world.served() == expected, point
+            assert finals[-1] == finals[-2], point
+            assert world.watch().outcome == "healthy", point
             version = world.ledger.versions(APP).get("v3")
-            if story == "going back":
+            if scene == "rolling back":
                 assert version is not None
-                assert version.bad_at is not None, where
-            if story == "promoting":
+                assert version.bad_at is not None, point
+            if scene == "promoting":
                 assert version is not None
-                assert version.stable_at is not None, where
+                assert version.stable_at is not None, point

@@ -1,4 +1,4 @@
-"""All places of a machine behind one scheduler."""
+"""The scheduler of a machine: cron and systemd."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path, Programs())
 
 
-def test_who_asks_decides_where_it_goes(machine: Machine, tmp_path: Path) -> None:
-    somebody = system_scheduler(machine)
+def test_the_user_decides_the_place(machine: Machine, tmp_path: Path) -> None:
+    user = system_scheduler(machine)
     other = Machine(tmp_path / "root", Programs())
     other.root = True
     root = system_scheduler(other)
-    assert [somebody.choose(systemd=s, user=u) for s, u in ((False, False), (False, True), (True, False))] == [
+    assert [user.choose(systemd=s, user=u) for s, u in ((False, False), (False, True), (True, False))] == [
         "crontab", "crontab", "systemd --user",
     ]  # fmt: skip
     choices = [root.choose(systemd=s, user=u) for s, u in ((False, False), (False, True), (True, False), (True, True))]
@@ -32,7 +32,7 @@ def test_who_asks_decides_where_it_goes(machine: Machine, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("path", [NASTY, "/srv/x #y", "/srv/%", "/srv/watchdog run #", "/srv/a  b"])
 @pytest.mark.parametrize("every", [60, 3600, 86400])
-def test_odd_paths_come_back_as_they_were(machine: Machine, path: str, every: int) -> None:
+def test_unusual_paths_are_read_back_unchanged(machine: Machine, path: str, every: int) -> None:
     job = Job("mymodel", "/var/lib/deployctl", path, every)
     for place in (
         CronFile(machine, machine.folder / "cron.d"),
@@ -40,9 +40,9 @@ def test_odd_paths_come_back_as_they_were(machine: Machine, path: str, every: in
         Timer(machine, own=True, booted=machine.folder / "booted"),
     ):
         place.install(job, arguments(("/bin/true",), job), ENVIRONMENT)
-        found = place.find("mymodel")
-        assert found is not None and found.serves(job)
-        assert (found.every, found.enabled, found.missing) == (every, True, False)
+        entry = place.find("mymodel")
+        assert entry is not None and entry.serves(job)
+        assert (entry.every, entry.enabled, entry.missing) == (every, True, False)
 
 
 def test_every_place_is_searched(machine: Machine) -> None:
@@ -50,9 +50,9 @@ def test_every_place_is_searched(machine: Machine) -> None:
     changed, notes = scheduler.install(JOB, "crontab")
     assert (changed, notes) == (True, ())
     scheduler.install(JOB, "systemd --user")
-    found = scheduler.entries("mymodel")
-    assert [entry.kind for entry in found] == ["crontab", "systemd --user"]
+    entries = scheduler.entries("mymodel")
+    assert [entry.kind for entry in entries] == ["crontab", "systemd --user"]
     assert scheduler.entries("other") == ()
-    for entry in found:
+    for entry in entries:
         scheduler.remove(entry)
     assert scheduler.entries("mymodel") == ()

@@ -1,4 +1,4 @@
-"""install, uninstall and status of the watchdog's schedule, on a world in memory."""
+"""install, uninstall and status of the watchdog's schedule, with fakes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.unit.reports.conforming import conforms
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
-    made.ledger.app_number(APP)  # passes are of an app that the ledger knows
-    yield made
-    made.close()
+    world = World(tmp_path)
+    world.ledger.app_number(APP)  # records the app, which passes refer to
+    yield world
+    world.close()
 
 
-def put(world: World, every: str = "1m", *, file: str = "/f", **options: bool) -> Installed:
+def installed(world: World, every: str = "1m", *, file: str = "/f", **options: bool) -> Installed:
     chosen = {"systemd": False, "user": False, "force": False, **options}
     return install(world.services, world.config(), file, every, **chosen)
 
@@ -39,66 +39,66 @@ def look(world: World) -> WatchdogReport:
     return watchdog_status(world.services, world.config(), "/f")
 
 
-def passed(world: World, outcome: Any = "healthy", *said: str, ago: float = 0) -> None:
+def passed(world: World, outcome: Any = "healthy", *messages: str, ago: float = 0) -> None:
     at = iso((world.now() - timedelta(seconds=ago)).astimezone(UTC))
-    world.ledger.record_pass(APP, Pass(at, 0.25, outcome, said), {}, {f"pass:{outcome}": 1})
+    world.ledger.record_pass(APP, Pass(at, 0.25, outcome, messages), {}, {f"pass:{outcome}": 1})
 
 
-def test_done_twice_it_changes_nothing(world: World) -> None:
-    first = put(world)
+def test_installing_twice_changes_nothing(world: World) -> None:
+    first = installed(world)
     assert first.changed and first.entry.kind == "cron.d" and first.entry.every == 60
     assert first.entry.state_dir == str(world.folder)
-    assert not put(world).changed
-    assert put(world, "5m").changed
+    assert not installed(world).changed
+    assert installed(world, "5m").changed
     assert [entry.every for entry in world.scheduler.installed] == [300]
 
 
-def test_one_schedule_is_enough(world: World) -> None:
-    put(world)
-    moved = put(world, systemd=True, user=True)
+def test_installing_in_another_place_removes_the_old_schedule(world: World) -> None:
+    installed(world)
+    moved = installed(world, systemd=True, user=True)
     assert [entry.kind for entry in moved.removed] == ["cron.d"]
     assert [entry.kind for entry in world.scheduler.installed] == ["systemd --user"]
     assert "enable-linger" in moved.notes[0]
 
 
-def test_what_is_for_another_file_is_refused(world: World) -> None:
-    put(world, file="/other")
+def test_a_schedule_for_another_file_is_refused(world: World) -> None:
+    installed(world, file="/other")
     with pytest.raises(UsageError) as error:
-        put(world)
+        installed(world)
     assert error.value.why == f"it is for /other, with the state folder {world.folder}"
     assert "--force" in error.value.hint
-    assert put(world, force=True).changed
+    assert installed(world, force=True).changed
     assert [entry.file for entry in world.scheduler.installed] == ["/f"]
 
 
-def test_what_somebody_wrote_by_hand_is_refused(world: World) -> None:
+def test_a_schedule_with_an_unknown_state_folder_is_refused(world: World) -> None:
     world.scheduler.installed = [Entry("cron.d", "/etc/cron.d/x", APP)]
-    with pytest.raises(UsageError, match="it does not say whose it is"):
-        put(world)
+    with pytest.raises(UsageError, match="its state folder is unknown"):
+        installed(world)
 
 
-def test_another_place_may_have_another_app(world: World) -> None:
-    put(world, file="/other", user=True)
-    assert put(world).changed
+def test_another_place_may_have_a_schedule_for_another_file(world: World) -> None:
+    installed(world, file="/other", user=True)
+    assert installed(world).changed
     assert [(entry.kind, entry.file) for entry in world.scheduler.installed] == [
         ("crontab", "/other"),
         ("cron.d", "/f"),
     ]
 
 
-def test_cron_that_does_not_run_is_noted(world: World) -> None:
+def test_a_cron_that_does_not_run_is_reported(world: World) -> None:
     world.scheduler.broken = {"cron.d": "cron does not run here"}
-    assert put(world).notes == ["cron does not run here"]
+    assert installed(world).notes == ["cron does not run here"]
 
 
 def test_a_relative_file_becomes_absolute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world.folder)
-    assert put(world, file="deploy.toml").entry.file == f"{world.folder}/deploy.toml"
+    assert installed(world, file="deploy.toml").entry.file == f"{world.folder}/deploy.toml"
 
 
-def test_uninstall_takes_ours_and_leaves_the_rest(world: World) -> None:
-    put(world)
-    put(world, file="/other", user=True)
+def test_uninstall_removes_only_own_schedules_without_force(world: World) -> None:
+    installed(world)
+    installed(world, file="/other", user=True)
     done = uninstall(world.services, world.config(), "/f", force=False)
     assert [entry.kind for entry in done.removed] == ["cron.d"]
     assert [entry.kind for entry in done.left] == ["crontab"]
@@ -109,27 +109,27 @@ def test_uninstall_takes_ours_and_leaves_the_rest(world: World) -> None:
     assert world.scheduler.installed == []
 
 
-def test_status_with_nothing_there(world: World) -> None:
-    found = look(world)
-    assert (found.schedules, found.next, found.passes, found.problems) == ((), None, (), ())
-    assert found.counts["pass:healthy"] == 0
-    assert render.watchdog(found).splitlines() == [
+def test_status_without_a_schedule(world: World) -> None:
+    report = look(world)
+    assert (report.schedules, report.next, report.passes, report.problems) == ((), None, (), ())
+    assert report.counts["pass:healthy"] == 0
+    assert render.watchdog(report).splitlines() == [
         "schedule   none: deployctl watchdog install",
         "pass       none yet",
         "counts     none yet",
     ]
 
 
-def test_status_when_all_is_well(world: World) -> None:
-    put(world)
+def test_status_of_a_healthy_schedule(world: World) -> None:
+    installed(world)
     passed(world, ago=70)
     passed(world, "acted", "started mymodel-v1-blue-1", ago=10)
     world.ledger.count(APP, "healed")
-    found = look(world)
-    assert found.problems == ()
-    assert found.next == "2031-05-06T07:09:00.000Z"
-    assert [each.outcome for each in found.passes] == ["acted", "healthy"]
-    assert found.schedules == (
+    report = look(world)
+    assert report.problems == ()
+    assert report.next == "2031-05-06T07:09:00.000Z"
+    assert [each.outcome for each in report.passes] == ["acted", "healthy"]
+    assert report.schedules == (
         ScheduleReport(
             kind="cron.d",
             place=f"cron.d of {APP}",
@@ -140,8 +140,8 @@ def test_status_when_all_is_well(world: World) -> None:
             file="/f",
         ),
     )
-    assert conforms(document(found), report_schema("watchdog status")) == []
-    assert render.watchdog(found).splitlines() == [
+    assert conforms(document(report), report_schema("watchdog status")) == []
+    assert render.watchdog(report).splitlines() == [
         f"schedule   every 1m, by cron.d of {APP}",
         "next       2031-05-06 07:09:00 UTC",
         "pass       2031-05-06 07:07:59 UTC acted, 0.2 s: started mymodel-v1-blue-1",
@@ -151,7 +151,7 @@ def test_status_when_all_is_well(world: World) -> None:
 
 
 def test_missing_passes_are_a_problem(world: World) -> None:
-    put(world)
+    installed(world)
     passed(world, ago=180)
     assert look(world).problems == ()
     world.time += 1
@@ -165,21 +165,21 @@ def test_every_problem_is_reported(world: World) -> None:
         Entry("cron.d", "/x", APP, str(world.folder), "/f", 60, False, since, "/gone/deployctl", True)
     ]
     passed(world, "degraded", "no version to go back to", ago=4000)
-    found = look(world)
-    assert found.problems == (
+    report = look(world)
+    assert report.problems == (
         "the schedule in /x is disabled, or cannot be read: deployctl watchdog install",
         "the schedule in /x starts /gone/deployctl, which does not exist: deployctl watchdog install",
         "cron does not run here",
         "no pass for 66m, and one is due every 1m",
         "the last pass found problems that it could not fix: no version to go back to",
     )
-    assert found.next is None
+    assert report.next is None
 
 
-def test_a_schedule_of_another_app_is_shown_and_not_judged(world: World) -> None:
-    put(world, file="/other")
+def test_a_schedule_for_another_file_is_shown_without_problems(world: World) -> None:
+    installed(world, file="/other")
     world.scheduler.broken = {"cron.d": "cron does not run here"}
-    found = look(world)
-    assert (found.problems, found.next) == ((), None)
-    assert [schedule.ours for schedule in found.schedules] == [False]
-    assert "another state folder or file: /other" in render.watchdog(found)
+    report = look(world)
+    assert (report.problems, report.next) == ((), None)
+    assert [schedule.ours for schedule in report.schedules] == [False]
+    assert "another state folder or file: /other" in render.watchdog(report)

@@ -1,4 +1,4 @@
-"""What follows a pass, without the app's lock: notifications, the heartbeat, the metrics file."""
+"""What follows a pass, after the app's lock was released: notifications, the heartbeat, the metrics file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from orchestrator.config.config import under
 from orchestrator.errors import DeployctlError
 from orchestrator.ports.services import Services
 from orchestrator.reports.metrics import write_textfile
-from orchestrator.watch.notices import notice
+from orchestrator.watch.notices import send_notice
 from orchestrator.watch.passes import Passed
 
 
-def aftermath(services: Services, passed: Passed) -> None:
-    """Notifies people, and sends the heartbeat when all is well. What fails here is noted and recorded, not raised."""
+def follow_up(services: Services, passed: Passed) -> None:
+    """Sends notifications, sends the heartbeat after a good pass, and writes the metrics file.
+
+    Failures are reported and recorded, not raised.
+    """
     config = passed.config
     if config is None:
         return
@@ -31,6 +34,6 @@ def aftermath(services: Services, passed: Passed) -> None:
 
 
 def notify(services: Services, config: Config, passed: Passed) -> None:
-    """Sends the notifications about what a look has changed or found."""
+    """Sends the notifications about the events of a pass."""
     for what, text in passed.events:
-        notice(services, config, what, passed.version or "", text, previous=passed.previous)
+        send_notice(services, config, what, passed.version or "", text, previous=passed.previous)
