@@ -146,7 +146,10 @@ def test_a_full_disk(small: Path, tmp_path: Path, leave: int) -> None:
             assert done.returncode in (0, 3, 4), (done.returncode, done.stderr)
             assert "Traceback" not in done.stderr
             if done.returncode == 3:
-                assert "is the disk full?" in done.stderr or "disk is neither full nor read-only" in done.stderr
+                assert (
+                    "check that the disk is not full" in done.stderr
+                    or "disk is neither full nor read-only" in done.stderr
+                )
                 assert app.serving() == "v2"
             hog.unlink()
             app.run("recover")

@@ -85,7 +85,7 @@ def test_a_port_that_another_process_has(make_app: Callable[..., App]) -> None:
         holder.listen()
         done = app.run("release", "v1", code=2)
         assert f"proxy.listen: 127.0.0.1:{app.port} cannot be used" in done.stderr
-        assert "another process listens there" in done.stderr
+        assert "another process uses it" in done.stderr
     assert app.left_over() == []
 
 
@@ -94,7 +94,7 @@ def test_two_state_folders_that_want_one_port(make_app: Callable[..., App]) -> N
     two = make_app(state="two", port=one.port)
     one.release("v1")
     done = two.run("release", "v1", code=2)
-    assert "another process listens there" in done.stderr
+    assert "another process uses it" in done.stderr
     assert one.serving() == "v1"
     assert two.left_over() == []
 
@@ -107,7 +107,7 @@ def test_a_moved_listen_address_that_is_taken_changes_nothing(served: App) -> No
         served.config["proxy"]["listen"] = f"127.0.0.1:{holder.getsockname()[1]}"
         served.write_config()
         message = fails(served, "v2", code=2)
-    assert "another process listens there" in message
+    assert "another process uses it" in message
 
 
 def test_an_engine_that_is_not_there(served: App) -> None:

@@ -54,7 +54,7 @@ def test_a_dead_notifier_changes_nothing_about_a_release(app: App) -> None:
     assert seconds < json.loads(done.stdout)["seconds"] + 3.0 + 2.5
     assert app.serving() == "v1"
     why = "(number 1: no answer within 3 s; number 2: JSON: connection refused)"
-    note = f"note: the notification 'released' was not delivered to every URL: 2 of 2 URLs did not take it {why}"
+    note = f"note: the notification 'released' was not delivered to every URL: 2 of 2 URLs did not accept it {why}"
     assert note in done.stderr.splitlines()
     assert SECRET not in done.stdout + done.stderr
     files = [path for path in app.state_dir.rglob("*") if path.is_file()]

@@ -139,7 +139,7 @@ class FakeEdge:
         ours = {address for app in self._proxy.apps for address in _addresses(app.route)}
         for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
             if address in self._proxy.taken and not (address in ours and self._proxy.running is not None):
-                raise UsageError(f"{key}: {address} cannot be used", why="another process listens there")
+                raise UsageError(f"{key}: {address} cannot be used", why="another process uses it")
 
     def drift(self, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState]) -> list[str]:
         proxy = self._proxy

@@ -283,7 +283,7 @@ class FakeRegistry:
         what = f"{version.pushed} could not be pulled"
         self._refuse(what)
         if version.pushed not in self._state.registry:
-            raise RegistryError(what, why="manifest unknown", hint="somebody removed it from the registry")
+            raise RegistryError(what, why="manifest unknown", hint="it was removed from the registry")
         progress.detail(f"pulling {version.pushed}")
         image_id = self._state.registry[version.pushed]
         if self._state.images.get(version.image, image_id) != image_id:

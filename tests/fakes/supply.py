@@ -138,7 +138,7 @@ class FakeSourceControl:
     def state(self, config: Config) -> GitState:
         commit, changed = self._state.commit, self._state.changed
         if commit is None:
-            return GitState(user=USER, missing=f"{config.base} is in no Git repository")
+            return GitState(user=USER, missing=f"{config.base} is not in a Git repository")
         return GitState(commit, bool(changed), USER, changed=changed)
 
     def user(self, folder: Path) -> str | None:
@@ -167,7 +167,7 @@ class FakeSourceControl:
         if there == commit:
             return False, ""
         if there is not None:
-            return False, f"the tag exists already, at {there[:10]}; it is not moved"
+            return False, f"the tag already exists at {there[:10]}, and is not moved"
         self._state.tags[name] = commit
         return True, ""
 

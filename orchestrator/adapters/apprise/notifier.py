@@ -1,8 +1,8 @@
-"""Sends notifications through Apprise, and heartbeats by one GET. Both end within the caller's time limit.
+"""Sends notifications through Apprise, and heartbeats as GET requests. Both end within the caller's time limit.
 
-Apprise runs in a process of its own (`send.py`), which can be killed: Apprise limits single reads, not whole
-notifications, and its threads would keep our process from exiting. Its memory (37 MB), its changes of logging and its
-crashes stay out of our process. Starting it takes half a second, only for apps with URLs.
+Apprise runs in a separate process (`send.py`), which can be killed: Apprise limits single reads, not whole
+notifications, and its threads would delay the exit of deployctl. Its memory (37 MB), its changes to logging and its
+crashes do not affect deployctl. The start takes half a second, and only happens for apps with URLs.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from orchestrator.adapters.apprise.words import refusal, summary
 from orchestrator.loading import load_httpx
 
 _SENDER = Path(__file__).with_name("send.py")
-# The sender kills itself this long after we should have done it.
+# The sender ends itself this many seconds after the notifier should have killed it.
 _GRACE = 2.0
-# Seconds to wait for the output of a killed sender: a process that a plugin has started may hold it open.
-_LAST_WORDS = 0.25
+# Seconds to wait for the output of a killed sender: a child process of a plugin may keep it open.
+_OUTPUT_WAIT = 0.25
 
 
 class AppriseNotifier:
@@ -59,21 +59,21 @@ class AppriseNotifier:
             try:
                 left = max(0.0, timeout - (time.monotonic() - started))
                 output, _ = sender.communicate(json.dumps(task).encode(), timeout=left)
-                silence = f"the sender ended early (code {sender.returncode})"
+                missing = f"the sender ended early (code {sender.returncode})"
             except subprocess.TimeoutExpired:
                 sender.kill()
                 output = _rest(sender)
-                silence = f"no answer within {timeout:g} s"
+                missing = f"no answer within {timeout:g} s"
             finally:
-                # Also after a second Ctrl-C: no process stays behind.
+                # Also after a second Ctrl-C: the process must not keep running.
                 sender.kill()
-        return _verdicts(output, len(urls), silence)
+        return _verdicts(output, len(urls), missing)
 
     def beat(self, url: str, timeout: float) -> str | None:
         started = time.monotonic()
         load_httpx()
         result: Future[str | None] = Future()
-        # httpx limits single reads. A thread that stays behind ends with its read, and does not delay the exit.
+        # httpx limits single reads. A thread whose time is over ends with its read, and does not delay the exit.
         threading.Thread(target=_call, args=(url, timeout, result), name="heartbeat", daemon=True).start()
         try:
             return result.result(timeout=max(0.0, timeout - (time.monotonic() - started)))
@@ -83,19 +83,19 @@ class AppriseNotifier:
 
 def _rest(sender: subprocess.Popen[bytes]) -> bytes:
     try:
-        return sender.communicate(timeout=_LAST_WORDS)[0]
-    except subprocess.TimeoutExpired as held:
-        return held.output or b""
+        return sender.communicate(timeout=_OUTPUT_WAIT)[0]
+    except subprocess.TimeoutExpired as error:
+        return error.output or b""
 
 
-def _verdicts(output: bytes, count: int, silence: str) -> tuple[str | None, ...]:
-    found: dict[int, str | None] = {}
+def _verdicts(output: bytes, count: int, missing: str) -> tuple[str | None, ...]:
+    reasons: dict[int, str | None] = {}
     for line in output.splitlines(keepends=True):
         if line.endswith(b"\n"):
-            told = json.loads(line)
-            kind = f"{told['kind']}: " if told["kind"] else ""
-            found[told["number"]] = f"{kind}{told['error']}" if told["error"] else None
-    return tuple(found.get(number, silence) for number in range(count))
+            reply = json.loads(line)
+            kind = f"{reply['kind']}: " if reply["kind"] else ""
+            reasons[reply["number"]] = f"{kind}{reply['error']}" if reply["error"] else None
+    return tuple(reasons.get(number, missing) for number in range(count))
 
 
 def _call(url: str, timeout: float, result: Future[str | None]) -> None:
@@ -111,5 +111,5 @@ def _call(url: str, timeout: float, result: Future[str | None]) -> None:
     except Exception as error:  # noqa: BLE001  the texts of httpx and of proxies may contain the URL
         result.set_result(refusal(error))
         return
-    moved = " (a redirect, which is not followed: write where it leads)" if 300 <= status < 400 else ""
-    result.set_result(None if 200 <= status < 300 else f"it answered {status}{moved}")
+    moved = " (a redirect, which is not followed: use its target)" if 300 <= status < 400 else ""
+    result.set_result(None if 200 <= status < 300 else f"status {status}{moved}")

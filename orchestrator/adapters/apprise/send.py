@@ -1,8 +1,8 @@
 """The program that passes one notification to Apprise. `notifier.py` starts it, and kills it at the time limit.
 
 It reads one JSON document from stdin, because other users can read a program's arguments and environment, and writes a
-line of JSON for each URL as soon as its result is known. No text of Apprise or of a server is passed on: both repeat
-URLs, which contain passwords. Only fixed words are.
+line of JSON for each URL as soon as its result is known. Texts of Apprise or of a server are never passed on, because
+they repeat URLs, which contain passwords: all reasons are texts of this file.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from contextvars import ContextVar
 from typing import Any
 
 MISSING = "Apprise is not installed: pip install 'deployctl[notify]'"
-UNUSABLE = "Apprise cannot use it: no service that it knows, or something in the URL is missing"
-# Patterns in Apprise's log, and our words for them; the first match counts.
+UNUSABLE = "Apprise does not support this service, or the URL is incomplete"
+# Patterns in Apprise's log, and the reasons that are reported; the first match is used.
 _CAUSES = (
     (r"Connection refused", "connection refused"),
-    (r"Name or service not known|name resolution|nodename nor servname|Failed to resolve", "its name does not resolve"),
-    (r"CERTIFICATE_VERIFY_FAILED|SSLError", "its certificate or its TLS is not accepted"),
+    (
+        r"Name or service not known|name resolution|nodename nor servname|Failed to resolve",
+        "the host name does not resolve",
+    ),
+    (r"CERTIFICATE_VERIFY_FAILED|SSLError", "TLS failed, or the certificate is not trusted"),
     (r"[Tt]imed out", "no answer in time"),
-    (r"No route to host|Network is unreachable", "no way to it"),
-    (r"[Cc]onnection [Ee]rror|Connection aborted|Connection reset", "the connection broke"),
+    (r"No route to host|Network is unreachable", "no route to the host"),
+    (r"[Cc]onnection [Ee]rror|Connection aborted|Connection reset", "the connection was closed"),
 )
 
 
-# Which URL is being sent to. Apprise may log from a thread of its own, which inherits this.
+# The URL of the current thread. Threads of Apprise inherit it.
 _number: ContextVar[int] = ContextVar("number", default=-1)
 
 
@@ -39,30 +42,30 @@ class _Listener(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.said: dict[int, str] = {}
+        self.texts: dict[int, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         number = _number.get()
-        self.said[number] = self.said.get(number, "") + record.getMessage()[:4000] + "\n"
+        self.texts[number] = self.texts.get(number, "") + record.getMessage()[:4000] + "\n"
 
     def cause(self) -> str:
-        """Why it failed for the URL of the calling thread, in words that come from this file."""
-        said = self.said.get(_number.get(), "")
-        status = re.search(r"error=([1-5][0-9]{2})\b", said)
+        """Why the delivery to the calling thread's URL failed, as a text of this file."""
+        text = self.texts.get(_number.get(), "")
+        status = re.search(r"error=([1-5][0-9]{2})\b", text)
         if status:
-            return f"it answered {status[1]}"
-        return next((words for pattern, words in _CAUSES if re.search(pattern, said)), "it was not taken")
+            return f"status {status[1]}"
+        return next((words for pattern, words in _CAUSES if re.search(pattern, text)), "not accepted")
 
 
 def main() -> None:
-    """Sends to every URL at once, and ends the process."""
+    """Sends to all URLs in parallel, and ends the process."""
     # The terminal sends Ctrl-C to this process too. Python's own handler would wait for Apprise's threads.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     task: dict[str, Any] = json.load(sys.stdin)
     # The kernel ends this process if the notifier cannot.
     signal.setitimer(signal.ITIMER_REAL, task["limit"])
     out = os.dup(1)
-    # Output of plugins must not mix with ours.
+    # The output of plugins must not mix with the results.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _send(task, out)
     # Not sys.exit, which would wait for threads of Apprise.
@@ -70,7 +73,7 @@ def main() -> None:
 
 
 def _send(task: dict[str, Any], out: int) -> None:
-    def tell(number: int, kind: str, error: str) -> None:
+    def report(number: int, kind: str, error: str) -> None:
         line = json.dumps({"number": number, "kind": kind, "error": error})
         # One write, so that lines of threads do not mix and a kill leaves only complete ones.
         os.write(out, line.encode() + b"\n")
@@ -84,7 +87,7 @@ def _send(task: dict[str, Any], out: int) -> None:
         import apprise
     except ImportError:
         for number in range(len(task["urls"])):
-            tell(number, "", MISSING)
+            report(number, "", MISSING)
         return
     asset = apprise.AppriseAsset(
         app_id="deployctl", app_desc="deployctl", app_url="", async_mode=False, secure_logging=True
@@ -96,20 +99,20 @@ def _send(task: dict[str, Any], out: int) -> None:
         try:
             service = apprise.Apprise.instantiate(url, asset=asset)
             if service is None:
-                tell(number, "", UNUSABLE)
+                report(number, "", UNUSABLE)
                 return
             kind = str(service.service_name)
             sender = apprise.Apprise(asset=asset)
             sender.add(service)
-            taken = sender.notify(
+            accepted = sender.notify(
                 body=task["body"],
                 title=task["title"],
                 notify_type=getattr(apprise.NotifyType, task["severity"].upper()),
                 body_format=apprise.NotifyFormat.TEXT,
             )
-            tell(number, kind, "" if taken else listener.cause())
+            report(number, kind, "" if accepted else listener.cause())
         except Exception as error:  # noqa: BLE001  a plugin may raise anything, and its text may contain the URL
-            tell(number, kind, f"it failed with {type(error).__name__}")
+            report(number, kind, f"failed with {type(error).__name__}")
 
     # Before the threads start: Apprise fills its table of services at the first URL, and not thread-safely.
     apprise.Apprise.instantiate("json://localhost", asset=asset)

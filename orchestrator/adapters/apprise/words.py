@@ -16,7 +16,7 @@ def summary(verdicts: Sequence[str | None]) -> str | None:
     if len(failed) == len(verdicts) and len(reasons) == 1:
         return reasons.pop()
     listed = "; ".join(f"number {number}: {why}" for number, why in failed)
-    return f"{len(failed)} of {len(verdicts)} URLs did not take it ({listed})"
+    return f"{len(failed)} of {len(verdicts)} URLs did not accept it ({listed})"
 
 
 def refusal(error: Exception) -> str:
@@ -29,17 +29,17 @@ def refusal(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     if isinstance(error, httpx.ProxyError):
-        return "the HTTP proxy of the environment refused"
+        return "the HTTP proxy refused the request"
     if isinstance(cause, ConnectionRefusedError):
         return "connection refused"
     if isinstance(cause, socket.gaierror):
-        return "its name does not resolve"
+        return "the host name does not resolve"
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return "its certificate is not accepted"
+        return "the certificate is not trusted"
     if isinstance(cause, ssl.SSLError):
         return "TLS failed"
     if isinstance(cause, OSError) and cause.strerror:
         return f"no connection: {cause.strerror}"
     if isinstance(error, httpx.TransportError):
-        return f"the connection broke ({type(error).__name__})"
-    return f"it cannot be called ({type(error).__name__})"
+        return f"the connection was closed ({type(error).__name__})"
+    return f"the request failed ({type(error).__name__})"

@@ -15,7 +15,7 @@ from orchestrator.domain.watch.schedule_texts import quote, schedule_name
 from orchestrator.errors import HostError, UsageError
 from orchestrator.ports.host import Machine
 
-# A user without a crontab, or without the permission for one, has no entry. Writing one reports the missing permission.
+# A user without a crontab, or without permission to use it, has no entry. The write reports the missing permission.
 _NO_CRONTAB = ("no crontab for", "not allowed to")
 _CRONS = frozenset({"cron", "crond", "fcron", "systemd-cron"})
 CRON_D = Path("/etc/cron.d")
@@ -90,7 +90,7 @@ class Crontab:
     def _read(self) -> str:
         ended = self._machine.run(("crontab", "-l"))
         if ended.code != 0 and not any(words in ended.said for words in _NO_CRONTAB):
-            raise HostError("the crontab cannot be read", why=ended.said, hint="run it by hand: crontab -l")
+            raise HostError("the crontab cannot be read", why=ended.said, hint="check it: crontab -l")
         return ended.output.decode(errors="surrogateescape") if ended.code == 0 else ""
 
     def _write(self, before: str, after: str) -> bool:
@@ -99,14 +99,14 @@ class Crontab:
         command = ("crontab", "-") if after else ("crontab", "-r")
         ended = self._machine.run(command, after.encode(errors="surrogateescape"))
         if ended.code != 0:
-            raise HostError("crontab refuses the entry", why=ended.said)
+            raise HostError("crontab rejected the entry", why=ended.said)
         return True
 
 
 def _cron_is_missing(machine: Machine) -> str | None:
     if machine.running(_CRONS):
         return None
-    return "cron does not run, so nothing starts a pass: start it (systemctl start cron; service cron start)"
+    return "cron does not run, so nothing starts the watchdog: start it (systemctl start cron; service cron start)"
 
 
 def _entry(
@@ -114,7 +114,7 @@ def _entry(
 ) -> Entry | None:
     ours = texts.entry_lines(text, app)
     if ours is None:
-        # A file with our name and without our marker belongs to somebody else; in a crontab there is nothing.
+        # A file with our name and without our marker was written by somebody else; a crontab then has no entry.
         return Entry(kind, place, app) if path else None
     facts, line = ours
     every, enabled, _ = _parse(line, system=system)
@@ -136,10 +136,10 @@ def _entry(
 def _parse(line: str, *, system: bool) -> tuple[int | None, bool, str]:
     """The interval of an entry, whether it is enabled, and its command as the shell gets it.
 
-    python-crontab reads it. It does not write, because it would rewrite the other entries as well, and it loses
-    variables with spaces around their '='.
+    python-crontab is used only to read: when it writes, it also rewrites other entries, and loses variables with
+    spaces around their '='.
     """
-    # It would write its own messages about the line to stderr.
+    # It writes messages about invalid lines to stderr.
     logging.getLogger("crontab").setLevel(logging.CRITICAL)
     try:
         jobs = list(CronTab(user=False if system else None, tab=line + "\n"))
@@ -151,12 +151,12 @@ def _parse(line: str, *, system: bool) -> tuple[int | None, bool, str]:
 
 
 def _check(text: str, job: Job, words: Sequence[str], *, system: bool) -> None:
-    """Reads the text again: nobody would notice a schedule that means something else."""
+    """Reads the text again: an entry that cron reads differently would go unnoticed."""
     ours = texts.entry_lines(text, job.app)
     every, enabled, command = _parse(ours[1], system=system) if ours else (None, False, "")
     if (every, enabled) != (job.every, True) or not command.endswith(" ".join(quote(word) for word in words)):
         raise UsageError(
-            "these paths cannot be written into an entry of cron",
+            "these paths cannot be used in an entry of cron",
             why=command or "the entry cannot be parsed",
-            hint="rename them, or use --systemd",
+            hint="rename the folders, or use --systemd",
         )

@@ -15,10 +15,10 @@ _LONGEST = 990
 
 
 def cron_command(words: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """A command for cron, for which a % would end it. The environment goes in front.
+    """A command for cron, with each % escaped, which would end it. The environment is put before the command.
 
     Raises:
-        UsageError: it is too long for cron.
+        UsageError: the command is too long for cron.
     """
     front = ["/usr/bin/env", *(f"{key}={value}" for key, value in environment.items())] if environment else []
     text = " ".join(quote(word) for word in (*front, *words)).replace("%", "\\%")
@@ -42,7 +42,7 @@ def splice(text: str, app: str, entry: Sequence[str] | None) -> str:
     """A crontab with our entry replaced, added, or removed (None). Every other line stays as it is.
 
     Raises:
-        HostError: the line below our marker is not ours.
+        HostError: the line below the marker was not written by deployctl.
     """
     lines = text.split("\n")
     at = next((n for n, line in enumerate(lines) if read_marker(app, line) is not None), None)
@@ -55,7 +55,7 @@ def splice(text: str, app: str, entry: Sequence[str] | None) -> str:
         if "watchdog run" not in lines[after]:
             raise HostError(
                 f"the crontab has changed: the line below '# {schedule_name(app)} …' is not deployctl's",
-                hint="fix it with 'crontab -e': delete that comment, and the line that belonged to it",
+                hint="run 'crontab -e', and delete that comment and the entry that belonged to it",
             )
         after += 1
     return "\n".join([*lines[:at], *(entry or ()), *lines[after:]])
@@ -87,6 +87,6 @@ def _short(what: str, text: str) -> str:
     if len(text.encode()) > _LONGEST:
         raise UsageError(
             f"{what} is too long for cron ({len(text.encode())} bytes)",
-            hint=f"its limit is {_LONGEST}: use shorter paths, or --systemd",
+            hint=f"the limit is {_LONGEST} bytes: use shorter paths, or --systemd",
         )
     return text

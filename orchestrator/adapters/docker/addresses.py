@@ -1,8 +1,8 @@
 """Fixed addresses in the network: derived from the app's number, the slot and the index, never stored. Pure.
 
-Each app owns 64 addresses for ever, 32 for each slot, so an address that outlives its container never reaches another
-app. The first 64 addresses are left to the gateway. The engine assigns addresses of its own choice only from the upper
-half of the subnet.
+Each app owns 64 addresses permanently, 32 for each slot, so a stale address never reaches another app. The first 64
+addresses are reserved for the gateway. The engine assigns addresses automatically only from the upper half of the
+subnet.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def app_count(subnet: str) -> int:
 
 
 def upper_half(subnet: str) -> str:
-    """The part of the subnet from which the engine assigns addresses of its own choice."""
+    """The part of the subnet from which the engine assigns addresses automatically."""
     return str(list(ip_network(subnet).subnets(1))[1])
 
 

@@ -1,4 +1,4 @@
-"""Building images: the SDK's classic builder, or the docker CLI's buildx where it exists and may be used.
+"""Building images: with buildx of the docker CLI if it is installed and allowed, else with the SDK's classic builder.
 
 The SDK speaks to the classic builder only: a Dockerfile with `RUN --mount` or `COPY --link` needs buildx.
 """
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from orchestrator.ports.progress import Progress
 
 _LAST_LINES = 20
-# Errors that are gone at the next try: a layer of the cache was removed, or somebody set the same tag at the same time.
-# The last two come from an engine that keeps its images in containerd's store.
+# Errors that do not occur again at the next attempt: a cached layer was removed, or the same tag was set meanwhile.
+# The last two come from an engine with the containerd image store.
 _TRANSIENT = re.compile(
     r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID|failed to get digest sha256:"
     r"|layer does not exist|content digest sha256:[0-9a-f]+: not found|after deleting the existing one: AlreadyExists"
 )
-# What the classic builder says of an instruction that only BuildKit knows.
+# Errors of the classic builder about instructions that only BuildKit supports.
 _BUILDKIT = re.compile(r"requires BuildKit|Unknown flag: ", re.IGNORECASE)
 _NEEDS_BUILDKIT = "this Dockerfile needs BuildKit: install docker-buildx-plugin"
-# Seconds that buildx gets to end after a signal.
+# Seconds that buildx has to end after a signal.
 _GRACE = 10.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -44,7 +44,7 @@ def image(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
     """Builds an image and returns its id; `progress` gets the builder's lines.
 
     Raises:
-        UsageError: the Dockerfile is missing, or buildx is asked for and not installed.
+        UsageError: the Dockerfile is missing, or buildx is required and not installed.
         BuildFailed: the build failed; the error has the builder's last lines.
     """
     if not spec.dockerfile_path.is_file():
@@ -67,17 +67,17 @@ def _classic(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
         try:
             return _classic_once(client, spec, progress)
         except BuildFailed as error:
-            # For example, somebody removed an image whose layers the builder had just found in its cache.
+            # For example, an image was removed whose layers are in the cache of the builder.
             if last or not _TRANSIENT.search(error.why):
                 raise
-            progress.detail("an image was removed or tagged meanwhile: building again")
+            progress.detail("an image was removed or tagged during the build: building again")
     raise AssertionError("the last try returns or raises")
 
 
 def _classic_once(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     image_id = ""
-    # BuildKit is not asked for: this stream is the classic builder's, one JSON object a message.
+    # This request uses the classic builder: its stream has one JSON object per message.
     with closing(_context(spec)) as context:
         stream: Iterable[dict[str, Any]] = client.api.build(
             fileobj=context,
@@ -103,7 +103,7 @@ def _classic_once(client: DockerClient, spec: BuildSpec, progress: Progress) -> 
 
 
 def _context(spec: BuildSpec) -> IO[bytes]:
-    """The files that are sent, as the manifest lists them: the SDK alone would know only `.dockerignore`."""
+    """The build context as the manifest lists it: the SDK itself only reads `.dockerignore`."""
     from docker.utils.build import tar
 
     dockerfile = (spec.dockerfile, None)
@@ -112,14 +112,14 @@ def _context(spec: BuildSpec) -> IO[bytes]:
         tar(spec.context, exclude=list(spec.ignore), dockerfile=dockerfile, fileobj=archive)
         return archive
     except OSError as error:
-        # Closing it writes what could not be written a moment ago.
+        # Closing the file tries to write the rest again.
         with suppress(OSError):
             archive.close()
         cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         raise BuildFailed(
             f"the image {spec.tag} could not be built",
             why=f"its context cannot be packed: {cause.strerror or cause}",
-            hint=f"it is packed in {tempfile.gettempdir()} ($TMPDIR): free some space, or add to .dockerignore",
+            hint=f"it is packed in {tempfile.gettempdir()} ($TMPDIR): free some space, or add files to .dockerignore",
         ) from error
 
 
@@ -163,9 +163,9 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
 
 
 def _known(client: DockerClient, built: str, tag: str) -> str:
-    """The id by which the engine knows what was built.
+    """The id that the engine uses for the built image.
 
-    With images in containerd's store that is the digest of the manifest; buildx reports that of the configuration.
+    With the containerd image store that is the digest of the manifest; buildx reports that of the configuration.
     """
     from docker.errors import ImageNotFound
 
@@ -179,7 +179,7 @@ def _known(client: DockerClient, built: str, tag: str) -> str:
 
 
 def _report(line: str, lines: deque[str], progress: Progress) -> None:
-    # Colours and cursor movements of the programs in the build would act on the user's terminal.
+    # Remove colours and cursor movements, which would affect the user's terminal.
     plain = _CONTROL.sub("", line).rstrip()
     if plain:
         lines.append(plain)

@@ -12,14 +12,14 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from docker import DockerClient
 
-# The engine answers most requests at once; a start may wait for a slow disk. Seconds.
+# The engine answers most requests immediately; a start may wait for a slow disk. Seconds.
 _TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_ENGINE_TIMEOUT", 60
-# By DOCKER_HOST. Asked once in a process: a pass over many apps connects for each of them.
+# By DOCKER_HOST. Cached: a pass over many apps connects for each app.
 _API_VERSIONS: dict[str, str] = {}
 
 
 def timeout() -> int:
-    """How many seconds the engine has for one answer.
+    """The time limit for one answer of the engine, in seconds.
 
     Raises:
         UsageError: $DEPLOYCTL_ENGINE_TIMEOUT is not a number of seconds.
@@ -47,17 +47,17 @@ def connect() -> DockerClient:
         if host not in _API_VERSIONS:
             _API_VERSIONS[host] = _api_version(docker.DockerClient)
         client = docker.DockerClient.from_env(version=_API_VERSIONS[host], timeout=timeout())
-    # A socket of this machine is never behind a web proxy, and looking for one costs each request 0.4 ms.
+    # A local socket needs no web proxy, and the search for one takes 0.4 ms per request.
     client.api.trust_env = not client.api.base_url.startswith("http+docker:")
     return client
 
 
 def _api_version(client: type[DockerClient]) -> str:
-    """The API version that the engine speaks, asked for as the docker CLI does.
+    """The API version that the engine speaks, requested as the docker CLI does.
 
-    The SDK's own `version="auto"` asks for the versions of everything, for which the engine starts programs: 8 ms.
+    The SDK's `version="auto"` requests the versions of all components, for which the engine starts programs: 8 ms.
     """
-    # The SDK needs some version; the request itself goes to a path without one.
+    # The SDK requires a version; the path of this request has none.
     with closing(client.from_env(version="1.41", timeout=timeout())) as asking:
         answer = asking.api.get(f"{asking.api.base_url}/_ping", timeout=timeout())
     return answer.headers.get("Api-Version") or "auto"

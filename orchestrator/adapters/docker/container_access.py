@@ -1,4 +1,4 @@
-"""What happens inside the containers of one Docker engine."""
+"""Access to the inside of the containers of one Docker engine."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class DockerContainerAccess:
     def memory_kills(self, container: Container, since: float) -> int:
         with engine_errors(f"read the events of {container.name}"):
             chosen = {"type": ["container"], "event": ["oom"], "container": [container.id]}
-            # Without an end the stream stays open.
+            # Without `until` the stream stays open.
             until = int(time.time()) + 1
             events: Any = self._api.events(since=int(since), until=until, filters=chosen, decode=True)
             return sum(1 for _ in events)
@@ -75,7 +75,7 @@ class DockerContainerAccess:
         container = observed(info, self._names.network)
         number = None
         if container.address:
-            # Without the network (docker network prune) the address still says whose it was.
+            # Even if the network was removed (docker network prune), the address identifies the app.
             number = app_number_of(subnet or subnet_around(container.address), container.address)
         own = set(info["Config"].get("Env") or []) - self._image_environment(container.image_id)
         return Evidence(

@@ -1,4 +1,4 @@
-"""Containers in the engine's words: what to create, and what an inspection says."""
+"""Containers in the engine's terms: the arguments for their creation, and the result of an inspection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.domain.traffic.slot import SLOTS
 def description(api: Any, names: Names, spec: WorkloadSpec, address: str) -> dict[str, Any]:
     """The arguments of the SDK's `create_container`.
 
-    The container has no capability but those of the spec, and the engine does not restart it.
+    The container has only the capabilities of the spec, and the engine does not restart it.
     """
     runtime, network = spec.runtime, names.network
     return {
@@ -33,7 +33,7 @@ def description(api: Any, names: Names, spec: WorkloadSpec, address: str) -> dic
 def _host_config(api: Any, network: str, runtime: Runtime, spec: WorkloadSpec) -> dict[str, Any]:
     from docker.types import LogConfig, Mount
 
-    # Volumes of the user are binds, for which the engine creates a missing folder; ours must exist.
+    # Volumes of the user are binds, for which the engine creates a missing folder; the source of a mount must exist.
     mounts = [Mount(mount.target, str(mount.source), type="bind", read_only=True) for mount in spec.mounts]
     log_limits = {"max-size": str(runtime.log_max_size), "max-file": str(runtime.log_max_files)}
     config: dict[str, Any] = api.create_host_config(
@@ -50,7 +50,7 @@ def _host_config(api: Any, network: str, runtime: Runtime, spec: WorkloadSpec) -
         shm_size=runtime.shm_size,
         read_only=runtime.read_only,
         device_requests=_gpus(runtime.gpus),
-        # While it is being probed, the engine must not restart it: an exit is a verdict.
+        # The engine must not restart it while it is probed: an exit means that the probe failed.
         restart_policy={"Name": "no"},
         log_config=LogConfig(type="json-file", config=log_limits),
     )
@@ -78,11 +78,11 @@ def _gpus(gpus: int | str | None) -> list[Any] | None:
 
 
 def inspections(api: Any, names: Names, app: str | None = None) -> list[dict[str, Any]]:
-    """What the engine says of each container of the state folder's apps, or of one app, in order of their names."""
+    """The inspection of each container of all apps of the state folder, or of one app, sorted by name."""
     import docker.errors
 
-    # A container inherits the labels of its image, so a container that somebody else made from our image has them
-    # too. Only ours have that of the deployment.
+    # A container inherits the labels of its image, so a container that another program created from it has them
+    # too. Only deployctl adds the label of the deployment.
     labels = [f"{naming.LABEL_STATE}={names.state_id}", naming.LABEL_DEPLOYMENT]
     if app is not None:
         labels.append(f"{naming.LABEL_APP}={app}")
@@ -96,7 +96,7 @@ def inspections(api: Any, names: Names, app: str | None = None) -> list[dict[str
 
 
 def observed(info: dict[str, Any], network: str) -> Container:
-    """What the engine's inspection of a container means; `network` is the name of the apps' network."""
+    """The container that an inspection describes; `network` is the name of the network of all apps."""
     labels = info["Config"].get("Labels") or {}
     endpoint = info["NetworkSettings"]["Networks"].get(network) or {}
     fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
@@ -121,7 +121,7 @@ def observed(info: dict[str, Any], network: str) -> Container:
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    """The number in a label. Anybody may have written it, so it may be no number."""
+    """The number in a label; `otherwise` if the label is missing or not a number."""
     try:
         return int(text or otherwise)
     except ValueError:
@@ -129,7 +129,7 @@ def _number(text: str | None, otherwise: int) -> int:
 
 
 def _epoch(text: str) -> float:
-    """Seconds since the epoch. The engine writes nanoseconds, and the year 1 for what has not happened."""
+    """Seconds since the epoch. The engine writes nanoseconds, and the year 1 if it has not happened."""
     try:
         return max(0.0, datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
     except ValueError:

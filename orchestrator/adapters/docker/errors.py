@@ -1,4 +1,4 @@
-"""Docker's errors, and those of the connection, as deployctl's own. The only place that translates them."""
+"""Translates the errors of Docker and of the connection into deployctl's errors. No other module does that."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from orchestrator.errors import EngineError, EngineUnreachable
 
-# What an engine says, and what to do about it. The first match gives the hint.
+# Texts in errors of the engine, and the hints for them. The first match is used.
 _HINTS: tuple[tuple[str, str], ...] = (
-    ("is already in use by container", "a container that is not deployctl's has that name: rename or remove it"),
+    ("is already in use by container", "another program's container has this name: rename or remove it"),
     ("No such image", "the image was removed: release the version again"),
     ("no space left", "free some disk: deployctl prune, or docker system df"),
-    ("Address already in use", "another container holds the address: docker network inspect shows which one"),
+    ("Address already in use", "another container uses the address: find it with docker network inspect"),
     ("could not select device driver", "run.gpus needs the NVIDIA container toolkit on this machine"),
     ("executable file not found", "check run.command and the CMD of the image"),
     ("no such file or directory", "check run.command and the CMD of the image"),
@@ -21,11 +21,11 @@ _HINTS: tuple[tuple[str, str], ...] = (
 
 @contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Translates what the SDK raises inside; `doing` completes "the engine could not …".
+    """Translates the exceptions of the SDK; `doing` completes "the engine could not …".
 
     Raises:
-        EngineError: the engine refused.
-        EngineUnreachable: it did not answer.
+        EngineError: the engine rejected the request.
+        EngineUnreachable: the engine did not answer.
     """
     import docker.errors
     import requests.exceptions
@@ -39,7 +39,7 @@ def engine_errors(doing: str) -> Iterator[None]:
 
 
 def refusal(doing: str, text: str) -> EngineError:
-    """The error for what the engine says when it refuses."""
+    """The error for a request that the engine rejected with `text`."""
     if "bind source path does not exist" in text and "/secrets/" in text:
         hint = "the copy of its secrets was removed: release the version again"
     else:
@@ -48,7 +48,7 @@ def refusal(doing: str, text: str) -> EngineError:
 
 
 def engine_unreachable(error: Exception, doing: str, *, hung: bool) -> EngineUnreachable:
-    """The error for a client that got no answer; `hung`: the request timed out."""
+    """The error for a request without an answer; `hung`: it timed out."""
     if hung:
         return EngineUnreachable(
             f"the Docker engine did not answer in time (request: {doing})",

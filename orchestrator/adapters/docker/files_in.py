@@ -1,5 +1,5 @@
-"""Digests of the files that a container really sees: read through the root folder of its process where the host shows
-that, else from the engine's archive of the folder."""
+"""Digests of the files that a container sees: read through the root folder of its process where the host allows that,
+else from the engine's archive of the folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.errors import EngineError
 
 
 def files_in(api: Any, container_id: str, folder: str) -> dict[str, str]:
-    """SHA-256 of every file (of every link's target) below a folder of a running container, by path in the folder."""
+    """SHA-256 of every file (for links, of the target) below a folder of a running container, by path in the folder."""
     info = api.inspect_container(container_id)
     root = Path(f"/proc/{info['State']['Pid']}/root")
     place = root / folder.lstrip("/")
@@ -24,12 +24,12 @@ def files_in(api: Any, container_id: str, folder: str) -> dict[str, str]:
         if _is_of(info["State"]["Pid"], container_id) and not _through_links(root, place):
             return _walk(place)
     except OSError:
-        pass  # not root, or the process has ended meanwhile: the engine may still have an archive
+        pass  # no permission, or the process has ended: use the engine's archive
     return archived(api, container_id, folder)
 
 
 def archived(api: Any, container_id: str, folder: str) -> dict[str, str]:
-    """The same by the engine, which may read another folder when this one was moved meanwhile."""
+    """As `files_in`, but from the engine's archive; it may be of another folder if this one was moved meanwhile."""
     chunks, _ = api.get_archive(container_id, folder, chunk_size=1 << 20)
     try:
         return _digested(chunks)
@@ -55,7 +55,7 @@ def _digested(chunks: Iterator[bytes]) -> dict[str, str]:
 
 
 def _is_of(pid: int, container_id: str) -> bool:
-    """Whether the process is the container's by the numbers that we see: deployctl may run in a container itself."""
+    """Whether a process belongs to the container. In a container, deployctl may see other process ids."""
     try:
         return container_id in Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
@@ -63,7 +63,7 @@ def _is_of(pid: int, container_id: str) -> bool:
 
 
 def _through_links(root: Path, place: Path) -> bool:
-    # A link in the container leads elsewhere when it is followed from outside.
+    # A symlink of the container has another target when it is followed on the host.
     return any(part.is_symlink() for part in (place, *place.parents) if part.is_relative_to(root) and part != root)
 
 

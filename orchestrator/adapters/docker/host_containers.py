@@ -1,4 +1,4 @@
-"""Helpers on the host's network, such as the proxy, as containers of one Docker engine."""
+"""Containers on the host's network, such as the proxy, on one Docker engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _LAST_LINES = 20
-_RESTART_GRACE = 1  # seconds to end by itself
+_RESTART_GRACE = 1  # seconds between SIGTERM and SIGKILL
 
 
 class DockerHostContainers:
@@ -140,7 +140,7 @@ class DockerHostContainers:
 
 
 def _context(dockerfile: str) -> io.BytesIO:
-    """A build context that has nothing but the Dockerfile."""
+    """A build context that contains only the Dockerfile."""
     import tarfile  # few commands need it
 
     archive = io.BytesIO()

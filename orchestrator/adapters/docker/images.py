@@ -25,7 +25,7 @@ class DockerImages:
         return self._connect().api
 
     def build(self, spec: BuildSpec, progress: Progress) -> str:
-        from orchestrator.adapters.docker import build  # only a release builds: the other commands start faster
+        from orchestrator.adapters.docker import build  # imported here, so that other commands start fast
 
         with engine_errors("build the image"):
             return build.image(self._connect(), spec, progress)
@@ -43,12 +43,12 @@ class DockerImages:
         digests = info["RootFS"].get("Layers") or []
         with engine_errors("read the history of an image"):
             try:
-                # One entry for each instruction, the newest first; those that changed no file made no layer.
+                # One entry for each instruction, the newest first; an instruction that changed no file has no layer.
                 sizes = [int(row["Size"]) for row in reversed(self._api.history(image_id)) if row["Size"]]
             except docker.errors.ImageNotFound:
-                return []  # it was removed between the two requests
+                return []  # removed between the two requests
         if len(sizes) != len(digests):
-            sizes = [0] * len(digests)  # a layer of no bytes: which one cannot be told
+            sizes = [0] * len(digests)  # one of the layers is empty, and it is unknown which
         return [Layer(digest, size) for digest, size in zip(digests, sizes, strict=True)]
 
     def remove(self, reference: str, image_id: str) -> bool:
@@ -64,11 +64,11 @@ class DockerImages:
             except docker.errors.APIError as error:
                 if error.status_code == 404:
                     return False
-                # When two images with the same parent are removed at the same time, both are removed, but the engine
-                # may fail at the parent, as in docker/compose#9763.
+                # When two images with the same parent are removed at the same time, the engine may report an error
+                # about the parent although both were removed (docker/compose#9763).
                 if self._inspect(image_id) is None:
                     return True
-                # A container, perhaps somebody else's, uses it.
+                # A container uses it, perhaps one of another program.
                 if error.status_code == 409:
                     return False
                 raise

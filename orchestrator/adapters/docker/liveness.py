@@ -1,4 +1,4 @@
-"""Noticing that the engine hangs while it sends a stream that may be silent for hours."""
+"""Detects an engine that hangs during a stream that may be silent for hours."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _INTERVAL = 5.0
 
 @contextmanager
 def watched(client: DockerClient, work: str) -> Iterator[None]:
-    """Inside, an engine that stops answering ends the wait for its stream, which has no time limit of its own.
+    """A context in which the wait for a stream, which has no time limit, ends when the engine stops answering.
 
     A thread asks the engine every few seconds. When it does not answer, the thread sends this process SIGALRM, which
-    interrupts the main thread in its wait for the next line. In another thread this does nothing: no signal reaches it.
+    interrupts the main thread in its wait for the next line. In other threads this does nothing: signals are
+    handled in the main thread.
 
     Raises:
         EngineUnreachable: the engine stopped answering during `work`.
@@ -38,7 +39,7 @@ def watched(client: DockerClient, work: str) -> Iterator[None]:
         while not ended.wait(_INTERVAL):
             try:
                 client.ping()
-            except Exception:  # noqa: BLE001  whatever it is, the engine gave no answer
+            except Exception:  # noqa: BLE001  any error means that the engine did not answer
                 if not ended.is_set():
                     signal.pthread_kill(main, signal.SIGALRM)
                 return
@@ -56,5 +57,5 @@ def watched(client: DockerClient, work: str) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        # Not the default, which ends the process: the thread may have just decided to send it.
+        # Not the default, which ends the process: the thread may be about to send the signal.
         signal.signal(signal.SIGALRM, signal.SIG_IGN)

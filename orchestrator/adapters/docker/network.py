@@ -1,4 +1,4 @@
-"""The network that the containers of all apps share: fixed addresses in its lower half, the engine's in the upper."""
+"""The network that all apps share: fixed addresses in its lower half, automatic ones in the upper half."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Network:
 
 
 def ensure(client: DockerClient, names: Names) -> Network:
-    """Finds or creates the network. May be repeated, and called by several processes at once.
+    """Finds or creates the network. May be repeated, and called by several processes at the same time.
 
     Raises:
-        EngineError: a network of that name is not deployctl's, or no address range is free.
+        EngineError: a network of that name does not belong to this state folder, or no address range is free.
         EngineUnreachable: the engine does not answer.
     """
     network = _choose(client, names)
@@ -43,7 +43,7 @@ def ensure(client: DockerClient, names: Names) -> Network:
     if network is None:
         raise EngineError(
             "the engine could not create the network",
-            why=f"another process removed {names.network} at the same moment",
+            why=f"another process removed {names.network} at the same time",
             hint="run the command again",
         )
     return network
@@ -61,8 +61,8 @@ def find(client: DockerClient, names: Names) -> Network | None:
 
 
 def _choose(client: DockerClient, names: Names) -> Network | None:
-    """The network. Engine 20.10 creates two of one name when two processes ask at the same moment, and then refuses to
-    use that name: all processes choose the oldest one, and remove the others."""
+    """The network. Engine 20.10 creates two networks with one name when two processes request it at the same time, and
+    then rejects that name: all processes choose the oldest one, and remove the others."""
     rows = _ours(client, names)
     with engine_errors("remove a second network of the same name"):
         for row in rows[1:]:
@@ -89,7 +89,7 @@ def remove(client: DockerClient, names: Names) -> bool:
     """Removes the network; False when there is none, or another program's container uses it.
 
     Raises:
-        EngineError: the engine refused.
+        EngineError: the engine rejected the request.
         EngineUnreachable: the engine does not answer.
     """
     with engine_errors("remove the network"):
@@ -123,7 +123,7 @@ def _create(client: DockerClient, names: Names) -> None:
     for subnet in _candidates(set(_taken(client))):
         pool = IPAMPool(subnet=str(subnet), iprange=upper_half(str(subnet)))
         try:
-            # Not client.networks.create: that reads it back, and another process may have removed it as the second one.
+            # Not client.networks.create: it inspects the network, which another process may have removed meanwhile.
             client.api.create_network(
                 names.network,
                 driver="bridge",
@@ -139,11 +139,13 @@ def _create(client: DockerClient, names: Names) -> None:
                 return
             raise
         return
-    raise EngineError("no address range is free for the network", why=last, hint="docker network prune")
+    raise EngineError(
+        "no address range is free for the network", why=last, hint="remove unused networks: docker network prune"
+    )
 
 
 def _candidates(taken: set[IPv4Network]) -> Iterator[IPv4Network]:
-    # 10.213.0.0/16 first: seldom used by companies, and none of Docker's own defaults.
+    # 10.213.0.0/16 first: rarely used in companies, and not one of Docker's defaults.
     for block in ("10.213.0.0/16", "10.214.0.0/16", "172.30.0.0/16", "10.215.0.0/16", "192.168.128.0/17"):
         for subnet in IPv4Network(block).subnets(new_prefix=NETWORK_PREFIX):
             if not any(subnet.overlaps(other) for other in taken):
@@ -156,7 +158,7 @@ def _taken(client: DockerClient) -> Iterator[IPv4Network]:
             network = ip_network(pool["Subnet"], strict=False)
             if isinstance(network, IPv4Network):
                 yield network
-    # What the host routes elsewhere must stay reachable; the default route covers everything and is ignored.
+    # Networks that the host routes to must stay reachable; the default route covers everything and is ignored.
     for line in _ROUTES.read_text().splitlines()[1:] if _ROUTES.exists() else []:
         fields = line.split()
         destination, mask = (int.from_bytes(bytes.fromhex(fields[i])[::-1]) for i in (1, 7))

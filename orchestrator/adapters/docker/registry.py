@@ -1,6 +1,6 @@
-"""Images in a registry: pushed under the name of a version, pulled by digest. The engine does both.
+"""Images in a registry: pushed with the version as the tag, pulled by digest. The engine transfers them.
 
-Credentials are those of `docker login`: its file is read anew each time, credential helpers included.
+Credentials are those of `docker login`, including credential helpers; they are read for each transfer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DockerRegistry:
             try:
                 digest = _retrying(lambda: self._push(repository, tag, progress), progress)
             finally:
-                # The engine needs the name only for the push. If it cannot be removed now, the undo removes it.
+                # The tag is needed only for the push. If it cannot be removed now, the undo removes it.
                 with suppress(EngineError):
                     self.untag(reference)
         return f"{repository}@{digest}"
@@ -62,7 +62,7 @@ class DockerRegistry:
         reference = f"{repository}:{tag}"
         with watched(client, "the push"):
             for message in messages(client, f"/images/{repository}/push", {"tag": tag}, reference, layers):
-                # With images in containerd's store only the last message has it, in its text.
+                # With the containerd image store only the last message has the digest, in its text.
                 match = _DIGEST.search(str(message.get("status", "")))
                 digest = (message.get("aux") or {}).get("Digest") or (match[1] if match else digest)
         if not digest:
@@ -70,7 +70,7 @@ class DockerRegistry:
         return digest
 
     def pull(self, version: Version, progress: Progress) -> str:
-        assert version.pushed is not None, "only what was pushed is pulled"
+        assert version.pushed is not None, "only a pushed version can be pulled"
         pinned = version.pushed
         labels = {
             naming.LABEL_APP: version.app,
@@ -107,7 +107,7 @@ class DockerRegistry:
         with engine_errors("remove a tag from an image"):
             images = self._connect().images
             try:
-                # The engine removes an image with its last name.
+                # The engine removes an image together with its last tag.
                 if not set(images.get(reference).tags) - {reference}:
                     return False
                 images.remove(reference)
@@ -119,7 +119,7 @@ class DockerRegistry:
         import requests.exceptions
 
         what = f"the check of {repository} failed"
-        with engine_errors("ask the registry"):
+        with engine_errors("contact the registry"):
             client = self._connect()
             api: Any = client.api
             url = f"{api.base_url}/v{api.api_version}/distribution/{repository}:v1/json"
@@ -129,9 +129,9 @@ class DockerRegistry:
             except requests.exceptions.RequestException as error:
                 if "timed out" not in str(error):
                     raise
-                client.ping()  # raises when it is the engine that hangs
+                client.ping()  # raises if the engine itself hangs
                 raise RegistryError(what, why=f"no answer within {_CHECK_TIMEOUT} s") from error
-        # That there is no v1 is an answer.
+        # A missing tag is an answer, too.
         if not answer.ok and not MISSING.search(text):
             raise refusal(what, repository, text)
 

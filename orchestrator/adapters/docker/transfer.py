@@ -1,4 +1,4 @@
-"""What the engine says while it pushes or pulls, and why a registry refuses."""
+"""The messages of the engine during a push or a pull, and the errors of registries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_REGISTRY_TIMEOUT", 300
 # Seconds between two lines of progress.
 _REPORT_INTERVAL = 1.0
 MISSING = re.compile(r"manifest unknown|name unknown|not found|does not exist", re.IGNORECASE)
-# What fails again at the next try, and what to do about it.
+# Errors that retries cannot fix, and the hints for them.
 _PERMANENT: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"no basic auth|unauthorized|authentication required|incorrect username|denied|forbidden", re.I),
@@ -34,24 +34,24 @@ _PERMANENT: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(r"x509:|\btls: "),
-        "check the name and the dates of the registry's certificate; the certificate of your own CA belongs into"
+        "check the name and the dates of the registry's certificate; put the certificate of your own CA into"
         " /etc/docker/certs.d/{host}/ca.crt",
     ),
     (
         re.compile(r"server gave HTTP response to HTTPS client"),
         "set up TLS for the registry, or add {host} to insecure-registries in /etc/docker/daemon.json",
     ),
-    (MISSING, "somebody removed it from the registry"),
-    (re.compile(r"no space left"), "free some disk on the engine and in the registry"),
+    (MISSING, "it was removed from the registry"),
+    (re.compile(r"no space left"), "free some disk space on the engine and in the registry"),
 )
 
 
 class TransientError(RegistryError):
-    """The registry refused, or did not answer, and may not at the next try."""
+    """The registry rejected the request, or did not answer; a retry may succeed."""
 
 
 def patience() -> int:
-    """How many seconds a registry may make no progress.
+    """The time without progress after which a transfer fails, in seconds.
 
     Raises:
         UsageError: $DEPLOYCTL_REGISTRY_TIMEOUT is not a number of seconds.
@@ -65,12 +65,12 @@ def patience() -> int:
 def messages(
     client: DockerClient, path: str, params: dict[str, str], reference: str, progress: LayerProgress
 ) -> Iterator[dict[str, Any]]:
-    """What the engine says while it pushes or pulls `reference`, message by message.
+    """The messages of the engine while it pushes or pulls `reference`.
 
-    The SDK's own push and pull have no time limit, or one that a slow registry exceeds.
+    The push and pull of the SDK have no time limit, or one that a slow registry exceeds.
 
     Raises:
-        RegistryError: the registry refuses, or makes no progress.
+        RegistryError: the registry rejects the request, or makes no progress.
     """
     import requests.exceptions
 
@@ -96,12 +96,12 @@ def messages(
     except requests.exceptions.RequestException as error:
         if "timed out" not in str(error):
             raise
-        client.ping()  # raises when it is the engine that hangs
+        client.ping()  # raises if the engine itself hangs
         raise _stalled(what, reference, limit, "") from error
 
 
 class LayerProgress:
-    """How far the layers of an image are, in one line a second. `verb` is `pushed` or `pulled`."""
+    """Reports the progress of an image's layers, once a second. `verb` is `pushed` or `pulled`."""
 
     def __init__(self, verb: str, progress: Progress) -> None:
         self.verb = verb
@@ -113,10 +113,10 @@ class LayerProgress:
         self._done: dict[str, bool] = {}
 
     def advances(self, message: Mapping[str, Any]) -> bool:
-        """Reports a message; True when it is further than all before it."""
+        """Reports a message; True when it shows more progress than all before it."""
         layer, status = str(message.get("id", "")), str(message.get("status", ""))
         if status.startswith("Retrying"):
-            self._report(f"layer {layer}: the connection broke off, {status[:1].lower()}{status[1:]}")
+            self._report(f"layer {layer}: the connection was lost, {status[:1].lower()}{status[1:]}")
             return False
         detail = message.get("progressDetail") or {}
         current = int(detail.get("current") or 0)
@@ -141,7 +141,7 @@ class LayerProgress:
 
 
 def login(reference: str) -> dict[str, Any]:
-    """The header with what `docker login` has stored for the registry; empty credentials where it stored none.
+    """The header with the credentials of `docker login` for the registry, or with empty ones.
 
     Raises:
         RegistryError: the credential helper failed.
@@ -156,13 +156,13 @@ def login(reference: str) -> dict[str, Any]:
         raise RegistryError(
             f"the login for {host} cannot be read",
             why=str(error),
-            hint="check that the program works that credsStore or credHelpers in docker's config.json names",
+            hint="check the credential helper in credsStore or credHelpers of docker's config.json",
         ) from error
     return {"X-Registry-Auth": auth.encode_header(credentials or {})}
 
 
 def error_text(answer: Any) -> str:
-    """Why the engine answered with an error."""
+    """The text of an error that the engine answered with."""
     try:
         return str(answer.json()["message"])
     except (ValueError, KeyError, TypeError):
@@ -170,7 +170,7 @@ def error_text(answer: Any) -> str:
 
 
 def refusal(what: str, reference: str, text: str) -> RegistryError:
-    """The error for what a registry says when it refuses: a TransientError where the next try may succeed."""
+    """The error for a rejected request: a TransientError if a retry may succeed."""
     text = text.strip() or "the registry gave no reason"
     for pattern, hint in _PERMANENT:
         if pattern.search(text):
@@ -183,7 +183,7 @@ def _stalled(what: str, reference: str, seconds: int, last: str) -> RegistryErro
     return RegistryError(
         what,
         why=f"the registry {_host(reference)} made no progress for {seconds} s" + (f" ({last})" if last else ""),
-        hint=f"check whether it hangs. If it is only slow: {_TIMEOUT_VARIABLE}={2 * seconds} deployctl …",
+        hint=f"check whether it hangs; if it is only slow, run: {_TIMEOUT_VARIABLE}={2 * seconds} deployctl …",
     )
 
 

@@ -28,7 +28,7 @@ class DockerWorkloads:
 
     @property
     def _api(self) -> Any:
-        # The stubs do not know all arguments of the low-level API.
+        # The type stubs lack some arguments of the low-level API.
         return self._connect().api
 
     def version(self) -> dict[str, str]:
@@ -71,7 +71,7 @@ class DockerWorkloads:
         with engine_errors(f"stop the container {container.name}"):
             api = self._api
             try:
-                # First, for the engine would start it again when it starts itself.
+                # First, because a starting engine would start the container again.
                 api.update_container(container.id, restart_policy={"Name": "no"})
                 info = api.inspect_container(container.id)
                 if info["State"].get("Paused"):
@@ -92,7 +92,7 @@ class DockerWorkloads:
 
     def keep_running(self, container: Container) -> None:
         with engine_errors(f"enable automatic restart of {container.name}"):
-            # Not "unless-stopped": such containers stay down after the engine was killed.
+            # Not "unless-stopped": such containers stay stopped after the engine was killed.
             self._api.update_container(container.id, restart_policy={"Name": "always"})
 
     def resume(self, container: Container) -> None:
@@ -111,7 +111,7 @@ class DockerWorkloads:
             info = api.inspect_container(container.id)
             endpoint = info["NetworkSettings"]["Networks"].get(name)
             if endpoint is not None:
-                # A container that was not started yet is in no network by its id.
+                # The endpoint of a container that was never started has no network id.
                 same = endpoint.get("NetworkID") in ("", current.id)
                 if same and observed(info, name).address == fixed:
                     return

@@ -1,9 +1,9 @@
-"""Clean checkouts: the sources of an app as a commit has them, in a worktree that lives as long as it is used.
+"""Clean checkouts: the sources of an app at a commit, in a temporary worktree.
 
-    checkouts/mymodel.k2x9/mymodel.k2x9  the worktree, under a unique name
-    checkouts/mymodel.k2x9/repository    its repository, so that it can be removed from that repository's list
+    checkouts/mymodel.k2x9/mymodel.k2x9  the worktree, with a unique name
+    checkouts/mymodel.k2x9/repository    the path of its repository, to remove the worktree from its list
 
-Whoever uses a checkout holds the kernel's lock on its folder; one without a lock was left by a killed command.
+The process that uses a checkout holds a kernel lock on its folder. Without a lock, it was left by a killed command.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from orchestrator.domain.version.version import GitState
 from orchestrator.errors import GitError, UsageError
 from orchestrator.files import FOREVER, lock, open_folder
 
-_WEIGHTS = "commit the weights (with Git LFS, for example), or keep them elsewhere and write an absolute path"
+_WEIGHTS = "commit the weights (with Git LFS, for example), or keep them elsewhere and use an absolute path"
 
 
 def repository(config: Config) -> Repository:
@@ -46,11 +46,11 @@ def repository(config: Config) -> Repository:
             continue
         if context.is_relative_to(candidate.top):
             return candidate
-    raise missing or NoRepository(f"{config.context_dir} is in no Git repository")
+    raise missing or NoRepository(f"{config.context_dir} is not in a Git repository")
 
 
 def state(config: Config) -> GitState:
-    """The commit, what of the app differs from it (build context, model folder, deploy.toml), and the user."""
+    """The commit, the files of the app that differ from it (context, model folder, deploy.toml), and the user."""
     user = git.user(config.base)
     try:
         own = repository(config)
@@ -70,7 +70,7 @@ def commit(config: Config, ref: str) -> str:
     """The commit that a tag, a branch or an abbreviated hash names.
 
     Raises:
-        UsageError: it names none, or there is no repository.
+        UsageError: there is no such commit, or no repository.
     """
     try:
         return git.resolve(repository(config), ref)
@@ -82,7 +82,7 @@ def commit(config: Config, ref: str) -> str:
 
 @contextmanager
 def checkout(config: Config, commit: str, place: Path) -> Iterator[Checkout]:
-    """A checkout of a commit below the folder `place`; it is removed afterwards.
+    """A checkout of a commit below the folder `place`, which is removed at the end.
 
     The user's own tree, index, branch and stash are not touched, and no hook runs.
 
@@ -95,7 +95,7 @@ def checkout(config: Config, commit: str, place: Path) -> Iterator[Checkout]:
         raise GitError(
             f"commit {commit[:10]} cannot be fetched",
             why=error.why,
-            hint=error.hint or "put the repository back where it was",
+            hint=error.hint or "restore the repository at its path",
         ) from None
     with _claimed(place, config.app.name) as own:
         (own / "repository").write_bytes(os.fsencode(source.top))
@@ -112,10 +112,10 @@ def tidy(place: Path, app: str) -> None:
         except OSError:
             continue
         try:
-            if lock(descriptor):  # else another command plans or builds from it
+            if lock(descriptor):  # else another command uses it
                 _remove(own)
         except OSError:
-            continue  # the file system has no locks
+            continue  # the file system does not support locks
         finally:
             os.close(descriptor)
 
@@ -127,10 +127,10 @@ class Checkout:
         self._top, self._place, self._commit = repository.top, place, commit
 
     def configuration(self, config: Config) -> Config | None:
-        """The commit's own deploy.toml, its paths resolved as if it were in place of the present one; None without.
+        """The deploy.toml of the commit, with paths resolved as if it replaced the current one; None if it has none.
 
         Raises:
-            UsageError: it cannot be used.
+            UsageError: it is invalid.
         """
         file = self._moved(own_file(config), config.base)
         if file is None or not file.is_file():
@@ -146,34 +146,34 @@ class Checkout:
             ) from None
 
     def building(self, config: Config, *, weights: Path | None = None, complete: bool = True) -> Config:
-        """The configuration that builds from this checkout. Paths outside of the repository stay as they are.
+        """The configuration that builds from this checkout. Paths outside the repository do not change.
 
-        `weights` is a folder to use in place of the commit's own. With `complete` one of both must exist.
+        `weights` is a folder to use instead of the one in the commit. With `complete` one of them must exist.
 
         Raises:
-            UsageError: the commit does not have what is to be built.
+            UsageError: the commit lacks a folder that the build needs.
         """
         settings: dict[str, Any] = config.snapshot()
         context = self._moved(config.context_dir, config.base)
         if context is None:
             raise UsageError(
-                f"build.context: {printable(config.context_dir)} is outside of the repository {self._top}",
-                why="a commit says nothing about it",
+                f"build.context: {printable(config.context_dir)} is outside the repository {self._top}",
+                why="a commit does not contain it",
             )
-        self._there(context, "build.context", config.context_dir, "commit it, or release another commit")
+        self._check_folder(context, "build.context", config.context_dir, "commit it, or release another commit")
         settings["build"] = {**settings["build"], "context": str(context)}
         if config.model_dir is not None:
             model = weights or self._moved(config.model_dir, config.base)
             if complete and model is not None and model != weights:
-                self._there(model, "model.path", config.model_dir, _WEIGHTS)
+                self._check_folder(model, "model.path", config.model_dir, _WEIGHTS)
             settings["model"] = {**settings["model"], "path": str(model or config.model_dir)}
         base = self._moved(config.base, config.base)
         return Config.from_snapshot({**settings, "base": str(base or config.base)})
 
     def _moved(self, path: Path, base: Path) -> Path | None:
-        """The path in this checkout of a path in the user's tree; None when it is outside of the repository.
+        """The path in this checkout that corresponds to a path in the user's tree; None outside the repository.
 
-        The path is taken as it is written, so the commit's own symlinks count, not the present ones.
+        The path is not resolved: symlinks of the commit are used, not the current ones.
         """
         root = base.resolve()
         if path.is_relative_to(base) and root.is_relative_to(self._top):
@@ -183,24 +183,24 @@ class Checkout:
                 return self._place / known.relative_to(self._top)
         return None
 
-    def _there(self, folder: Path, key: str, path: Path, hint: str) -> None:
+    def _check_folder(self, folder: Path, key: str, path: Path, hint: str) -> None:
         real = folder.resolve()
         if real.is_relative_to(self._top) and not real.is_relative_to(self._place):
-            why = f"a symlink leads from the commit back into {self._top}, which may have changed since"
+            why = f"a symlink of the commit leads to {self._top}, which may have changed since"
         elif not real.is_dir():
-            why = f"it is in the repository {self._top}, and this commit does not have it"
+            why = f"it is in the repository {self._top}, and this commit does not contain it"
         else:
             return
         raise UsageError(f"{key}: commit {self._commit[:10]} has no {printable(path)}", why=why, hint=hint)
 
 
 def own_file(config: Config) -> Path:
-    """The deploy.toml itself."""
+    """The path of deploy.toml."""
     return config.base / Path(config.source).name
 
 
 def tag(config: Config, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
-    """Writes an annotated tag: whether it was written, and why not. Both are empty when it exists at this commit."""
+    """Creates an annotated tag. Returns whether it was created, and why not (empty if it is already at this commit)."""
     try:
         return git.tag(repository(config), name, commit, message, author)
     except NoRepository as error:
@@ -208,7 +208,7 @@ def tag(config: Config, name: str, commit: str, message: str, author: str) -> tu
 
 
 def _tracked(repository: Repository, path: Path) -> Path | None:
-    """The path to ask Git about: without symlinks on the way, and for a path in a submodule that submodule."""
+    """The path to pass to Git: with symlinks resolved, and for a path in a submodule the submodule."""
     real = path.resolve()
     if not real.is_relative_to(repository.top):
         # It may be a symlink that Git tracks itself.
@@ -231,7 +231,7 @@ def _claimed(place: Path, app: str) -> Iterator[Path]:
         try:
             descriptor = open_folder(own)
         except FileNotFoundError:
-            continue  # another command removed it as a left-over, before the lock was held
+            continue  # another command removed it as a leftover before the lock was taken
         lock(descriptor, wait=FOREVER)
         if own.exists():
             break

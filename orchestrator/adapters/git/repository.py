@@ -1,7 +1,7 @@
-"""What Git knows of a folder. Without Git, or outside a repository, it knows nothing, and that is no error.
+"""Reads the state of a folder from Git. Without Git or a repository there is no state, which is not an error.
 
-No command here changes a tree, an index, a branch, the stash or the configuration of a repository, waits for one of its
-locks, or runs its hooks. Only tags are added.
+These commands do not change a tree, an index, a branch, the stash or the configuration of a repository, do not wait
+for its locks, and do not run its hooks. Only tags are added.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Repository:
 
 
 class NoRepository(Exception):
-    """There is no repository: why, and what to do. `refused`: there is one, and Git refuses to read it."""
+    """There is no usable repository: why, and what to do. `refused`: there is one that Git refuses to read."""
 
     def __init__(self, why: str, hint: str = "", *, refused: bool = False) -> None:
         super().__init__(why)
@@ -44,7 +44,7 @@ def find(folder: Path) -> Repository:
     """The repository that a folder is in.
 
     Raises:
-        NoRepository: it is in none that Git reads.
+        NoRepository: there is none, or Git refuses to read it.
     """
     done = run(folder, "rev-parse", "--show-toplevel")
     if done is None:
@@ -55,11 +55,11 @@ def find(folder: Path) -> Repository:
         command = re.search(r"git config --global --add safe\.directory \S.*", done.err)
         owner = "Git refuses to read it, because another user owns it"
         raise NoRepository(f"{folder}: {owner}", command.group() if command else "", refused=True)
-    raise NoRepository(f"{folder} is in no Git repository")
+    raise NoRepository(f"{folder} is not in a Git repository")
 
 
 def user(folder: Path) -> str | None:
-    """`Name <mail>` as Git has it configured."""
+    """`Name <mail>` from the configuration of Git."""
     name, mail = _identity(folder)
     if name and mail:
         return f"{name} <{mail}>"
@@ -67,7 +67,7 @@ def user(folder: Path) -> str | None:
 
 
 def commits(folder: Path, before: str, after: str) -> list[Commit] | None:
-    """The commits that lead to `after` and not to `before`, newest first; None when Git cannot tell."""
+    """The commits that lead to `after` and not to `before`, newest first; None when Git fails."""
     done = run(folder, "log", "-z", "--format=%H%x1f%an <%ae>%x1f%cI%x1f%s", f"{before}..{after}", "--")
     if done is None or done.code != 0:
         return None
@@ -79,10 +79,10 @@ def resolve(repository: Repository, ref: str) -> str:
     """The commit that a tag, a branch or an abbreviated hash names.
 
     Raises:
-        UsageError: it names none.
+        UsageError: there is no such commit.
     """
     named = None
-    # A ref that begins with "-" would be read as an option; Git has no such names.
+    # A ref that begins with "-" would be an option; Git does not allow such names.
     if ref and not ref.startswith("-"):
         named = run(repository.top, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if named is not None and named.code == 0 and re.fullmatch(r"[0-9a-f]{40,64}", named.text):
@@ -91,18 +91,18 @@ def resolve(repository: Repository, ref: str) -> str:
     if shallow is not None and shallow.text == "true":
         raise UsageError(
             f"--ref: {ref!r} is not a commit of {repository.top}",
-            why="it is a shallow clone: it has only the last part of the history",
+            why="it is a shallow clone, which contains only the newest commits",
             hint=f"git -C {repository.top} fetch --unshallow --tags",
         )
     raise UsageError(
         f"--ref: {ref!r} is not a commit of {repository.top}",
         why="no tag, branch or commit has this name",
-        hint=f"git -C {repository.top} tag lists the tags; deployctl fetches nothing: git fetch --tags",
+        hint=f"git -C {repository.top} tag lists the tags; to get new ones: git fetch --tags",
     )
 
 
 def status(repository: Repository, paths: Sequence[Path]) -> Status | None:
-    """How the paths differ from the commit; None when Git cannot tell."""
+    """How the paths differ from the commit; None when Git fails."""
     done = run(
         repository.top,
         *("status", "--porcelain=v2", "--branch", "-z", "--no-renames"),
@@ -125,14 +125,14 @@ def status(repository: Repository, paths: Sequence[Path]) -> Status | None:
 
 
 def tag(repository: Repository, name: str, commit: str, message: str, author: str) -> tuple[bool, str]:
-    """Writes an annotated tag: whether it was written, and why not. Both are empty when it exists at this commit."""
-    there = run(repository.top, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}")
-    if there is not None and there.code == 0:
+    """Creates an annotated tag. Returns whether it was created, and why not (empty if it is already at this commit)."""
+    existing = run(repository.top, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}")
+    if existing is not None and existing.code == 0:
         at = run(repository.top, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
         if at is not None and at.text == commit:
             return False, ""
         where = f"at {at.text[:10]}" if at is not None and at.code == 0 else "at an object that is not a commit"
-        return False, f"the tag exists already, {where}; it is not moved"
+        return False, f"the tag already exists {where}, and is not moved"
     done = run(
         repository.top,
         *OURS,
@@ -153,7 +153,7 @@ def _identity(folder: Path) -> tuple[str, str]:
 
 
 def _tagger(folder: Path, author: str) -> dict[str, str]:
-    """Git's variables for who tags: the configured user, else the version's author."""
+    """Git's variables for the tagger: the configured user, else the author of the version."""
     if all(_identity(folder)):
         return {}
     name, _, mail = " ".join(author.split()).partition("<")

@@ -39,7 +39,7 @@ class GitSourceControl:
     @contextmanager
     def checkout(self, config: Config, version: Version, weights: Path | None) -> Iterator[Config]:
         if version.git_commit is None:
-            raise GitError(f"{version.name} has no commit", why="it was built outside of Git")
+            raise GitError(f"{version.name} has no commit", why="it was not built from a Git repository")
         with checkouts.checkout(config, version.git_commit, self._folder) as checkout:
             try:
                 source = checkout.building(config, weights=weights, complete=False)
@@ -49,7 +49,7 @@ class GitSourceControl:
                 raise GitError(
                     f"the model files of {version.name} are not available",
                     why=f"they are neither in the store nor in commit {version.git_commit[:10]}",
-                    hint=f"put them back and release the sources of {version.name} as a new version",
+                    hint=f"restore them, and release the sources of {version.name} as a new version",
                 )
             yield source
 

@@ -1,4 +1,4 @@
-"""Worktrees that live as long as they are used. The user's own worktrees, branches and hooks are not touched."""
+"""Temporary worktrees. The worktrees, branches and hooks of the user are not changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.adapters.git.program import LONG, NO_ANSWER, OURS, QUICK, Done
 from orchestrator.errors import GitError
 from orchestrator.files import lock, open_folder
 
-# How often a change of the list of worktrees is tried.
+# Attempts to change the list of worktrees.
 _TRIES = 3
 
 
@@ -23,7 +23,7 @@ def add(top: Path, commit: str, place: Path) -> None:
         GitError: Git cannot provide it.
     """
     made = _listed(top, "add", "--quiet", "--detach", "--force", "--no-checkout", str(place), commit)
-    # The files are written without the lock: there may be many.
+    # The files are written without the lock, because there may be many.
     done = run(place, *OURS, "reset", "--quiet", "--hard", timeout=LONG) if made and made.code == 0 else made
     if done is None or done.code != 0:
         raise GitError(
@@ -36,7 +36,7 @@ def add(top: Path, commit: str, place: Path) -> None:
 
 
 def _add_submodules(top: Path, commit: str, place: Path) -> None:
-    # Without --init: that would write into the configuration of the user's repository.
+    # Without --init, which would change the configuration of the user's repository.
     chosen = run(top, "config", "--get-all", "submodule.active")
     every = () if chosen is not None and chosen.code == 0 else ("-c", "submodule.active=.")
     done = run(place, *OURS, *every, "submodule", "--quiet", "update", "--recursive", timeout=LONG)
@@ -48,17 +48,17 @@ def _add_submodules(top: Path, commit: str, place: Path) -> None:
     raise GitError(
         f"the {which} of commit {commit[:10]} cannot be fetched",
         why=words,
-        hint=f"run it by hand: git -C {top} submodule update --init --recursive",
+        hint=f"run: git -C {top} submodule update --init --recursive",
     )
 
 
 def forget(top: Path, place: Path) -> None:
-    """Removes a worktree whose folder is gone from the repository's list, and no other one."""
+    """Removes a worktree whose folder was removed from the list of the repository."""
     _listed(top, "remove", "--force", "--force", str(place))
 
 
 def _listed(top: Path, *arguments: str) -> Done | None:
-    """Changes the list of worktrees. Git fails when another one is being added at that moment: one at a time."""
+    """Changes the list of worktrees, one at a time: Git fails while another worktree is being added."""
     done = None
     with _alone(top):
         for _ in range(_TRIES):  # the user's own commands do not take our lock
@@ -70,18 +70,18 @@ def _listed(top: Path, *arguments: str) -> Done | None:
 
 @contextmanager
 def _alone(top: Path) -> Iterator[None]:
-    """Holds a lock on the repository's own folder, which all state folders share.
+    """Holds a lock on the folder of the repository, for commands of all state folders.
 
-    Without one after `QUICK` seconds it goes on: whoever holds it that long is stopped or hangs.
+    Continues without the lock after `QUICK` seconds: a process that holds it longer is stopped or hangs.
     """
     common = run(top, "rev-parse", "--git-common-dir")
     try:
         descriptor = open_folder(top / common.text if common is not None and common.code == 0 else top)
     except OSError:
-        yield  # the repository is gone
+        yield  # the repository was removed
         return
     try:
-        with suppress(OSError):  # the file system has no locks
+        with suppress(OSError):  # the file system does not support locks
             lock(descriptor, wait=QUICK)
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The container that HAProxy runs in: on the host's network, restarted always, its folder mounted.
+"""The container that HAProxy runs in: on the host's network, always restarted, with a mounted folder.
 
-The host's network, because a published port costs loopback clients most of their throughput; the folder,
-because a mounted single file would keep showing the file that a rename has replaced.
+It uses the host's network because a published port reduces the throughput of loopback clients, and mounts the folder
+because a mounted file would not change when a rename replaces it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def shipped(name: str) -> str:
 
 
 def image_tag() -> str:
-    """The name of the proxy's image: another Dockerfile is another image."""
+    """The name of the proxy's image: it depends on the Dockerfile."""
     return f"deployctl-proxy:{hashlib.sha256(shipped('Dockerfile').encode()).hexdigest()[:12]}"
 
 
 class ProxyContainer:
     """Starts, checks and removes the proxy's container. `folder` is the proxy's, and is mounted.
 
-    Every method raises ProxyError when the engine refuses, and EngineUnreachable when it does not answer.
+    Every method raises ProxyError when the engine rejects a request, and EngineUnreachable when it does not answer.
     """
 
     def __init__(self, containers: HostContainers, names: Names, folder: Path) -> None:
@@ -53,7 +53,7 @@ class ProxyContainer:
             return self._containers.state(self._name)
 
     def start(self, report: Callable[[str], None]) -> None:
-        """Makes the container run, and builds its image at first use; `report` is called then."""
+        """Starts the container. Builds its image at first use, and then calls `report`."""
         with _proxy_errors():
             base = os.environ.get("DEPLOYCTL_BASE_IMAGE") or self._base()
             try:
@@ -72,18 +72,18 @@ class ProxyContainer:
             return self._containers.remove(self._name)
 
     def restart(self) -> None:
-        """Ends the proxy within a second and starts it again. One that is missing is no error."""
+        """Stops the proxy within a second and starts it again. Does nothing if it is missing."""
         with _proxy_errors():
             self._containers.restart(self._name)
 
     def check(self, file: str) -> str:
-        """What `haproxy -c` says of a configuration in the folder; empty when it is valid.
+        """The output of `haproxy -c` for a configuration in the folder; empty when it is valid.
 
         Raises:
             ProxyError: the proxy does not run.
         """
         with _proxy_errors(hint="deployctl proxy up"):
-            # Not -q: with it, HAProxy does not say what is wrong either.
+            # Not -q, which also hides the reason.
             code, output = self._containers.execute(self._name, ["haproxy", "-c", "-f", f"{FOLDER}/{file}"])
         return "" if code == 0 else output.strip() or f"exit code {code}"
 
@@ -103,7 +103,7 @@ class ProxyContainer:
             target=FOLDER,
             user=f"{owner.st_uid}:{owner.st_gid}",
             labels={LABEL_ROLE: "proxy"},
-            # Only for listening below port 1024.
+            # Only to listen on ports below 1024.
             capabilities=("NET_BIND_SERVICE",),
         )
 
@@ -113,7 +113,7 @@ class ProxyContainer:
 
 @contextmanager
 def _proxy_errors(hint: str = "") -> Iterator[None]:
-    """What the engine refuses to do for the proxy is an error of the proxy."""
+    """Converts an EngineError into a ProxyError."""
     try:
         yield
     except EngineUnreachable:

@@ -1,7 +1,7 @@
-"""HAProxy as a program with a configuration: starts, reloads and repairs it.
+"""Starts, reloads and repairs HAProxy.
 
-A configuration is checked before it replaces haproxy.cfg, and haproxy.cfg is restored when the reload fails: what is on
-disk is always something that the proxy can start from.
+A configuration is checked before it replaces haproxy.cfg, and haproxy.cfg is restored when the reload fails: the
+proxy can always start from the configuration on disk.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from orchestrator.errors import ProxyError, UsageError
 from orchestrator.ports.progress import Progress
 
 _NEW_CONFIG = f"{CONFIG}{NEW}"
-# How long a start or a reload may take. Seconds.
+# Time limit of a start or a reload. Seconds.
 _START_LIMIT = 15.0
 # A running proxy answers within a millisecond, a paused one never. Seconds.
 _QUICK = 1.0
 
 
 class HAProxyEdge:
-    """Fulfils ports.edge.Edge. `files`, `runtime` and `traffic` are those of the same folder."""
+    """Implements ports.edge.Edge. `files`, `runtime` and `traffic` are those of the same folder."""
 
     def __init__(
         self,
@@ -117,12 +117,12 @@ class HAProxyEdge:
     ) -> list[str]:
         repaired: list[str] = []
         loaded = self._runtime.loaded(_QUICK)
-        # The engine is asked only when the proxy does not answer: that takes longer than everything else here.
+        # The engine is used only when the proxy does not answer, because its requests are slow.
         if loaded is None and self._container.state() == "paused":
             self._container.start(progress.detail)
             repaired.append("the proxy was unpaused")
         texts, digest = _wanted(apps)
-        # The maps are not created empty first: a missing map is one that was lost.
+        # Missing maps are not created empty: they were lost.
         self._files.prepare_folder()
         restored = [*self._traffic.restore_files(app, states), *self._write(texts)]
         repaired += [f"{name} restored from the ledger" for name in restored]
@@ -165,7 +165,7 @@ class HAProxyEdge:
             raise ProxyError(
                 "the proxy could not load its new configuration; it keeps the old one",
                 why=_last_alert(str(error)),
-                hint="is one of its listen addresses in use by another process?",
+                hint="check whether another process uses one of its listen addresses: ss -ltnp",
                 details=str(error),
             ) from error
 
@@ -188,11 +188,11 @@ class _ReloadFailed(Exception):
 
 
 def _wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
-    """The files that follow from `apps`, by name, and the digest of the configuration's structure."""
-    # One thread is faster than two on two busy cores: the models need the others.
+    """The files for `apps`, by name, and the digest of the configuration's structure."""
+    # One thread is faster than two on two busy cores, because the models need the others.
     threads = max(1, (os.cpu_count() or 1) // 4)
     text, digest = render.configuration(shipped(CONFIG), apps, threads)
-    # The configuration last: a proxy that starts in between finds the versions of the new one.
+    # The configuration last: a proxy that starts in between has the versions of the new one.
     return {VERSIONS: render.versions_map(apps), CONFIG: text}, digest
 
 
@@ -209,7 +209,7 @@ def _check_free(key: str, address: str) -> None:
             taken = error.errno == errno.EADDRINUSE
             raise UsageError(
                 f"{key}: {address} cannot be used",
-                why="another process listens there" if taken else os.strerror(error.errno or 0),
+                why="another process uses it" if taken else os.strerror(error.errno or 0),
                 hint=f"choose another address, or find the process: ss -ltnp 'sport = :{port}'",
             ) from error
 

@@ -1,7 +1,7 @@
 """The replicas of a slot as servers of an HAProxy backend.
 
-Replica 1 is the servers `s1`, which is checked, and `b1`, its backup, which is not. The file haproxy.cfg says the same
-for the next start; what is set here is set in every worker.
+Replica 1 is the servers `s1`, which is checked, and `b1`, its backup, which is not. The file haproxy.cfg has the same
+state for the next start; this module changes it in every worker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orchestrator.errors import ProxyError
 
 
 class HAProxyEndpoints:
-    """Fulfils ports.endpoints.Endpoints."""
+    """Implements ports.endpoints.Endpoints."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class HAProxyEndpoints:
             self._runtime.tell(worker, f"set server {name} state maint")
         self._runtime.tell(worker, f"set server {name} addr {render.PARKED_ADDRESS} port {render.PARKED_PORT}")
         if not server.backup:
-            # The result of its last check was about another address.
+            # The last check was for another address.
             self._runtime.tell(worker, f"set server {name} health down")
 
     def wait_up(self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]) -> None:
@@ -66,7 +66,10 @@ class HAProxyEndpoints:
                 return
             cancelled()
             if self._clock() >= limit:
-                reported = ", ".join(f"{s.name} {s.status} {s.check}".strip() for s in servers) or "no server"
+                reported = (
+                    ", ".join(f"{server.name} {server.status} {server.check}".strip() for server in servers)
+                    or "no server"
+                )
                 share = f"only {healthy} of {count} servers are healthy" if healthy else "no healthy server"
                 raise ProxyError(
                     f"{share} for {app} in {slot}",

@@ -1,4 +1,4 @@
-"""The files that the proxy starts from. routes.map and shields.map are the truth about the traffic."""
+"""The files that the proxy starts from. routes.map and shields.map define the traffic."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from orchestrator.errors import ProxyError, StorageError
 from orchestrator.files import TEMPORARY, write_atomic
 
 CONFIG = "haproxy.cfg"
-# By app: its live slot.
+# The live slot of each app.
 ROUTES = "routes.map"
-# By app: its fallback slot, if it has one.
+# The fallback slot of each app that has one.
 SHIELDS = "shields.map"
-# By backend: its version.
+# The version of each backend.
 VERSIONS = "versions.map"
 # The ending of a configuration that is checked before it becomes haproxy.cfg.
 NEW = ".new"
@@ -28,37 +28,39 @@ class ProxyFiles:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Creates the folder and the maps, which HAProxy needs to start, and removes the temporary files of a crash."""
+        """Creates the folder and the maps, which HAProxy needs to start. Removes temporary files of a crash."""
         self.prepare_folder()
         for name in (ROUTES, SHIELDS, VERSIONS):
             if not (self.folder / name).exists():
                 self.write(name, "")
 
     def prepare_folder(self) -> None:
-        """Creates the folder and removes the temporary files of a crash. A missing map stays missing."""
+        """Creates the folder and removes temporary files that a crash left. A missing map stays missing."""
         try:
             (self.folder / "run").mkdir(parents=True, exist_ok=True)
             # On a read-only disk even the attempt to remove a file that does not exist fails.
             for left_over in (*self.folder.glob(f"*{TEMPORARY}"), *self.folder.glob(f"*{NEW}")):
                 left_over.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"{self.folder} cannot be prepared", why=str(error), hint="is the disk full?") from error
+            raise StorageError(
+                f"{self.folder} cannot be prepared", why=str(error), hint="check that the disk is not full"
+            ) from error
 
     def write(self, name: str, text: str) -> None:
         """Replaces a file as a whole.
 
         Raises:
-            StorageError: it cannot be written. It stays as it was.
+            StorageError: the file cannot be written. It is unchanged.
         """
         try:
             write_atomic(self.folder / name, text)
         except OSError as error:
             raise StorageError(
-                f"{self.folder / name} cannot be written", why=str(error), hint="is the disk full?"
+                f"{self.folder / name} cannot be written", why=str(error), hint="check that the disk is not full"
             ) from error
 
     def remove(self, name: str) -> None:
-        """Removes a file. One that is gone is no error."""
+        """Removes a file, if it exists."""
         (self.folder / name).unlink(missing_ok=True)
 
     def update(self, name: str, text: str) -> bool:
@@ -117,6 +119,6 @@ class ProxyFiles:
         """Writes routes.map or shields.map unless it already says this; True when it was written.
 
         Raises:
-            StorageError: it cannot be written. It stays as it was.
+            StorageError: the file cannot be written. It is unchanged.
         """
         return self.update(name, render.slots_map(slots))

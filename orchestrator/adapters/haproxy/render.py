@@ -21,9 +21,8 @@ ROUTES = f"{FOLDER}/routes.map"
 VERSIONS = f"{FOLDER}/versions.map"
 SHIELDS = f"{FOLDER}/shields.map"
 UNSET_CONFIG = "none"
-# Where the servers of a parked slot point: not the address of a container, and nothing listens there. Their checks are
-# refused at once and repeated quickly, so a slot that is registered is up soon; HAProxy looks at servers in maintenance
-# only once a second.
+# The address of the servers of a parked slot, where nothing listens. Their checks fail at once and are repeated
+# quickly, so a registered slot is up soon; HAProxy checks servers in maintenance only once a second.
 PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
 PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
 # HAProxy accepts at most 64 words on a line.
@@ -43,17 +42,17 @@ def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tupl
     """The configuration for `apps`, and the digest of its structure.
 
     The structure is everything except which slots are active and where their servers are: those change at run time
-    without a reload, and are in the file only for the next start.
+    without a reload, and are written to the file only for the next start.
     """
     return _configuration(template, tuple(apps), threads)
 
 
-# A pass over many apps calls this for each app, with the same apps every time.
+# A pass over many apps calls this for each app, always with the same apps.
 @lru_cache(maxsize=1)
 def _configuration(template: str, apps: tuple[ProxyApp, ...], threads: int) -> tuple[str, str]:
     structure = _render(template, apps, threads, with_state=False)
     digest = hashlib.sha256(structure.encode()).hexdigest()[:12]
-    # Replaced only in the template: a path may contain the same characters.
+    # Replace it only in the template: a path may contain the same text.
     return _render(template.replace("@config@", digest), apps, threads, with_state=True), digest
 
 

@@ -1,7 +1,7 @@
 """Commands to the running proxy, over the socket of its master process.
 
 After a reload, old workers keep serving their open connections, and an idle keep-alive connection may bring one more
-request. So every change is made in all workers and confirmed by all workers.
+request. So every change is made in all workers and confirmed in all workers.
 Protocol: HAProxy Management Guide 2.6, chapters 9.3 (socket commands) and 9.4 (master CLI).
 """
 
@@ -25,7 +25,7 @@ from orchestrator.errors import ProxyError
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
 _CONFIG = "DEPLOYCTL_CONFIG"
-# How long to wait for a master that restarts itself, which takes some tens of milliseconds. Seconds.
+# Time limit for a master that restarts, which usually takes less than 100 ms. Seconds.
 _PATIENCE = 2.0
 
 
@@ -53,7 +53,7 @@ class Server:
 
     @property
     def up(self) -> bool:
-        """Up because a check passed, not because HAProxy assumes it at the start."""
+        """Whether a check passed; at the start HAProxy assumes that a server is up."""
         return self.status.startswith("UP") and self.check.lstrip("* ") in ("L7OK", "L7OKC", "L6OK", "L4OK")
 
 
@@ -67,7 +67,7 @@ class Runtime:
     def ask(self, command: str, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
         """Sends a command to the master and returns its answer.
 
-        While the master reloads, its socket is closed for a moment: `ask` tries again for `patience` seconds.
+        While the master reloads, its socket is closed briefly: `ask` retries for `patience` seconds.
 
         Raises:
             ProxyError: nothing listens on the socket, or no answer arrives within `timeout` seconds.
@@ -123,7 +123,7 @@ class Runtime:
     def loaded(self, timeout: float | None = None) -> str | None:
         """The digest of the configuration that the proxy runs; None when the proxy does not answer.
 
-        It does not wait for a reload: callers hold the proxy's lock, so nobody else reloads the proxy now.
+        It does not wait for a reload: callers hold the lock of the proxy, so no other command reloads it now.
         """
         try:
             return self.config(patience=0, timeout=timeout)
@@ -173,7 +173,7 @@ class Runtime:
         while waiting:
             for worker in waiting:
                 self._set_entries(worker, key, values)
-            # The list is read again: a worker that a reload for another app has just started read the file before.
+            # Read the list again: a worker that a reload for another app has just started may have read the old file.
             reported = {worker: self._values(worker, key, values) for worker in self.workers()}
             waiting = [worker for worker, current in reported.items() if current != values]
             if waiting and time.monotonic() > end:

@@ -1,7 +1,7 @@
 """Traffic states in HAProxy: the live slot is an entry of routes.map, the shield's fallback slot one of shields.map.
 
-Both maps on disk are the truth. A change is written there first (temporary file, fsync, rename), then made in every
-worker, then confirmed by every worker. A proxy that starts again reads the same files.
+The maps on disk are authoritative. A change is written there first (temporary file, fsync, rename), then made in every
+worker, then confirmed by every worker. A restarted proxy reads the same files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _IN_PROXY = {ROUTES: render.ROUTES, SHIELDS: render.SHIELDS}
 
 
 class HAProxyTraffic:
-    """Fulfils ports.traffic.Traffic, and restores the two maps for HAProxyEdge. Nothing else writes them."""
+    """Implements ports.traffic.Traffic, and restores the two maps for HAProxyEdge. Nothing else writes them."""
 
     def __init__(self, files: ProxyFiles, runtime: Runtime) -> None:
         self._files = files

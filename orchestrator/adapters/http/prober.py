@@ -1,9 +1,9 @@
-"""Asks models over HTTP whether they are ready, and never waits longer than it was told to.
+"""Probes over HTTP whether models are ready, within strict time limits.
 
-httpx bounds single reads, so a server that drips a byte at a time would hold a probe for ever. Each probe
-therefore runs in a thread of its own: the caller waits for it no longer than the limit, then shuts the
-probe's socket down, which ends the thread. Nothing is shared between probes: no connection (a kept one
-would prove nothing about the next client), no cookie, no client.
+httpx limits single reads, so a server that sends a byte at a time would block a probe without end. Therefore each probe
+runs in its own thread: the caller waits for it until the limit, then shuts down the socket of the probe, which ends the
+thread. Probes share nothing: no connection (a kept one would prove nothing about the next client), no cookies and no
+client.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from orchestrator.domain.health.tally import Tally
 from orchestrator.loading import load_httpx
 from orchestrator.ports.progress import Progress
 
-if TYPE_CHECKING:  # importing httpx and tenacity costs 100 ms, which commands that probe nothing do not pay
+if TYPE_CHECKING:  # importing httpx and tenacity takes 100 ms, which other commands save
     from tenacity import RetryCallState
 
 MAX_BODY = 64 * 1024
-ALIVE_EVERY = 0.25
-SAY_EVERY = 1.0
+ALIVE_INTERVAL = 0.25
+REPORT_INTERVAL = 1.0
 TICK = 0.05
-# A probe that starts as the deadline passes gets this long, and the verdict waits for it this long.
-LAST_LOOK = 0.25
+# The time limit of a probe that starts just before the deadline. Seconds.
+LAST_PROBE = 0.25
 
 Alive = Callable[[Target], str | None]
 
@@ -46,26 +46,26 @@ class HttpProber:
         self._clock = clock
 
     def close(self) -> None:
-        """Nothing is kept open between probes; here so that every adapter can be closed alike."""
+        """Does nothing: no connection stays open between probes."""
 
     def probe(self, address: str, spec: ProbeSpec) -> Reply:
-        """One probe. It takes `spec.timeout` at most, and whatever the server does becomes a Reply."""
-        load_httpx()  # before the clock starts: the first import must not eat the probe's time
+        """One probe. It takes at most `spec.timeout` seconds; every outcome is a Reply."""
+        load_httpx()  # before the clock starts: the first import must not reduce the time of the probe
 
-        line = _Line()
+        line = _Connection()
         started = self._clock()
         result: Future[Reply] = Future()
         threading.Thread(
-            target=_settle,
+            target=_set_result,
             args=(result, lambda: _ask(_url(address, spec), spec.host, spec.timeout, line)),
             name=f"probe {address}",
-            daemon=True,  # a name that does not resolve cannot be interrupted; it must not hold the exit up
+            daemon=True,  # a name resolution cannot be interrupted, and must not delay the exit
         ).start()
         try:
             reply = result.result(timeout=spec.timeout)
         except TimeoutError:
             line.cut()
-            reply = Reply(error=line.silence(spec.timeout))
+            reply = Reply(error=line.timed_out(spec.timeout))
         return replace(reply, seconds=self._clock() - started)
 
     def wait_ready(
@@ -76,10 +76,13 @@ class HttpProber:
         alive: Alive,
         progress: Progress,
     ) -> None:
-        """Returns when every target gave `spec.successes` good answers in a row; else raises ProbeFailed.
+        """Returns when every target gave `spec.successes` good answers in a row.
 
-        `alive` and the probes run in one thread per target, `progress` is used in the caller's.
-        The verdict is the caller's own, so neither a server nor an engine that hangs can put it off.
+        `alive` and the probes run in one thread per target, `progress` in the thread of the caller. The deadline is
+        checked there, too, so neither a server nor an engine that hangs can delay it.
+
+        Raises:
+            ProbeFailed: a target did not become ready by `spec.deadline`, or cannot become ready any more.
         """
         import tenacity  # noqa: F401  as above: imported once, before the threads start
 
@@ -103,18 +106,18 @@ class HttpProber:
         progress: Progress,
     ) -> None:
         waiting = list(watches)
-        said = started
+        reported = started
         while waiting:
             progress.check()
             try:
                 watch = done.get(timeout=TICK)
             except queue.Empty:
                 now = self._clock()
-                if now - started > waiting[0].tally.spec.deadline + 2 * LAST_LOOK:
+                if now - started > waiting[0].tally.spec.deadline + 2 * LAST_PROBE:
                     raise verdict.too_late(waiting[0].target.name, waiting[0].tally) from None
-                if now - said >= SAY_EVERY:
-                    said = now
-                    lines = [verdict.progress_line(w.target.name, w.tally, now - started) for w in waiting]
+                if now - reported >= REPORT_INTERVAL:
+                    reported = now
+                    lines = [verdict.progress_line(each.target.name, each.tally, now - started) for each in waiting]
                     progress.detail("; ".join(lines))
                 continue
             watch.check()
@@ -123,7 +126,7 @@ class HttpProber:
 
 @dataclass(eq=False)
 class _Watch:
-    """The probing of one target, in a thread of its own, until it is ready, hopeless, gone or late."""
+    """Probes one target in its own thread, until it is ready, hopeless, gone or late."""
 
     prober: HttpProber
     target: Target
@@ -132,30 +135,30 @@ class _Watch:
     alive: Alive
     stop: threading.Event
     error: BaseException | None = None
-    asked: float = 0.0  # long ago: a container that died at once is noticed after its first probe
+    asked: float = 0.0  # long ago, so that the container is checked after the first failed probe
 
     def run(self, done: queue.SimpleQueue[_Watch]) -> None:
         import tenacity
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda settled: not settled),
-            # tenacity's stop_after_delay reads a clock of its own, so an injected one would not count.
+            # Not stop_after_delay of tenacity, which does not use the injected clock.
             stop=lambda _: self.stop.is_set() or self._left() <= 0,
             wait=self._pause,
             sleep=self._nap,
-            retry_error_callback=lambda _: False,  # out of time: `tally` says how far it came
+            retry_error_callback=lambda _: False,  # out of time: `tally` has the progress
         )
         try:
             retrying(self._attempt)
-            # The last word is the container's: one that restarted between two good answers is not the one
-            # that was probed, and one that ended is a better reason than a probe that was late.
+            # At the end check the container: it may have restarted between two good answers, and an ended container is
+            # a better reason than a late probe.
             self._look()
         except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
             self.error = error
         done.put(self)
 
     def check(self) -> None:
-        """Raises what went wrong."""
+        """Raises ProbeFailed, or the error of the thread, unless the target is ready."""
         if self.error is not None:
             raise self.error
         if self.tally.hopeless:
@@ -167,11 +170,11 @@ class _Watch:
         if self.stop.is_set():  # the wait ended during the nap
             return True
         spec = self.tally.spec
-        limit = min(spec.timeout, max(self._left(), LAST_LOOK))
+        limit = min(spec.timeout, max(self._left(), LAST_PROBE))
         reply = self.prober.probe(self.target.address, replace(spec, timeout=limit))
         self.tally = self.tally.after(reply)
         if reply.error and not reply.refused:
-            self._look()  # silence and broken connections are what an ending container leaves behind
+            self._look()  # timeouts and closed connections are typical of an ending container
         return self.tally.settled
 
     def _left(self) -> float:
@@ -186,7 +189,7 @@ class _Watch:
             piece = min(TICK, seconds)
             self.prober._sleep(piece)
             seconds -= piece
-            if self.prober._clock() - self.asked >= ALIVE_EVERY:
+            if self.prober._clock() - self.asked >= ALIVE_INTERVAL:
                 self._look()
 
     def _look(self) -> None:
@@ -198,8 +201,8 @@ class _Watch:
             raise verdict.gone(self.target.name, sentence, self.tally)
 
 
-class _Line:
-    """The socket of one probe, as httpx's trace reports it, and a way to cut it from another thread."""
+class _Connection:
+    """The socket of one probe, from the trace of httpx, which another thread can shut down."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -207,8 +210,8 @@ class _Line:
         self._cut = False
         self.answered = False
 
-    def silence(self, limit: float) -> str:
-        """What was missing when the time was up, in words."""
+    def timed_out(self, limit: float) -> str:
+        """What was missing at the time limit, for a message."""
         what = "the answer did not end" if self.answered else "no answer" if self._socket else "no connection"
         return f"{what} within {round(limit, 2):g} s"
 
@@ -231,13 +234,13 @@ class _Line:
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
-                return  # closed already, by the server or by the probe's own end
+                return  # already closed, by the server or by the end of the probe
 
 
-def _settle(result: Future[Reply], ask: Callable[[], Reply]) -> None:
+def _set_result(result: Future[Reply], ask: Callable[[], Reply]) -> None:
     try:
         result.set_result(ask())
-    except BaseException as error:  # noqa: BLE001  a bug of ours: raised again in the thread that asked
+    except BaseException as error:  # noqa: BLE001  an internal error: raised again in the thread of the caller
         result.set_exception(error)
 
 
@@ -246,21 +249,21 @@ def _url(address: str, spec: ProbeSpec) -> str:
     return f"http://{host}:{spec.port}/{spec.path.removeprefix('/')}"
 
 
-def _ask(url: str, host: str, timeout: float, line: _Line) -> Reply:
-    """Asks once. Bounded here are the bytes; the time as a whole is bounded by the caller."""
+def _ask(url: str, host: str, timeout: float, line: _Connection) -> Reply:
+    """Sends one request. Limits the size of the answer; the caller limits the total time."""
     import httpx
 
     headers = {
         "User-Agent": "deployctl",
         "Accept": "*/*",
-        "Accept-Encoding": "identity",  # a few compressed bytes can stand for gigabytes
+        "Accept-Encoding": "identity",  # a few compressed bytes may expand to gigabytes
         "Connection": "close",
         **({"Host": host} if host else {}),
     }
     body = bytearray()
     try:
         with (
-            # verify=False: certificates are never needed here, and loading them would cost 20 ms a probe.
+            # verify=False: no certificates are needed, and loading them takes 20 ms per probe.
             httpx.Client(
                 transport=httpx.HTTPTransport(verify=False, trust_env=False),
                 trust_env=False,
@@ -278,8 +281,8 @@ def _ask(url: str, host: str, timeout: float, line: _Line) -> Reply:
         return _failure(error, timeout, line)
 
 
-def _failure(error: Exception, timeout: float, line: _Line) -> Reply:
-    """An exception in plain words. httpx wraps the socket's own error; that one says what happened."""
+def _failure(error: Exception, timeout: float, line: _Connection) -> Reply:
+    """The reply for an exception. httpx wraps the error of the socket, which has the reason."""
     import httpx
 
     cause: BaseException | None = error
@@ -290,7 +293,7 @@ def _failure(error: Exception, timeout: float, line: _Line) -> Reply:
     if isinstance(cause, socket.gaierror):
         return Reply(error=f"the address does not resolve: {cause.strerror}")
     if isinstance(error, httpx.TimeoutException):
-        return Reply(error=line.silence(timeout))
+        return Reply(error=line.timed_out(timeout))
     if isinstance(error, httpx.ConnectError):
         return Reply(error=f"no connection: {getattr(cause, 'strerror', None) or error}")
     if line.answered:

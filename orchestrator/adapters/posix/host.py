@@ -14,19 +14,19 @@ from orchestrator.errors import HostError
 from orchestrator.files import write_atomic
 from orchestrator.ports.host import Ended
 
-# Seconds that a program of the machine may take.
+# Time limit of a program. Seconds.
 _LIMIT = 30.0
 
 
 class LocalHost:
-    """The machine and the user of this process. `proc` is where the kernel lists its processes."""
+    """The machine and the user of this process. `proc` is the folder of the proc file system."""
 
     def __init__(self, *, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         try:
             known = pwd.getpwuid(os.geteuid())
             self.account, home = known.pw_name, known.pw_dir
-        except KeyError:  # a number without a name
+        except KeyError:  # a user id without a name
             self.account, home = str(os.geteuid()), "/"
         given = os.environ.get("HOME", "")
         self.home = given if given.startswith("/") else home
@@ -54,12 +54,12 @@ class LocalHost:
                 try:
                     if (folder / "comm").read_text().strip() in names:
                         return True
-                except OSError:  # it has ended meanwhile
+                except OSError:  # the process has ended
                     continue
         return False
 
     def run(self, command: Sequence[str], data: bytes = b"") -> Ended:
-        # Some crontabs would print a header, which would become an entry when it is written back.
+        # Some versions of crontab print a header, which would become an entry when it is written back.
         environment = {**os.environ, "LC_ALL": "C", "CRONTAB_NOHEADER": "Y"}
         try:
             done = subprocess.run(
@@ -83,12 +83,12 @@ class LocalHost:
         try:
             write_atomic(path, text, mode=0o644)
         except OSError as error:
-            hint = "run it as root, or use --user" if isinstance(error, PermissionError) else ""
+            hint = "run the command as root, or use --user" if isinstance(error, PermissionError) else ""
             raise HostError(f"{path} cannot be written", why=str(error.strerror), hint=hint) from error
 
     def remove(self, path: Path) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            hint = "run it as root" if isinstance(error, PermissionError) else ""
+            hint = "run the command as root" if isinstance(error, PermissionError) else ""
             raise HostError(f"{path} cannot be removed", why=str(error.strerror), hint=hint) from error

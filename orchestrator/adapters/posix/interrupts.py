@@ -1,8 +1,8 @@
 """Ctrl-C, SIGTERM and SIGHUP: stop at the next safe point, not in the middle of a step.
 
-The first signal is remembered, and raised between steps and inside waits that change nothing. After the switch nothing
-is undone any more, so it only shortens waits. The second signal ends the program at once; the journal tells the next
-command what to do.
+The first signal is stored, and raised between steps and inside waits that change nothing. After the switch nothing is
+undone any more, so the signal only shortens waits. The second signal ends the program immediately; the next command
+finishes or undoes the deployment from the journal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ProcessInterrupts:
-    """The signal that has come, and whether it may be raised now. See the port `Interrupts`."""
+    """The received signal, and whether it may be raised now. See the port `Interrupts`."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -26,9 +26,9 @@ class ProcessInterrupts:
         self._armed = True
 
     def install(self) -> None:
-        """Takes over the process's signal handlers."""
+        """Installs the signal handlers of the process."""
         for number in _SIGNALS:
-            # nohup and cron set SIGHUP to be ignored: that stays.
+            # nohup and cron ignore SIGHUP: keep that.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._received)
 

@@ -1,4 +1,4 @@
-"""One command at a time: kernel locks, which end with their process, however it ends."""
+"""One command at a time: kernel locks, which are released when their process ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from orchestrator.errors import Locked, StorageError
 from orchestrator.files import lock
 
 _PROXY_WAIT = 60.0
-# A look ends within a second, unless there is work to do.
+# Limit of the wait for a pass of the watchdog, which ends within a second unless it repairs something. Seconds.
 _LOOK_WAIT = 10.0
-_AGAIN = 0.02
+_RETRY_INTERVAL = 0.02
 _LOCKS = Path("/proc/locks")
 
 
 class FileLocks:
-    """Lock files in a folder. The files stay: only the kernel's lock on them counts. See `Locks`."""
+    """Lock files in a folder. The files are kept; only a kernel lock on the file of an app locks it. See `Locks`."""
 
     def __init__(self, folder: Path, *, command: str, now: Callable[[], str]) -> None:
         self._folder = folder
@@ -34,11 +34,11 @@ class FileLocks:
         try:
             while not self._try(name, descriptor):
                 other = self._read(descriptor)
-                # A holder may not have written its name yet: only the second refusal counts.
+                # A holder may not have written its facts yet: give up at the second refusal.
                 refused = 0 if other.get("looking") else refused + 1
                 if looking or refused > 1 or time.monotonic() > limit:
                     raise self._held(name, other)
-                time.sleep(_AGAIN)
+                time.sleep(_RETRY_INTERVAL)
             holder = {"command": self._command, "pid": os.getpid(), "since": self._now()}
             try:
                 os.ftruncate(descriptor, 0)
@@ -56,14 +56,14 @@ class FileLocks:
             if not self._try("proxy", descriptor, wait=_PROXY_WAIT):
                 raise Locked(
                     f"another command has held the proxy's lock for {_PROXY_WAIT:g} s",
-                    hint="ps shows which deployctl commands run",
+                    hint="find the running command: ps -ef | grep deployctl",
                 )
             yield
         finally:
             os.close(descriptor)
 
     def holder(self, name: str) -> dict[str, object] | None:
-        # From the kernel's table: a try of the lock would make another command fail at that moment.
+        # From the kernel's table: trying the lock would make another command fail at that moment.
         try:
             inode = (self._folder / f"{name}.lock").stat().st_ino
             locks = _LOCKS.read_text()
@@ -96,7 +96,7 @@ class FileLocks:
         return StorageError(
             f"the lock file {self._folder / name} cannot be used",
             why=error.strerror or str(error),
-            hint="check that the disk is neither full nor read-only, and who owns the file; nothing was changed",
+            hint="check the owner of the file, and that the disk is neither full nor read-only; nothing was changed",
         )
 
     def _held(self, name: str, holder: dict[str, object]) -> Locked:
@@ -111,6 +111,6 @@ class FileLocks:
         try:
             holder = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
         except ValueError:
-            # The holder is writing its name at this moment.
+            # The holder is writing its facts at this moment.
             return {}
         return holder if isinstance(holder, dict) else {}

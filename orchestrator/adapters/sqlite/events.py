@@ -1,7 +1,7 @@
 """The ledger's chain of events, and its comparison with the tables.
 
-Whoever changes a version, a deployment or an image seals it: the event carries the digest of the changed row. An
-audit reads everything exactly as the file has it, at one moment, so that it can name any damage.
+Each change of a version, a deployment or an image is sealed by an event with the digest of the changed row. An audit
+reads everything in one transaction and without conversion, so that it finds any damage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Details = dict[_Key, dict[str, Any]]
 
 
 class SqliteEvents(LedgerFile):
-    """Everything that happened, in the order in which it was recorded."""
+    """All events, in the order in which they were recorded."""
 
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
         """Adds an event to the end of the chain."""
@@ -33,10 +33,10 @@ class SqliteEvents(LedgerFile):
         return int(self._read("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
 
     def switches(self, app: str) -> list[Switch]:
-        """Which version was live from when on, oldest first.
+        """Which version became live at which time, oldest first.
 
         Raises:
-            Degraded: one of the events that say it is damaged.
+            Degraded: one of these events is damaged.
         """
         switches = []
         rows = self._read("SELECT id, detail FROM events WHERE app = ? AND kind = ? ORDER BY id", (app, LIVE))
@@ -48,13 +48,13 @@ class SqliteEvents(LedgerFile):
                 raise Degraded(
                     f"the record of which version of {app} was live at which time cannot be read",
                     why=f"event {number} of the ledger is damaged",
-                    hint="run 'deployctl verify' for all differences; restore the ledger from a backup",
+                    hint="list all differences with 'deployctl verify', and restore the ledger from a backup",
                 ) from None
         return switches
 
     def audit(self) -> tuple[list[Event], list[str]]:
-        """All events, and every difference between them and the tables, in words; both from one moment."""
-        with self._one_moment() as db:
+        """All events, and every difference between them and the tables as a sentence, read in one transaction."""
+        with self._snapshot() as db:
             events = [Event(*row) for row in db.execute(f"SELECT {EVENT} FROM events ORDER BY id")]
             return events, [*chain.broken_links(events), *_differences(db, events)]
 

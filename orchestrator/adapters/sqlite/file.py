@@ -1,4 +1,4 @@
-"""The ledger's file: opened at the first use, brought to the newest schema, written in durable transactions.
+"""The ledger's file: opened at the first use, migrated to the newest schema, and written in durable transactions.
 
 WAL and synchronous=FULL: a transaction is on disk when it ends, and survives a crash.
 """
@@ -16,12 +16,12 @@ from orchestrator.adapters.sqlite.schema import migrate
 from orchestrator.adapters.sqlite.sealing import lossless
 from orchestrator.errors import DeployctlError, LedgerDamaged, StorageError
 
-# Damage that SQLite reports without an error code of its own.
+# Damage that SQLite reports without a specific error code.
 _DAMAGED = ("no such table", "no such column", "Could not decode to UTF-8")
 
 
 class _Rows(list[Any]):
-    """Rows that were read completely: no cursor stays open on the file."""
+    """All rows of a query, so that no cursor stays open."""
 
     def fetchone(self) -> Any:
         return self[0] if self else None
@@ -31,7 +31,7 @@ class LedgerFile:
     """One SQLite file in the state folder. The parts of the ledger inherit from it and share its connection."""
 
     def __init__(self, path: Path, *, now: Callable[[], str], lost: Callable[[], bool] = lambda: False) -> None:
-        """`now` returns the wall time as ISO 8601 in UTC. `lost` is asked when there is no file: was there one?"""
+        """`now` returns the wall time as ISO 8601 in UTC. `lost` says whether a missing file was lost."""
         self.path = path
         self._lost = lost
         self._now = now
@@ -54,13 +54,13 @@ class LedgerFile:
             new = not self.path.exists() or self.path.stat().st_size == 0
             if new and self._lost():
                 raise LedgerDamaged(str(self.path), "the file is missing, but apps are being served")
-            # isolation_level=None: transactions begin and end where this file says so.
+            # isolation_level=None: this module begins and ends transactions itself.
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-            # Also at the end of the program: closing merges the write-ahead log into the file.
+            # Runs also at the end of the program: closing merges the write-ahead log into the file.
             weakref.finalize(self, db.close)
             if new:
                 self.path.chmod(0o600)
-            # Only a new file needs the switch to WAL: the mode is kept in the file.
+            # Only a new file must be switched to WAL: the file stores the mode.
             if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
@@ -83,7 +83,7 @@ class LedgerFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing: what runs inside is on disk at the end, or rolled back when it raises."""
+        """A transaction: its changes are on disk at the end, or rolled back when an exception is raised."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -104,8 +104,8 @@ class LedgerFile:
             raise self._unusable(error, "read") from error
 
     @contextmanager
-    def _one_moment(self) -> Iterator[sqlite3.Connection]:
-        """The file as it is at one moment, whatever is written meanwhile. Text is read losslessly (`lossless`)."""
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A read transaction, which does not see later writes. Text is read with `lossless`."""
         assert self._db, "opens the file and migrates it"
         try:
             db = sqlite3.connect(self.path, timeout=30, isolation_level=None)

@@ -35,7 +35,7 @@ _STEP = "id, deployment, seq, name, args, undo, state, started_at, finished_at, 
 
 
 class SqliteJournal(LedgerFile):
-    """What was done, step by step, written before it is done."""
+    """Deployments and their steps; each step is recorded before it runs."""
 
     def begin(
         self,
@@ -47,10 +47,10 @@ class SqliteJournal(LedgerFile):
         config: dict[str, Any],
         reason: str = "",
     ) -> Deployment:
-        """Opens a deployment: nothing has changed yet. An app has one open deployment at most.
+        """Opens a deployment, before it changes anything. An app has at most one open deployment.
 
         Raises:
-            StorageError: another one is open, or it cannot be written.
+            StorageError: another one is open, or the ledger cannot be written.
         """
         with self._transaction() as db:
             now = self._now()
@@ -79,7 +79,7 @@ class SqliteJournal(LedgerFile):
         return deployment
 
     def finish(self, deployment: int, outcome: Outcome, reason: str) -> None:
-        """Ends a deployment and seals its journal. One that has ended stays as it is."""
+        """Ends a deployment and seals its journal. Does nothing if it has ended."""
         with self._transaction() as db:
             now = self._now()
             row = db.execute("SELECT app FROM deployments WHERE id = ? AND outcome IS NULL", (deployment,)).fetchone()
@@ -114,7 +114,7 @@ class SqliteJournal(LedgerFile):
         return cursor.lastrowid
 
     def step_finished(self, step: int, state: str, detail: dict[str, Any], seconds: float) -> None:
-        """Records how a step ended: `done` or `failed`, what it found, and how long it took."""
+        """Records how a step ended: `done` or `failed`, its details, and its duration in seconds."""
         with self._transaction() as db:
             now = self._now()
             db.execute(
@@ -127,7 +127,7 @@ class SqliteJournal(LedgerFile):
                 (step,),
             ).fetchone()
             if ended is not None:
-                # The last step ends the deployment, which seals the journal before that step's own end is in it.
+                # The last step ends the deployment, which seals the journal before the end of that step is recorded.
                 deployment_changed(db, now, ended[0], ended[1], "sealed")
 
     def steps(self, deployment: int) -> list[StepRecord]:
@@ -159,7 +159,7 @@ class SqliteJournal(LedgerFile):
 
     def deployment_counts(self, app: str) -> list[DeploymentCount]:
         """How many deployments have ended, by kind and outcome."""
-        # SQLite takes the columns beside MAX from the row that has the maximum: the newest, whatever the clock said.
+        # SQLite takes the other columns from the row with the maximum id: the newest one, independent of the clock.
         rows = self._read(
             "SELECT kind, outcome, COUNT(*), finished_at, MAX(id) FROM deployments"
             " WHERE app = ? AND outcome IS NOT NULL GROUP BY kind, outcome ORDER BY kind, outcome",
@@ -169,12 +169,12 @@ class SqliteJournal(LedgerFile):
 
     def placements(self, app: str) -> dict[int, tuple[str, str]]:
         """Which version each deployment put into which slot. Read even where other columns are damaged."""
-        with self._one_moment() as db:
+        with self._snapshot() as db:
             rows = db.execute("SELECT id, to_version, to_slot FROM deployments WHERE app = ?", (app,))
             return {number: (version, slot) for number, version, slot in rows}
 
     def left_by_rollback(self, app: str) -> set[str]:
-        """The versions that lost the traffic by a rollback, the last time that they lost it."""
+        """The versions whose last loss of the traffic was by a rollback."""
         # As in deployment_counts: the kind is that of the row with the highest id.
         rows = self._read(
             "SELECT from_version, kind, MAX(id) FROM deployments WHERE app = ? AND outcome = 'succeeded'"
@@ -185,7 +185,7 @@ class SqliteJournal(LedgerFile):
 
 
 def restore_deployment(db: sqlite3.Connection, now: str, deployment: Deployment) -> None:
-    """Writes a deployment that was put together from labels. One whose number another app has is left out."""
+    """Writes a deployment that was restored from labels, unless another app has a deployment with its number."""
     facts = {name: getattr(deployment, name) for name in _COLUMNS}
     unknown = {"config": "{}", "plan": "[]", "before": json.dumps(asdict(TrafficState()))}
     if _insert(db, or_ignore=True, **{**facts, **unknown}) is not None:
@@ -193,7 +193,7 @@ def restore_deployment(db: sqlite3.Connection, now: str, deployment: Deployment)
 
 
 def _insert(db: sqlite3.Connection, *, or_ignore: bool = False, **values: object) -> int | None:
-    """Returns the number of the new row; None when there is one that excludes it."""
+    """Returns the number of the new row; None when an existing row conflicts with it."""
     names, marks = ", ".join(values), ",".join("?" * len(values))
     verb = "INSERT OR IGNORE" if or_ignore else "INSERT"
     cursor = db.execute(f"{verb} INTO deployments ({names}) VALUES ({marks})", tuple(values.values()))

@@ -1,4 +1,4 @@
-"""The ledger in SQLite: the sum of its parts, and the file as a whole."""
+"""The ledger in SQLite: all of its parts, and operations on the whole file."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRecords, SqliteEvents):
-    """What happened and what is, in one SQLite file. Fulfills the port `Ledger`."""
+    """The ledger in one SQLite file. Implements the port `Ledger`."""
 
     def damage(self, *, thorough: bool = False) -> str | None:
-        """What is wrong with the file, in words; None when it is in order.
+        """The damage of the file, as text; None when there is none.
 
-        `thorough` also compares every index with its table, which takes time in proportion to the file.
+        `thorough` also compares every index with its table; the time grows with the size of the file.
 
         Raises:
-            UsageError: a newer deployctl has written it.
-            StorageError: it cannot be read.
+            UsageError: the file was written by a newer deployctl.
+            StorageError: the file cannot be read.
         """
         try:
             rows = self._read("PRAGMA integrity_check(5)" if thorough else "PRAGMA quick_check(1)")
@@ -42,10 +42,10 @@ class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRe
         return None if result == "ok" else result
 
     def restore(self, apps: Sequence[Restored]) -> str:
-        """Replaces a damaged ledger with a new one of these apps; returns the name that the old one has now.
+        """Replaces a damaged ledger with a new one of these apps; returns the new name of the old file.
 
-        The new file is complete before the old one is moved: after a crash in between the ledger is still known to be
-        damaged.
+        The new file is complete before the old one is moved: after a crash in between, the ledger is still
+        recognized as damaged.
         """
         self.close()
         new = self.path.with_name(f"{self.path.name}.new")
@@ -63,7 +63,7 @@ class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRe
         return aside.name
 
     def adopt(self, apps: Sequence[Restored]) -> None:
-        """Adds apps that the ledger knows nothing of."""
+        """Adds apps that are not in the ledger."""
         with self._transaction() as db:
             _insert(db, apps, self._now())
 
@@ -72,7 +72,7 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
     highest = int(db.execute("SELECT COALESCE(MAX(number), 0) FROM apps").fetchone()[0])
     highest = max([highest, *(app.app_number for app in apps)])
     for app in apps:
-        if app.app_number == 0:  # none of its containers had an address: it gets a number that no other app has
+        if app.app_number == 0:  # none of its containers had an address: assign an unused number
             highest += 1
         db.execute(
             "INSERT INTO apps (name, number, proxy) VALUES (?,?,?)"

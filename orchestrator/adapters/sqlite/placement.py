@@ -1,4 +1,4 @@
-"""What is where: the ledger's apps, slots and traffic."""
+"""The ledger's apps, slots and traffic."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _TRAFFIC = "live, candidate, share, shield, preview, held"
 
 
 class SqlitePlacement(LedgerFile):
-    """Which version is in which slot, and who gets the requests."""
+    """Which version is in which slot, and which slot gets the requests."""
 
     def apps(self) -> list[str]:
         """All apps, sorted."""
         return [row[0] for row in self._read("SELECT name FROM apps ORDER BY name")]
 
     def app_number(self, app: str) -> int:
-        """The app's number in the state folder: from 1, given once, never to another app. Makes the app known."""
+        """The app's number in the state folder: from 1, never assigned to another app. Adds an app that is new."""
         row = self._read("SELECT number FROM apps WHERE name = ?", (app,)).fetchone()
         if row:
             return int(row[0])
         with self._transaction() as db:
-            # Another process may have added the app since it was looked for.
+            # Another process may have added the app since the query.
             db.execute(
                 "INSERT INTO apps (name, number) SELECT ?, COALESCE(MAX(number), 0) + 1 FROM apps WHERE true"
                 " ON CONFLICT (name) DO NOTHING",
@@ -44,27 +44,27 @@ class SqlitePlacement(LedgerFile):
             return int(db.execute("SELECT number FROM apps WHERE name = ?", (app,)).fetchone()[0])
 
     def slots(self, app: str) -> dict[Slot, SlotState]:
-        """What is in each slot; a slot that holds nothing is missing."""
+        """The state of each slot; empty slots are missing."""
         rows = self._read(f"SELECT {_SLOT} FROM slots WHERE app = ?", (app,))
         return {row[1]: SlotState(*row) for row in rows}
 
     def set_slot(self, state: SlotState) -> None:
-        """Writes what is in a slot. While version, deployment and state stay the same, so does `since`."""
+        """Writes the state of a slot. `since` is kept while version, deployment and state stay the same."""
         with self._transaction() as db:
             write_slot(db, state)
 
     def clear_slot(self, app: str, slot: Slot) -> None:
-        """Records that a slot holds nothing. May be repeated."""
+        """Records that a slot is empty. May be repeated."""
         with self._transaction() as db:
             db.execute("DELETE FROM slots WHERE app = ? AND slot = ?", (app, slot))
 
     def traffic(self, app: str) -> TrafficState:
-        """Who gets the app's requests by the record; no slot is live when that was never recorded."""
+        """The traffic state of an app; without a record no slot is live."""
         row = self._read(f"SELECT {_TRAFFIC} FROM traffic WHERE app = ?", (app,)).fetchone()
         return self._traffic_state(app, row) if row else TrafficState()
 
     def traffic_states(self) -> dict[str, TrafficState]:
-        """The same for all apps that the proxy knows."""
+        """The traffic states of all apps that are registered with the proxy."""
         rows = self._read(
             f"SELECT name, t.app, {_TRAFFIC} FROM apps LEFT JOIN traffic t ON t.app = name"
             " WHERE proxy IS NOT NULL ORDER BY name"
@@ -72,7 +72,7 @@ class SqlitePlacement(LedgerFile):
         return {name: self._traffic_state(name, row) if known else TrafficState() for name, known, *row in rows}
 
     def set_traffic(self, app: str, state: TrafficState) -> None:
-        """Writes who gets the requests, when the live slot stays the same (or no slot is live any more).
+        """Writes the traffic state, if the live slot stays the same (or no slot is live any more).
 
         Raises:
             ValueError: another slot would become live. Only `go_live` records that, with its event.
@@ -85,14 +85,16 @@ class SqlitePlacement(LedgerFile):
     def go_live(self, slot: SlotState, traffic: TrafficState) -> None:
         """Writes in one transaction that the version in `slot` is live: its slot, the traffic, and an event.
 
-        A slot that was ready before, and has no share any more, is warm from now on. For the version that was live
-        before, nothing but the traffic changes: its `since` stays, and there is no new event.
+        A ready slot that has no share any more becomes warm. If the version was already live, only the traffic
+        changes: `since` is kept, and no event is added.
 
         Raises:
             ValueError: `slot` is not ready, or it is not the slot that is live in `traffic`.
         """
         if slot.state != "ready" or slot.slot != traffic.live:
-            raise ValueError(f"{slot.slot} of {slot.app} is {slot.state}, and {traffic.live} is to be live")
+            raise ValueError(
+                f"{slot.slot} of {slot.app} is {slot.state}, and the live slot of the traffic is {traffic.live}"
+            )
         with self._transaction() as db:
             here = (slot.slot, slot.version, slot.deployment)
             was_live = _live_slot(db, slot.app) == slot.slot and last_live(db, slot.app) == here
@@ -107,22 +109,22 @@ class SqlitePlacement(LedgerFile):
                 went_live(db, self._now(), slot.app, Switch(slot.version, slot.slot, slot.deployment, slot.since))
 
     def proxy_apps(self) -> list[ProxyApp]:
-        """All apps that the proxy knows, sorted by name."""
+        """All apps that are registered with the proxy, sorted by name."""
         rows = self._read("SELECT name, proxy FROM apps WHERE proxy IS NOT NULL ORDER BY name")
         return [_proxy_app(name, text) for name, text in rows]
 
     def proxy_app(self, app: str) -> ProxyApp | None:
-        """One of them; None when the proxy does not know it."""
+        """One of them; None when it is not registered."""
         row = self._read("SELECT proxy FROM apps WHERE name = ? AND proxy IS NOT NULL", (app,)).fetchone()
         return _proxy_app(app, row[0]) if row else None
 
     def save_proxy_app(self, app: ProxyApp) -> None:
-        """Writes what the proxy knows of an app."""
+        """Writes the route and the slots of an app at the proxy."""
         with self._transaction() as db:
             db.execute("UPDATE apps SET proxy = ? WHERE name = ?", (proxy_text(app), app.name))
 
     def remove_proxy_app(self, app: str) -> None:
-        """Records that the proxy does not know the app any more, and that nobody gets its requests."""
+        """Records that an app is removed from the proxy, and that no slot gets its requests."""
         with self._transaction() as db:
             db.execute("UPDATE apps SET proxy = NULL WHERE name = ?", (app,))
             db.execute("DELETE FROM traffic WHERE app = ?", (app,))
@@ -136,7 +138,7 @@ class SqlitePlacement(LedgerFile):
 
 
 def write_slot(db: sqlite3.Connection, state: SlotState, *, keep_since: bool = True) -> None:
-    """Writes what is in a slot; with `keep_since`, `since` stays while version, deployment and state do."""
+    """Writes the state of a slot. With `keep_since`, `since` is kept as in `set_slot`."""
     db.execute(
         f"INSERT INTO slots ({_SLOT}) VALUES"
         " (:app, :slot, :version, :deployment, :state, :since, :warm_until, :bake_until)"
@@ -150,7 +152,7 @@ def write_slot(db: sqlite3.Connection, state: SlotState, *, keep_since: bool = T
 
 
 def write_traffic(db: sqlite3.Connection, app: str, state: TrafficState) -> None:
-    """Writes who gets the app's requests."""
+    """Writes the traffic state of an app."""
     db.execute(
         f"INSERT OR REPLACE INTO traffic (app, {_TRAFFIC})"
         " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held)",
@@ -159,7 +161,7 @@ def write_traffic(db: sqlite3.Connection, app: str, state: TrafficState) -> None
 
 
 def proxy_text(app: ProxyApp) -> str:
-    """What the proxy knows of an app, as JSON."""
+    """The route and the slots of an app at the proxy, as JSON."""
     slots = {slot: asdict(endpoints) for slot, endpoints in app.slots.items()}
     return json.dumps({"route": asdict(app.route), "slots": slots})
 
@@ -169,7 +171,7 @@ def _live_slot(db: sqlite3.Connection, app: str) -> str | None:
     return row[0] if row else None
 
 
-# A pass over many apps reads all of them for each one, and most of them have not changed.
+# A pass over many apps reads all apps for each one, and most of them have not changed.
 @lru_cache(maxsize=256)
 def _proxy_app(name: str, text: str) -> ProxyApp:
     data = json.loads(text)

@@ -151,16 +151,16 @@ SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def migrate(db: sqlite3.Connection, file: str) -> None:
-    """Brings the ledger to this program's schema; each migration is one transaction.
+    """Migrates the ledger to the schema of this program; each migration is one transaction.
 
     Raises:
-        UsageError: a newer deployctl has written it.
+        UsageError: the file was written by a newer deployctl.
     """
     current = int(db.execute("PRAGMA user_version").fetchone()[0])
     if current > SCHEMA_VERSION:
         raise UsageError(
             f"{file} was written by a newer deployctl",
-            why=f"its schema is {current}, this program knows {SCHEMA_VERSION}",
+            why=f"its schema is {current}, this program supports up to {SCHEMA_VERSION}",
             hint="update deployctl (pip install --upgrade deployctl)",
         )
     while current < SCHEMA_VERSION:

@@ -15,7 +15,7 @@ EVENT = "id, at, app, kind, detail, previous, digest"
 
 
 def lossless(data: bytes) -> str:
-    """Text exactly as it is in the file: bytes that are not UTF-8 are kept, so that they can be sealed and shown."""
+    """Decodes text without loss: bytes that are not UTF-8 are kept, so that they can be sealed and shown."""
     return data.decode(errors="surrogateescape")
 
 
@@ -29,14 +29,14 @@ def append(db: sqlite3.Connection, at: str, app: str, kind: str, detail: dict[st
 
 
 def version_changed(db: sqlite3.Connection, at: str, app: str, version: str, what: str) -> None:
-    """Records that a version's row was written; `what` is one word for why. Nothing when there is no such version."""
+    """Records that a version's row was written; `what` is the reason in one word. Ignores unknown versions."""
     rows = _rows(db, "SELECT * FROM versions WHERE app = ? AND name = ?", (app, version))
     if rows:
         append(db, at, app, VERSION, {VERSION: version, "what": what, "row": chain.seal(rows[0])})
 
 
 def deployment_changed(db: sqlite3.Connection, at: str, app: str, deployment: int, what: str) -> None:
-    """Records that a deployment's row was written, and seals its journal as it is."""
+    """Records that a deployment's row was written, and seals its journal."""
     row = chain.seal(_rows(db, "SELECT * FROM deployments WHERE id = ?", (deployment,))[0])
     journal = chain.seal_all(_rows(db, "SELECT * FROM steps WHERE deployment = ? ORDER BY id", (deployment,)))
     append(db, at, app, DEPLOYMENT, {DEPLOYMENT: deployment, "what": what, "row": row, "journal": journal})
@@ -49,7 +49,7 @@ def image_changed(db: sqlite3.Connection, at: str, app: str, version: str) -> No
 
 
 def went_live(db: sqlite3.Connection, at: str, app: str, switch: Switch) -> None:
-    """Records from when on a version was live."""
+    """Records when a version became live."""
     detail = {"version": switch.version, "slot": switch.slot, "deployment": switch.deployment, "since": switch.since}
     append(db, at, app, LIVE, detail)
 

@@ -1,4 +1,4 @@
-"""The ledger's versions, their images, and the changes from each to the next."""
+"""The ledger's versions, their images, and their changes."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ NAMES = ", ".join(COLUMNS)
 
 
 class LazyVersions(Mapping[str, Version]):
-    """An app's versions as they were read, in the order in which they were made.
+    """The versions of an app as they were read, in the order of their creation.
 
-    A row becomes a Version when it is asked for: most commands need a few out of thousands.
+    A row is converted into a Version on access: most commands need a few of thousands.
     """
 
     def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
@@ -63,11 +63,11 @@ class LazyVersions(Mapping[str, Version]):
 
 
 class SqliteVersions(LedgerFile):
-    """Which versions there are and what has become of each."""
+    """The versions of all apps, and the state of each."""
 
     def versions(self, app: str) -> Mapping[str, Version]:
-        """The app's versions by name, in the order in which they were made."""
-        # Sorted here: SQLite would carry whole rows through its sorter, which takes twice the time.
+        """The app's versions by name, in the order of their creation."""
+        # Sorted here, because sorting whole rows in SQLite takes twice the time.
         rows = self._read(f"SELECT {NAMES}, rowid FROM versions WHERE app = ?", (app,))
         return LazyVersions(sorted(rows, key=itemgetter(-1)))
 
@@ -81,7 +81,7 @@ class SqliteVersions(LedgerFile):
             version_changed(db, self._now(), version.app, version.name, what)
 
     def mark_live(self, app: str, version: str, *, stable: bool) -> None:
-        """Records that a version has become live (and stable); it is neither pruned nor bad any more."""
+        """Records that a version has become live (and stable); it is not pruned and not bad any more."""
         self._change(
             app,
             version,
@@ -132,7 +132,7 @@ class SqliteVersions(LedgerFile):
         return [Layer(digest, size) for digest, size in json.loads(row[0])] if row else None
 
     def changes(self, app: str, *, version: str | None = None, path: str | None = None) -> list[FileChange]:
-        """What changed in one version, or of one path in all versions, in the order of the versions."""
+        """The changes of one version, or of one path in all versions, in the order of the versions."""
         column, value = ("version", version) if path is None else ("path", path)
         rows = self._read(
             "SELECT c.version, c.path, c.kind, c.mode, c.size, c.digest, c.target FROM changes c"
@@ -143,15 +143,15 @@ class SqliteVersions(LedgerFile):
         return [FileChange(*row) for row in rows]
 
     def readable_versions(self, app: str) -> dict[str, Version]:
-        """The app's versions in the order in which they were made, without those whose record is damaged."""
+        """The app's versions in the order of their creation, without those whose record is damaged."""
         versions = {}
-        with self._one_moment() as db:
+        with self._snapshot() as db:
             for row in db.execute(f"SELECT {NAMES} FROM versions WHERE app = ? ORDER BY rowid", (app,)):
                 if all(_intact(value) for value in row):
                     try:
                         versions[row[1]] = _version(row)
                     except ValueError:
-                        continue  # its settings are not JSON any more
+                        continue  # its settings are damaged
         return versions
 
     def delta(self, app: str, version: str) -> Delta:
@@ -160,7 +160,7 @@ class SqliteVersions(LedgerFile):
         Raises:
             ValueError: the record is damaged.
         """
-        with self._one_moment() as db:
+        with self._snapshot() as db:
             rows = db.execute(
                 "SELECT path, kind, mode, size, digest, target FROM changes WHERE app = ? AND version = ?",
                 (app, version),
@@ -174,7 +174,7 @@ class SqliteVersions(LedgerFile):
             raise ValueError(str(error)) from error
 
     def parents(self, app: str) -> dict[str, str | None]:
-        """Each version's parent, in the order in which the versions were made."""
+        """Each version's parent, in the order of creation of the versions."""
         return dict(self._read("SELECT name, parent FROM versions WHERE app = ? ORDER BY rowid", (app,)))
 
     def paths(self, app: str) -> list[str]:
@@ -203,10 +203,10 @@ class SqliteVersions(LedgerFile):
 
 
 def write(db: sqlite3.Connection, version: Version) -> None:
-    """Writes a version, or replaces its record; it keeps its place in the order."""
+    """Writes a version, or replaces its record; its place in the order does not change."""
     values = {**{name: getattr(version, name) for name in COLUMNS}, "settings": json.dumps(version.settings)}
     names, marks = ", ".join(values), ",".join("?" * len(values))
-    # Not INSERT OR REPLACE: that would make it the newest.
+    # Not INSERT OR REPLACE, which would move it to the end.
     update = ", ".join(f"{name} = excluded.{name}" for name in values)
     db.execute(
         f"INSERT INTO versions ({names}) VALUES ({marks}) ON CONFLICT (app, name) DO UPDATE SET {update}",
@@ -231,7 +231,7 @@ def _write_changes(db: sqlite3.Connection, version: Version, change: Delta) -> N
 def _intact(value: object) -> bool:
     """Whether this program can have written the value: it writes neither BLOBs nor text that is not UTF-8."""
     return not isinstance(value, bytes) and not (
-        isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value)
+        isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
     )
 
 

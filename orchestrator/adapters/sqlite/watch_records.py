@@ -10,32 +10,32 @@ from typing import Any
 from orchestrator.adapters.sqlite.file import LedgerFile
 from orchestrator.domain.watch.passes import Pass
 
-# A day at one pass a minute has 1440: people look at the last hours.
+# About eight hours at one pass a minute.
 _KEPT_PASSES = 500
-# The newest good pass is always kept: metrics report when the last one was, however many bad ones follow.
+# The newest good pass is always kept: metrics report its time, even after many bad ones.
 _GOOD = "outcome IN ('healthy', 'acted')"
 
 
 class SqliteWatchRecords(LedgerFile):
-    """What one pass of the watchdog leaves to the next, and to people."""
+    """The passes of the watchdog, its memory between passes, and its counters."""
 
     def memory(self, app: str) -> dict[str, Any]:
-        """What the last pass left to the next one; empty when there was none."""
+        """The memory that the last pass stored; empty when there was none."""
         row = self._read("SELECT memory FROM watch WHERE app = ?", (app,)).fetchone()
         memory: dict[str, Any] = json.loads(row[0]) if row else {}
         return memory
 
     def remember(self, app: str, memory: dict[str, Any]) -> None:
-        """Writes what the next pass needs to know."""
+        """Stores the memory for the next pass."""
         with self._transaction() as db:
             _remember(db, app, memory)
 
-    def record_pass(self, app: str, found: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
-        """Writes a pass, what it leaves to the next one, and what it adds to the counters."""
+    def record_pass(self, app: str, finished: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
+        """Records a pass, its memory, and the increments of the counters."""
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO passes (app, at, seconds, outcome, said) VALUES (?,?,?,?,?)",
-                (app, found.at, round(found.seconds, 3), found.outcome, json.dumps(found.said)),
+                (app, finished.at, round(finished.seconds, 3), finished.outcome, json.dumps(finished.said)),
             )
             db.execute(
                 "DELETE FROM passes WHERE app = ? AND id <= (SELECT id FROM passes WHERE app = ?"

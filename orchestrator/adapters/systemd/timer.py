@@ -18,7 +18,7 @@ BOOTED = Path("/run/systemd/system")
 
 
 class Timer:
-    """A timer of the machine, or with `own` of the user's systemd."""
+    """A timer of the system, or with `own` one of the user."""
 
     def __init__(self, machine: Machine, *, own: bool, folder: Path | None = None, booted: Path = BOOTED) -> None:
         self._machine, self._own, self._booted = machine, own, booted
@@ -52,7 +52,7 @@ class Timer:
         if not self._booted.is_dir():
             raise HostError(
                 "systemd does not run on this machine",
-                hint="use cron, without --systemd; or deployctl watchdog run --loop 1m",
+                hint="use cron (without --systemd), or run: deployctl watchdog run --loop 1m",
             )
         wanted = {
             "service": units.service(job, words, environment, system=not self._own),
@@ -88,7 +88,7 @@ class Timer:
 
     def trouble(self, app: str) -> str | None:
         if not self._booted.is_dir():
-            return "systemd does not run on this machine, so nothing starts a pass"
+            return "systemd does not run on this machine, so nothing starts the watchdog"
         if self._ask("is-active", self._timer(app)) is not None:
             return f"the timer does not run: systemctl{' --user' if self._own else ''} start {self._timer(app)}"
         return None

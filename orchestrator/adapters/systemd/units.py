@@ -10,7 +10,7 @@ from orchestrator.domain.watch.schedule_texts import WRITTEN, marker, one_line
 
 
 def service(job: Job, words: Sequence[str], environment: Mapping[str, str], *, system: bool) -> str:
-    """The unit that runs one pass. Exit code 75, another command holds the app's lock, is no failure."""
+    """The unit that runs one pass. Exit code 75 (another command holds the app's lock) is not a failure."""
     after = ["After=docker.service"] if system else []
     variables = [f"Environment={_unit_word(f'{key}={value}', expands=False)}" for key, value in environment.items()]
     # systemd expands no variables in the first word, the program's path.
@@ -32,7 +32,7 @@ def service(job: Job, words: Sequence[str], environment: Mapping[str, str], *, s
 
 
 def timer(job: Job) -> str:
-    """The unit that starts the service: at once, then again this long after each start."""
+    """The unit that starts the service: at once, then `job.every` seconds after each start."""
     lines = [
         WRITTEN,
         "[Unit]",
@@ -50,13 +50,13 @@ def timer(job: Job) -> str:
 
 
 def read_timer(text: str) -> int | None:
-    """The interval that `timer` has written, in seconds; None when the unit has another one."""
+    """The interval that `timer` wrote, in seconds; None when the unit has another form."""
     interval = re.search(r"^OnUnitActiveSec=([0-9]+)s$", text, re.MULTILINE)
     return int(interval[1]) if interval else None
 
 
 def _unit_word(word: str, *, expands: bool) -> str:
-    """A word of a unit file."""
+    """A word of a unit file, quoted and escaped where needed."""
     one_line("the value", word)
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     word = word.replace("$", "$$") if expands else word

@@ -128,7 +128,7 @@ def test_a_free_address_and_our_own_can_be_used(rig: ProxyRig) -> None:
     with rig.occupied(free):
         with pytest.raises(UsageError, match=r"proxy\.metrics: .* cannot be used"):
             rig.edge.check_listen(replace(route, metrics=free))
-        with pytest.raises(UsageError, match=r"proxy\.listen: .*another process listens there"):
+        with pytest.raises(UsageError, match=r"proxy\.listen: .*another process uses it"):
             rig.edge.check_listen(replace(route, listen=free))
 
 

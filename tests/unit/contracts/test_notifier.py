@@ -37,7 +37,7 @@ def test_without_urls_there_is_no_problem(notifier: Notifier) -> None:
 
 def test_what_is_refused_is_words_without_the_url(notifier: Notifier, receiver: Receiver) -> None:
     if isinstance(notifier, FakeNotifier):
-        notifier.why = "it answered 500"
+        notifier.why = "status 500"
     url = f"json://user:hunter2@127.0.0.1:{receiver.port}/500"
     said = notifier.tell([url], "title", "body", severity="info", timeout=20)
     [verdict] = notifier.deliver([url], "title", "body", severity="info", timeout=20)

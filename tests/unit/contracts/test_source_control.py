@@ -58,4 +58,4 @@ def test_a_tag_is_written_once_and_never_moved(rig: Rig) -> None:
     assert git.tag(rig.config, "mymodel/v1", first, "message", "A <a@b>") == (False, "")
     written, why = git.tag(rig.config, "mymodel/v1", second, "message", "A <a@b>")
     assert not written
-    assert "it is not moved" in why
+    assert "is not moved" in why

@@ -56,10 +56,10 @@ def test_one_that_fails_keeps_it_from_no_other(receiver: Receiver) -> None:
         f"xml://{SECRET}.invalid/",
         f"json://127.0.0.1:{receiver.port}/",
     )
-    unusable = "Apprise cannot use it: no service that it knows, or something in the URL is missing"
+    unusable = "Apprise does not support this service, or the URL is incomplete"
     assert said == (
-        "5 of 7 URLs did not take it (number 2: JSON: it answered 500; number 3: JSON: connection refused; "
-        f"number 4: {unusable}; number 5: {unusable}; number 6: XML: its name does not resolve)"
+        "5 of 7 URLs did not accept it (number 2: JSON: status 500; number 3: JSON: connection refused; "
+        f"number 4: {unusable}; number 5: {unusable}; number 6: XML: the host name does not resolve)"
     )
     assert len(receiver.got) == 3
     assert SECRET not in said
@@ -68,7 +68,7 @@ def test_one_that_fails_keeps_it_from_no_other(receiver: Receiver) -> None:
 def test_what_several_urls_suffer_alike_is_said_once() -> None:
     assert summary((None, None)) is None
     assert summary(("no", "no")) == "no"
-    assert summary(("no", None)) == "1 of 2 URLs did not take it (number 1: no)"
+    assert summary(("no", None)) == "1 of 2 URLs did not accept it (number 1: no)"
 
 
 @pytest.mark.parametrize("harm", HARMS)
@@ -82,7 +82,7 @@ def test_a_dead_notifier_holds_nobody_up(receiver: Receiver, harm: str) -> None:
             timeout=2.0,
         )
         seconds = time.monotonic() - started
-    assert said == "1 of 2 URLs did not take it (number 2: no answer within 2 s)"
+    assert said == "1 of 2 URLs did not accept it (number 2: no answer within 2 s)"
     assert 2.0 <= seconds < 2.0 + GRACE
     assert len(receiver.got) == 1
 
@@ -143,7 +143,7 @@ def test_a_plugin_that_raises_shows_no_secret(monkeypatch: pytest.MonkeyPatch, t
         "        if 'localhost' not in url: raise ValueError(url)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert tell(f"json://{SECRET}/") == "it failed with ValueError"
+    assert tell(f"json://{SECRET}/") == "failed with ValueError"
 
 
 def test_files_of_the_folder_that_it_is_called_in_are_not_run(
@@ -197,11 +197,11 @@ def test_a_heartbeat_is_one_get(receiver: Receiver) -> None:
 
 def test_a_heartbeat_that_fails_says_why_without_its_url(receiver: Receiver) -> None:
     here = f"127.0.0.1:{receiver.port}"
-    redirect = "it answered 301 (a redirect, which is not followed: write where it leads)"
-    assert beat(f"http://{here}/404/{SECRET}") == "it answered 404"
+    redirect = "status 301 (a redirect, which is not followed: use its target)"
+    assert beat(f"http://{here}/404/{SECRET}") == "status 404"
     assert beat(f"http://{here}/301/{SECRET}") == redirect
     assert beat(f"http://somebody:{SECRET}@127.0.0.1:1/{SECRET}") == "connection refused"
-    assert beat(f"http://{SECRET}.invalid/") == "its name does not resolve"
+    assert beat(f"http://{SECRET}.invalid/") == "the host name does not resolve"
     assert beat(f"https://somebody:{SECRET}@{here}/{SECRET}") == "TLS failed"
     for url in (f"http://[{SECRET}", f"http://h:{SECRET}/", f"http://{SECRET}\0/", "http://", f"ftp://{SECRET}"):
         said = beat(url)

@@ -196,7 +196,7 @@ def test_not_for_ever(naps: list[float]) -> None:
         ("x509: certificate has expired or is not yet valid", "check the name and the dates"),
         ("http: server gave HTTP response to HTTPS client", f"set up TLS for the registry, or add {HOST} to "),
         ("write /var/lib/registry/x: no space left on device", "free some disk"),
-        ("manifest unknown: manifest unknown", "somebody removed it"),
+        ("manifest unknown: manifest unknown", "it was removed"),
     ],
 )
 @pytest.mark.parametrize("how", [refused, lambda text: Answer({"message": text}, status=500)])
@@ -251,7 +251,7 @@ def test_a_layer_that_begins_again_and_again_is_no_progress(monkeypatch: pytest.
         push(Client(answer), progress)
     assert now < 20
     assert "pushed 0 of 1 layers, 0.0 of 9.0 MB" in progress.details
-    assert "layer a: the connection broke off, retrying in 5 seconds" in progress.details
+    assert "layer a: the connection was lost, retrying in 5 seconds" in progress.details
 
 
 def test_an_engine_that_breaks_off_is_not_the_registry() -> None:

@@ -123,7 +123,7 @@ def test_a_tag_of_a_file_is_no_commit(app: Path, store: Stores) -> None:
 
 def test_no_repository_at_all(tmp_path: Path, store: Stores) -> None:
     write(tmp_path / "plain", "plain")
-    with pytest.raises(UsageError, match=r"--ref needs a Git repository: .*plain is in no Git repository"):
+    with pytest.raises(UsageError, match=r"--ref needs a Git repository: .*plain is not in a Git repository"):
         store.source_control.resolve(config(tmp_path / "plain"), "HEAD")
 
 
@@ -496,7 +496,7 @@ def test_a_symlink_that_leads_back_into_the_tree(app: Path, store: Stores) -> No
     (app / "model").symlink_to(app / "today")
     write(app, "three", '[model]\npath = "model"\n')
     third = commit(app, "third")
-    with pytest.raises(UsageError, match="a symlink leads from the commit back into"):
+    with pytest.raises(UsageError, match="a symlink of the commit leads to"):
         store.source_control.at(config(app), third).__enter__()
 
 
@@ -682,7 +682,7 @@ def test_where_there_is_nothing_to_see(tmp_path: Path, store: Stores) -> None:
     write(tmp_path / "plain", "plain")
     state = store.source_control.state(config(tmp_path / "plain"))
     assert (state.commit, state.dirty, state.refused) == (None, None, False)
-    assert "is in no Git repository" in state.missing
+    assert "is not in a Git repository" in state.missing
     git(tmp_path / "plain", "init", "-q")
     state = store.source_control.state(config(tmp_path / "plain"))
     assert (state.commit, state.dirty) == (None, True)
@@ -749,7 +749,7 @@ def test_a_tag_is_never_moved(app: Path, store: Stores) -> None:
     git(app, "tag", "mymodel/v1", "one")
     written, why = store.source_control.tag(config(app), "mymodel/v1", head, "message", "A <a@b>")
     assert not written
-    assert "it is not moved" in why
+    assert "is not moved" in why
     assert git(app, "rev-parse", "mymodel/v1^{commit}") == git(app, "rev-parse", "one^{commit}")
     git(app, "tag", "mymodel/v2", git(app, "rev-parse", "main:answer.txt"))
     assert "not a commit" in store.source_control.tag(config(app), "mymodel/v2", head, "message", "A <a@b>")[1]

@@ -1,4 +1,4 @@
-"""The proxy's files: what they say, and what they say when they are damaged."""
+"""The proxy's files, intact and damaged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_slots_are_written_and_read(tmp_path: Path) -> None:
     assert files.slots(SHIELDS) == {}
 
 
-def test_a_file_that_says_the_same_is_not_written_again(tmp_path: Path) -> None:
+def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path)
     assert files.write_slots(ROUTES, {}) is True
     os.utime(tmp_path / ROUTES, (1.0, 1.0))
@@ -44,7 +44,7 @@ def test_a_damaged_file_is_recognized(tmp_path: Path, name: str, text: str) -> N
     assert caught.value.hint == "deployctl recover restores it from the ledger"
 
 
-def test_prepare_creates_what_is_missing_and_keeps_what_is_there(tmp_path: Path) -> None:
+def test_prepare_creates_missing_files_and_keeps_others(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path / "proxy")
     files.prepare_folder()
     assert sorted(path.name for path in files.folder.iterdir()) == ["run"]
@@ -54,7 +54,7 @@ def test_prepare_creates_what_is_missing_and_keeps_what_is_there(tmp_path: Path)
     assert files.slots(ROUTES) == {"mymodel": "blue"}
 
 
-def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_written_is_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ProxyFiles(tmp_path)
     files.write_slots(ROUTES, {"mymodel": "blue"})
 
@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(StorageError, match=r"routes\.map cannot be written: .*No space left") as caught:
         files.write_slots(ROUTES, {"mymodel": "green"})
-    assert caught.value.hint == "is the disk full?"
+    assert caught.value.hint == "check that the disk is not full"
     monkeypatch.undo()
     assert files.slots(ROUTES) == {"mymodel": "blue"}
     (tmp_path / "file").write_text("")

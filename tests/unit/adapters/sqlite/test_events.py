@@ -1,4 +1,4 @@
-"""The chain of events in real SQLite: whatever is changed in it, or in what it seals, is named."""
+"""The chain of events in real SQLite: every change of an event or of a sealed row is named."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_every_change_of_the_history_is_sealed(ledger: SqliteLedger) -> None:
         ("DELETE FROM events WHERE kind = 'live'", "does not follow the event before it"),
     ],
 )
-def test_what_was_tampered_with_is_named(ledger: SqliteLedger, tamper: str, named: str) -> None:
+def test_any_manipulation_is_named(ledger: SqliteLedger, tamper: str, named: str) -> None:
     a_history(ledger)
     ledger.close()
     changed(ledger, tamper)
@@ -104,7 +104,7 @@ def test_a_version_that_goes_live_is_recorded_once_for_each_change(ledger: Sqlit
     assert ledger.audit()[1] == []
 
 
-def test_a_version_that_is_live_again_after_nobody_was_is_recorded_again(ledger: SqliteLedger) -> None:
+def test_a_version_that_is_live_again_is_recorded_again(ledger: SqliteLedger) -> None:
     ledger.go_live(slot("blue", "v1", since="2031"), BLUE)
     ledger.remove_proxy_app(APP)
     ledger.go_live(slot("blue", "v1", since="2032"), BLUE)
@@ -142,11 +142,11 @@ def test_events_of_several_processes_are_one_chain(opened: Callable[[], SqliteLe
     assert one.head() == two.head() == 6
 
 
-def test_an_audit_reads_one_moment(ledger: SqliteLedger, opened: Callable[[], SqliteLedger]) -> None:
+def test_an_audit_reads_snapshot(ledger: SqliteLedger, opened: Callable[[], SqliteLedger]) -> None:
     a_history(ledger)
     other = opened()
     before = ledger.head()
-    with ledger._one_moment() as db:
+    with ledger._snapshot() as db:
         assert db.execute("SELECT COUNT(*) FROM events").fetchone()[0] == before
         other.mark_bad(APP, "v2", "slow")
         assert db.execute("SELECT COUNT(*) FROM events").fetchone()[0] == before

@@ -159,7 +159,8 @@ def test_only_go_live_makes_a_slot_live(ledger: SqliteLedger) -> None:
 def test_only_a_ready_slot_goes_live_and_it_is_the_live_one(
     ledger: SqliteLedger, state: str, traffic: TrafficState
 ) -> None:
-    with pytest.raises(ValueError, match=f"blue of mymodel is {state}, and {traffic.live} is to be live"):
+    why = f"blue of mymodel is {state}, and the live slot of the traffic is {traffic.live}"
+    with pytest.raises(ValueError, match=why):
         ledger.go_live(slot("blue", "v1", state=state), traffic)
     assert (ledger.slots(APP), ledger.traffic(APP)) == ({}, TrafficState())
 

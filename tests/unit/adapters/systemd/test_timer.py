@@ -94,7 +94,7 @@ def test_systemd_does_not_run(machine: Machine, programs: Programs) -> None:
     place.install(JOB, WORDS, ENVIRONMENT)
     programs.asked.clear()
     (machine.folder / "booted").rmdir()
-    assert place.trouble("mymodel") == "systemd does not run on this machine, so nothing starts a pass"
+    assert place.trouble("mymodel") == "systemd does not run on this machine, so nothing starts the watchdog"
     with pytest.raises(HostError, match="systemd does not run on this machine") as error:
         place.install(JOB, WORDS, ENVIRONMENT)
     assert "use cron" in error.value.hint
