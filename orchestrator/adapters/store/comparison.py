@@ -1,4 +1,4 @@
-"""Compares stored model files tensor by tensor."""
+"""Compares the tensors of stored model files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StoreTensorComparison:
             return (), None
         one, two = (self._objects.place(file.digest, file.mode) for file in (before, after))
         if not (one.exists() and two.exists()):
-            return (), "only files of the [model] folder, in kept versions, can be compared tensor by tensor"
+            return (), "only files of the [model] folder in kept versions can be compared by tensor"
         try:
             return tensors.compare(one, two, after.path), None
         except tensors.TensorsUnreadable as error:

@@ -1,7 +1,7 @@
-"""Which files a version is made of: the build context as Docker sees it, and the model's folder.
+"""The source files of a version: the build context as Docker sees it, and the model folder.
 
-deploy.toml itself and `.git` are ignored: a longer keep_warm is no new version, and every command of Git changes files
-in there. Empty folders are not part of a version.
+deploy.toml and `.git` are ignored: a changed keep_warm is not a new version, and Git commands change files in `.git`.
+Empty folders are not part of a version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.errors import UsageError
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file or a link (`target` is not None): its path in the manifest, and where it is."""
+    """A file, or a symlink (`target` is not None): its path in the manifest, and its path on disk."""
 
     path: str
     place: Path
@@ -30,12 +30,12 @@ class SourceFile:
 
     @property
     def mode(self) -> str:
-        """The mode that Git would record."""
+        """The mode as Git records it."""
         return "0755" if self.status.st_mode & stat.S_IXUSR else "0644"
 
 
 def facts(config: Config) -> dict[str, str]:
-    """How an image is built, apart from the files. Of the arguments only their digest: others may read manifests."""
+    """The build settings of an image. Of the arguments only the digest, because manifests may be shared."""
     build = config.build
     arguments = hashlib.sha256(json.dumps(sorted(build.args.items())).encode()).hexdigest()
     return {"dockerfile": build.dockerfile, "target": build.target or "", "args": arguments}
@@ -45,7 +45,7 @@ def sources(config: Config) -> list[SourceFile]:
     """All files and links of the context and of the model's folder.
 
     Raises:
-        UsageError: one cannot be read, or cannot be part of a version.
+        UsageError: a file cannot be read, or cannot be part of a version.
     """
     try:
         files = [*_context(config), *model(config)]
@@ -57,7 +57,7 @@ def sources(config: Config) -> list[SourceFile]:
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"the name of {printable(source.place)}, or its target, is not UTF-8",
-                hint="rename the file, or ignore it",
+                hint="rename the file, or add it to .dockerignore",
             ) from error
     return files
 
@@ -65,13 +65,15 @@ def sources(config: Config) -> list[SourceFile]:
 def unreadable(error: OSError) -> UsageError:
     """The error for a source that cannot be read."""
     why = str(error.strerror)
-    return UsageError(f"{error.filename} cannot be read", why=why, hint="fix its permissions, or ignore it")
+    return UsageError(
+        f"{error.filename} cannot be read", why=why, hint="fix its permissions, or add it to .dockerignore"
+    )
 
 
 def _context(config: Config) -> Iterator[SourceFile]:
     from docker.utils.build import exclude_paths
 
-    # Resolved, so that a checkout of the same commit gives the same files.
+    # Resolved, so that a checkout of the same commit has the same files.
     own = os.path.relpath(config.base.resolve() / Path(config.source).name, config.context_dir.resolve())
     names: Iterable[str] = exclude_paths(
         str(config.context_dir), ignore_patterns(config), dockerfile=config.build.dockerfile
@@ -91,14 +93,14 @@ def model(config: Config) -> list[SourceFile]:
     """All files and links of the model folder; none without one.
 
     Raises:
-        OSError: one cannot be read.
-        UsageError: one cannot be part of a version.
+        OSError: a file cannot be read.
+        UsageError: a file cannot be part of a version.
     """
     if config.model_dir is None:
         return []
     files = list(_model(config.model_dir))
     if not files:
-        raise UsageError(f"model.path: {printable(config.model_dir)} is empty", hint="put the weights there")
+        raise UsageError(f"model.path: {printable(config.model_dir)} is empty", hint="copy the weights into it")
     return files
 
 
@@ -113,7 +115,7 @@ def _model(folder: Path) -> Iterator[SourceFile]:
 
     for parent, folders, names in os.walk(folder, onerror=stop):
         for own in (folders, names):
-            if ".git" in own:  # of a clone or a submodule, not part of the model
+            if ".git" in own:  # of a clone or a submodule; not part of the model
                 own.remove(".git")
         links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in (*names, *links):
@@ -124,21 +126,21 @@ def _model(folder: Path) -> Iterator[SourceFile]:
                 if _leads_inside(folder, place):
                     yield SourceFile(path, place, status, str(place.readlink()))
                     continue
-                # A downloaded model is often a folder of links into a cache, which containers do not see.
+                # A downloaded model is often a folder of symlinks into a cache, which containers do not see.
                 status = place.stat()
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(
                     f"model.path: {printable(place)} cannot be part of a version",
-                    why="it is a link to a folder elsewhere, or a device, a pipe or a socket",
+                    why="it is a symlink to a folder outside, or a device, a pipe or a socket",
                     hint="remove it from the folder, or replace it with a copy of its target",
                 )
             yield SourceFile(path, place, status)
 
 
 def _leads_inside(folder: Path, link: Path) -> bool:
-    """Whether a link works in a copy of the folder: its path never leaves it, not even to come back by name.
+    """Whether a symlink works in a copy of the folder: no part of its path leaves the folder.
 
-    Its target may be a link too, which is checked by itself.
+    If its target is a symlink, that one is checked separately.
     """
     target = link.readlink()
     depth = len(link.relative_to(folder).parts) - 1

@@ -1,4 +1,4 @@
-"""Digests of files, and copies that are made while a file is digested."""
+"""Computes digests of files, optionally while copying them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _TICK = 0.02
 def digest(
     source: Path, copy: IO[bytes] | None = None, stopped: Callable[[], bool] = lambda: False
 ) -> tuple[str, os.stat_result, int]:
-    """Reads a file once: its SHA-256 in hex, its status, and when that was (nanoseconds since the epoch).
+    """Reads a file once. Returns its SHA-256 in hex, its status, and when it was read (nanoseconds since the epoch).
 
-    `copy` gets its content. `stopped` is called for each chunk: True means that the result is not needed any more.
+    `copy` receives the content. `stopped` is called for each chunk; if it returns True, reading stops.
     Memory: one chunk.
 
     Raises:
-        OSError: it cannot be read, or the copy cannot be written; `InterruptedError` when it was stopped.
-        UsageError: it changes while it is read.
+        OSError: the file cannot be read, or the copy cannot be written; `InterruptedError` when it was stopped.
+        UsageError: the file changes while it is read.
     """
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
@@ -65,7 +65,7 @@ def digest(
 
 
 def _let_tick_pass(status: os.stat_result) -> None:
-    """Waits until another change would leave other times on the file."""
+    """Waits until another change would change the times of the file."""
     age = time.time() - status.st_ctime_ns / 1e9
     if 0 <= age < _TICK:
         time.sleep(_TICK - age)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer is smaller than 1024 bytes and begins like this.
 _POINTER, _POINTER_SIZE = b"version https://git-lfs.github.com/spec/", 1024
 _SHOWN = 5
-# With fewer bytes than this to read, threads would cost more than they save.
+# With fewer bytes than this, threads cost more than they save.
 _THREADS_FROM = 1 << 20
 
 Read = tuple[SourceFile, str, os.stat_result, int]
@@ -37,7 +37,7 @@ Read = tuple[SourceFile, str, os.stat_result, int]
 class StoreManifests:
     """Reads sources, and the manifests in a state folder. See `Manifests`.
 
-    Files that have not changed since they were read last are not read again. `checkouts` is the folder of temporary
+    Files that did not change since the last read are not read again. `checkouts` is the folder of temporary
     checkouts: their digests are not cached.
     """
 
@@ -45,7 +45,7 @@ class StoreManifests:
         self._state_dir = state_dir
         self._objects = objects
         self._checkouts = checkouts
-        # What identified each file when `read` read it.
+        # The marks of each file when `read` read it.
         self._marks: dict[Path, tuple[int, ...]] = {}
 
     def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
@@ -90,7 +90,7 @@ class StoreManifests:
     def _split(
         self, sources: list[SourceFile], seen: Seen, *, keep: bool
     ) -> tuple[dict[Path, tuple[str, int]], list[SourceFile]]:
-        """Digest and size of the files that need not be read, and the files that must be."""
+        """Digest and size of the files that need not be read, and the files that must be read."""
         known: dict[Path, tuple[str, int]] = {}
         unread: dict[Path, SourceFile] = {}
         for source in sources:
@@ -108,7 +108,7 @@ class StoreManifests:
         return known, list(unread.values())
 
     def _read(self, app: str, sources: list[SourceFile], *, keep: bool, progress: Progress) -> Iterable[Read]:
-        # The largest first: then none that began late is waited for at the end.
+        # The largest first, so that no large file starts last.
         order = sorted(sources, key=lambda source: -source.status.st_size)
         stored = {source.place for source in order if keep and source.path.startswith(MODEL)}
         if stored:
@@ -127,7 +127,7 @@ class StoreManifests:
 
         if sum(source.status.st_size for source in order) < _THREADS_FROM:
             return [read(item) for item in enumerate(order)]
-        # Threads: digesting, reading and writing release the interpreter.
+        # Threads, because hashing, reading and writing release the interpreter lock.
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             jobs = [pool.submit(read, item) for item in enumerate(order)]
             results = []
@@ -139,15 +139,15 @@ class StoreManifests:
                         progress.detail(f"{len(results)} of {len(jobs)} files read")
                 return results
             finally:
-                stop.set()  # after an error, or Ctrl-C, the others need not go on
+                stop.set()  # after an error or Ctrl-C, stop the others
                 for job in jobs:
                     job.cancel()
 
     def _new(self, sources: list[SourceFile], stored: set[Path], free: int) -> set[Path]:
-        """The files whose content is not in the store: when the disk is small, only these are copied.
+        """The files whose content is not in the store: when the disk space is low, only these are copied.
 
         Raises:
-            StorageError: they do not fit on the disk.
+            StorageError: the disk space is not sufficient.
         """
         new: dict[str, int] = {}
         places = set()
@@ -162,19 +162,19 @@ class StoreManifests:
         return places
 
     def _refuse_own_folder(self, config: Config, sources: list[SourceFile]) -> None:
-        """A store that is part of its own sources would grow with every release."""
+        """Rejects sources that contain the store, which would grow with every release."""
         for key, root in (("build.context", config.context_dir), ("model.path", config.model_dir)):
             if root is None or not self._state_dir.is_relative_to(root):
                 continue
             if any(source.place.is_relative_to(self._state_dir) for source in sources):
                 raise UsageError(
-                    f"{key}: it contains the state folder {printable(self._state_dir)}",
+                    f"{key} contains the state folder {printable(self._state_dir)}",
                     why="every release would contain all releases before it",
                     hint="use another --state-dir, or add it to .dockerignore",
                 )
 
     def _refuse_changes(self, config: Config, sources: list[SourceFile]) -> None:
-        """Files that were copied one after the other must be one state of the whole folder."""
+        """Rejects a model folder that changed while its files were copied."""
         before = {source.path for source in sources if source.path.startswith(MODEL)}
         now = {source.path: source for source in context.model(config)}
         changed = sorted(before ^ now.keys())
@@ -215,7 +215,7 @@ def _refuse_pointers(sources: list[SourceFile]) -> None:
     if pointers:
         more = f" and {len(pointers) - _SHOWN} more" if len(pointers) > _SHOWN else ""
         raise UsageError(
-            f"{', '.join(pointers[:_SHOWN])}{more}: only a pointer of Git LFS, not the file itself",
-            why="the file was not fetched: a model would be served without its weights",
+            f"{', '.join(pointers[:_SHOWN])}{more}: a Git LFS pointer, not the file itself",
+            why="the file was not fetched from Git LFS, so the model would have no weights",
             hint="git lfs pull; or exclude it with .dockerignore",
         )

@@ -1,4 +1,4 @@
-"""The model files of versions, as folders of links to the store."""
+"""The model files of versions, as folders of hard links to the store."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StoreModelFiles:
 
     def restore(self, version: Version, manifest: Manifest | None) -> bool:
         if manifest is None:
-            return self.has(version.app, version.name)  # of a release that stored no manifests
+            return self.has(version.app, version.name)  # of a release that stored no manifest
         files = manifest.below(MODEL)
         if self._objects.whole(version.app, version.name, files):
             return True
@@ -94,5 +94,5 @@ def cannot_store(place: Path, why: str) -> StorageError:
     return StorageError(
         f"model.path: its files cannot be stored in {printable(place)}",
         why=why,
-        hint="if the disk is full: deployctl prune removes what no kept version needs; or use another --state-dir",
+        hint="if the disk is full, free space with deployctl prune, or use another --state-dir",
     )

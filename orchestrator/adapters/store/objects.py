@@ -1,11 +1,11 @@
-"""The store of files by content: one read-only object per distinct file, and a folder of hard links for each version.
+"""A content-addressed store of files: a read-only object per distinct file, and a folder of hard links per version.
 
     store/objects/ab/cdef…      a file's content, named by its SHA-256, with the suffix `.x` when it is executable
     store/manifests/cdef….json  a manifest, named by its digest
     models/APP/v2/…             a version's tree, mounted into its containers
 
-The number of links to an object says how many trees need it: one with a single link is not needed. Whoever adds objects
-holds the store's lock, shared, until a tree has links to them; whoever removes objects holds it exclusively.
+The link count of an object is the number of trees that need it, plus one. A process that adds objects holds the lock of
+the store in shared mode until a tree has links to them; a process that removes objects holds it in exclusive mode.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from orchestrator.files import FOREVER, TEMPORARY, lock, open_folder, remove_who
 _DIGEST = re.compile("[0-9a-f]{64}")
 # The suffix of a tree that is being replaced.
 _REPLACED = f".replaced{TEMPORARY}"
-# The modification time of every object, in nanoseconds since the epoch: 2000-01-01 (zip has no time before 1980).
-# Whoever writes into an object leaves another one, so a change shows without reading the file.
+# The modification time of every object, in nanoseconds since the epoch: 2000-01-01 (zip has no times before 1980).
+# A write changes the time, so a change is detected without reading the file.
 _UNTOUCHED = 946_684_800 * 10**9
 
 
@@ -47,7 +47,7 @@ class Objects:
     # Objects
 
     def place(self, digest: str, mode: str) -> Path:
-        """Where an object is, or would be."""
+        """The path of an object, which may not exist."""
         return self._objects / digest[:2] / (digest[2:] + (".x" if mode == "0755" else ""))
 
     def has(self, file: File) -> bool:
@@ -55,7 +55,7 @@ class Objects:
         return _intact(self.place(file.digest, file.mode), file)
 
     def hold(self) -> None:
-        """From now on no process removes objects, until `release` or the end of this process."""
+        """Prevents all processes from removing objects, until `release` or the end of this process."""
         if self._held is None:
             self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._held = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -70,13 +70,13 @@ class Objects:
     def add(
         self, source: Path, mode: str, name: str, stopped: Callable[[], bool] = lambda: False
     ) -> tuple[str, os.stat_result, int]:
-        """Copies a file into the store and digests it. `name` is a temporary name that nothing else uses.
+        """Copies a file into the store and digests it. `name` is a unique name for the temporary file.
 
         Returns what `digest` returns. The object is on the disk after `flush`.
 
         Raises:
-            OSError: it cannot be read, or the disk is full.
-            UsageError: it changes while it is read.
+            OSError: the file cannot be read, or the disk is full.
+            UsageError: the file changes while it is read.
         """
         self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._incoming / f"{name}{TEMPORARY}"
@@ -90,7 +90,7 @@ class Objects:
             try:
                 os.link(temporary, target)
             except FileExistsError:
-                # The old object stays, because trees have links to that very file; unless it is damaged.
+                # Keep the old object, because trees have links to it; unless it is damaged.
                 if target not in self._sound and digest(target)[0] != result[0]:
                     temporary.replace(target)
             self._sound.add(target)
@@ -99,7 +99,7 @@ class Objects:
         return result
 
     def flush(self) -> None:
-        """Writes everything that was added to the disk, with one call: fsync for each file would be slow."""
+        """Writes all added objects to the disk with one call, because fsync for each file is slow."""
         descriptor = open_folder(self._objects)
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
@@ -115,14 +115,14 @@ class Objects:
                 yield name, path
 
     def collect(self) -> int:
-        """Removes the objects that no tree needs; returns how many bytes that were. Nothing while objects are added."""
+        """Removes the objects that no tree needs; returns their size in bytes. Does nothing while objects are added."""
         self.release()
         if not self._objects.is_dir():
             return 0
         freed = 0
         with self._lock.open("a") as file:
             if not lock(file.fileno()):
-                return 0  # another app adds objects: they are collected the next time
+                return 0  # another process adds objects: collect them the next time
             for _, path in self.all():
                 status = path.lstat()
                 if status.st_nlink == 1:
@@ -140,7 +140,7 @@ class Objects:
         """
         for folder in (self._manifests, self._incoming):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Written under a name of this app: another app may store the same manifest now.
+        # The temporary name contains the app: another app may store the same manifest at the same time.
         own = self._incoming / f"{app}.manifest{TEMPORARY}"
         write_atomic(own, manifest.text, mode=0o600)
         own.replace(self.manifest_place(manifest.digest))
@@ -150,7 +150,7 @@ class Objects:
         """The manifest with this digest; None when it was never stored.
 
         Raises:
-            StorageError: it cannot be read, or was changed.
+            StorageError: the manifest cannot be read, or was changed.
         """
         place = self.manifest_place(digest)
         try:
@@ -164,17 +164,17 @@ class Objects:
         raise StorageError(f"the manifest {place} was changed", why="its content does not match the digest in its name")
 
     def manifest_place(self, digest: str) -> Path:
-        """Where a manifest is, or would be."""
+        """The path of a manifest, which may not exist."""
         return self._manifests / f"{digest.removeprefix('sha256:')}.json"
 
     # Trees
 
     def tree(self, app: str, version: str) -> Path:
-        """Where a version's tree is."""
+        """The path of a version's tree, which may not exist."""
         return self._trees / app / version
 
     def plant(self, app: str, version: str, files: dict[str, File]) -> None:
-        """Makes a version's tree of links, or replaces it. Ends `hold`.
+        """Creates or replaces the tree of a version. Ends `hold`.
 
         Raises:
             OSError: the disk is full, for example.
@@ -196,8 +196,8 @@ class Objects:
                 temporary,
                 *(path for path in temporary.rglob("*") if path.is_dir() and not path.is_symlink()),
             ):
-                folder.chmod(0o755)  # readable for every user of a container, whatever the umask is
-            # The old tree stays complete until the new one has its name: see `tidy`.
+                folder.chmod(0o755)  # readable for every user of a container, independent of the umask
+            # The old tree stays complete until the new one is renamed: see `tidy`.
             replaced = target.with_name(f".{version}{_REPLACED}")
             shutil.rmtree(replaced, ignore_errors=True)
             with suppress(FileNotFoundError):
@@ -207,18 +207,18 @@ class Objects:
             shutil.rmtree(replaced, ignore_errors=True)
         except FileNotFoundError as error:
             raise StorageError(
-                f"{error.filename} is missing in the store", hint="release again: it is stored anew"
+                f"{error.filename} is missing in the store", hint="release again, which stores it again"
             ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         self.release()
 
     def uproot(self, app: str, version: str) -> None:
-        """Removes a version's tree, if it has one."""
+        """Removes the tree of a version, if it exists."""
         remove_whole(self.tree(app, version))
 
     def tidy(self, app: str) -> None:
-        """Removes what a crash has left of copies and trees. Callers hold the app's lock."""
+        """Removes temporary files and trees of a crash. Callers hold the lock of the app."""
         for path in self._incoming.glob(f"{app}.*{TEMPORARY}"):  # app names contain no dots
             path.unlink(missing_ok=True)
         folder = self._trees / app
@@ -235,7 +235,7 @@ class Objects:
         return root.is_dir() and all(_intact(root / path, file) for path, file in files.items())
 
     def faults(self, app: str, version: str, manifest: Manifest) -> list[str]:
-        """Where a version's tree differs from its manifest, in words. The content of objects is not read."""
+        """The differences between a version's tree and its manifest, as sentences. Does not read objects."""
         root = self.tree(app, version)
         wanted = manifest.below(MODEL)
         faults = []
@@ -251,10 +251,10 @@ class Objects:
                 continue
             if not same:
                 faults.append(f"{place} is not what was released")
-        there = {
+        present = {
             path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_symlink() or not path.is_dir()
         }
-        return faults + [f"{root / path} is not part of the version" for path in sorted(there - wanted.keys())]
+        return faults + [f"{root / path} is not part of the version" for path in sorted(present - wanted.keys())]
 
     def _same(self, place: Path, file: File) -> bool:
         with suppress(FileNotFoundError):
@@ -264,7 +264,7 @@ class Objects:
 
 
 def _intact(place: Path, file: File) -> bool:
-    """Whether a file or a link exists as it was stored. Its content is read only when it was touched since."""
+    """Whether a file or a symlink exists as it was stored. The content is read only when its time has changed."""
     try:
         status = place.lstat()
         if status.st_size != file.size:
@@ -274,8 +274,8 @@ def _intact(place: Path, file: File) -> bool:
         if digest(place)[0] != file.digest:
             return False
     except OSError:
-        return False  # it is gone, or its part of the disk cannot be read
-    # It was copied back, for example. The next check need not read it.
+        return False  # it does not exist, or the disk has a read error
+    # For example, it was restored from a backup. Reset its time, so that the next check need not read it.
     with suppress(OSError):
         os.utime(place, ns=(_UNTOUCHED, _UNTOUCHED))
     return True
@@ -287,4 +287,4 @@ def _link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EMLINK:
             raise
-        shutil.copy2(source, target)  # the file system's limit: thousands of versions have links to it
+        shutil.copy2(source, target)  # the limit of the file system: thousands of versions have links to it

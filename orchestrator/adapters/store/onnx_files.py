@@ -1,9 +1,9 @@
-"""The initializers of ONNX models: what each says of itself, and its elements in slices.
+"""Reads the initializers of ONNX models: shape, type, and elements in slices.
 
-The onnx library can only read a file whole, and has every tensor in memory several times then. So the large fields are
-found here and read where they are, and the library reads the rest of each message. The numbers of the fields are those
-of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, and a message is laid out as in
-https://protobuf.dev/programming-guides/encoding. Sparse initializers and the tensors of Constant nodes do not count.
+The onnx library can only read a whole file, and then has every tensor in memory several times. Therefore this module
+locates the large fields and reads them in place, and the library parses the rest of each message. The field numbers are
+those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; the encoding of messages is described in
+https://protobuf.dev/programming-guides/encoding. Sparse initializers and the tensors of Constant nodes are ignored.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from orchestrator.adapters.store.tensor_files import Damaged, Slices, Tensor, fa
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# The numbers of fields that are read here, by message.
+# The numbers of the fields that are read here, by message.
 _MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER, _NODE_ATTRIBUTE, _TENSOR_RAW = 7, 1, 5, 5, 9
 _ATTRIBUTE_GRAPHS = (6, 11)
 _ATTRIBUTE_LARGE = (5, 6, 10, 11)  # tensors and graphs
 
 Spot = tuple[int, int, int]
-"""The number of a field, and where its content begins and ends."""
+"""The number of a field, and the start and end of its content."""
 
 
 def onnx(path: Path, name: str, stack: ExitStack) -> dict[str, Tensor]:
-    """The initializers of an ONNX model, in the order of its graph; those of graphs inside nodes have their path."""
+    """The initializers of an ONNX model, in the order of its graph; names in graphs inside nodes have a path prefix."""
     file = stack.enter_context(path.open("rb"))
     if not path.stat().st_size:
         raise Damaged("is empty")
     data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     graphs, _ = _split(data, 0, len(data), (_MODEL_GRAPH,))
     if not graphs:
-        raise Damaged("is damaged, or is no ONNX model: there is no graph in it")
-    found: dict[str, Tensor] = {}
+        raise Damaged("is damaged, or is not an ONNX model: it has no graph")
+    tensors: dict[str, Tensor] = {}
     for graph in graphs:
-        _graph(data, file, graph, "", found)
-    return found
+        _graph(data, file, graph, "", tensors)
+    return tensors
 
 
-def _graph(data: mmap.mmap, file: IO[bytes], graph: Spot, prefix: str, found: dict[str, Tensor]) -> None:
+def _graph(data: mmap.mmap, file: IO[bytes], graph: Spot, prefix: str, tensors: dict[str, Tensor]) -> None:
     """Adds a graph's initializers, and those of the graphs inside its nodes as `node/attribute/name`."""
     from onnx import AttributeProto, NodeProto
 
@@ -52,9 +52,9 @@ def _graph(data: mmap.mmap, file: IO[bytes], graph: Spot, prefix: str, found: di
     for number, begin, end in parts:
         if number == _GRAPH_INITIALIZER:
             name, tensor = _initializer(data, file, begin, end)
-            if prefix + name in found:
-                raise Damaged(f"has two tensors of the name {prefix}{name}")
-            found[prefix + name] = tensor
+            if prefix + name in tensors:
+                raise Damaged(f"has two tensors with the name {prefix}{name}")
+            tensors[prefix + name] = tensor
             continue
         attributes, of_node = _split(data, begin, end, (_NODE_ATTRIBUTE,))
         for _, start, stop in attributes:
@@ -65,7 +65,7 @@ def _graph(data: mmap.mmap, file: IO[bytes], graph: Spot, prefix: str, found: di
                 attribute: Any = AttributeProto.FromString(_joined(data, of_attribute))
                 below = f"{prefix}{node.name or ','.join(node.output)}/{attribute.name}/"
                 for index, spot in enumerate(inner):
-                    _graph(data, file, spot, f"{below}{index}/" if len(inner) > 1 else below, found)
+                    _graph(data, file, spot, f"{below}{index}/" if len(inner) > 1 else below, tensors)
 
 
 def _initializer(data: mmap.mmap, file: IO[bytes], begin: int, end: int) -> tuple[str, Tensor]:
@@ -87,18 +87,18 @@ def _initializer(data: mmap.mmap, file: IO[bytes], begin: int, end: int) -> tupl
     try:
         dtype = helper.tensor_dtype_to_np_dtype(proto.data_type).newbyteorder("<")
     except KeyError:
-        raise Damaged(f"has a tensor {name} of type {proto.data_type}, which onnx does not know") from None
+        raise Damaged(f"has a tensor {name} of type {proto.data_type}, which onnx does not support") from None
     if raw:
         _, start, stop = raw[-1]
         if stop - start == count * dtype.itemsize:
             return name, Tensor(shape, dtype.name, family_of(dtype), dtype.itemsize, region(file, start, dtype, count))
-        if count > 4 * (stop - start):  # 2 bits is the least that an element can have
-            raise Damaged(f"is damaged: {name} has fewer elements than its shape says")
+        if count > 4 * (stop - start):  # an element has at least 2 bits
+            raise Damaged(f"is damaged: {name} has fewer elements than its shape")
         proto.raw_data = data[start:stop]
-    # Packed numbers of 2 to 6 bits, or fields of a type of their own: the library knows how.
+    # Packed numbers of 2 to 6 bits, or typed fields: use the library.
     whole = numpy_helper.to_array(proto)
     if whole.shape != shape:
-        raise Damaged(f"is damaged: {name} has other elements than its shape says")
+        raise Damaged(f"is damaged: {name} does not match its shape")
     return name, Tensor(shape, whole.dtype.name, family_of(whole.dtype), whole.dtype.itemsize, _held(whole))
 
 
@@ -113,7 +113,7 @@ def _held(whole: NDArray[Any]) -> Slices:
 
 
 def _split(data: mmap.mmap, begin: int, end: int, large: Collection[int]) -> tuple[list[Spot], list[tuple[int, int]]]:
-    """Where in a message its fields `large` are, and where all others begin and end: those the library can read."""
+    """The positions of the fields `large` in a message, and the ranges of all others, which the library parses."""
     spots: list[Spot] = []
     rest: list[tuple[int, int]] = []
     while begin < end:
@@ -127,9 +127,9 @@ def _split(data: mmap.mmap, begin: int, end: int, large: Collection[int]) -> tup
         elif wire in (1, 5):
             stop = at + (8 if wire == 1 else 4)
         else:
-            raise Damaged("is damaged, or is no ONNX model: its fields cannot be told apart")
+            raise Damaged("is damaged, or is not an ONNX model: it has an invalid field")
         if stop > end:
-            raise Damaged("is damaged, or is no ONNX model: a field goes beyond its end")
+            raise Damaged("is damaged, or is not an ONNX model: a field exceeds its end")
         if tag >> 3 in large and wire == 2:
             spots.append((tag >> 3, at, stop))
         else:
@@ -143,7 +143,7 @@ def _joined(data: mmap.mmap, parts: list[tuple[int, int]]) -> bytes:
 
 
 def _number(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """The varint that begins at `at`, and where it ends."""
+    """The varint that starts at `at`, and the position after it."""
     value = 0
     for index in range(10):
         if at + index >= end:
@@ -152,4 +152,4 @@ def _number(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
         value |= (byte & 127) << (7 * index)
         if byte < 128:
             return value, at + index + 1
-    raise Damaged("is damaged, or is no ONNX model: a number does not end")
+    raise Damaged("is damaged, or is not an ONNX model: a number has no end")

@@ -1,9 +1,9 @@
-"""The values of run.secrets: a copy for the containers of each deployment.
+"""Copies of the values of run.secrets, one for the containers of each deployment.
 
 A copy is a folder, `secrets/APP/VERSION/DEPLOYMENT`, that containers mount as /run/secrets. Every user of a container
-can read it; other users of the host cannot, because the folders above are their owner's alone. There is one for each
-deployment: a version that is released again with a new password must not change what the containers that serve
-meanwhile read when they start again.
+can read it; other users of the host cannot, because only the owner can read the folders above it. Each deployment has
+its own copy: a release of the same version with a new password must not change the value that the live containers read
+when they restart.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.ports.secrets import Order
 
 _HINT = "set the variable, or create the file, then try again"
-# Shorter values occur in every log, and masking them would reveal them.
+# Shorter values occur in most logs by chance, and masking would reveal them.
 _SHORTEST_MASKED = 8
 
 
@@ -36,12 +36,12 @@ class SecretStore:
 
     def check(self, config: Config, version: str | None = None, *, building: Config | None = None) -> None:
         order: Order = ("source",) if version is None else ("source", "copy")
-        lacking = self._resolve(config, version or "", 0, order)[1]
-        if lacking:
-            raise _unavailable(lacking)
+        missing = self._resolve(config, version or "", 0, order)[1]
+        if missing:
+            raise _unavailable(missing)
         if version is None and (exposed := exposed_secrets(building or config, existing=building is not None)):
-            why = "; ".join(f"{found.path}: {found.message}" for found in exposed)
-            raise UsageError("a secret is part of the build", why=why, hint=exposed[0].hint)
+            why = "; ".join(f"{finding.path}: {finding.message}" for finding in exposed)
+            raise UsageError("a secret file is part of the build", why=why, hint=exposed[0].hint)
 
     def changed(self, config: Config, version: str, deployment: int) -> bool:
         if not config.run.secrets:
@@ -51,9 +51,9 @@ class SecretStore:
     def store(self, config: Config, version: str, deployment: int, *, order: Order) -> None:
         if not config.run.secrets:
             return
-        values, lacking = self._resolve(config, version, deployment, order)
-        if lacking:
-            raise _unavailable(lacking)
+        values, missing = self._resolve(config, version, deployment, order)
+        if missing:
+            raise _unavailable(missing)
         target = self.folder(config.app.name, version, deployment)
         if self._content(target) == values:
             return
@@ -104,27 +104,30 @@ class SecretStore:
     def _resolve(
         self, config: Config, version: str, deployment: int, order: Order
     ) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Every secret's value from the first place that has it, and for the others why none has it."""
+        """The value of each secret from the first place that has it, and why the others are not available."""
         sources, whys = read_secrets(config)
         copies: dict[str, bytes] = {}
         if "copy" in order and config.run.secrets:
             others = self.kept(config.app.name).get(version, ())
-            for known in (*others, deployment):  # the deployment's own copy first, then the newest one
+            for known in (
+                *others,
+                deployment,
+            ):  # the deployment's own copy has precedence, then the newest one
                 copies |= self._content(self.folder(config.app.name, version, known))
         places = {"source": sources, "copy": copies}
         values: dict[str, bytes] = {}
-        lacking = {}
+        missing = {}
         for name in sorted(config.run.secrets):
             value = next((places[place][name] for place in order if name in places[place]), None)
             if value is not None:
                 values[name] = value
             else:
                 no_copy = f", and no copy of it is kept with {version}" if "copy" in order else ""
-                lacking[name] = f"{whys[name]}{no_copy}"
-        return values, lacking
+                missing[name] = f"{whys[name]}{no_copy}"
+        return values, missing
 
     def _content(self, copy: Path) -> dict[str, bytes]:
-        """The files of a copy, without those that cannot be read."""
+        """The readable files of a copy."""
         files = {}
         with suppress(OSError):
             for path in sorted(copy.iterdir()):
@@ -149,7 +152,7 @@ class SecretStore:
             staging.rename(target)
             sync_folder(version)
             return
-        # Containers mount this very folder: its files are replaced, not the folder.
+        # Containers mount this folder: replace its files, not the folder.
         for name in sorted(values):
             (staging / name).replace(target / name)
         for path in list(target.iterdir()):
@@ -164,11 +167,11 @@ class SecretStore:
                 folder.rmdir()  # fails unless it is empty
 
 
-def _unavailable(lacking: dict[str, str]) -> SecretUnavailable:
+def _unavailable(missing: dict[str, str]) -> SecretUnavailable:
     message = (
-        f"{len(lacking)} secrets are not available" if len(lacking) > 1 else f"secret {min(lacking)} is not available"
+        f"{len(missing)} secrets are not available" if len(missing) > 1 else f"secret {min(missing)} is not available"
     )
-    why = "; ".join(f"run.secrets.{name}: {why}" for name, why in lacking.items())
+    why = "; ".join(f"run.secrets.{name}: {why}" for name, why in missing.items())
     return SecretUnavailable(message, why=why, hint=_HINT)
 
 

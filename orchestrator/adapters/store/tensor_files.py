@@ -1,13 +1,13 @@
-"""The tensors of safetensors, .npy and .npz files: what each says of itself, and its elements in slices.
+"""Reads the tensors of safetensors, .npy and .npz files: shape, type, and elements in slices.
 
-Elements are read with plain reads: mapped pages would count as memory of ours. The libraries check and read what is
-small and intricate (headers); where the elements are is taken from the documented formats:
+Elements are not mapped, because mapped pages count as memory of the process. The libraries check and parse the headers;
+the positions of the elements follow from the documented formats:
 
 - safetensors: https://github.com/huggingface/safetensors#format. 8 bytes N (little-endian), N bytes of JSON, the
-  elements. Read from there because the library's NumPy side knows neither bfloat16 nor the small floats.
+  elements. Read here because the library's NumPy interface supports neither bfloat16 nor the small floats.
 - .npy: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. A .npz is a ZIP of them.
 
-ONNX has a module of its own, onnx_files.py.
+For ONNX see onnx_files.py.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Slices = Callable[[int], Iterator["NDArray[Any]"]]
 
 
 class Damaged(Exception):
-    """What is wrong with a file, as the words that follow "the older one"."""
+    """A file is damaged. The message completes "the older one …"."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a file that is open.
+    """A tensor of an open file.
 
-    `slices` gives so many elements at a time, flat, in the order in which they are stored: row by row, or by column.
-    `family` is None for what is no number: its slices are good for a comparison of bytes only. `itemsize` is in bytes.
+    `slices(step)` yields arrays of `step` elements, flat, in stored order: by row, or with `by_column` by column.
+    `family` is None for elements that are not numbers, whose bytes are compared. `itemsize` is in bytes.
     """
 
     shape: tuple[int, ...]
@@ -50,7 +50,7 @@ class Tensor:
 
 
 def by_row(tensor: Tensor) -> Tensor:
-    """The same tensor, its elements row by row. One that is stored by column is held whole for it."""
+    """The same tensor with its elements by row. A tensor that is stored by column is loaded completely."""
     if not tensor.by_column:
         return tensor
 
@@ -73,10 +73,10 @@ def by_row(tensor: Tensor) -> Tensor:
 
 
 def family_of(dtype: np.dtype[Any]) -> Family | None:
-    """What kind of numbers a type holds; None: none that can be measured."""
+    """The kind of numbers of a type; None if they have no numeric distance."""
     kinds: dict[str, Family] = {"b": "bool", "i": "integer", "u": "integer", "f": "float", "c": "complex"}
     if dtype.kind == "V" and dtype.fields is None:
-        # The types of ml_dtypes. NumPy calls its own ones of this kind void.
+        # The types of ml_dtypes, which NumPy regards as void.
         if dtype.name.startswith(("float", "bfloat")):
             return "float"
         return "integer" if dtype.name.startswith(("int", "uint")) else None
@@ -84,7 +84,7 @@ def family_of(dtype: np.dtype[Any]) -> Family | None:
 
 
 def read(file: IO[bytes], dtype: np.dtype[Any], count: int, step: int) -> Iterator[NDArray[Any]]:
-    """So many elements from where the file stands, in slices of `step`."""
+    """The next `count` elements of a file, in slices of `step`."""
     import numpy as np
 
     while count and dtype.itemsize:
@@ -94,14 +94,14 @@ def read(file: IO[bytes], dtype: np.dtype[Any], count: int, step: int) -> Iterat
             raise Damaged("ends before its tensors do")
         yield np.frombuffer(data, dtype)
         count -= take
-    file.read(1)  # at the end of a ZIP's member its checksum is compared
+    file.read(1)  # at the end of a member, zipfile verifies its checksum
 
 
 def region(file: IO[bytes], begin: int, dtype: np.dtype[Any], count: int) -> Slices:
-    """So many elements of a file, in slices."""
+    """`count` elements of a file from the position `begin`, in slices."""
 
     def slices(step: int) -> Iterator[NDArray[Any]]:
-        # The file may be shared: another tensor's slices are never read between two of these.
+        # The file may be shared: the slices of different tensors are never interleaved.
         file.seek(begin)
         return read(file, dtype, count, step)
 
@@ -128,7 +128,7 @@ def safetensors(path: Path, name: str, stack: ExitStack) -> dict[str, Tensor]:
     """The tensors of a .safetensors file."""
     from safetensors import safe_open
 
-    # It checks everything: that the ranges fit their types and shapes, do not overlap and fill the file.
+    # safe_open checks that the ranges match the types and shapes, do not overlap, and fill the file.
     check: Any = safe_open
     with check(path, framework="np"):
         pass
@@ -150,7 +150,7 @@ def _of_range(file: IO[bytes], base: int, facts: dict[str, Any]) -> Tensor:
         whole_bytes = region(file, base + begin, np.dtype(np.uint8), end - begin)
         if code == "F4":
             return Tensor(shape, "float4_e2m1fn", "float", 1, _nibbles(whole_bytes))
-        # 6 bits an element, or a type that is newer than this.
+        # 6 bits per element, or an unknown newer type.
         return Tensor(shape, code.lower(), None, 1, whole_bytes)
     dtype = np.dtype(getattr(ml_dtypes, _SAFETENSORS[code], _SAFETENSORS[code])).newbyteorder("<")
     return Tensor(
@@ -164,7 +164,7 @@ def _nibbles(pairs: Slices) -> Slices:
         import numpy as np
 
         for part in pairs(step // 2):
-            # Which of the two comes first does not matter: it is the same on both sides.
+            # The order of the two does not matter, because it is the same in both files.
             yield np.stack((part & 15, part >> 4), axis=1).reshape(-1).view(ml_dtypes.float4_e2m1fn)
 
     return slices
@@ -174,14 +174,14 @@ def _nibbles(pairs: Slices) -> Slices:
 
 
 def npy(path: Path, name: str, stack: ExitStack) -> dict[str, Tensor]:
-    """The one array of a .npy file."""
+    """The array of a .npy file, under the name of the file."""
     return {Path(name).stem: _array(lambda: path.open("rb"), path.stat().st_size)}
 
 
 def npz(path: Path, name: str, stack: ExitStack) -> dict[str, Tensor]:
     """The arrays of a .npz file."""
     archive = stack.enter_context(zipfile.ZipFile(path))
-    # NumPy gives its members this suffix; what somebody else has put beside them is no tensor.
+    # NumPy gives its members this suffix; other members are not arrays.
     members = [info for info in archive.NameToInfo.values() if info.filename.endswith(".npy")]
     return {info.filename[:-4]: _member(archive, info) for info in members}
 
@@ -191,22 +191,22 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Tensor:
 
 
 def _array(again: Callable[[], IO[bytes]], size: int) -> Tensor:
-    """The array of a .npy of so many bytes, which `again` opens from its beginning."""
+    """The array of a .npy file of `size` bytes, which `again` opens from the start."""
     import numpy as np
     from numpy.lib import format as layout
 
     with again() as file:
         version = layout.read_magic(file)
         if version not in ((1, 0), (2, 0), (3, 0)):
-            raise Damaged(f"is of version {version[0]}.{version[1]} of its format, which is not known")
-        # 3.0 differs from 2.0 in the letters of field names only.
+            raise Damaged(f"has the format version {version[0]}.{version[1]}, which is not supported")
+        # 3.0 differs from 2.0 only in the encoding of field names.
         header = layout.read_array_header_1_0 if version == (1, 0) else layout.read_array_header_2_0
         shape, by_column, dtype = header(file)
         begin = file.tell()
     count = math.prod(shape)
     label, family = dtype.name, family_of(dtype)
     if dtype.hasobject:
-        # A pickle. It is compared and never loaded, so its length is all there is.
+        # A pickle, which is compared as bytes and never loaded.
         count, label, dtype = size - begin, "object", np.dtype(np.uint8)
     elif family is None:
         label = str(dtype) if dtype.fields else dtype.str

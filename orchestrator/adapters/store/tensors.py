@@ -1,17 +1,17 @@
-"""Which tensors differ between two versions of a model's file, and by how much.
+"""Compares the tensors of two versions of a model file: which differ, and by how much.
 
-Reads safetensors, ONNX, .npy and .npz with the libraries of the extra `deployctl[tensors]`; they are imported when a
-file is compared, and not before. What the files say is not trusted: whatever is in them, the worst that comes of it
-is TensorsUnreadable. Nothing is ever unpickled.
+Reads safetensors, ONNX, .npy and .npz with the libraries of the extra `deployctl[tensors]`, which are imported when a
+file is compared. The files are not trusted: any content leads to a result or to TensorsUnreadable. Nothing is
+unpickled.
 
-Two elements are the same when their values are: NaN is the same as NaN, and 0.0 as -0.0. What holds no numbers
-(strings, times, records, Python objects; also safetensors' numbers of 6 bits) is compared by its bytes.
+Elements are equal when their values are equal; NaN equals NaN, and 0.0 equals -0.0. Elements that are not numbers
+(strings, times, records, Python objects; also the 6-bit numbers of safetensors) are compared as bytes.
 
-Memory: a slice of 262,144 elements of each side and what is computed from them: 64 MiB above the libraries are enough,
-however large a tensor is. More is needed for a tensor that is stored row by row on one side and column by column on
-the other (.npy and .npz: the second is held whole), for ONNX tensors outside `raw_data` or of less than 8 bits an
-element (all of them are held whole, and one three times while it is read; exporters store only small ones that way),
-for one element above 4 MiB (a long text), and for headers, which the libraries bound.
+Memory: a slice of 262,144 elements of each file and the results of their comparison, at most 64 MiB in addition to the
+libraries, independent of the size of a tensor. Exceptions: a tensor that is stored by row in one file and by column in
+the other (.npy and .npz: the second is loaded completely), ONNX tensors outside `raw_data` or with less than 8 bits per
+element (all are loaded completely, one of them three times; exporters store only small tensors this way), an element
+above 4 MiB (a long text), and headers, whose size the libraries limit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from orchestrator.errors import DeployctlError, UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Elements, and bytes where the elements are large. Even: two numbers of 4 bits share a byte.
+# Elements per slice, and bytes if the elements are large. Even, because two 4-bit numbers share a byte.
 _SLICE = 2**18
 _SLICE_BYTES = 2**22
 
@@ -45,32 +45,32 @@ _READERS = {
 
 
 class TensorsUnreadable(UsageError):
-    """The two files cannot be compared tensor by tensor; `why` says the reason in words."""
+    """The tensors of two files cannot be compared; `why` has the reason."""
 
     def __init__(self, name: str, why: str, *, hint: str = "") -> None:
         super().__init__(f"the tensors of {name} cannot be compared", why=why, hint=hint)
 
 
 def readable(path_name: str) -> bool:
-    """Whether `compare` knows files of this name, by its suffix."""
+    """Whether `compare` supports files with the suffix of this name."""
     return Path(path_name).suffix.lower() in _READERS
 
 
 def compare(before: Path, after: Path, name: str) -> tuple[TensorChange, ...]:
-    """The tensors that were added, removed or changed, by their names. `name` is the file's own: its suffix counts.
+    """The tensors that were added, removed or changed, sorted by name. The suffix of `name` selects the format.
 
-    A .npy file has one tensor, named as the file without its suffix.
+    The only tensor of a .npy file has the name of the file without the suffix.
 
     Raises:
-        TensorsUnreadable: a library is missing, a file is damaged or not what its name says, or it is an ONNX model
-            whose weights are in other files.
+        TensorsUnreadable: a library is missing, a file is damaged or does not match its suffix, or it is an ONNX
+            model with weights in other files.
     """
     read = _READERS.get(Path(name).suffix.lower())
     if read is None:
-        raise TensorsUnreadable(name, "its name is not that of a format that is known")
+        raise TensorsUnreadable(name, "the format is not supported")
     with _clean(name, "one of the two"), ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # of old formats, and of numbers that are NaN
+        warnings.simplefilter("ignore")  # about old formats and NaN
         with _clean(name, "the older one"):
             old = read(before, name, stack)
         with _clean(name, "the newer one"):
@@ -84,7 +84,7 @@ def _clean(name: str, which: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        why = f"{error.name or 'a library'} is not installed, or does not load"
+        why = f"{error.name or 'a library'} is not installed, or cannot be loaded"
         raise TensorsUnreadable(name, why, hint="pip install 'deployctl[tensors]'") from error
     except Damaged as error:
         raise TensorsUnreadable(name, f"{which} {_words(error)}") from error
@@ -92,13 +92,13 @@ def _clean(name: str, which: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise TensorsUnreadable(name, f"{which} cannot be read: {error.strerror or _words(error)}") from error
-    except Exception as error:  # libraries that read garbage may raise anything
-        why = f"{which} is damaged, or is not what its name says: {_words(error)}"
+    except Exception as error:  # with damaged files, libraries may raise any exception
+        why = f"{which} is damaged, or does not match its suffix: {_words(error)}"
         raise TensorsUnreadable(name, why) from error
 
 
 def _words(error: Exception) -> str:
-    # It may quote the file.
+    # The text may quote the content of the file.
     line = (str(error).splitlines() or [""])[0][:200]
     return "".join(sign if sign.isprintable() else "?" for sign in line) or type(error).__name__
 
@@ -132,7 +132,7 @@ def _same_bytes(old: Tensor, new: Tensor) -> bool:
 
 
 def _measure(old: Tensor, new: Tensor) -> tuple[bool, float | None, int]:
-    """Whether all elements are the same, the largest change, and how many changes have no size."""
+    """Whether all elements are equal, the largest change, and the number of changes without a size (NaN, infinity)."""
     import numpy as np
 
     distance = _DISTANCES[old.family or ""]
@@ -140,7 +140,7 @@ def _measure(old: Tensor, new: Tensor) -> tuple[bool, float | None, int]:
     nonfinite = 0
     with np.errstate(all="ignore"):
         for a, b in zip(old.slices(_SLICE), new.slices(_SLICE), strict=True):
-            # Most slices of most files are the same: their bytes say so much faster.
+            # Most slices of most files are equal, and comparing bytes is much faster.
             if a.dtype == b.dtype and np.array_equal(a.view(np.uint8), b.view(np.uint8)):
                 continue
             top, without_size = distance(a, b)
@@ -149,25 +149,25 @@ def _measure(old: Tensor, new: Tensor) -> tuple[bool, float | None, int]:
         same = bool(largest == 0 and nonfinite == 0)
         if largest == 0 and nonfinite:
             return False, None, nonfinite
-        # Two numbers can be further apart than the largest float, which is what JSON can say.
+        # The difference of two numbers can exceed the largest float, the limit of JSON.
         return same, min(float(largest), sys.float_info.max), nonfinite
 
 
 def _of_bools(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, int]:
-    # As numbers: a file can have other bytes than 0 and 1.
+    # A file can contain other bytes than 0 and 1.
     return int(((a.view("u1") != 0) != (b.view("u1") != 0)).any()), 0
 
 
 def _of_integers(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, int]:
     import numpy as np
 
-    # NumPy has no arithmetic for numbers of 4 bits.
+    # NumPy has no arithmetic for 4-bit numbers.
     a, b = (side.astype(np.int64) if side.dtype.kind not in "iu" else side for side in (a, b))
     common = np.result_type(a, b)
-    if common.kind not in "iu":  # int64 and uint64: only Python's integers hold both, and their difference
+    if common.kind not in "iu":  # int64 and uint64: only Python's integers can represent both, and their difference
         return max(abs(a.astype(object) - b.astype(object))), 0
     a, b = a.astype(common), b.astype(common)
-    # The larger minus the smaller fits into the unsigned type, and wraps around to the right answer.
+    # The difference fits into the unsigned type: the subtraction wraps around to the correct value.
     unsigned = np.dtype(f"u{common.itemsize}")
     x, y = np.maximum(a, b).view(unsigned), np.minimum(a, b).view(unsigned)
     return int((x - y).max()), 0
@@ -179,7 +179,7 @@ def _of_floats(a: NDArray[Any], b: NDArray[Any]) -> tuple[Any, int]:
     a, b = _wide(a), _wide(b)
     distance = abs(a - b)
     top = distance.max()
-    if np.isfinite(top):  # so all of them are
+    if np.isfinite(top):  # then all of them are finite
         return top, 0
     finite = np.isfinite(a) & np.isfinite(b)
     same = _same_values(a.real, b.real) & _same_values(a.imag, b.imag)
@@ -193,7 +193,7 @@ def _wide(side: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
     least = np.dtype(np.complex128 if side.dtype.kind == "c" else np.float64)
-    # In the machine's own order of bytes; wider than that only where the file is.
+    # In native byte order; not wider than 64 bits per component unless the file is.
     return side.astype(least if side.dtype.itemsize <= least.itemsize else side.dtype.newbyteorder("="))
 
 

@@ -457,7 +457,7 @@ def test_pointers_of_git_lfs_are_no_weights(project: Project, tmp_path: Path, pl
     (project.app / place).write_text(pointer)
     third = commit(project.app, "third")
     (project.app / place).write_text("fetched")
-    with pytest.raises(UsageError, match="only a pointer of Git LFS"):
+    with pytest.raises(UsageError, match="a Git LFS pointer"):
         project.make("v1", third)
     assert project.live() is None
     assert left(tmp_path, project.app) == []

@@ -26,7 +26,7 @@ def test_a_state_folder_among_the_sources_is_refused(tmp_path: Path, config: Con
     store = Stores(tmp_path / inside / "state")
     (tmp_path / inside / "state").mkdir()
     (tmp_path / inside / "state" / "ledger.db").write_text("")
-    with pytest.raises(UsageError, match=r"(build\.context|model\.path): it contains the state folder"):
+    with pytest.raises(UsageError, match=r"(build\.context|model\.path) contains the state folder"):
         store.read(config, keep=True)
 
 
@@ -237,7 +237,7 @@ def test_a_pointer_that_git_lfs_did_not_fetch_is_refused(tmp_path: Path, store: 
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
     (tmp_path / "app" / "model" / "weights").write_text(pointer)
     for _ in range(2):
-        with pytest.raises(UsageError, match=r"weights.*only a pointer of Git LFS") as caught:
+        with pytest.raises(UsageError, match=r"weights.*a Git LFS pointer") as caught:
             store.read(config, keep=True)
         assert "git lfs pull" in caught.value.hint
     assert objects(tmp_path) == {}

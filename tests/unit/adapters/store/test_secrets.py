@@ -202,7 +202,7 @@ def test_what_would_get_into_the_image_is_refused(folder: Path) -> None:
         assert found.path == "run.secrets.db"
         assert "is in the build context, and would become part of the image" in found.message
         assert found.hint == "add keys/db to .dockerignore, or keep it somewhere else"
-        with pytest.raises(UsageError, match=r"a secret is part of the build: run\.secrets\.db"):
+        with pytest.raises(UsageError, match=r"a secret file is part of the build: run\.secrets\.db"):
             SecretStore(folder / "state").check(config)
     ignore = folder / "src" / ".dockerignore"
     for text, safe in (("keys\n", True), ("#keys\n", False), ("keys/*\n!keys/db\n", False), ("**/db\n", True)):
@@ -819,6 +819,6 @@ def test_a_secret_that_a_commit_has_is_seen_in_its_checkout(tmp_path: Path, stor
     now, then = (parse(toml('{ db = "file:password" }'), file="deploy.toml", base=folder) for folder in (here, there))
     store.check(now, building=then)
     (there / "password").write_text("hunter1hunter1")
-    with pytest.raises(UsageError, match="a secret is part of the build") as caught:
+    with pytest.raises(UsageError, match="a secret file is part of the build") as caught:
         store.check(now, building=then)
     assert "hunter" not in str(caught.value) + caught.value.hint

@@ -343,7 +343,7 @@ def test_onnx_tensors_that_contradict_themselves(tmp_path: Path, wrong: TensorPr
 def test_onnx_with_two_tensors_of_one_name(tmp_path: Path) -> None:
     path = write(tmp_path / "m", ".onnx", {"w": np.zeros(1)})
     path.write_bytes(path.read_bytes() * 2)
-    assert "two tensors of the name w" in refused(path, path, "m.onnx").why
+    assert "two tensors with the name w" in refused(path, path, "m.onnx").why
 
 
 # --- Numbers of every kind ---------------------------------------------------------------------------------------
@@ -536,7 +536,7 @@ def test_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, su
     path = write(tmp_path / "w", suffix, {"w": np.zeros(3)})
     monkeypatch.setitem(sys.modules, missing, None)
     error = refused(path, path, f"w{suffix}")
-    assert error.why == f"{missing} is not installed, or does not load"
+    assert error.why == f"{missing} is not installed, or cannot be loaded"
     assert error.hint == "pip install 'deployctl[tensors]'"
 
 
