@@ -26,24 +26,24 @@ class FakeProxyState:
     containers: Callable[[str], Sequence[Container]]
     now: Callable[[], float] = lambda: 0.0
 
-    # The states that it would start with, and those that its workers apply; `running` is None when it does not run.
+    # The states on disk, and those that the workers apply; `running` is None when the proxy does not run.
     disk: dict[str, TrafficState] = field(default_factory=dict)
     running: dict[str, TrafficState] | None = None
-    # The states on disk cannot be read.
+    # Whether the states on disk are unreadable.
     damaged: bool = False
-    # By file name, what follows from the apps: what is on disk, and the digest of the structure that is loaded.
+    # The files on disk by name, and the digest of the loaded structure; both follow from the apps.
     files: dict[str, str] = field(default_factory=dict)
     digest: str = ""
     apps: tuple[ProxyApp, ...] = ()
-    # Where each slot that is in use points to.
+    # The endpoints of each slot that is in use.
     endpoints: dict[tuple[str, Slot], SlotEndpoints] = field(default_factory=dict)
     open: dict[tuple[str, Slot], int] = field(default_factory=dict)
     counted: dict[tuple[str, Slot], Sample] = field(default_factory=dict)
     # Listen addresses of other processes.
     taken: set[str] = field(default_factory=set)
-    # What is wrong with the next configuration that it gets.
+    # Why the proxy will reject its next configuration; empty: it will not.
     rejection: str = ""
-    # It runs and does not answer.
+    # Whether it runs but does not answer.
     paused: bool = False
     reloads: int = 0
     written: float | None = None
@@ -60,8 +60,8 @@ class FakeProxyState:
         return self.running
 
     def load(self, apps: Sequence[ProxyApp]) -> None:
-        """What a start or a reload does: files and loaded configuration follow `apps`, the workers read the disk."""
-        self.files, self.digest = wanted(apps)
+        """Starts or reloads: files and configuration are made from `apps`, the workers read the states on disk."""
+        self.files, self.digest = rendered(apps)
         self.apps = tuple(apps)
         self.running = dict(self.disk)
         self.endpoints = {
@@ -72,12 +72,12 @@ class FakeProxyState:
         }
 
     def count(self, app: str) -> int:
-        """How many servers each slot of the app has; 0 for an unknown app."""
+        """The number of servers in each slot of the app; 0 for an unknown app."""
         return next((render.servers(known) for known in self.apps if known.name == app), 0)
 
 
-def wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
-    """The files that follow from the apps, and the digest of the structure: those of the real proxy."""
+def rendered(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
+    """The files of the real proxy for these apps, and the digest of the structure."""
     text, digest = render.configuration("@config@", apps, 1)
     return {"haproxy.cfg": text, "versions.map": render.versions_map(apps)}, digest
 
@@ -122,7 +122,7 @@ class FakeEdge:
 
     def apply(self, apps: Sequence[ProxyApp], progress: Progress) -> bool:
         self.up(apps, progress)
-        files, digest = wanted(apps)
+        files, digest = rendered(apps)
         if digest == self._proxy.digest:
             self._proxy.files, self._proxy.apps = files, tuple(apps)
             return False
@@ -136,14 +136,14 @@ class FakeEdge:
         return True
 
     def check_listen(self, route: Route) -> None:
-        ours = {address for app in self._proxy.apps for address in _addresses(app.route)}
+        own = {address for app in self._proxy.apps for address in _addresses(app.route)}
         for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
-            if address in self._proxy.taken and not (address in ours and self._proxy.running is not None):
+            if address in self._proxy.taken and not (address in own and self._proxy.running is not None):
                 raise UsageError(f"{key}: {address} cannot be used", why="another process uses it")
 
     def drift(self, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState]) -> list[str]:
         proxy = self._proxy
-        names = [name for name, text in wanted(apps)[0].items() if proxy.files.get(name) != text]
+        names = [name for name, text in rendered(apps)[0].items() if proxy.files.get(name) != text]
         disk = {app: proxy.disk.get(app, _NOTHING) for app in states}
         if proxy.damaged or any(disk[app].live != state.live for app, state in states.items()):
             names.append("routes.map")
@@ -167,7 +167,7 @@ class FakeEdge:
         if _fallbacks(proxy.disk) != _fallbacks(restored):
             repaired.append("shields.map restored from the ledger")
         proxy.disk, proxy.damaged = restored, False
-        files, digest = wanted(apps)
+        files, digest = rendered(apps)
         repaired += [f"{name} restored from the ledger" for name in files if proxy.files.get(name) != files[name]]
         proxy.files = files
         if proxy.running is None:

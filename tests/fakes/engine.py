@@ -1,4 +1,4 @@
-"""An engine in memory, behind the same ports as Docker: the adapters here share one `FakeEngineState`.
+"""An engine in memory, behind the same ports as Docker. The fakes share one `FakeEngineState`.
 
 tests/engine/contracts runs the same cases on these and on the real engine.
 """
@@ -30,11 +30,11 @@ CREATED = "2031-01-01T00:00:00.000Z"
 
 @dataclass
 class FakeEngineState:
-    """Containers and images as dictionaries, and what goes wrong with them.
+    """The containers and images of the engine, and the failures to simulate.
 
-    `exits` are versions whose containers end at once; `broken_builds` are versions, and images of helpers, that cannot
-    be built. `registry` has images by their pinned names; `refusal` is why it refuses. `left_names` are names that a
-    killed push or pull left. `foreign` are names of helpers that are somebody else's containers.
+    `exits` are versions whose containers end at once; `broken_builds` are versions, and host containers' images, that
+    cannot be built. `registry` has images by their names with digest; `refusal` is why it refuses. `left_names` are
+    names that an interrupted push or pull has left. `foreign` are names of host containers of other programs.
     """
 
     names: Names = field(default_factory=lambda: Names("default"))
@@ -43,7 +43,7 @@ class FakeEngineState:
     containers: dict[str, Container] = field(default_factory=dict)
     specs: dict[str, WorkloadSpec] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
-    # Images whose tag moved to a newer one: they are found by their ids until somebody removes them.
+    # Images whose tag moved to a newer image: they have only their ids.
     untagged: set[str] = field(default_factory=set)
     image_labels: dict[str, dict[str, str]] = field(default_factory=dict)
     registry: dict[str, str] = field(default_factory=dict)
@@ -60,10 +60,10 @@ class FakeEngineState:
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def known(self, container: Container, doing: str) -> Container:
-        """The container as it is now.
+        """The current state of a container.
 
         Raises:
-            EngineError: it is gone.
+            EngineError: it does not exist.
         """
         if container.id not in self.containers:
             raise EngineError(f"the engine could not {doing}", why=f"No such container: {container.id}")
@@ -183,7 +183,7 @@ class FakeWorkloads:
 
 
 class FakeContainerAccess:
-    """`ContainerAccess` in memory. `files` is what each container sees, by its name and then by path."""
+    """`ContainerAccess` in memory. `files` are the files in each container, by its name and then by path."""
 
     def __init__(self, state: FakeEngineState) -> None:
         self._state = state
@@ -279,7 +279,7 @@ class FakeRegistry:
 
     def pull(self, version: Version, progress: Progress) -> str:
         progress.check()
-        assert version.pushed is not None, "only what was pushed is pulled"
+        assert version.pushed is not None, "only a version that was pushed can be pulled"
         what = f"{version.pushed} could not be pulled"
         self._refuse(what)
         if version.pushed not in self._state.registry:
@@ -304,7 +304,7 @@ class FakeRegistry:
 
 
 class FakeHostContainers:
-    """`HostContainers` in memory: the state of each by its name. `foreign` names are somebody else's."""
+    """`HostContainers` in memory: the state of each by its name. Containers in `foreign` belong to other programs."""
 
     def __init__(self, state: FakeEngineState) -> None:
         self._state = state
@@ -346,6 +346,6 @@ class FakeHostContainers:
 
 
 def _outcome(command: Sequence[str]) -> tuple[int, str]:
-    """What a program would have done: it says its own words, and `exit 3` at the end is its exit code."""
+    """The exit code and output of a program: its own words, and 3 if they end with `exit 3`."""
     code = re.search(r"exit (\d+)$", command[-1])
     return int(code[1]) if code else 0, " ".join(command)

@@ -1,4 +1,4 @@
-"""The rest of the outside world in memory: notifications, schedules, the host, a reporter."""
+"""Fakes of the notifier, the scheduler, the host, the reporter and the prober."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.ports.progress import Progress
 
 @dataclass
 class FakeNotifier:
-    """Remembers the notifications; `why` is what it says is wrong."""
+    """Records notifications. `why` is why deliveries fail; `error` is raised by them."""
 
     told: list[dict[str, Any]] = field(default_factory=list)
     beats: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class FakeNotifier:
 
 
 class FakeScheduler:
-    """Schedules in a list. `broken` says what is wrong with each kind."""
+    """Schedules in a list. `broken` says why schedules of a kind are not started."""
 
     def __init__(self) -> None:
         self.root = True
@@ -72,7 +72,7 @@ class FakeScheduler:
 
 @dataclass
 class FakeHost:
-    """A machine with one user; the environment is empty unless it is given."""
+    """A machine with one user; its environment is empty by default."""
 
     name: str = "somebody"
     host: str = "host"
@@ -87,7 +87,7 @@ class FakeHost:
 
 @dataclass
 class Reports:
-    """The reporter: remembers what was said."""
+    """A reporter that records its messages."""
 
     steps: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Reports:
 
 
 def _answer() -> int:
-    """A request that succeeds. A name, not a lambda: a world is copied by pickling."""
+    """The status of a successful request. Not a lambda, because worlds are pickled."""
     return 200
 
 
@@ -115,7 +115,7 @@ class FakeProber:
         self._containers = containers
         self.unready: set[str] = set()
         self.silent: set[str] = set()
-        # The status of a request through the proxy.
+        # Returns the status of a request through the proxy.
         self.through: Callable[[], int] = _answer
 
     def probe(self, address: str, spec: ProbeSpec) -> Reply:

@@ -1,4 +1,4 @@
-"""A `Progress` that remembers what it is told."""
+"""A `Progress` that records its details."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class FakeProgress:
-    """Keeps the details; `check` calls what it was given, which may raise."""
+    """Records the details; `check` calls the given function, which may raise."""
 
     def __init__(self, check: Callable[[], None] = lambda: None) -> None:
         self.details: list[str] = []

@@ -1,4 +1,4 @@
-"""What versions are made of, in memory: manifests, model files and source control over one state."""
+"""Fakes of manifests, model files, source control and tensors. They share one state."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ USER = "Somebody <some@body>"
 
 @dataclass
 class SupplyState:
-    """What the fakes share. `context` is the digest of the sources; with `files` their manifest is real."""
+    """The shared state. `context` is the digest of the sources; with `files` the manifest is computed from them."""
 
     context: str = "sha256:1"
     files: tuple[File, ...] | None = None
     build: dict[str, str] = field(default_factory=dict)
-    # What `changed` says: a path that changed after it was read.
+    # The path that `changed` returns.
     written: str | None = None
-    # The commit of the folder as it is, and what it differs in.
+    # The commit of the folder, and the paths that differ from it.
     commit: str | None = None
     changed: tuple[str, ...] = ()
     commit_of: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
-    # The stored files by digest, and those of each version by app and version.
+    # The sizes of the stored files by digest, and the files of each version by app and version.
     stored: dict[str, int] = field(default_factory=dict)
     kept: dict[tuple[str, str], tuple[File, ...]] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
@@ -41,16 +41,16 @@ class SupplyState:
 
 
 class FakeManifests:
-    """The manifest is whatever the state says."""
+    """Manifests from the state."""
 
     def __init__(self, state: SupplyState) -> None:
         self._state = state
 
     def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
         if self._state.files is None:
-            made = Manifest()
-            made.__dict__["digest"] = self._state.context  # where it keeps what it has computed
-            return made
+            manifest = Manifest()
+            manifest.__dict__["digest"] = self._state.context  # the cache of the computed property
+            return manifest
         manifest = Manifest.of(self._state.files, self._state.build)
         if keep:
             self._state.stored.update((file.digest, file.size) for file in _models(manifest))
@@ -130,7 +130,7 @@ class FakeModelFiles:
 
 
 class FakeSourceControl:
-    """One repository whose commits are those of the state."""
+    """One repository with the commits of the state."""
 
     def __init__(self, state: SupplyState) -> None:
         self._state = state
@@ -178,14 +178,14 @@ class FakeSourceControl:
         return
 
     def _check(self, commit: str) -> None:
-        # Without a list of commits every one exists.
+        # Without a list of commits, every commit exists.
         if self._state.commit_of and commit not in self._state.commit_of.values():
             raise GitError(f"commit {commit[:10]} cannot be fetched")
 
 
 @dataclass
 class FakeTensors:
-    """Says that nothing changed, or what a test wants."""
+    """Returns the given changes; none by default."""
 
     changes: tuple[TensorChange, ...] = ()
     why: str | None = None
@@ -195,7 +195,7 @@ class FakeTensors:
 
 
 class FakeSupply:
-    """All of them over one state, under the names that `Services` gives them."""
+    """All fakes with one state, with the names that `Services` uses."""
 
     def __init__(self, state: SupplyState | None = None) -> None:
         self.state = state or SupplyState()

@@ -1,7 +1,7 @@
-"""One state folder, one engine and one proxy in memory, with the real ledger, the real locks and the real use cases.
+"""One state folder with a fake engine and a fake proxy, and with the real ledger, locks and use cases.
 
-It can fail or die at any call that leaves the use cases (`Faults`), and it watches the promise at each of them: what
-the traffic goes to is a version that runs.
+Any call of a port can be made to fail or to crash (`Faults`), and tests can check after each call that a running
+version gets the traffic.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def ignore(*arguments: object) -> None:
 
 @functools.cache
 def empty_ledger() -> bytes:
-    """The file of a new ledger: copying it costs less than creating it."""
+    """The file of a new ledger: copying it is faster than creating it."""
     with TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.db", now=lambda: iso(EPOCH))
         ledger.apps()
@@ -68,11 +68,11 @@ def empty_ledger() -> bytes:
 
 
 class Crash(BaseException):
-    """The process dies here: nothing in the program may catch this."""
+    """Simulates a crash of the process: no code of deployctl may catch it."""
 
 
 class Faults:
-    """Counts the calls that leave the use cases; at number `at` it raises `error`, before or after the call."""
+    """Counts the calls of ports; raises `error` at call number `at`, before or after the call is made."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -87,20 +87,20 @@ class Faults:
     def around(self, name: str, call: Callable[[], Any]) -> Any:
         number = len(self.calls)
         self.calls.append(name)
-        mine = number == self.at and self.error is not None
-        if mine and not self.after:
+        selected = number == self.at and self.error is not None
+        if selected and not self.after:
             raise self.error  # type: ignore[misc]
         try:
             result = call()
         finally:
             self.watch(name)
-        if mine:
+        if selected:
             raise self.error  # type: ignore[misc]
         return result
 
 
 class Port:
-    """A port whose every call goes through `faults`. Its own names are private: a port may have any method."""
+    """A port whose calls go through `faults`. All attributes are private, because a port may have any method."""
 
     def __init__(self, name: str, adapter: Any, faults: Faults) -> None:
         self._name, self._adapter, self._faults = name, adapter, faults
@@ -113,7 +113,7 @@ class Port:
 
 
 class World:
-    """One state folder, one engine, one proxy. `process()` is a new process in it."""
+    """One state folder, one engine, one proxy. `process()` starts a new process with them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -139,7 +139,7 @@ class World:
         self.scheduler = FakeScheduler()
         self.faults = Faults()
         self.time = 0.0
-        self.wall_offset = timedelta()  # somebody has set the wall clock
+        self.wall_offset = timedelta()  # by how much a user has set the clock
         self.boundaries: list[tuple[str, str]] = []
         self.boundary: Callable[..., None] = ignore
         self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
@@ -149,7 +149,7 @@ class World:
         self.ledgers: list[SqliteLedger] = []
         self.services = self.process()
 
-    # A copy of a world (pickle) is the same world in new processes; who copies it also copies its folder.
+    # A pickled world is restored with a new process; the caller must copy its folder as well.
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "ledgers": [], "services": None, "reports": None}
@@ -176,7 +176,7 @@ class World:
         return parse(text + self.more, file="deploy.toml", base=self.folder)
 
     def process(self) -> Services:
-        """A new process: its own ledger connection and interrupts, the same world."""
+        """A new process: it has its own connection to the ledger and its own interrupts."""
         ledger = SqliteLedger(self.folder / "ledger.db", now=lambda: iso(self.now()))
         self.ledgers.append(ledger)
         self.reports = Reports()
@@ -199,7 +199,7 @@ class World:
             "models": self.models,
             "source_control": FakeSourceControl(self.supply),
             "tensors": FakeTensors(),
-            # The real one: what it does to the disk is part of what crashes here.
+            # The real one, because crashes may also happen between its changes on disk.
             "secrets": SecretStore(self.folder / "secrets"),
         }
         self.services = Services(
@@ -224,7 +224,7 @@ class World:
         for ledger in self.ledgers:
             ledger.close()
 
-    # Commands, each in a process of its own
+    # Commands, each in a new process
 
     def release(self, version: str | None = None, *, context: str | None = None, force: bool = False) -> Result:
         if version is not None:
@@ -242,14 +242,14 @@ class World:
     def watch(self) -> Passed:
         return passes.run(self.process(), APP)
 
-    # What is true
+    # State
 
     @property
     def ledger(self) -> SqliteLedger:
         return self.ledgers[-1]
 
     def live(self) -> tuple[str, Slot] | None:
-        """What the ledger calls live."""
+        """The live version and its slot according to the ledger; None without one."""
         slot = self.ledger.traffic(APP).live
         if slot is None:
             return None
@@ -265,8 +265,8 @@ class World:
         endpoints = self.proxy.endpoints.get((APP, slot)) if slot else None
         if endpoints is None:
             return None
-        behind = {c.address: c for c in self.workloads.containers(APP) if c.running}
-        versions = {behind[address].version for address in endpoints.addresses if address in behind}
+        running = {c.address: c for c in self.workloads.containers(APP) if c.running}
+        versions = {running[address].version for address in endpoints.addresses if address in running}
         return versions.pop() if len(versions) == 1 else None
 
     def kept_secrets(self) -> Mapping[str, tuple[int, ...]]:
@@ -274,7 +274,7 @@ class World:
         return SecretStore(self.folder / "secrets").kept(APP)
 
     def facts(self) -> dict[str, Any]:
-        """All that another command could tell apart, without times and ids."""
+        """The complete state except times and ids, to compare it with a later one."""
         return {
             "containers": [(c.name, c.state, c.kept_running) for c in self.workloads.containers()],
             "disk": dict(self.proxy.disk),

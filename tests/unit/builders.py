@@ -1,4 +1,4 @@
-"""Short ways to make the things that the pure rooms work with."""
+"""Functions that create domain objects for tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REGISTRY = "registry.example.com:5000/mymodel"
 
 
 def kept(config: Config) -> Config:
-    """What a snapshot keeps of a configuration: not the URLs of others."""
+    """The part of a configuration that a snapshot contains: no URLs of notifications."""
     watchdog = config.watchdog.model_copy(update={"heartbeat": None})
     return config.model_copy(update={"notify": Notify(), "watchdog": watchdog})
 
@@ -105,13 +105,13 @@ def v2_live(previous: Literal["warm", "cold", "gone"], *, shield: bool = False) 
 
 
 def v1_lost() -> Observed:
-    """v2 live in green; of v1 only the registry has something."""
+    """v2 live in green; v1 exists only in the registry."""
     versions = {"v1": version("v1", pushed=f"{REGISTRY}@sha256:1"), "v2": version("v2", "v1")}
     return observed(versions, [slot_state("v2", "green", "ready")], [container("v2", "green")], images=False)
 
 
 def release_plan(
-    seen: Observed,
+    observed_app: Observed,
     choice: Choice,
     *,
     keep_warm: float = 600,
@@ -120,17 +120,17 @@ def release_plan(
     image_lost: bool = False,
 ) -> Plan:
     terms = Terms(1, keep_warm, bake, registry)
-    return plan_release(seen, choice, terms, image=f"{APP}:{choice.version}", image_lost=image_lost)
+    return plan_release(observed_app, choice, terms, image=f"{APP}:{choice.version}", image_lost=image_lost)
 
 
-def rollback_plan(seen: Observed, *, warm_answers: bool = True) -> Plan:
-    back = way_back(seen)
+def rollback_plan(observed_app: Observed, *, warm_answers: bool = True) -> Plan:
+    back = way_back(observed_app)
     assert back is not None
-    return plan_rollback(seen, back, replicas=1, warm_answers=warm_answers)
+    return plan_rollback(observed_app, back, replicas=1, warm_answers=warm_answers)
 
 
 def plans() -> dict[str, Plan]:
-    """Every kind of plan there is, by name."""
+    """Every kind of plan, by name."""
     return {
         "first release": release_plan(nothing_live(), Choice("v1", "build")),
         "second release": release_plan(v1_live(), Choice("v2", "build")),
@@ -169,7 +169,7 @@ def record(number: int, step: Step, state: str, *, undo: bool = False) -> StepRe
 
 
 def journal(steps: Iterable[Step], last: str) -> list[StepRecord]:
-    """The records of `steps`: all done, but the last one in the state `last`."""
+    """The records of `steps`: all are done except the last one, which is in the state `last`."""
     rows = list(steps)
     return [record(n, step, "done" if n < len(rows) else last) for n, step in enumerate(rows, 1)]
 

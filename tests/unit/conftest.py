@@ -1,4 +1,4 @@
-"""What tests of the use cases work with."""
+"""Fixtures of the unit tests."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from hypothesis import settings
 from tests.fakes.world import World
 from tests.unit.stage import FOLDER, Stage
 
-# How long an example takes says more about the machine than about the code.
+# The duration of an example depends more on the machine than on the code.
 settings.register_profile("unit", deadline=None)
 settings.load_profile("unit")
 
 
 @pytest.fixture
 def worlds() -> Iterator[Callable[[], World]]:
-    made: list[World] = []
+    created: list[World] = []
     with TemporaryDirectory(dir=FOLDER) as folder:
 
         def new() -> World:
-            made.append(World(Path(folder) / str(len(made))))
-            return made[-1]
+            created.append(World(Path(folder) / str(len(created))))
+            return created[-1]
 
         yield new
-        for world in made:
+        for world in created:
             world.close()
 
 

@@ -1,4 +1,4 @@
-"""Servers that notifications are sent to: one that takes them, and some that do harm."""
+"""Servers that receive notifications: one that accepts them, and some that hang."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Receiver:
-    """A real HTTP server that keeps what it was sent; a path that begins with /500 is answered by that status."""
+    """An HTTP server that records requests. A path that begins with /500 is answered with that status."""
 
     def __init__(self) -> None:
         self.got: list[dict[str, Any]] = []
@@ -63,7 +63,7 @@ def hanging() -> Iterator[int]:
 
 @contextmanager
 def black_hole() -> Iterator[int]:
-    """A port that does not even accept: its queue is full, so the kernel drops who comes, without a word."""
+    """A port whose queue is full, so the kernel drops new connections without an answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = int(server.getsockname()[1])
         waiting = []
@@ -81,7 +81,7 @@ def black_hole() -> Iterator[int]:
 
 @contextmanager
 def dripping() -> Iterator[int]:
-    """A port whose answers never end: a byte of a header every 50 ms."""
+    """A port whose responses never end: it sends a byte of a header every 50 ms."""
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)

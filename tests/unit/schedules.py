@@ -1,4 +1,4 @@
-"""Schedules for tests: one job, and a folder that looks like a machine."""
+"""Schedules for tests: one job, and a machine whose files are in one folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARKER = (
 )
 COMMAND = "/opt/deployctl/bin/deployctl --state-dir /var/lib/deployctl -f /srv/mymodel/deploy.toml watchdog run"
 WRITTEN = "# Written by 'deployctl watchdog install'; 'deployctl watchdog uninstall' removes it."
-# Everything that some reader of a line takes for more than a letter.
+# All characters that are special in a crontab, a unit file or a shell.
 NASTY = "/srv/a b%c#d #e\"f'g\\h$i`j;k/ü/deploy.toml"
 OTHERS = (
     "# m h dom mon dow command\n"
@@ -37,7 +37,7 @@ OTHERS = (
 
 
 class Programs:
-    """`crontab` and `systemctl`, as far as the adapters use them."""
+    """The commands of `crontab` and `systemctl` that the adapters use."""
 
     def __init__(self) -> None:
         self.crontab: bytes | None = None
@@ -60,7 +60,7 @@ class Programs:
 
 
 class Machine(LocalHost):
-    """A folder that looks like a machine of the user `somebody`, with `Programs` for its programs."""
+    """A machine of the user `somebody` whose files are in `folder`, with `Programs` as its programs."""
 
     def __init__(self, folder: Path, programs: Programs) -> None:
         super().__init__(proc=folder / "proc")
@@ -78,7 +78,7 @@ class Machine(LocalHost):
 
 
 def system_scheduler(machine: Machine) -> SystemScheduler:
-    """All places of a machine, below its folder."""
+    """The scheduler of a machine, with all places below its folder."""
     booted = machine.folder / "booted"
     places = (
         CronFile(machine, machine.folder / "cron.d"),

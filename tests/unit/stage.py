@@ -1,4 +1,4 @@
-"""Worlds that stand one after another in the same folder, each set up once and copied from then on."""
+"""Worlds in the same folder, one after another. Each is set up once and copied afterwards."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.fakes.world import World
 
 MEMORY = Path("/dev/shm")
 FOLDER = MEMORY if os.access(MEMORY, os.W_OK) else None
-"""Where the folders of tests with thousands of transactions belong: an fsync in memory costs nothing."""
+"""The folder for tests with thousands of transactions: in memory, where fsync takes no time."""
 
 
 class Stage:
-    """Makes worlds in one folder, one at a time: the next one takes the place of the last one.
+    """Creates worlds in one folder, one at a time: a new one replaces the last one.
 
     The folder is the same for all of them, because a world's records name it.
     """
@@ -27,7 +27,7 @@ class Stage:
         self._world: World | None = None
 
     def world(self, before: Callable[[World], None]) -> World:
-        """A world as `before` sets it up, which must do the same each time."""
+        """A world that `before` has set up; `before` must do the same each time."""
         self.clear()
         if before not in self._saved:
             world = World(self._folder / "world")

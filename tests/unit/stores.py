@@ -1,4 +1,4 @@
-"""The real adapters that say what a version is made of, over one state folder."""
+"""The real adapters of manifests, model files and source control for one state folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fakes.progress import FakeProgress
 
 
 class Stores:
-    """The ports of `orchestrator.supply`, under the names that `Services` gives them."""
+    """The ports of `orchestrator.supply`, with the names that `Services` uses."""
 
     def __init__(self, state_dir: Path) -> None:
         objects = Objects(state_dir / "store", state_dir / "models")
@@ -28,11 +28,11 @@ class Stores:
         self.source_control = GitSourceControl(state_dir / "checkouts")
 
     def read(self, config: Config, *, keep: bool) -> Manifest:
-        """The manifest of the sources as they are now."""
+        """The manifest of the current sources."""
         return self.manifests.read(config, keep=keep, progress=self.progress)
 
     def take(self, config: Config, version: str = "v1") -> Manifest:
-        """Keeps the model files of the sources as they are now as those of a version."""
+        """Stores the model files of the current sources for a version; returns the manifest."""
         manifest = self.read(config, keep=True)
         self.models.keep(config.app.name, version, manifest)
         return manifest
@@ -45,7 +45,7 @@ def write(tmp_path: Path, text: str) -> None:
 
 
 def content(tmp_path: Path) -> dict[str, dict[str, str]]:
-    """The files of each copy, those that are not hidden."""
+    """The files of each copy, without hidden copies."""
     return {
         copy.name: {str(path.relative_to(copy)): path.read_text() for path in copy.rglob("*") if path.is_file()}
         for copy in (tmp_path / "models" / "m").glob("[!.]*")
@@ -64,6 +64,6 @@ def objects(tmp_path: Path) -> dict[str, int]:
 
 
 def age(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the digests of files cacheable at once: the margin is a tick of the clock."""
+    """Makes the digests of files cacheable at once, with a margin of one clock tick."""
     monkeypatch.setattr(seen, "MARGIN", 20_000_000)
     time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A file is the old one or the new one."""
+"""Atomic writes, bounded reads and locks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def inside(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_content_and_mode(tmp_path: Path) -> None:
+def test_the_file_has_the_content_and_the_mode(tmp_path: Path) -> None:
     target = tmp_path / "routes.map"
     write_atomic(target, "mymodel grün\n", mode=0o600)
     assert target.read_bytes() == "mymodel grün\n".encode()
@@ -24,16 +24,16 @@ def test_content_and_mode(tmp_path: Path) -> None:
     assert inside(tmp_path) == ["routes.map"]
 
 
-def test_a_mode_is_kept_whatever_the_umask_says(tmp_path: Path) -> None:
-    (tmp_path / "said.tmp").touch(0o600)  # left behind by a crash
+def test_a_given_mode_is_set_regardless_of_the_umask(tmp_path: Path) -> None:
+    (tmp_path / "with-mode.tmp").touch(0o600)  # left by a crash
     before = os.umask(0o077)
     try:
-        write_atomic(tmp_path / "said", "", mode=0o644)
-        write_atomic(tmp_path / "not-said", "")
+        write_atomic(tmp_path / "with-mode", "", mode=0o644)
+        write_atomic(tmp_path / "without-mode", "")
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {"said": 0o644, "not-said": 0o600}
+    assert modes == {"with-mode": 0o644, "without-mode": 0o600}
 
 
 def test_it_replaces_the_file_and_does_not_write_into_it(tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_it_replaces_the_file_and_does_not_write_into_it(tmp_path: Path) -> None
     assert inside(tmp_path) == ["routes.map"]
 
 
-def test_what_a_crash_left_behind_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "routes.map.tmp").write_text("half of something much longer than what comes")
+def test_a_temporary_file_that_a_crash_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "routes.map.tmp").write_text("half of a much longer text")
     write_atomic(tmp_path / "routes.map", "new\n")
     assert (tmp_path / "routes.map").read_text() == "new\n"
     assert inside(tmp_path) == ["routes.map"]
@@ -62,7 +62,7 @@ def test_a_folder_in_the_way_leaves_no_temporary_file(tmp_path: Path) -> None:
     assert target.is_dir()
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomic(tmp_path / "no" / "routes.map", "new\n")
     assert inside(tmp_path) == []
@@ -83,7 +83,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert inside(tmp_path) == ["routes.map"]
 
 
-def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
     write_atomic(tmp_path / "routes.map", "more than three\n")
@@ -108,7 +108,7 @@ def test_the_file_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch
     assert order == ["fsync file", "rename", "fsync folder"]
 
 
-def test_what_a_crash_left_in_the_proxys_folder_is_removed(tmp_path: Path) -> None:
+def test_temporary_files_in_the_proxys_folder_are_removed(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path)
     files.write("routes.map", "mymodel blue\n")
     for name in ("routes.map.tmp", "versions.map.tmp", "haproxy.cfg.new", "haproxy.cfg.new.tmp"):
@@ -130,7 +130,7 @@ def test_a_small_file_is_read_whole(tmp_path: Path) -> None:
         read_small(tmp_path / "file")
 
 
-def test_what_is_not_a_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+def test_pipes_devices_and_folders_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(NotRegular):

@@ -1,4 +1,4 @@
-"""The sample model as its clients meet it: over HTTP, without an engine."""
+"""The sample model over HTTP, without an engine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def send(connection: http.client.HTTPConnection, method: str, path: str, body: b
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Running]:
-    """The server on a port of the system's choice, which its start line names."""
+    """Runs the server on a free port, which its first line of output names."""
     environment = {**os.environ, "PORT": "0", "HOST": "127.0.0.1", "MODEL_DIR": str(folder)}
     with subprocess.Popen(
         [sys.executable, "-B", "-u", str(SAMPLE / "server.py")],
@@ -107,7 +107,7 @@ def count_right(running: Running, version: str) -> int:
     return right
 
 
-def test_both_models_score_over_http_what_the_training_recorded(v1: Running, v2: Running) -> None:
+def test_both_models_have_the_recorded_accuracy(v1: Running, v2: Running) -> None:
     assert len(HELD_OUT["labels"]) == METRICS["heldout"] == 400
     right = {"v1": count_right(v1, "v1"), "v2": count_right(v2, "v2")}
     for version, count in right.items():
@@ -150,7 +150,7 @@ def test_v3_starts_says_why_it_cannot_serve_and_stays_unhealthy() -> None:
         (json.dumps({"layers": [{"weights": [BLANK] * 10, "bias": [float("nan")] * 10}]}), "finite"),
     ],
 )
-def test_weights_that_cannot_be_used_are_a_reason_not_a_crash(tmp_path: Path, weights: str | None, reason: str) -> None:
+def test_unusable_weights_make_the_model_unhealthy(tmp_path: Path, weights: str | None, reason: str) -> None:
     if weights is not None:
         (tmp_path / "weights.json").write_text(weights)
     with serving(tmp_path) as running:
@@ -178,9 +178,7 @@ def test_weights_that_cannot_be_used_are_a_reason_not_a_crash(tmp_path: Path, we
         (json.dumps({"pixels": [10**400, *BLANK[1:]]}).encode(), "pixels[0] is not between 0 and 16"),
     ],
 )
-def test_bad_input_is_refused_with_its_reason_and_the_connection_lives_on(
-    v2: Running, body: bytes, reason: str
-) -> None:
+def test_bad_input_is_refused_and_the_connection_stays_open(v2: Running, body: bytes, reason: str) -> None:
     connection = v2.connect()
     try:
         status, answer = send(connection, "POST", "/predict", body)
@@ -195,7 +193,7 @@ def test_bad_input_is_refused_with_its_reason_and_the_connection_lives_on(
         connection.close()
 
 
-def test_unknown_paths_and_methods_are_json_too(v2: Running) -> None:
+def test_unknown_paths_and_methods_are_answered_with_json(v2: Running) -> None:
     assert v2.ask("GET", "/nothing") == (404, {"error": "there is no /nothing"})
     assert v2.ask("GET", "/predict") == (405, {"error": "/predict takes POST"})
     assert v2.ask("POST", "/healthz", b"{}") == (405, {"error": "/healthz takes GET, HEAD"})
@@ -208,14 +206,14 @@ def test_a_body_that_is_too_large_is_refused(v2: Running) -> None:
         assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_sigterm_finishes_the_request_under_way_and_exits_zero() -> None:
+def test_sigterm_finishes_open_requests_and_exits_with_0() -> None:
     body = json.dumps({"pixels": HELD_OUT["images"][0]}).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with serving(SAMPLE / "v2") as running:
         address = ("127.0.0.1", running.port)
         idle = running.connect()
         with socket.create_connection(address, timeout=10) as client:
-            # "100 Continue" proves that the request is under way before the signal is sent.
+            # "100 Continue" shows that the request has begun before the signal is sent.
             client.sendall(head[:-2] + b"Expect: 100-continue\r\n\r\n")
             assert client.recv(4096).startswith(b"HTTP/1.1 100 ")
             assert send(idle, "GET", "/healthz")[0] == 200
@@ -240,11 +238,11 @@ def test_sigterm_finishes_the_request_under_way_and_exits_zero() -> None:
 
 def test_sigterm_fails_no_request_of_busy_keep_alive_clients() -> None:
     body = json.dumps({"pixels": HELD_OUT["images"][0]}).encode()
-    told: list[int] = []
+    closed: list[int] = []
     statuses: set[int] = set()
     failures: list[Exception] = []
 
-    def ask_until_told_to_close() -> None:
+    def ask_until_closed() -> None:
         connection = running.connect()
         try:
             for answered in range(1, 1_000_000):
@@ -253,7 +251,7 @@ def test_sigterm_fails_no_request_of_busy_keep_alive_clients() -> None:
                 response.read()
                 statuses.add(response.status)
                 if response.getheader("Connection") == "close":
-                    told.append(answered)
+                    closed.append(answered)
                     return
         except (OSError, http.client.HTTPException) as error:
             failures.append(error)
@@ -261,7 +259,7 @@ def test_sigterm_fails_no_request_of_busy_keep_alive_clients() -> None:
             connection.close()
 
     with serving(SAMPLE / "v2") as running:
-        clients = [threading.Thread(target=ask_until_told_to_close) for _ in range(8)]
+        clients = [threading.Thread(target=ask_until_closed) for _ in range(8)]
         for client in clients:
             client.start()
         clients[0].join(0.2)
@@ -270,11 +268,11 @@ def test_sigterm_fails_no_request_of_busy_keep_alive_clients() -> None:
             client.join()
     assert failures == []
     assert statuses == {200}
-    assert len(told) == len(clients)
-    assert all(answered > 1 for answered in told)
+    assert len(closed) == len(clients)
+    assert all(answered > 1 for answered in closed)
 
 
-def test_a_port_that_is_none_is_a_usage_error() -> None:
+def test_an_invalid_port_is_a_usage_error() -> None:
     done = subprocess.run(
         [sys.executable, "-B", str(SAMPLE / "server.py")],
         env={**os.environ, "PORT": "http"},
