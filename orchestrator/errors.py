@@ -1,7 +1,7 @@
 """All errors that users can see, in one tree. Each is named after what happened, which also decides the exit code.
 
     DeployctlError                 exit 1   the base; on its own it is an internal error
-    ├── UsageError                 exit 2   the request cannot be carried out as it was made; nothing was changed
+    ├── UsageError                 exit 2   the request is invalid or cannot be carried out; nothing was changed
     │   └── ConfigError            exit 2   deploy.toml is invalid; lists every problem at once
     ├── OperationFailed            exit 3   an operation failed; what served before still serves
     │   ├── DeploymentFailed       exit 3   a deployment failed and was undone
@@ -49,7 +49,7 @@ class DeployctlError(Exception):
 
 
 class UsageError(DeployctlError):
-    """The request cannot be carried out as it was made; nothing was changed."""
+    """The request is invalid or cannot be carried out; nothing was changed."""
 
     exit_code = 2
 

@@ -31,7 +31,7 @@ class Ended:
     errors: bytes = b""
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """Its error message: what it wrote to stderr, else to stdout."""
         return (self.errors or self.output).decode(errors="replace").strip()
 

@@ -18,7 +18,7 @@ class WatchRecords(Protocol):
     def remember(self, app: str, memory: dict[str, Any]) -> None:
         """Writes what to remember for the next pass."""
 
-    def record_pass(self, app: str, found: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
+    def record_pass(self, app: str, finished: Pass, memory: dict[str, Any], counts: Mapping[str, int]) -> None:
         """Writes a pass and what to remember for the next one, and adds to the counters."""
 
     def passes(self, app: str, limit: int) -> list[Pass]:

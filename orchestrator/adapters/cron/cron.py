@@ -89,8 +89,8 @@ class Crontab:
 
     def _read(self) -> str:
         ended = self._machine.run(("crontab", "-l"))
-        if ended.code != 0 and not any(words in ended.said for words in _NO_CRONTAB):
-            raise HostError("the crontab cannot be read", why=ended.said, hint="check it: crontab -l")
+        if ended.code != 0 and not any(words in ended.message for words in _NO_CRONTAB):
+            raise HostError("the crontab cannot be read", why=ended.message, hint="check it: crontab -l")
         return ended.output.decode(errors="surrogateescape") if ended.code == 0 else ""
 
     def _write(self, before: str, after: str) -> bool:
@@ -99,7 +99,7 @@ class Crontab:
         command = ("crontab", "-") if after else ("crontab", "-r")
         ended = self._machine.run(command, after.encode(errors="surrogateescape"))
         if ended.code != 0:
-            raise HostError("crontab rejected the entry", why=ended.said)
+            raise HostError("crontab rejected the entry", why=ended.message)
         return True
 
 

@@ -105,7 +105,7 @@ class Timer:
     def _ask(self, *arguments: str) -> str | None:
         """Runs systemctl; returns what went wrong, or None."""
         ended = self._machine.run(("systemctl", *(("--user",) if self._own else ()), *arguments))
-        return None if ended.code == 0 else ended.said or f"its exit code is {ended.code}"
+        return None if ended.code == 0 else ended.message or f"its exit code is {ended.code}"
 
     def _timer(self, app: str) -> str:
         return f"{schedule_name(app)}.timer"

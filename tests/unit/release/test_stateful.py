@@ -1,7 +1,6 @@
-"""Random lives of one app: commands that succeed, fail and die anywhere, and people who meddle with what runs.
+"""Random sequences of commands that succeed, fail or crash at any point, and of changes by users.
 
-After every step the world is held to what the product promises, whatever came before. The cases are drawn anew from
-nothing in every run, and are the same in every run.
+The promises of deployctl are checked after every step. Every run tests the same generated cases.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from tests.fakes.world import APP, Crash, Faults, World
 from tests.unit.builders import REGISTRY
 from tests.unit.stage import FOLDER, Stage
 
-# Two machines of 500 lives each, which pytest-xdist runs side by side.
+# Two state machines with 500 examples each, which pytest-xdist runs in parallel.
 SETTINGS = settings(
     max_examples=500,
     stateful_step_count=12,
@@ -48,7 +47,7 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 DAY = 86400.0
-# What each port raises when it fails; the artifacts are files, and no call of theirs comes after a change.
+# The error that each port raises when it fails.
 ERRORS: dict[str, type[DeployctlError]] = {
     "engine": EngineError,
     "proxy": ProxyError,
@@ -58,19 +57,19 @@ ERRORS: dict[str, type[DeployctlError]] = {
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What happens in the middle of a command: at its call number `at`, or at a record of its journal."""
+class Failure:
+    """A failure during a command: at call number `at`, or at record number `at` of its journal."""
 
     kind: Literal["error", "crash", "crash at a record"]
     at: int
     after: bool = False
 
 
-# A command makes some sixty calls and thirty records; a number beyond them means: no trouble.
-troubles = st.one_of(
+# A command makes about sixty calls and thirty records; with a larger number nothing happens.
+failures = st.one_of(
     st.none(),
-    st.builds(Trouble, st.sampled_from(["error", "crash"]), st.integers(0, 80), st.booleans()),
-    st.builds(Trouble, st.just("crash at a record"), st.integers(0, 36)),
+    st.builds(Failure, st.sampled_from(["error", "crash"]), st.integers(0, 80), st.booleans()),
+    st.builds(Failure, st.just("crash at a record"), st.integers(0, 36)),
 )
 names = st.integers(1, 6).map(lambda number: f"v{number}")
 
@@ -99,41 +98,41 @@ def stage() -> Stage:
 
 
 class PortFaults(Faults):
-    """Faults whose error is the one that the port itself would raise."""
+    """Faults that raise the error that the port itself would raise."""
 
     def around(self, name: str, call: Callable[[], Any]) -> Any:
         if isinstance(self.error, DeployctlError):
             kind = ERRORS.get(name.partition(".")[0])
             self.error = kind(f"{name} failed") if kind else None
-            found = super().around(name, call)
+            result = super().around(name, call)
             self.error = EngineError("armed")
-            return found
+            return result
         return super().around(name, call)
 
 
-class Life(RuleBasedStateMachine):
-    """One app, and what may happen to it."""
+class AppMachine(RuleBasedStateMachine):
+    """One app, the commands on it, and the changes that users make."""
 
     def __init__(self) -> None:
         super().__init__()
         self.begin(nothing)
-        # What was ever seen to answer requests, and what of a version somebody may have taken away.
+        # The versions that have answered requests, and those whose image or model files a user has removed.
         self.has_served: set[str] = set()
         self.gone: set[str] = set()
-        # During a command: the route and what ran behind it, and what was not kept.
-        self.behind: tuple[Slot | None, set[str]] = (None, set())
+        # During a command: the live slot with its running containers, and the broken promises.
+        self.running: tuple[Slot | None, set[str]] = (None, set())
         self.promised = False
         self.broken: list[str] = []
         self.records = 0
         self.crash_at: int | None = None
 
     def begin(self, before: Callable[[World], None]) -> None:
-        """Starts in a world as `before` sets it up."""
+        """Starts with a world that `before` has set up."""
         self.world = stage().world(before)
         self.world.faults = PortFaults()
         self.world.faults.watch = self.watch
         self.world.boundary = self.record
-        # Its services count the calls with the faults that there were before.
+        # The current services still use the previous faults.
         self.world.process()
 
     def teardown(self) -> None:
@@ -141,54 +140,54 @@ class Life(RuleBasedStateMachine):
 
     # --- commands --------------------------------------------------------------------------------------------------
 
-    @rule(trouble=troubles, flaw=st.sampled_from([None, None, None, "broken", "exits", "unready"]))
-    def release_the_next(self, trouble: Trouble | None, flaw: str | None) -> None:
-        self.release(next_version(list(self.versions())), trouble, flaw)
+    @rule(failure_at=failures, flaw=st.sampled_from([None, None, None, "broken", "exits", "unready"]))
+    def release_the_next(self, failure_at: Failure | None, flaw: str | None) -> None:
+        self.release(next_version(list(self.versions())), failure_at, flaw)
 
-    @rule(name=names, trouble=troubles, flaw=st.sampled_from([None, None, "broken", "unready"]))
-    def release_by_name(self, name: str, trouble: Trouble | None, flaw: str | None) -> None:
-        self.release(name, trouble, flaw)
+    @rule(name=names, failure_at=failures, flaw=st.sampled_from([None, None, "broken", "unready"]))
+    def release_by_name(self, name: str, failure_at: Failure | None, flaw: str | None) -> None:
+        self.release(name, failure_at, flaw)
 
-    @rule(name=names, trouble=troubles)
-    def release_changed(self, name: str, trouble: Trouble | None) -> None:
+    @rule(name=names, failure_at=failures)
+    def release_changed(self, name: str, failure_at: Failure | None) -> None:
         known = self.versions().get(name)
-        done = self.command(lambda: self.world.release(name, context="sha256:changed"), trouble)
+        done = self.command(lambda: self.world.release(name, context="sha256:changed"), failure_at)
         if done is not None and known is not None and known.live_at:
-            assert known.manifest == "sha256:changed", f"{name} was live, and was made anew from something else"
+            assert known.manifest == "sha256:changed", f"{name} was live, and was built again from other files"
 
-    @rule(trouble=troubles, unready=st.sampled_from([False, False, True]))
-    def roll_back(self, trouble: Trouble | None, unready: bool) -> None:
-        self.rollback(None, trouble, unready)
+    @rule(failure_at=failures, unready=st.sampled_from([False, False, True]))
+    def roll_back(self, failure_at: Failure | None, unready: bool) -> None:
+        self.rollback(None, failure_at, unready)
 
-    @rule(name=names, trouble=troubles, unready=st.sampled_from([False, False, True]))
-    def roll_back_to(self, name: str, trouble: Trouble | None, unready: bool) -> None:
-        self.rollback(name, trouble, unready)
+    @rule(name=names, failure_at=failures, unready=st.sampled_from([False, False, True]))
+    def roll_back_to(self, name: str, failure_at: Failure | None, unready: bool) -> None:
+        self.rollback(name, failure_at, unready)
 
-    @rule(limit=st.integers(1, 4), trouble=troubles)
-    def prune_by_hand(self, limit: int, trouble: Trouble | None) -> None:
+    @rule(limit=st.integers(1, 4), failure_at=failures)
+    def prune_by_hand(self, limit: int, failure_at: Failure | None) -> None:
         def run() -> Any:
             services = self.world.process()
             with services.locks.app(APP):
                 recover(services, APP)
                 return prune(services, APP, limit)
 
-        self.command(run, trouble)
+        self.command(run, failure_at)
 
     @rule()
     def recover_all(self) -> None:
         self.command(self.world.recover, None)
 
-    @rule(trouble=troubles)
-    def recover_in_trouble(self, trouble: Trouble | None) -> None:
-        self.command(self.world.recover, trouble)
+    @rule(failure_at=failures)
+    def recover_with_a_failure(self, failure_at: Failure | None) -> None:
+        self.command(self.world.recover, failure_at)
 
     @precondition(lambda self: APP in self.world.ledger.apps())
-    @rule(trouble=troubles)
-    def watch_it(self, trouble: Trouble | None) -> None:
-        # A pass leaves time between two attempts to mend: then it says what it waits for.
-        self.command(self.world.watch, trouble, resting=lambda passed: not passed.waiting and not passed.problems)
+    @rule(failure_at=failures)
+    def watch_it(self, failure_at: Failure | None) -> None:
+        # A pass waits between two repairs; then `waiting` says so.
+        self.command(self.world.watch, failure_at, resting=lambda passed: not passed.waiting and not passed.problems)
 
-    # --- people, and time ------------------------------------------------------------------------------------------
+    # --- changes by users, and time --------------------------------------------------------------------------------
 
     @rule(
         replicas=st.integers(1, 3),
@@ -210,8 +209,8 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.world.workloads.containers())
     @rule(which=st.integers(0, 11), removed=st.booleans())
     def lose_a_container(self, which: int, removed: bool) -> None:
-        found = self.world.workloads.containers()
-        container = found[which % len(found)]
+        containers = self.world.workloads.containers()
+        container = containers[which % len(containers)]
         if removed:
             self.world.workloads.remove(container)
         elif container.running:
@@ -245,31 +244,31 @@ class Life(RuleBasedStateMachine):
     def change_the_clock(self, seconds: float) -> None:
         self.world.time += seconds
 
-    # --- what holds at every moment --------------------------------------------------------------------------------
+    # --- invariants ------------------------------------------------------------------------------------------------
 
     @invariant()
     def one_deployment_at_a_time(self) -> None:
         history = self.world.ledger.deployments(APP, -1)
         unfinished = [deployment.id for deployment in history if deployment.outcome is None]
         assert len(unfinished) <= 1
-        assert unfinished in ([], [history[0].id] if history else []), "only the last one can be unfinished"
+        assert unfinished in ([], [history[0].id] if history else []), "only the last deployment can be unfinished"
 
     @invariant()
-    def the_route_points_at_what_was_found_good(self) -> None:
+    def the_route_points_at_a_version_that_has_served(self) -> None:
         self.world.live()
         slot = self.world.traffic.on_disk(APP).live
         if slot is None:
             return
         inside = self.world.ledger.slots(APP).get(slot)
-        assert inside is not None, f"the route points at {slot}, where the ledger knows nothing"
+        assert inside is not None, f"the route points at {slot}, which is empty in the ledger"
         unfinished = self.world.ledger.open_deployment(APP)
         if inside.state != "ready":
             assert unfinished is not None, f"the route points at {inside}"
             assert slot in (unfinished.to_slot, unfinished.from_slot)
-        assert inside.version in self.has_served, f"the route points at {inside}, which nobody was seen to serve"
+        assert inside.version in self.has_served, f"the route points at {inside}, which never served"
 
     @invariant()
-    def who_is_called_live_has_served(self) -> None:
+    def every_version_recorded_as_live_has_served(self) -> None:
         for version in self.versions().values():
             if version.live_at or version.stable_at:
                 assert version.name in self.has_served, version
@@ -281,14 +280,14 @@ class Life(RuleBasedStateMachine):
             assert container.version in versions, container
 
     @invariant()
-    def the_way_back_is_left_alone(self) -> None:
+    def the_rollback_target_is_kept(self) -> None:
         live = self.world.live()
         back = rollback_target(self.versions(), live[0] if live else None)
         gone = self.incomplete()
         if back is not None:
             assert back.live_at, f"{back} was never live"
-            assert back.name not in gone - self.gone, f"the way back to {back.name} was taken away"
-        assert live is None or live[0] not in gone - self.gone, f"the image of {live} was taken away"
+            assert back.name not in gone - self.gone, f"the rollback target {back.name} was removed"
+        assert live is None or live[0] not in gone - self.gone, f"the image of {live} was removed"
         self.gone = gone
 
     # --- inside ----------------------------------------------------------------------------------------------------
@@ -297,7 +296,7 @@ class Life(RuleBasedStateMachine):
         return self.world.ledger.versions(APP)
 
     def incomplete(self) -> set[str]:
-        """The versions that lack their image or their copy of the model folder, or are said to."""
+        """The versions that lack their image or their model files, or are recorded as pruned."""
         return {
             version.name
             for version in self.versions().values()
@@ -306,14 +305,14 @@ class Life(RuleBasedStateMachine):
             or (APP, version.name) not in self.world.supply.kept
         }
 
-    def release(self, name: str, trouble: Trouble | None, flaw: str | None) -> None:
+    def release(self, name: str, failure_at: Failure | None, flaw: str | None) -> None:
         world, known = self.world, self.versions().get(name)
         if flaw == "exits" and name in self.has_served:
             flaw = "unready"
         flawed = {"broken": world.engine.broken_builds, "exits": world.engine.exits, "unready": world.prober.unready}
         if flaw:
             flawed[flaw].add(name)
-        done = self.command(lambda: world.release(name), trouble, flawed=bool(flaw))
+        done = self.command(lambda: world.release(name), failure_at, flawed=bool(flaw))
         for versions in flawed.values():
             versions.clear()
         if done is None:
@@ -323,46 +322,46 @@ class Life(RuleBasedStateMachine):
             assert flaw not in ("exits", "unready"), f"{name} went live without being ready"
             assert flaw != "broken" or (known is not None and known.live_at), f"{name} went live without being built"
 
-    def rollback(self, name: str | None, trouble: Trouble | None, unready: bool) -> None:
+    def rollback(self, name: str | None, failure_at: Failure | None, unready: bool) -> None:
         world, versions, served = self.world, self.versions(), set(self.has_served)
         live = world.live()
         rest = world.ledger.open_deployment(APP) is None
-        wanted = name
+        target = name
         if name is None and (back := rollback_target(versions, live[0] if live else None)):
-            wanted = back.name
-        if unready and wanted:
-            world.prober.unready.add(wanted)
-        done = self.command(lambda: world.rollback(name), trouble, flawed=unready)
+            target = back.name
+        if unready and target:
+            world.prober.unready.add(target)
+        done = self.command(lambda: world.rollback(name), failure_at, flawed=unready)
         world.prober.unready.clear()
         if done is not None:
-            assert not (unready and done.version == wanted), f"{wanted} went live without being ready"
-            assert done.version in served, f"{done.version} was never live, and was rolled back to"
-            assert done.version == wanted or not rest
+            assert not (unready and done.version == target), f"{target} went live without being ready"
+            assert done.version in served, f"{done.version} was never live, but was the target of a rollback"
+            assert done.version == target or not rest
             assert world.served() == done.version
 
     def command(
         self,
         run: Callable[[], Any],
-        trouble: Trouble | None,
+        failure_at: Failure | None,
         *,
         flawed: bool = False,
         resting: Callable[[Any], bool] = lambda done: True,
     ) -> Any:
-        """Runs a command in a process of its own; returns what it returned, None when it failed or died.
+        """Runs a command in a new process; returns its result, None when it failed or crashed.
 
-        What it may not do in any case is checked here; when nothing went wrong, the app must be at rest after it.
+        Checks what a command must never do; without a failure the app must be at rest afterwards.
         """
         world = self.world
         before = world.served()
         unfinished = world.ledger.open_deployment(APP)
         rest = unfinished is None
         switched = unfinished is not None and world.traffic.on_disk(APP).live == unfinished.to_slot
-        # Who answers, by the file and by the running proxy, may not stop to do so. What somebody has torn apart
-        # must be mended first.
+        # A version that serves must continue to serve, if the file and the running proxy agree. Otherwise they must
+        # be repaired first.
         self.promised = before is not None and world.proxy.running == world.proxy.disk
-        self.behind, self.broken = (None, set()), []
-        self.watch("the beginning")
-        self.arm(trouble)
+        self.running, self.broken = (None, set()), []
+        self.watch("the start")
+        self.arm(failure_at)
         done = failure = None
         try:
             done = run()
@@ -380,17 +379,17 @@ class Life(RuleBasedStateMachine):
                 assert world.served() == before, f"{before} served before, {world.served()} does now: {failure!r}"
             left = world.ledger.open_deployment(APP)
             if failure.exit_code != 4 and rest and left is not None:
-                # Its very first record was made, and its answer lost.
-                assert not world.ledger.steps(left.id), f"{failure!r} left {left} behind"
+                # Its first record was written, but the call failed afterwards.
+                assert not world.ledger.steps(left.id), f"{failure!r} did not end {left}"
         if not fired and (failure is not None or resting(done)):
             self.at_rest()
         if not fired and unfinished is not None and switched:
             settled = world.ledger.deployment(APP, unfinished.id)
-            assert settled is not None and settled.outcome == "succeeded", f"{settled} was switched, and taken back"
+            assert settled is not None and settled.outcome == "succeeded", f"{settled} was switched, and then undone"
         return done
 
     def at_rest(self) -> None:
-        """Ledger, files, proxy and containers say the same, and a recovery finds nothing to do."""
+        """Ledger, files, proxy and containers agree, and a recovery has nothing to do."""
         world, ledger = self.world, self.world.ledger
         assert ledger.open_deployment(APP) is None
         live, slots, versions = world.live(), ledger.slots(APP), self.versions()
@@ -403,14 +402,14 @@ class Life(RuleBasedStateMachine):
             assert world.proxy.running == world.proxy.disk
             (entry,) = ledger.proxy_apps()
             assert (entry.slots[live[1]].version, entry.slots[live[1]].active) == (live[0], True)
-            # Containers of the live version that somebody removed stay away until the next release.
+            # Removed containers of the live version are not recreated before the next release.
             assert world.served() == (live[0] if any((c.version, c.slot) == live for c in containers) else None)
         baking = [slot for slot, inside in slots.items() if inside.baking]
         for inside in slots.values():
             version = versions[inside.version]
             assert not (inside.state == "ready" and not version.stable_at and not inside.baking), f"{inside} never ends"
         fallback = ledger.traffic(APP).fallback
-        # No request goes to a slot in which nothing is warm.
+        # The fallback is always a warm version.
         if fallback is not None:
             assert baking and slots[fallback].state == "warm", (fallback, slots)
         for container in containers:
@@ -419,7 +418,7 @@ class Life(RuleBasedStateMachine):
             if live == (container.version, container.slot):
                 assert (container.state, container.kept_running) == ("running", True), container
             assert not container.running or (ours and inside and inside.state in ("ready", "warm")), (container, slots)
-            assert not versions[container.version].pruned_at, f"{container} was left behind by retention"
+            assert not versions[container.version].pruned_at, f"{container} was not removed by retention"
         for slot, inside in slots.items():
             assert inside.state in ("ready", "warm", "cold"), inside
             if inside.state == "warm":
@@ -432,25 +431,25 @@ class Life(RuleBasedStateMachine):
             )
             assert (live or (None, None)) == made, f"{live} is live after {last}"
             undone = {d.id for d in history if d.outcome != "succeeded"}
-            assert not [c for c in containers if c.deployment in undone], "an undone deployment left something behind"
+            assert not [c for c in containers if c.deployment in undone], "an undone deployment left containers"
         facts = world.facts()
         again = world.recover()
         assert not again.anything, again
         assert world.facts() == facts
 
-    def arm(self, trouble: Trouble | None) -> None:
+    def arm(self, failure_at: Failure | None) -> None:
         self.records, self.crash_at = 0, None
         self.world.faults.arm(None)
-        if trouble is None:
+        if failure_at is None:
             return
-        if trouble.kind == "crash at a record":
-            self.crash_at = trouble.at
+        if failure_at.kind == "crash at a record":
+            self.crash_at = failure_at.at
         else:
-            error = Crash() if trouble.kind == "crash" else EngineError("armed")
-            self.world.faults.arm(trouble.at, error, after=trouble.after)
+            error = Crash() if failure_at.kind == "crash" else EngineError("armed")
+            self.world.faults.arm(failure_at.at, error, after=failure_at.after)
 
     def disarm(self) -> bool:
-        """True: the trouble has come about."""
+        """True: the failure has happened."""
         faults = self.world.faults
         fired = faults.at is not None and len(faults.calls) > faults.at
         fired = fired or (self.crash_at is not None and self.records > self.crash_at)
@@ -465,25 +464,25 @@ class Life(RuleBasedStateMachine):
             raise Crash
 
     def watch(self, call: str) -> None:
-        """Looks at the world after each call: somebody serves, and nothing that serves is touched."""
+        """Checks after each call that a version serves and that its containers are not stopped."""
         world = self.world
         served, slot = world.served(), world.traffic.on_disk(APP).live
         if served is not None:
             self.has_served.add(served)
         elif self.promised:
-            self.broken.append(f"nobody served after {call}")
-        behind = {c.id for c in world.workloads.containers(APP) if c.running and c.slot == slot}
-        if slot is not None and slot == self.behind[0] and not self.behind[1] <= behind:
-            self.broken.append(f"{call} touched {slot}, which the route points at")
-        self.behind = (slot, behind)
+            self.broken.append(f"no version served after {call}")
+        running = {c.id for c in world.workloads.containers(APP) if c.running and c.slot == slot}
+        if slot is not None and slot == self.running[0] and not self.running[1] <= running:
+            self.broken.append(f"{call} stopped a container in {slot}, which the route points at")
+        self.running = (slot, running)
 
 
-class FromNothing(Life):
-    """Lives that begin with an empty state folder."""
+class FromNothing(AppMachine):
+    """Sequences that begin with an empty state folder."""
 
 
-class WithHistory(Life):
-    """Lives that begin with a lineage of four versions, one of them warm: more can be rolled back and pruned."""
+class WithHistory(AppMachine):
+    """Sequences that begin with four versions, one of them warm, so that more can be rolled back and pruned."""
 
     @initialize(replicas=st.integers(1, 2), keep_warm=st.sampled_from(["0s", "10m"]))
     def four_releases(self, replicas: int, keep_warm: str) -> None:

@@ -19,7 +19,7 @@ def test_a_program_that_does_not_exist() -> None:
 
 def test_how_a_program_ended() -> None:
     ended = LocalHost().run(("sh", "-c", "cat; echo wrong >&2; exit 3"), b"given")
-    assert (ended.code, ended.output, ended.said) == (3, b"given", "wrong")
+    assert (ended.code, ended.output, ended.message) == (3, b"given", "wrong")
 
 
 def test_below_sudo_the_user_is_the_person_who_typed(monkeypatch: pytest.MonkeyPatch) -> None:
