@@ -1,4 +1,4 @@
-"""Measures what the documentation quotes, side by side in one run. Called by scripts/bench."""
+"""Measures the figures of the documentation in one run. Called by scripts/bench."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def timed(action: Callable[[], object]) -> float:
 
 
 def imports() -> None:
-    """U is how long this takes."""
+    """The imports whose time is U."""
     run([sys.executable, "-c", IMPORTS])
 
 
 def startup(app: App, runs: int) -> list[Row]:
-    """U, and the quick commands beside it."""
+    """U, and the quick commands for comparison."""
     program = str(Path(sys.executable).with_name("deployctl"))
     given = ["--state-dir", str(app.state_dir), "-f", str(app.folder / "deploy.toml")]
     u, help_, status, recover = [], [], [], []
@@ -61,7 +61,7 @@ def startup(app: App, runs: int) -> list[Row]:
 
 
 def raw_start(app: App, image: str) -> float:
-    """`docker run` to the first healthy reply, by hand, on the same network."""
+    """`docker run` to the first healthy reply, without deployctl, on the same network."""
     started = time.perf_counter()
     run(["docker", "run", "-d", "--name", "deployctl-bench-raw", "--network", app.names.network, image])
     box = engine().containers.get("deployctl-bench-raw")
@@ -84,7 +84,7 @@ def raw_restart(app: App, image: str) -> float:
 
 
 def deployments(app: App, runs: int) -> list[Row]:
-    """Release of a built image and both rollbacks, each beside the raw engine's part of it and beside U."""
+    """Release of a built image and both rollbacks, each compared with the raw engine and with U."""
     program = str(Path(sys.executable).with_name("deployctl"))
 
     def deployctl(*arguments: str) -> None:
@@ -101,7 +101,7 @@ def deployments(app: App, runs: int) -> list[Row]:
     for _ in range(runs):
         u.append(timed(imports))
         raw.append(raw_start(app, "deployctl-bench:raw"))
-        # v2 is live: back to v1, warm; then v2 again: its image is there.
+        # v2 is live: roll back to v1, which is warm; then release v2 again, whose image exists.
         started = time.perf_counter()
         process = subprocess.Popen(
             [program, "--state-dir", str(app.state_dir), "-q", "rollback"], cwd=app.folder, stdin=subprocess.DEVNULL
@@ -144,7 +144,7 @@ def deployments(app: App, runs: int) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="few runs: shows that it works, its figures mean little")
+    parser.add_argument("--short", action="store_true", help="few runs, only to check that the benchmark works")
     short = parser.parse_args().short
     with tempfile.TemporaryDirectory(prefix="deployctl-bench-") as folder:
         app = App(Path(folder) / "app", Path(folder) / "state", name="bench")
@@ -175,7 +175,7 @@ def main() -> None:
 
 
 def show(rows: list[Row]) -> None:
-    """Prints what was measured, at once: whatever fails later does not take it away."""
+    """Prints the rows immediately, so that they are not lost when a later part fails."""
     for row in rows:
         print("| " + " | ".join(row) + " |", flush=True)
 

@@ -1,4 +1,4 @@
-"""The part of the benchmark that asks whether a long history and many apps make the commands slower."""
+"""Benchmark: the effect of a long history and of many apps on the commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.bench_traffic import Row, median, run
 from tests.engine.harness import App
 
 COMMANDS = (("status",), ("history", "-n", "10"), ("recover",))
-# How many deployments each of the other apps has behind it.
+# The number of deployments of each of the other apps.
 _OTHERS_HAVE = 100
 # This many deployments of the measured app are real: the rest of the history is copied from the second of them.
 _REAL = 4
@@ -61,7 +61,7 @@ def _grown(folder: Path, name: str, apps: int, deployments: int) -> App:
     app.config["health"]["successes"] = 1
     app.config["retention"]["versions"] = 3
     try:
-        # What is copied comes before what is real, as if it had been lived through.
+        # The copied deployments come before the real ones.
         before = (apps - 1) * _OTHERS_HAVE
         _begin_at(app, before + deployments - _REAL)
         first = deployments - _REAL + 1
@@ -71,7 +71,7 @@ def _grown(folder: Path, name: str, apps: int, deployments: int) -> App:
             db.row_factory = sqlite3.Row
             _fill(db, app, before, deployments - _REAL, apps)
         db.close()
-        app.run("recover")  # the proxy takes the other apps in
+        app.run("recover")  # adds the other apps to the proxy
         for number in range(first + 2, deployments + 1):
             app.release(f"v{number}")
         _check(app, apps, deployments)
@@ -82,7 +82,7 @@ def _grown(folder: Path, name: str, apps: int, deployments: int) -> App:
 
 
 def _begin_at(app: App, number: int) -> None:
-    """Makes an empty ledger whose next deployment has the number after `number`."""
+    """Creates an empty ledger whose next deployment has the number after `number`."""
     app.state_dir.mkdir()
     ledger = SqliteLedger(app.state_dir / "ledger.db", now=str)
     ledger.apps()
@@ -108,7 +108,7 @@ def _fill(db: sqlite3.Connection, app: App, before: int, own: int, apps: int) ->
         live, cold = _slot(name, "green", "ready", start, count), _slot(name, "blue", "cold", start, count - 1)
         _insert(db, "slots", [live, cold])
         _insert(db, "traffic", [{**model["traffic"], "app": name, "live": "green"}])
-    # Every copy gets the steps of the deployment that it was made from, and an event.
+    # Every copy has the steps of its original, and an event.
     columns = [row[1] for row in db.execute("PRAGMA table_info(steps)") if row[1] not in ("id", "deployment")]
     db.execute(
         f"INSERT INTO steps (deployment, {', '.join(columns)}) SELECT d.id, {', '.join('s.' + c for c in columns)}"
@@ -165,7 +165,7 @@ def _insert(db: sqlite3.Connection, table: str, records: Iterable[Record]) -> No
 
 
 def _check(app: App, apps: int, deployments: int) -> None:
-    """The app is in order, and its ledger and its proxy hold as much as is said."""
+    """Checks the app, and the size of its ledger and its proxy."""
     status = app.json("status")
     assert status["state"] == "stable" and status["live"]["version"] == f"v{deployments}", status
     newest = app.json("history", "-n", "1")["deployments"][0]

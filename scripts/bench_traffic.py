@@ -1,4 +1,4 @@
-"""The part of the benchmark that sends traffic: the switch, the proxy's cost, releases under load."""
+"""Benchmark with traffic: the switch, the cost of the proxy, releases under load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.engine.harness import App, Load, engine, free_port
 Row = tuple[str, str, str, str]
 
 
-# A model that costs next to nothing, so that what is measured is the proxy: HAProxy that answers by itself.
+# A model of negligible cost, so that the proxy is measured: an HAProxy that answers itself.
 FAST_MODEL = """\
 global
   nbthread 1
@@ -46,7 +46,7 @@ CMD ["haproxy", "-db", "-f", "/app/haproxy.cfg"]
 
 
 def fast_app(folder: Path) -> App:
-    """An app of its own whose model costs next to nothing."""
+    """An app with a model of negligible cost."""
     app = App(folder / "fast", folder / "fast-state", name="fast")
     (app.folder / "Dockerfile").write_text(FAST_DOCKERFILE)
     (app.folder / "haproxy.cfg").write_text(FAST_MODEL)
@@ -54,7 +54,7 @@ def fast_app(folder: Path) -> App:
 
 
 class Clients:
-    """A load in a process of its own: the one that measures must not wait for its own clients."""
+    """A load in a separate process, which does not delay the measurement."""
 
     def __init__(self, port: int, clients: int = 64) -> None:
         context: Any = multiprocessing.get_context("spawn")
@@ -91,7 +91,7 @@ def run(command: list[str], cwd: Path | None = None) -> None:
 
 
 def ask(port: int, host: str = "127.0.0.1") -> str | None:
-    """The version that answers one request; None while nobody does."""
+    """The version that answers a request; None if there is no answer."""
     connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("POST", "/predict", b"{}")
@@ -112,7 +112,7 @@ def until(wanted: str, port: int, host: str = "127.0.0.1") -> float:
 
 
 def switching(app: App, runs: int) -> list[Row]:
-    """The switch alone, under 64 keep-alive clients; nginx's reload beside it."""
+    """The switch under 64 keep-alive clients, compared with a reload of nginx."""
     folder = app.state_dir / "proxy"
     traffic = HAProxyTraffic(ProxyFiles(folder), Runtime(folder))
     status = app.json("status")
@@ -180,7 +180,7 @@ def _nginx(app: App, versions: dict[str, str], runs: int) -> list[Row]:
 
 
 def throughput(app: App, seconds: int, rounds: int) -> list[Row]:
-    """Keep-alive POSTs through our proxy and through a plain HAProxy on the host, in turn."""
+    """Keep-alive POSTs through the proxy of deployctl and through a plain HAProxy on the host, alternating."""
     if shutil.which("wrk") is None or shutil.which("haproxy") is None:
         return [("throughput", "wrk or haproxy is not installed", "-", "-")]
     status = app.json("status")
@@ -207,7 +207,7 @@ def throughput(app: App, seconds: int, rounds: int) -> list[Row]:
         plain.wait()
         shutil.rmtree(folder, ignore_errors=True)
     mine, other = median([r for r, _ in ours]), median([r for r, _ in theirs])
-    # Of neighbours in time: the machine's own speed changes by more than what is looked for.
+    # Of adjacent rounds: the speed of the machine varies more than the difference.
     share = median([r / o for (r, _), (o, _) in zip(ours, theirs, strict=True)])
     p99, other_p99 = median([p for _, p in ours]), median([p for _, p in theirs])
     return [
@@ -228,7 +228,7 @@ def _wrk(folder: Path, port: int, seconds: int) -> tuple[float, float]:
 
 
 def whole_life(app: App, count: int) -> list[Row]:
-    """Releases with a build and the containers' whole life: start, probe, switch, drain, stop."""
+    """Complete releases: build, start, probe, switch, drain, stop."""
     app.config["rollout"]["keep_warm"] = "0s"
     first = max(int(row["version"][1:]) for row in _versions(app)) + 1
     quiet = _releases(app, first, count)

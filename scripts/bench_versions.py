@@ -1,4 +1,4 @@
-"""The part of the benchmark that measures weights beside the image, and looking back over a thousand versions."""
+"""Benchmark of weights outside the image, and of reports over a thousand versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.engine.harness import App, engine
 _FILES = 16
 _SNAPSHOT = """
 import sys
-import orchestrator.cli  # what the program does first
+import orchestrator.cli  # as the program does first
 from pathlib import Path
 from orchestrator.adapters.store.manifests import StoreManifests
 from orchestrator.adapters.store.model_files import StoreModelFiles
@@ -44,7 +44,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 def weights(folder: Path, size: int, runs: int, imports: Callable[[], None]) -> list[Row]:
-    """Snapshots of `size` bytes in 16 files, beside cp and sha256sum, and beside an image with the same weights."""
+    """Snapshots of `size` bytes in 16 files, compared with cp, sha256sum, and an image that contains the weights."""
     app = folder / "weights"
     source = app / "model"
     source.mkdir(parents=True)
@@ -54,7 +54,7 @@ def weights(folder: Path, size: int, runs: int, imports: Callable[[], None]) -> 
     (app / "Dockerfile").write_text("FROM scratch\nCOPY model /model\n")
     (app / ".dockerignore").write_text("model\n")
     (app / "deploy.toml").write_text('[app]\nname = "m"\nport = 8080\n[model]\npath = "model"\n')
-    time.sleep(2.1)  # what was written a moment ago is read again, by its own rule
+    time.sleep(2.1)  # files that were just written are not cached
     one = source / "00.bin"
     copy = folder / "copy"
     took: dict[str, list[float]] = {}
@@ -67,7 +67,7 @@ def weights(folder: Path, size: int, runs: int, imports: Callable[[], None]) -> 
             peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
         def measure(name: str, action: Callable[[], object]) -> None:
-            os.sync()  # nobody pays for what others have written
+            os.sync()  # so that earlier writes are not measured
             started = time.perf_counter()
             action()
             took.setdefault(name, []).append(time.perf_counter() - started)
@@ -117,7 +117,7 @@ def weights(folder: Path, size: int, runs: int, imports: Callable[[], None]) -> 
 
 
 def _images(app: Path, one: Path, each: int) -> list[Row]:
-    """The same weights in the image: built, then built again when one file has changed."""
+    """An image with the same weights: built, and built again after one file has changed."""
     (app / ".dockerignore").unlink()
     rows: list[Row] = []
     built = []
@@ -135,20 +135,20 @@ def _images(app: Path, one: Path, each: int) -> list[Row]:
 
 
 def _fill(path: Path, size: int) -> None:
-    """New content in place, as a training run writes it."""
+    """Writes new content in place, as a training run does."""
     with path.open("wb") as file:
         for _ in range(max(1, size >> 20)):
             file.write(os.urandom(1 << 20))
 
 
 def _used(folder: Path) -> int:
-    """Bytes on the disk; what has several names counts once."""
+    """Bytes on the disk; hard links are counted once."""
     done = subprocess.run(["du", "-s", "--block-size=1", str(folder)], capture_output=True, text=True, check=True)
     return int(done.stdout.split()[0])
 
 
 def looking_back(folder: Path, versions: int, files: int, runs: int, imports: Callable[[], None]) -> list[Row]:
-    """`tree`, `log`, `diff` and `who-was-live` on a long history, beside --help."""
+    """`tree`, `log`, `diff` and `who-was-live` on a long history, compared with --help."""
     app = App(folder / "long", folder / "long-state", name="long")
     _write_history(app, versions, files)
     program = str(Path(sys.executable).with_name("deployctl"))
@@ -183,7 +183,7 @@ def looking_back(folder: Path, versions: int, files: int, runs: int, imports: Ca
 
 
 def _write_history(app: App, versions: int, files: int) -> None:
-    """As if `versions` releases had been, each of which changed two files of `files`."""
+    """Writes a history of `versions` releases, each of which changed two of `files` files."""
     app.state_dir.mkdir(parents=True)
     snapshot = load(app.folder / "deploy.toml").snapshot()
     objects = Objects(app.state_dir / "store", app.state_dir / "models")
@@ -195,7 +195,7 @@ def _write_history(app: App, versions: int, files: int) -> None:
 
     ledger = SqliteLedger(app.state_dir / "ledger.db", now=now)
     ledger.app_number(app.name)
-    ledger._db.execute("PRAGMA synchronous = OFF")  # this history was not lived through
+    ledger._db.execute("PRAGMA synchronous = OFF")  # the durability of this history does not matter
     before, made = EMPTY, {}
     for number in range(1, versions + 1):
         for index in {number % files, 7 * number % files, *(range(files) if number == 1 else ())}:

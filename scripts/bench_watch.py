@@ -1,4 +1,4 @@
-"""The part of the benchmark about the watchdog: what a pass costs over one app and over many, and how soon it heals."""
+"""Benchmark of the watchdog: the cost of a pass over one app and over many, and the time until a repair."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAM = str(Path(sys.executable).with_name("deployctl"))
 
 
 def watching(folder: Path, runs: int, apps: int, imports: Callable[[], None]) -> list[Row]:
-    """Passes over one app in turns with U, over `apps` apps at once, and over one whose container was killed."""
+    """Passes over one app (alternating with U), over `apps` apps, and over an app whose container was killed."""
     return [*_one(folder, runs, imports), *_many(folder, runs, apps, imports)]
 
 
@@ -39,7 +39,7 @@ def _one(folder: Path, runs: int, imports: Callable[[], None]) -> list[Row]:
             run(["docker", "start", box.name])
             until("v1", app.port)
             starts.append(time.perf_counter() - started)
-            # Killed by hand, the engine leaves it down: only a pass brings it back.
+            # The engine does not restart a container that was killed: only a pass does.
             box.kill()
             started = time.perf_counter()
             process = subprocess.Popen(
@@ -47,7 +47,7 @@ def _one(folder: Path, runs: int, imports: Callable[[], None]) -> list[Row]:
             )
             healed.append(until("v1", app.port) - started)
             process.wait()
-            # The next kill is not the third within a minute.
+            # Avoids a third kill within a minute.
             _forget(app)
     finally:
         app.clean()
@@ -98,7 +98,7 @@ def _command(app: App, *more: str) -> list[str]:
 
 
 def _pass(app: App, *more: str) -> tuple[float, int]:
-    """Wall seconds of one pass, and the kilobytes that it took at most."""
+    """The wall time of one pass in seconds, and its peak memory in KB."""
     started = time.perf_counter()
     process = subprocess.Popen(
         _command(app, *more), cwd=app.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -1,7 +1,7 @@
-"""The demo's four acts; scripts/demo sets everything up and calls this.
+"""The four steps of the demo. Called by scripts/demo after the setup.
 
-Act 1 releases v1, act 2 v2, act 3 tries v3 (which never becomes healthy), act 4 rolls back. From the end of the
-first act on, clients send predictions all the time. Each act says what it promises, and is held to it.
+Step 1 releases v1, step 2 releases v2, step 3 tries v3 (which never becomes healthy), step 4 rolls back. After the
+first step clients constantly send predictions. Each step has promises, which are checked.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 PREFIX = "deployctl-demo."
-WATCH_SECONDS = 2.0  # how long the clients go on after each act, at least
-WATCH_LIMIT = 20.0  # and at most, when not every held-out digit has been asked yet
+WATCH_SECONDS = 2.0  # minimum time of traffic after each step
+WATCH_LIMIT = 20.0  # maximum time, if not all held-out digits were sent
 
 
 class Interrupted(BaseException):
-    """A signal asked the demo to stop."""
+    """The demo was interrupted by a signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
 
-# The acts
+# The steps
 
 
 @dataclass(frozen=True)
-class Act:
-    """What is done, and what is promised: the exit code, who may answer meanwhile, who answers afterwards."""
+class Step:
+    """A command and its promises: the exit code, and the versions that may answer during it and after it."""
 
     title: str
     command: tuple[str, ...]
@@ -69,19 +69,19 @@ class Act:
     after: str
 
 
-ACTS = (
-    Act("release v1", ("release", "v1"), "v1", 0, frozenset({"v1"}), "v1"),
-    Act("release v2", ("release", "v2"), "v2", 0, frozenset({"v1", "v2"}), "v2"),
-    Act("release v3, which is broken", ("release", BROKEN), BROKEN, 3, frozenset({"v2"}), "v2"),
-    Act("roll back to v1", ("rollback",), None, 0, frozenset({"v1", "v2"}), "v1"),
+STEPS = (
+    Step("release v1", ("release", "v1"), "v1", 0, frozenset({"v1"}), "v1"),
+    Step("release v2", ("release", "v2"), "v2", 0, frozenset({"v1", "v2"}), "v2"),
+    Step("release v3, which is broken", ("release", BROKEN), BROKEN, 3, frozenset({"v2"}), "v2"),
+    Step("roll back to v1", ("rollback",), None, 0, frozenset({"v1", "v2"}), "v1"),
 )
 
 
 @dataclass
 class Seen:
-    """What came of an act."""
+    """The result of a step."""
 
-    act: Act
+    step: Step
     exit_code: int
     seconds: float
     replies: list[Reply]
@@ -93,65 +93,65 @@ class Seen:
 
     @property
     def versions(self) -> Counter[str]:
-        """How many good replies each version gave, in the order in which the versions first answered."""
+        """The number of good replies of each version, in the order of their first replies."""
         return Counter(reply.version for reply in self.replies if not reply.problem)
 
     @property
     def paths(self) -> dict[int, list[str]]:
-        """The versions that each client met one after the other."""
-        found: dict[int, list[str]] = {}
+        """The sequence of versions that answered each client."""
+        paths: dict[int, list[str]] = {}
         for reply in self.replies:
-            path = found.setdefault(reply.client, [])
+            path = paths.setdefault(reply.client, [])
             if not reply.problem and path[-1:] != [reply.version]:
                 path.append(reply.version)
-        return found
+        return paths
 
 
 def judge(seen: Seen, ended: float, live: str) -> list[str]:
-    """The promises that the act broke, in words; none when all is well."""
-    act, broken = seen.act, []
-    if seen.exit_code != act.exit_code:
-        broken.append(f"deployctl ended with {seen.exit_code}, not {act.exit_code}")
-    if live != act.after:
-        broken.append(f"deployctl status says that {live} is live, not {act.after}")
+    """The broken promises of a step, as sentences."""
+    step, broken = seen.step, []
+    if seen.exit_code != step.exit_code:
+        broken.append(f"deployctl ended with {seen.exit_code}, not {step.exit_code}")
+    if live != step.after:
+        broken.append(f"deployctl status says that {live} is live, not {step.after}")
     if seen.failed:
         broken.append(f"{len(seen.failed)} requests failed, first: {seen.failed[0].problem}")
-    if strangers := set(seen.versions) - act.during:
+    if strangers := set(seen.versions) - step.during:
         broken.append(f"answered by {', '.join(sorted(strangers))}")
     late = [reply for reply in seen.replies if reply.began > ended and not reply.problem]
-    if wrong := {reply.version for reply in late} - {act.after}:
-        broken.append(f"after the command's end, {', '.join(sorted(wrong))} still answered")
-    if strays := [client for client, versions in seen.paths.items() if len(versions) > len({act.after, *act.during})]:
-        broken.append(f"{len(strays)} clients were sent back and forth between versions")
+    if wrong := {reply.version for reply in late} - {step.after}:
+        broken.append(f"after the end of the command, {', '.join(sorted(wrong))} still answered")
+    if strays := [client for client, versions in seen.paths.items() if len(versions) > len({step.after, *step.during})]:
+        broken.append(f"{len(strays)} clients were switched back and forth between versions")
     if not late:
-        broken.append("nobody answered after the command's end")
+        broken.append("no request was answered after the end of the command")
     return broken
 
 
-def play(stage: Stage, act: Act, clients: Clients, digits: Digits, asked: dict[str, dict[int, bool]]) -> Seen:
-    """One act: the command, then some more traffic. `asked` gathers version → digit → right or not."""
-    if act.model is not None:
-        stage.configure(act.model)
+def play(stage: Stage, step: Step, clients: Clients, digits: Digits, asked: dict[str, dict[int, bool]]) -> Seen:
+    """Runs a step: the command, then more traffic. `asked` collects for each version and digit whether it was right."""
+    if step.model is not None:
+        stage.configure(step.model)
     first = clients.answered
     began = time.monotonic()
-    code = deployctl(stage, *act.command)
+    code = deployctl(stage, *step.command)
     ended = time.monotonic()
     took = ended - began
     live = live_version(stage)
     if not clients.started:
-        if code != act.exit_code:
-            raise DemoError(f"the first release ended with {code}: there is nothing to send predictions to")
+        if code != step.exit_code:
+            raise DemoError(f"the first release ended with {code}: no version can receive predictions")
         clients.start()
         ended = time.monotonic()
-    watch(clients, first, act.after, len(digits.labels), asked)
+    watch(clients, first, step.after, len(digits.labels), asked)
     replies = clients.replies(first)
-    seen = Seen(act, code, took, replies)
+    seen = Seen(step, code, took, replies)
     seen.broken = judge(seen, ended, live)
     return seen
 
 
 def watch(clients: Clients, first: int, version: str, digits: int, asked: dict[str, dict[int, bool]]) -> None:
-    """Lets the clients go on for a while, until `version` has seen every held-out digit."""
+    """Waits while the clients send traffic, until `version` has received every held-out digit."""
     began = time.monotonic()
     while True:
         time.sleep(0.1)
@@ -171,7 +171,7 @@ def accuracy(asked: dict[int, bool]) -> str:
 
 
 def judge_accuracy(asked: dict[str, dict[int, bool]]) -> list[str]:
-    """Each version must be as good as when it was trained: then it is that model, and not another, that answered."""
+    """Checks that each version has the accuracy of its training, so that it is really that model."""
     metrics = json.loads((SAMPLE / "metrics.json").read_text())
     broken = []
     for version, digits in sorted(asked.items()):
@@ -183,19 +183,19 @@ def judge_accuracy(asked: dict[str, dict[int, bool]]) -> list[str]:
     return broken
 
 
-def table(found: list[Seen]) -> str:
-    rows = [("act", "exit code", "seconds", "requests", "failed", "slowest", "answered by")]
-    for number, seen in enumerate(found, 1):
+def table(results: list[Seen]) -> str:
+    rows = [("step", "exit code", "seconds", "requests", "failed", "slowest", "answered by")]
+    for number, seen in enumerate(results, 1):
         slowest = max((reply.ended - reply.began for reply in seen.replies), default=0.0)
         rows.append(
             (
-                f"{number}. {seen.act.title}",
+                f"{number}. {seen.step.title}",
                 str(seen.exit_code),
                 f"{seen.seconds:.1f}",
                 f"{len(seen.replies):,}",
                 str(len(seen.failed)),
                 f"{slowest * 1000:.0f} ms",
-                ", ".join(f"{version} {count:,}" for version, count in seen.versions.items()) or "nobody",
+                ", ".join(f"{version} {count:,}" for version, count in seen.versions.items()) or "none",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -210,32 +210,33 @@ def table(found: list[Seen]) -> str:
 
 
 def perform(stage: Stage, clients: Clients, digits: Digits, ready: Callable[[], None]) -> list[str]:
-    """All acts; prints the result and returns the broken promises. `ready` is called after the first act."""
+    """Runs all steps, prints the results, and returns the broken promises. `ready` is called after the first step."""
     asked: dict[str, dict[int, bool]] = {}
-    found: list[Seen] = []
-    for number, act in enumerate(ACTS, 1):
-        say(f"\nAct {number}: {act.title}")
-        seen = play(stage, act, clients, digits, asked)
+    results: list[Seen] = []
+    for number, step in enumerate(STEPS, 1):
+        say(f"\nStep {number}: {step.title}")
+        seen = play(stage, step, clients, digits, asked)
         if number == 1:
             ready()
-        found.append(seen)
-        served = ", then ".join(seen.versions) or "nobody"
+        results.append(seen)
+        served = ", then ".join(seen.versions) or "no version"
         counted = f"{len(seen.replies):,} requests, {len(seen.failed)} failed"
         say(f"    exit code {seen.exit_code}; {counted}; {served} served")
         for text in seen.broken:
-            say(f"    NOT AS PROMISED: {text}")
+            say(f"    BROKEN PROMISE: {text}")
     clients.stop()
     last = clients.replies()
-    say("\n" + table(found) + "\n")
-    say("  right on the held-out digits: " + ", ".join(f"{v} {accuracy(asked[v])}" for v in sorted(asked)))
-    say(f"  {len(last):,} requests in all, over {clients.connections} connections, nothing retried")
-    broken = [f"act {number}: {text}" for number, seen in enumerate(found, 1) for text in seen.broken]
-    broken += [f"a client broke down: {name}" for name in clients.broken]
+    say("\n" + table(results) + "\n")
+    right = ", ".join(f"{version} {accuracy(asked[version])}" for version in sorted(asked))
+    say(f"  right on the held-out digits: {right}")
+    say(f"  {len(last):,} requests in all, over {clients.connections} connections, without retries")
+    broken = [f"step {number}: {text}" for number, seen in enumerate(results, 1) for text in seen.broken]
+    broken += [f"client {name} failed" for name in clients.broken]
     return broken + judge_accuracy(asked) + look_back(stage)
 
 
 def look_back(stage: Stage) -> list[str]:
-    """What is known afterwards, and whether it is true."""
+    """Shows reports about the history, and checks it against the engine."""
     for command in (("diff", "v1", "v2"), ("who-was-live",), ("verify",)):
         say(f"\n    $ deployctl {' '.join(command)}")
         done = subprocess.run(
@@ -252,19 +253,19 @@ def look_back(stage: Stage) -> list[str]:
     return []
 
 
-# From beginning to end
+# The program
 
 
 def where_next(stage: Stage | None) -> None:
-    say("\nWhere to look next:")
-    say("  README.md                       what it is, and the first steps with a model of your own")
-    say("  docs/                           how it works, and the contract of its JSON output")
+    say("\nNext steps:")
+    say("  README.md                       introduction, and the first steps with your own model")
+    say("  docs/                           manuals, and the JSON output")
     say("  compose/sample-model/           the model of this demo and its deploy.toml")
     say("  .venv/bin/deployctl --help      all commands: plan, release, rollback, status, history, tree …")
     if stage is None:
-        say("  scripts/demo --keep             the same, left running: then ask deployctl status, history, tree, logs")
+        say("  scripts/demo --keep             the same, but left running for deployctl status, history, tree, logs")
         return
-    say("\nIt goes on running. Look at it:")
+    say("\nThe demo keeps running. Examples:")
     say(f"  export DEPLOYCTL_STATE_DIR={stage.state} PATH={DEPLOYCTL.parent}:$PATH")
     say(f"  cd {stage.model}")
     say("  deployctl status; deployctl history; deployctl tree; deployctl show v3")
@@ -273,27 +274,27 @@ def where_next(stage: Stage | None) -> None:
     )
     say(f'  curl -si 127.0.0.1:{stage.port}/predict -d "{pixels}"')
     say("  deployctl release v2            make v2 live again")
-    say("And remove it:")
+    say("To remove it:")
     say(f"  scripts/demo --clean {stage.folder}")
 
 
 class Signals:
-    """The first signal interrupts the demo; once it cleans up, nothing does."""
+    """The first signal interrupts the demo; during the cleanup signals are ignored."""
 
     def __init__(self) -> None:
-        self.deaf = False
+        self.ignoring = False
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, self._heard)
+            signal.signal(name, self._received)
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
-        if not self.deaf:
-            self.deaf = True
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        if not self.ignoring:
+            self.ignoring = True
             raise Interrupted(number)
 
 
 @contextmanager
 def cleared(client: DockerClient, folder: Path, signals: Signals) -> Iterator[list[bool]]:
-    """Removes everything at the end, unless `keep[0]` was set and the end came by itself."""
+    """Removes everything at the end, unless `keep[0]` was set and the demo was not interrupted."""
     keep = [False]
     ended = False
     try:
@@ -301,25 +302,25 @@ def cleared(client: DockerClient, folder: Path, signals: Signals) -> Iterator[li
         ended = True
     finally:
         if not (ended and keep[0]):
-            signals.deaf = True
-            say("\nCleaning up …")
+            signals.ignoring = True
+            say("\nRemoving the demo …")
             clear(client, folder)
-            say("  the demo's containers, network, images and files are gone")
-            say(f"  kept for the next time: deployctl-base, deployctl-proxy, {LAYER.partition(':')[0]} (images)")
+            say("  removed containers, network, images and files")
+            say(f"  kept images for the next run: deployctl-base, deployctl-proxy, {LAYER.partition(':')[0]}")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/demo", description="Four acts under traffic; see scripts/demo --help."
+        prog="scripts/demo", description="Four steps under traffic; see scripts/demo --help."
     )
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--clean", type=Path, metavar="FOLDER")
     parser.add_argument("--clients", type=int, default=8, metavar="N")
     parser.add_argument("--log", type=Path, metavar="FILE")
-    found = parser.parse_args()
-    if not 1 <= found.clients <= 256:
+    options = parser.parse_args()
+    if not 1 <= options.clients <= 256:
         parser.error("--clients: from 1 to 256")
-    return found
+    return options
 
 
 def main() -> int:
@@ -328,7 +329,7 @@ def main() -> int:
     if options.clean is not None:
         folder: Path = options.clean.resolve()
         if not folder.name.startswith(PREFIX) or not folder.is_dir():
-            say(f"demo: {folder} is not a folder that a demo has left")
+            say(f"demo: {folder} is not a folder of a demo")
             return 2
         clear(engine(), folder)
         say("demo: removed")
@@ -341,8 +342,8 @@ def main() -> int:
         stage = set_stage(client, folder)
         digits = Digits.load(SAMPLE / "heldout.json")
         clients = Clients(stage.port, digits, options.clients)
-        say(f"deployctl in four acts. From the end of the first one, {options.clients} clients send handwritten digits")
-        say(f"to 127.0.0.1:{stage.port}, on keep-alive connections, all the time, and retry nothing.")
+        say(f"deployctl in four steps. After the first one, {options.clients} clients send handwritten digits")
+        say(f"to 127.0.0.1:{stage.port}, over keep-alive connections, without retries.")
         try:
             broken = perform(stage, clients, digits, lambda: keep_layer(client, f"{stage.app}:v1"))
         finally:
@@ -350,13 +351,13 @@ def main() -> int:
             if options.log is not None:
                 write_log(options.log, clients.replies())
         if broken:
-            say("\nNOT everything went as promised:")
+            say("\nBroken promises:")
             for text in broken:
                 say(f"  - {text}")
         else:
-            say(f"\nEverything went as promised, in {time.monotonic() - began:.0f} s.")
+            say(f"\nAll promises were kept, in {time.monotonic() - began:.0f} s.")
         keep[0] = options.keep
-        stage.configure("v2")  # as where_next() says
+        stage.configure("v2")  # see where_next()
     where_next(stage if options.keep else None)
     return 1 if broken else 0
 

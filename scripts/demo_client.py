@@ -1,6 +1,6 @@
-"""Clients that send predictions all the time, each on one keep-alive connection, and write down every answer.
+"""Clients that constantly send predictions, each over one keep-alive connection, and record every reply.
 
-Nothing is retried: a request that was not answered with 200 and a digit has failed, whatever the reason.
+Nothing is retried: a request without a reply of status 200 and a digit has failed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-PAUSE = 0.004  # seconds from an answer to the same client's next request: traffic, not a test of the processor
+PAUSE = 0.004  # seconds between a reply and the next request of a client, to limit the load
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of one request. `problem` is empty for a good one."""
+    """The result of one request. `problem` is empty for a good one."""
 
     began: float
     ended: float
@@ -33,7 +33,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Digits:
-    """Pictures that no version was trained on, and what they show."""
+    """Images that no version was trained on, and their labels."""
 
     bodies: tuple[bytes, ...]
     labels: tuple[int, ...]
@@ -48,7 +48,7 @@ class Digits:
 class Clients:
     """`count` threads, running between `start` and `stop`."""
 
-    TIMEOUT = 10.0  # a request without an answer for so long has failed
+    TIMEOUT = 10.0  # seconds after which a request without a reply has failed
 
     def __init__(self, port: int, digits: Digits, count: int) -> None:
         self._port = port
@@ -62,7 +62,7 @@ class Clients:
         ]
         self.connections = 0
         self.started = False
-        self.broken: list[str] = []  # clients that ended before they were told to
+        self.broken: list[str] = []  # clients that ended before `stop`
         self._counting = threading.Lock()
 
     def start(self) -> None:
@@ -71,7 +71,7 @@ class Clients:
             thread.start()
 
     def stop(self) -> None:
-        """Ends the clients after the requests that are under way. May be called twice."""
+        """Ends the clients after their open requests. May be called twice."""
         if self.started and not self._stopping.is_set():
             self.broken = [thread.name for thread in self._threads if not thread.is_alive()]
         self._stopping.set()
@@ -80,7 +80,7 @@ class Clients:
                 thread.join(self.TIMEOUT + 1)
 
     def replies(self, since: int = 0) -> list[Reply]:
-        """What is written down so far, from the `since`th on, in the order of the answers."""
+        """The recorded replies from index `since` on, in order."""
         return self._replies[since:]
 
     @property
@@ -97,7 +97,7 @@ class Clients:
                 if connection is None:
                     connection = self._connect()
                 status, version, correct, problem = self._ask(connection, digit)
-                if connection.sock is None:  # the other side said "Connection: close" with its answer
+                if connection.sock is None:  # the reply had "Connection: close"
                     connection = None
             except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
                 problem = f"{type(error).__name__}: {error}"
@@ -106,7 +106,7 @@ class Clients:
                     connection = None
             ended = time.monotonic()
             self._replies.append(Reply(began, ended, client, digit, status, version, correct, problem))
-            self._stopping.wait(0.05 if problem else PAUSE)  # a proxy that is gone should not fill the log
+            self._stopping.wait(0.05 if problem else PAUSE)  # a missing proxy must not fill the log
         if connection is not None:
             connection.close()
 

@@ -1,6 +1,6 @@
-"""Where the demo happens: a folder, an app, a port and names of its own; and deployctl, run in it.
+"""The environment of the demo: its own folder, app, port and names; and functions to run deployctl in it.
 
-Everything that the demo makes in the engine carries the label of its state folder, and goes by that label.
+Everything that the demo creates on the engine has the label of its state folder, by which it is removed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ APP = "digits-demo"
 LAYER = "deployctl-demo-layer:python3"
 BASE = "DEPLOYCTL_BASE_IMAGE"
 BROKEN = "v3"
-BROKEN_DEADLINE = "5s"  # how long it gets to become healthy; the others have the sample's own deadline
+BROKEN_DEADLINE = "5s"  # its time to become healthy; the other versions use that of the sample
 COMMAND_LIMIT = 300.0
-SETTLE_SECONDS = 20.0  # an interrupted deployctl gets so long to come to its own end
-QUIET_SECONDS = 5.0  # nobody waits longer than this for a sign of life
+SETTLE_SECONDS = 20.0  # time for an interrupted deployctl to end
+QUIET_SECONDS = 5.0  # maximum time without output
 
 
 class DemoError(Exception):
-    """The demo cannot go on."""
+    """The demo cannot continue."""
 
 
 def say(text: str = "") -> None:
@@ -46,7 +46,7 @@ def say(text: str = "") -> None:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the demo happens. Everything in the engine carries the state folder's id as a label."""
+    """The environment of the demo. Everything on the engine has the id of the state folder as a label."""
 
     folder: Path
     app: str
@@ -62,12 +62,12 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What deployctl sees: none of the user's own settings but the base image."""
+        """The environment of deployctl: without the settings of the user, except the base image."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DEPLOYCTL_") or key == BASE}
         return {**kept, "DEPLOYCTL_STATE_DIR": str(self.state)}
 
     def configure(self, version: str) -> None:
-        """Writes deploy.toml for a version: the sample's own, with what this demo needs different."""
+        """Writes the deploy.toml of the sample with the changes for a version of this demo."""
         text = (SAMPLE / "deploy.toml").read_text()
         edits = [
             (r'(?m)^(name\s*=\s*)"[^"]*"', self.app),
@@ -100,7 +100,7 @@ def engine() -> DockerClient:
 
 
 def set_stage(client: DockerClient, folder: Path) -> Stage:
-    """Fills the folder. The app is called digits-demo, or digits-demo-2 … when another demo still stands."""
+    """Fills the folder. The app is digits-demo, or digits-demo-2 … while another demo exists."""
     shutil.copytree(SAMPLE, folder / "sample-model", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "state").mkdir(mode=0o700)
     taken = {tag.partition(":")[0] for image in client.api.images() for tag in image["RepoTags"] or []}
@@ -115,7 +115,7 @@ def set_stage(client: DockerClient, folder: Path) -> Stage:
 
 
 def clear(client: DockerClient, folder: Path) -> None:
-    """Removes everything that carries the folder's label, and the folder. What is gone already is no error."""
+    """Removes everything with the label of the folder, and the folder. May be repeated."""
     import docker.errors
 
     chosen: dict[str, str | list[str] | bool] = {"label": state_label(folder)}
@@ -126,7 +126,7 @@ def clear(client: DockerClient, folder: Path) -> None:
     for network in client.networks.list(filters=chosen):
         with suppress(docker.errors.NotFound):
             network.remove()
-    # An image that is the parent of another one goes with it, or in the next round.
+    # The parent of another image is removed together with it, or in the next round.
     for _ in range(5):
         images = client.images.list(filters=chosen)
         for image in images:
@@ -138,7 +138,7 @@ def clear(client: DockerClient, folder: Path) -> None:
 
 
 def keep_layer(client: DockerClient, image: str) -> None:
-    """Names the image's first own layer (Debian with Python), so that the next demo need not make it again."""
+    """Tags the first layer of the image (Debian with Python), so that the next demo can reuse it."""
     import docker.errors
 
     with suppress(docker.errors.NotFound):
@@ -151,11 +151,11 @@ def keep_layer(client: DockerClient, image: str) -> None:
             layer = client.images.get(layer.attrs["Parent"])
 
 
-# deployctl, and what is shown of it
+# Running deployctl
 
 
 def deployctl(stage: Stage, *arguments: str) -> int:
-    """Runs a command and shows what it says, shortened; returns its exit code."""
+    """Runs a command and shows its output, shortened; returns its exit code."""
     say(f"    $ deployctl {' '.join(arguments)}")
     process = subprocess.Popen(
         [DEPLOYCTL, *arguments],
@@ -166,20 +166,20 @@ def deployctl(stage: Stage, *arguments: str) -> int:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # a terminal's Ctrl-C reaches this process, which passes it on once
+        start_new_session=True,  # Ctrl-C of the terminal reaches only this process, which forwards it once
     )
     try:
-        spoken = listen(process, time.monotonic() + COMMAND_LIMIT)
+        output_lines = listen(process, time.monotonic() + COMMAND_LIMIT)
         code = process.wait(SETTLE_SECONDS)
     finally:
         settle(process)
     if code not in (0, 3):
-        say("\n".join(f"    | {line}" for line in spoken[-25:]))
+        say("\n".join(f"    | {line}" for line in output_lines[-25:]))
     return code
 
 
 def listen(process: subprocess.Popen[str], deadline: float) -> list[str]:
-    """Shows the lines as they come, and a sign of life when none is worth showing; returns all of them."""
+    """Shows the important lines, and progress if there are none for a while; returns all lines."""
     lines: queue.Queue[str | None] = queue.Queue()
     output = process.stdout
     assert output is not None
@@ -190,30 +190,30 @@ def listen(process: subprocess.Popen[str], deadline: float) -> list[str]:
         lines.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    spoken: list[str] = []
-    telling = False
+    output_lines: list[str] = []
+    is_error = False
     began = shown = time.monotonic()
     while True:
         with suppress(queue.Empty):
             line = lines.get(timeout=0.5)
             if line is None:
-                return spoken
-            spoken.append(line)
-            telling = telling or line.startswith("error:")
-            if telling or not line.startswith(" "):
+                return output_lines
+            output_lines.append(line)
+            is_error = is_error or line.startswith("error:")
+            if is_error or not line.startswith(" "):
                 say(f"    {line}")
                 shown = time.monotonic()
         now = time.monotonic()
         if now > deadline:
-            raise DemoError(f"deployctl is not done after {COMMAND_LIMIT:.0f} s")
+            raise DemoError(f"deployctl did not end within {COMMAND_LIMIT:.0f} s")
         if now - shown > QUIET_SECONDS:
-            last = spoken[-1].strip() if spoken else ""
+            last = output_lines[-1].strip() if output_lines else ""
             say(f"      … {now - began:.0f} s: {last[:90]}")
             shown = now
 
 
 def settle(process: subprocess.Popen[str]) -> None:
-    """An interrupted command undoes what it began; one that does not come to its end is killed."""
+    """Interrupts a command, which then undoes its changes, and kills it if it does not end."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:
@@ -224,7 +224,7 @@ def settle(process: subprocess.Popen[str]) -> None:
 
 
 def live_version(stage: Stage) -> str:
-    """What `status --json` says is live."""
+    """The live version in `status --json`."""
     done = subprocess.run(
         [DEPLOYCTL, "status", "--json"],
         cwd=stage.model,

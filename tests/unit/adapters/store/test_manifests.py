@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.adapters.store import digest as digests
 from orchestrator.adapters.store.digest import digest
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import Config
@@ -119,25 +120,21 @@ def test_a_damaged_cache_is_an_empty_one(tmp_path: Path, store: Stores, config: 
 # --- what changes meanwhile --------------------------------------------------------------------------------------
 
 
-def test_a_file_that_changes_all_the_time_stops_the_release(tmp_path: Path, store: Stores, config: Config) -> None:
+def test_a_file_that_changes_during_each_read_stops_the_release(
+    tmp_path: Path, store: Stores, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = tmp_path / "app" / "model" / "weights"
     weights.write_bytes(bytes(8 << 20))
-    stop = threading.Event()
+    write = digests._write
 
-    def scribble() -> None:
-        with weights.open("r+b", buffering=0) as file:
-            while not stop.is_set():
-                file.seek(0)
-                file.write(os.urandom(64))
+    def change_and_write(copy: Any, data: memoryview) -> None:
+        with weights.open("r+b") as file:
+            file.write(os.urandom(64))
+        write(copy, data)
 
-    writer = threading.Thread(target=scribble)
-    writer.start()
-    try:
-        with pytest.raises(UsageError, match="weights changes while it is read"):
-            store.read(config, keep=True)
-    finally:
-        stop.set()
-        writer.join()
+    monkeypatch.setattr(digests, "_write", change_and_write)
+    with pytest.raises(UsageError, match="weights changes while it is read"):
+        store.read(config, keep=True)
     assert list((tmp_path / "store" / "incoming").iterdir()) == []
 
 
