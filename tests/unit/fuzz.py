@@ -1,7 +1,6 @@
-"""deploy.toml files by the thousand, good, bad and hostile; and what must hold for each of them.
+"""Generated deploy.toml files, valid, invalid and hostile, and the checks that each of them must pass.
 
-`judge` is the promise: a file is refused with findings that a terminal can show, or it becomes a Config with
-which everything that comes after reading works.
+`judge` checks the promise: a file is refused with printable findings, or it gives a Config that all later code accepts.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ from tests.unit.builders import kept, nothing_live, v1_live, v2_live
 BASE = Path("/srv/mymodel")
 SUBNET = "10.213.0.0/18"
 SECRET = "hunter2"
-"""Every text in run.env, run.secrets and build.args begins with it, and no message may hold it."""
+"""Every text in run.env, run.secrets and build.args begins with it; no message may contain it."""
 
 
 def fuzzing(files: int) -> settings:
-    """The settings of a test that looks at so many files."""
+    """The settings of a test with so many generated files."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
     return settings(max_examples=files, derandomize=True, deadline=None, database=None, suppress_health_check=slow)
 
@@ -49,14 +48,14 @@ def fuzzing(files: int) -> settings:
 
 
 class Huge(int):
-    """A number that Python refuses to print, and hypothesis wants to."""
+    """A number that is too large for Python to print; hypothesis prints its arguments."""
 
     def __repr__(self) -> str:
         return f"2**{self.bit_length() - 1}"
 
 
 class Raw(str):
-    """TOML as it stands: for what is no Python value, such as a date, or no TOML either."""
+    """Literal TOML, for values without a Python equivalent, such as a date, and for invalid TOML."""
 
 
 def toml_text(value: str) -> str:
@@ -78,12 +77,12 @@ def toml_value(value: Any) -> str:
         return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{toml_text(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
-    # Hexadecimal, because a decimal number may have more digits than Python agrees to write.
+    # Hexadecimal, because Python limits the number of decimal digits.
     return hex(value) if isinstance(value, int) and value > 10**9 else str(value)
 
 
 def toml(document: dict[str, Any]) -> str:
-    """A file with a section for each table; what is no table stands above them."""
+    """A file with a section for each table; other values are written above the sections."""
     tables = {name: table for name, table in document.items() if isinstance(table, dict)}
     lines = [f"{toml_text(name)} = {toml_value(value)}" for name, value in document.items() if name not in tables]
     for name, table in tables.items():
@@ -173,7 +172,7 @@ TEXTS = [place for place in PLACES if isinstance(GOOD[place][0], str)]
 
 @st.composite
 def good_documents(draw: st.DrawFn) -> dict[str, Any]:
-    """Files in which every value is good by itself, and most have no contradiction."""
+    """Files in which each value is valid; most of them contain no contradiction."""
     document: dict[str, Any] = {"app": {"name": draw(st.sampled_from(GOOD["app.name"])), "port": 8080}}
     chosen = draw(st.lists(st.sampled_from(PLACES), max_size=7, unique=True))
     if "health.path" in chosen or "health.preset" not in chosen:
@@ -193,7 +192,7 @@ def good_documents(draw: st.DrawFn) -> dict[str, Any]:
 
 # --- hostile values ----------------------------------------------------------------------------------------------
 
-# What means something to HAProxy, a shell, TOML, a terminal, or a file system.
+# Text that is special for HAProxy, a shell, TOML, a terminal, or a file system.
 SIGNS = ["\n", "\r", "\r\n", "\t", " ", "\x00", "\x1b[2J", "\x7f", "\x85", "\x9b31m", "\u2028", "\u2029", "\u202e"]
 SIGNS += ["\u200b", "\u2066", "\ufeff", "\ufffe", "\U000e0041", "\u0660", "\uff0f", "\u212a", "\u0130", "é", "א"]
 SIGNS += ["'", '"', "\\", "\\x20", "#", "$", "${HOME}", '"${HOME}"', "%[req.hdr(Host)]", "%[", "%{+Q}o", "%ci"]
@@ -282,7 +281,7 @@ OTHER += [
     [1],
 ]
 OTHER += [{"a": {"b": {"c": []}}}, {"[key]": 1}, {"": ""}, [["a"], "b", 1, True], {"A": []}, {"A": {"B": 1}}]
-# What is wrong by a little only.
+# Values that are almost valid.
 NEAR: dict[str, list[Any]] = {
     "app.name": ["deployctl", "z" * 41, "a_b", "a-", "A"],
     "build.dockerfile": ["/Dockerfile", "a/../../b", "a\n"],
@@ -343,7 +342,7 @@ CONTRADICTIONS: list[dict[str, Any]] = [
 
 
 def poison(good: str) -> st.SearchStrategy[str]:
-    """`good` with something hostile in it, before it or after it."""
+    """`good` with hostile text in it, before it or after it."""
 
     def put(parts: tuple[str, int]) -> str:
         sign, at = parts
@@ -363,7 +362,7 @@ hostile_texts = st.one_of(
 
 @st.composite
 def hostile_values(draw: st.DrawFn, place: str) -> Any:
-    """A value for `place` that is probably wrong, and wrong in as few ways as possible."""
+    """A value for `place` that is probably invalid, for as few reasons as possible."""
     near = WRONG_TIMES if place in GOOD and GOOD[place][0] == DURATIONS[0] else NEAR.get(place)
     if near and draw(st.integers(0, 2)) == 0:
         return draw(st.sampled_from(near))
@@ -386,9 +385,9 @@ def hostile_values(draw: st.DrawFn, place: str) -> Any:
 
 @st.composite
 def hostile_documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A good file with up to three things in it that probably are wrong."""
+    """A valid file with up to three changes that are probably invalid."""
     document = draw(good_documents())
-    # Now and then none: how many are good does not hang on luck then.
+    # Sometimes no change, so that a minimum of files is valid.
     for _ in range(draw(st.sampled_from([*[1, 1, 1, 2, 3] * 4, 0]))):
         how = draw(st.integers(0, 9))
         if how <= 5:
@@ -425,7 +424,7 @@ def smallest(place: str, value: Any) -> dict[str, Any]:
 
 
 def traps() -> Iterator[dict[str, Any]]:
-    """Every value of the lists above at every place, every contradiction, and keys that nobody knows."""
+    """Every value of the lists above at every place, every contradiction, and unknown keys."""
     for place in PLACES:
         near = WRONG_TIMES if GOOD[place][0] == DURATIONS[0] else NEAR.get(place, [])
         for value in [*near, *OTHER, *SIGNS, *WHOLE]:
@@ -489,7 +488,7 @@ _OFF = re.compile(r"#(?=[a-z\[])")
 
 @st.composite
 def edited_examples(draw: st.DrawFn) -> str:
-    """The annotated example after somebody has worked on it, more or less carefully."""
+    """The annotated example with valid or arbitrary edits."""
     lines = example().splitlines()
     off = [number for number, line in enumerate(lines) if _OFF.match(line)]
     for number in draw(st.lists(st.sampled_from(off), max_size=6, unique=True)):
@@ -499,7 +498,7 @@ def edited_examples(draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(0, 2 if careful else 3))):
         number = draw(st.sampled_from(written))
         key = lines[number].lstrip("#").partition(" ")[0]
-        section = next(found for line in reversed(lines[:number]) if (found := re.match(r"#?\[(\w+)\]", line)))[1]
+        section = next(head for line in reversed(lines[:number]) if (head := re.match(r"#?\[(\w+)\]", line)))[1]
         place = f"{section}.{key}"
         if careful:
             value = draw(st.sampled_from(GOOD.get(place, ["prod.env"])))
@@ -534,12 +533,11 @@ raw_texts = st.one_of(
 )
 
 
-# --- what must hold ----------------------------------------------------------------------------------------------
+# --- checks ------------------------------------------------------------------------------------------------------
 
 
 class Tally:
-    """How many files were good and bad, and which words the findings had: a fuzzer that only ever meets one
-    kind of file proves nothing."""
+    """Counts valid and invalid files and the messages of findings, to check that all kinds of files occur."""
 
     def __init__(self) -> None:
         self.valid = 0
@@ -564,10 +562,10 @@ class Tally:
 
 
 def judge(text: str, base: Path = BASE) -> Config | UsageError:
-    """Reads a file; holds what comes out to the promise. Any other exception is a traceback for a user."""
+    """Reads a file and checks the result. Any other exception would be a traceback for the user."""
     try:
         config = parse(text, file="deploy.toml", base=base)
-        # Here a file of variables is read, and is not there.
+        # Reads run.env_file, which does not exist here.
         config.environment()
     except ConfigError as error:
         explained(error)
@@ -577,7 +575,7 @@ def judge(text: str, base: Path = BASE) -> Config | UsageError:
 
 
 def explained(error: UsageError) -> None:
-    """An error that a person can act on and a terminal can show."""
+    """Checks that an error has a hint, is printable, and contains no secret."""
     assert error.hint
     for part in (error.message, error.why, error.hint):
         assert part.isprintable(), part
@@ -597,7 +595,7 @@ def explained(error: UsageError) -> None:
 
 
 def works(config: Config) -> None:
-    """Everything that follows from a good file."""
+    """Checks that all later code accepts the configuration."""
     stored = json.dumps(config.snapshot())
     restored = Config.from_snapshot(json.loads(stored))
     assert restored == kept(config)
@@ -610,21 +608,21 @@ def works(config: Config) -> None:
 
 
 def planned(config: Config) -> None:
-    for seen in (nothing_live(), v1_live(), v2_live("warm")):
+    for state in (nothing_live(), v1_live(), v2_live("warm")):
         terms = Terms(config.run.replicas, config.rollout.keep_warm, config.rollout.bake, config.registry.push)
-        plan = plan_release(seen, Choice("v3", "build"), terms, image=naming.image(config.app.name, "v3"))
+        plan = plan_release(state, Choice("v3", "build"), terms, image=naming.image(config.app.name, "v3"))
         assert all(step.words.isprintable() for step in plan.steps)
         json.dumps([step.args for step in plan.steps])
 
 
 @functools.cache
 def _engine() -> APIClient:
-    """The SDK's client, which writes requests and sends none: it speaks to nobody."""
+    """The SDK's client, to build requests. It is never connected."""
     return APIClient(base_url="http://127.0.0.1:9", version="1.41")
 
 
 def contained(config: Config) -> dict[str, Any]:
-    """The engine's request for a container of this app, written by the real SDK."""
+    """The request for a container of this app, built by the SDK."""
     model = Path("/var/lib/deployctl/models") / config.app.name / "v1"
     secrets = Path("/var/lib/deployctl/secrets") / config.app.name / "v1" / "1"
     mounts = [Mount(model, config.model.mount)] if config.model else []
@@ -673,11 +671,11 @@ def contained(config: Config) -> dict[str, Any]:
 
 # --- HAProxy -----------------------------------------------------------------------------------------------------
 
-_OURS = re.compile(r"[A-Za-z0-9._~/%?=&:@+,;*\[\]-]*")
+_SAFE = re.compile(r"[A-Za-z0-9._~/%?=&:@+,;*\[\]-]*")
 
 
 def proxy_app(config: Config, name: str | None = None, block: int = 1) -> ProxyApp:
-    """The app as the proxy knows it after its first release."""
+    """What the proxy knows about the app after its first release."""
     probe, count = config.probe_spec(), config.run.replicas
 
     def backend(version: str, slot: Any) -> SlotEndpoints:
@@ -689,13 +687,13 @@ def proxy_app(config: Config, name: str | None = None, block: int = 1) -> ProxyA
 
 
 def rendered(config: Config) -> None:
-    """HAProxy reads of this app what it reads of a harmless one, with the user's words in the user's places."""
+    """Checks that HAProxy's configuration is that of a harmless app with this app's values in their places."""
     app = proxy_app(config)
     route, spec, name = app.route, config.probe_spec(), app.name
     for word in (name, route.listen, route.metrics, route.path_prefix, spec.path, *route.hosts):
-        assert _OURS.fullmatch(word), word
+        assert _SAFE.fullmatch(word), word
         assert "%[" not in word
-    # These stand where HAProxy would expand a %.
+    # These are written where HAProxy would expand a %.
     assert "%" not in route.path_prefix + name
     text = render.configuration(_template(), [app], 2)[0]
     hosts = [
@@ -712,18 +710,18 @@ def rendered(config: Config) -> None:
         "54321ms": _timer(spec.timeout),
         "98765ms": _timer(max(spec.interval, 1.0)),
         ":45454": f":{spec.port}",
-        **{mine.lstrip("*"): host.lstrip("*") for mine, host in zip(hosts, route.hosts, strict=True)},
+        **{placeholder.lstrip("*"): host.lstrip("*") for placeholder, host in zip(hosts, route.hosts, strict=True)},
     }
-    # Most lines are the same for every app.
-    mine = [_replaced(line, meant, route.path_prefix) if marked else line for line, marked in reference]
-    theirs = [words(line) for line in text.split("\n")]
-    assert len(mine) == len(theirs)
-    # Which of an app's own routes is asked first is a question of their names.
-    if mine != theirs:
-        assert [line for line in mine if not _is_match(line)] == [line for line in theirs if not _is_match(line)]
-        assert sorted(filter(_is_match, mine)) == sorted(filter(_is_match, theirs))
-        assert [_is_match(line) for line in mine] == [_is_match(line) for line in theirs]
-    assert max(map(len, theirs)) <= 64
+    # Only lines with a mark differ between apps.
+    expected = [_replaced(line, meant, route.path_prefix) if marked else line for line, marked in reference]
+    actual = [words(line) for line in text.split("\n")]
+    assert len(expected) == len(actual)
+    # The order of an app's routes depends on their names.
+    if expected != actual:
+        assert [line for line in expected if not _is_match(line)] == [line for line in actual if not _is_match(line)]
+        assert sorted(filter(_is_match, expected)) == sorted(filter(_is_match, actual))
+        assert [_is_match(line) for line in expected] == [_is_match(line) for line in actual]
+    assert max(map(len, actual)) <= 64
     assert render.slots_map({name: "blue"}) == f"{name} blue\n"
     assert render.versions_map([app]) == f"{name}_blue v1\n{name}_green none\n"
 
@@ -738,7 +736,7 @@ def _is_match(line: list[str]) -> bool:
 
 @functools.cache
 def _template() -> str:
-    # The digest differs, of course.
+    # The digest differs.
     return shipped("haproxy.cfg").replace("@config@", "digest")
 
 
@@ -772,12 +770,12 @@ def _reference(
     body: str | None,
     statuses: tuple[int, int],
 ) -> list[tuple[list[str], bool]]:
-    """What HAProxy reads of a harmless app of the same shape, line by line, and whether the line holds a mark."""
+    """HAProxy's configuration of a harmless app of the same shape: the words of each line, and whether it is marked."""
     values = {"hosts": toml_value(list(hosts)), "prefix": "/the-prefix" if prefix else "", "strip": toml_value(strip)}
     values["metrics"] = 'metrics = "192.0.2.9:8"' if metrics else ""
     config = parse(_REFERENCE.format(replicas=replicas, **values), file="deploy.toml", base=BASE)
     app = proxy_app(config)
-    # A preset's own pattern: it comes from us.
+    # The pattern of a preset, which is not user input.
     probe = replace(config.probe_spec(), body=body, statuses=statuses)
     app = replace(app, slots={slot: replace(backend, probe=probe) for slot, backend in app.slots.items()})
     lines = [words(line) for line in render.configuration(_template(), [app], 2)[0].split("\n")]
@@ -790,25 +788,25 @@ _MARKS = re.compile(
 
 
 def _replaced(line: list[str], meant: dict[str, str], prefix: str) -> list[str]:
-    found = []
+    replaced = []
     for word in line:
         if word.startswith("^/the-prefix"):
             pattern = "^" + prefix.replace(".", "\\.") + word.removeprefix("^/the-prefix")
             assert re.match(pattern, prefix + "/x")
             assert not (word.endswith("(/|$)") and re.match(pattern, prefix + "x"))
-            found.append(pattern)
+            replaced.append(pattern)
         elif word == "/the-prefix":
-            found.append(prefix)
+            replaced.append(prefix)
         else:
-            found.append(_MARKS.sub(lambda mark: meant[mark[0]], word))
-    return found
+            replaced.append(_MARKS.sub(lambda mark: meant[mark[0]], word))
+    return replaced
 
 
 @functools.lru_cache(maxsize=4096)
 def words(line: str) -> list[str]:
-    """A line as HAProxy takes it apart: quotes, backslashes and comments as in chapter 2.2 of its manual.
+    """Splits a line as HAProxy does: quotes, backslashes and comments as in chapter 2.2 of its manual.
 
-    The list is kept for the next time: leave it as it is.
+    The list is cached and must not be changed.
     """
     assert line.isascii()
     assert line.isprintable()
