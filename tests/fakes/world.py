@@ -87,16 +87,20 @@ class Faults:
     def around(self, name: str, call: Callable[[], Any]) -> Any:
         number = len(self.calls)
         self.calls.append(name)
-        selected = number == self.at and self.error is not None
-        if selected and not self.after:
-            raise self.error  # type: ignore[misc]
+        error = self.raised(name) if number == self.at else None
+        if error is not None and not self.after:
+            raise error
         try:
             result = call()
         finally:
             self.watch(name)
-        if selected:
-            raise self.error  # type: ignore[misc]
+        if error is not None:
+            raise error
         return result
+
+    def raised(self, name: str) -> BaseException | None:
+        """What the call `name` raises when it is the one that fails."""
+        return self.error
 
 
 class Port:

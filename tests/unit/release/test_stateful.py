@@ -49,8 +49,12 @@ SETTINGS = settings(
 DAY = 86400.0
 # The error that each port raises when it fails.
 ERRORS: dict[str, type[DeployctlError]] = {
-    "engine": EngineError,
-    "proxy": ProxyError,
+    "workloads": EngineError,
+    "access": EngineError,
+    "images": EngineError,
+    "edge": ProxyError,
+    "traffic": ProxyError,
+    "endpoints": ProxyError,
     "prober": ProbeFailed,
     "ledger": DeploymentFailed,
 }
@@ -100,14 +104,11 @@ def stage() -> Stage:
 class PortFaults(Faults):
     """Faults that raise the error that the port itself would raise."""
 
-    def around(self, name: str, call: Callable[[], Any]) -> Any:
-        if isinstance(self.error, DeployctlError):
-            kind = ERRORS.get(name.partition(".")[0])
-            self.error = kind(f"{name} failed") if kind else None
-            result = super().around(name, call)
-            self.error = EngineError("armed")
-            return result
-        return super().around(name, call)
+    def raised(self, name: str) -> BaseException | None:
+        if not isinstance(self.error, DeployctlError):
+            return self.error
+        kind = ERRORS.get(name.partition(".")[0])
+        return kind(f"{name} failed") if kind else None
 
 
 class AppMachine(RuleBasedStateMachine):
