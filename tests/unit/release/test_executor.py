@@ -317,7 +317,7 @@ def test_a_warm_rollback_starts_nothing(world: World) -> None:
     v2_live_v1_warm(world)
     world.faults.arm(None)
     world.rollback()
-    assert not [call for call in world.faults.calls if call in ("engine.start", "engine.create", "engine.build")]
+    assert not [call for call in world.faults.calls if call in ("workloads.start", "workloads.create", "images.build")]
     assert world.served() == "v1"
 
 
