@@ -27,7 +27,7 @@ def _one(folder: Path, runs: int, imports: Callable[[], None]) -> list[Row]:
     try:
         app.config["health"]["successes"] = 1
         app.release("v1")
-        box = next(c for c in app.found() if c.labels.get("deployctl.version") == "v1")
+        box = next(c for c in app.engine_containers() if c.labels.get("deployctl.version") == "v1")
         for _ in range(runs):
             u.append(_timed(imports))
             took, kilobytes = _pass(app)

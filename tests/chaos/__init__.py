@@ -1,4 +1,4 @@
-"""Faults injected into the real thing. `scripts/chaos` runs every case, `scripts/test` a part of them."""
+"""Fault injection into real engines, proxies and disks. `scripts/chaos` runs all cases, `scripts/test` some of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be true after every fault, once a command has looked at the damage."""
+"""The conditions that must hold after every fault, after the next command has run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.engine.harness import App, Reply
 
 
 def at_rest(app: App, serving: str) -> None:
-    """Ledger, routes.map, running proxy and labels agree; recovery finds nothing more to do; nothing is left over."""
+    """Ledger, routes.map, running proxy and labels agree; recovery has nothing to do; nothing is left over."""
     assert app.serving() == serving
     status = app.json("status")
     assert status["problems"] == []
@@ -22,7 +22,7 @@ def at_rest(app: App, serving: str) -> None:
     # the containers' labels
     known = {row["version"] for row in _rows(app.json("tree")["versions"]) if row["mark"] != "pruned"}
     warm = [] if previous is None or previous["rollback"]["mode"] != "switch" else [previous["version"]]
-    for container in app.found():
+    for container in app.engine_containers():
         if LABEL_DEPLOYMENT not in container.labels or container.labels["deployctl.app"] != app.name:
             continue
         version = container.labels[LABEL_VERSION]
@@ -44,8 +44,8 @@ def outside(replies: list[Reply], begin: float, end: float) -> list[Reply]:
 
 
 def _rows(versions: list[dict[str, object]]) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     for row in versions:
-        found.append(row)
-        found += _rows(row["children"])  # type: ignore[arg-type]
-    return found
+        rows.append(row)
+        rows += _rows(row["children"])  # type: ignore[arg-type]
+    return rows

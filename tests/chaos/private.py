@@ -1,4 +1,4 @@
-"""An engine of a test's own, to be killed, stopped and started again: no other engine notices.
+"""A separate engine for tests, which can be killed, stopped and started without an effect on other engines.
 
 It lives in a network namespace with a data folder and a socket of its own, without any network beyond itself.
 Images come from the machine's engine.
@@ -23,7 +23,7 @@ _START_LIMIT = 60.0
 
 
 def python_image() -> None:
-    """Makes sure that the machine's engine has an image with Python: the test model's first layers."""
+    """Provides an image with Python, the first layers of the test model, on the machine's engine."""
     command = ["docker", "build", "-q", "-t", PYTHON_IMAGE, "-"]
     subprocess.run(command, input=HERE_PLACE.layers, text=True, check=True, capture_output=True)
 
@@ -32,11 +32,11 @@ class PrivateEngine:
     """`start`, then use `place`; `close` removes everything."""
 
     def __init__(self, folder: Path) -> None:
-        """In an empty folder, whose name becomes the namespace's."""
+        """`folder` is empty; the namespace gets its name."""
         self.folder, self.name = folder, folder.name
         self.namespace = f"/run/netns/{self.name}"
         self.socket = f"unix://{folder}/docker.sock"
-        self.bridge = "172.31.99.1/24"  # the same for all: each is alone in its namespace
+        self.bridge = "172.31.99.1/24"  # the same for all, because each has its own namespace
         self._client: Any = None
         self.place = Place(
             client=lambda: self._client,
@@ -47,7 +47,7 @@ class PrivateEngine:
         )
 
     def make(self, *images: str) -> None:
-        """Starts the engine for the first time and gives it images of the machine's engine."""
+        """Starts the engine for the first time and loads images of the machine's engine."""
         for command in (["ip", "netns", "add", self.name], ["ip", "-n", self.name, "link", "set", "lo", "up"]):
             subprocess.run(command, check=True)
         (self.folder / "run.sh").write_text(
@@ -60,7 +60,7 @@ class PrivateEngine:
         self.load(*images)
 
     def load(self, *images: str) -> None:
-        """Gives the engine images of the machine's engine."""
+        """Loads images of the machine's engine into this one."""
         load = ["docker", "-H", self.socket, "load", "-q"]
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
             subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
@@ -69,7 +69,7 @@ class PrivateEngine:
     def start(self) -> None:
         """Starts the engine and waits until it answers."""
         log = (self.folder / "log").open("ab")
-        # A mount namespace of its own, because every engine wants /run/docker.
+        # In its own mount namespace, because every engine uses /run/docker.
         command = ["nsenter", f"--net={self.namespace}", "unshare", "-m", "sh", str(self.folder / "run.sh")]
         with log:
             self.process = subprocess.Popen(
@@ -87,22 +87,22 @@ class PrivateEngine:
         return int((self.folder / "pid").read_text())
 
     def kill(self) -> None:
-        """As a crash does: no goodbye. The containers run on until the engine starts again."""
+        """Kills the engine, as a crash does. The containers keep running until the engine starts again."""
         self._client.close()
         os.kill(self.pid, signal.SIGKILL)
         self.buried()
 
     def buried(self) -> None:
-        """After the engine was killed: removes what would keep the next one from starting."""
+        """After the engine was killed: removes what would prevent the next start."""
         self.process.wait(30)
         (self.folder / "pid").unlink(missing_ok=True)
-        # The engine's own containerd outlives it, and a second one would wait for the first one's files.
+        # The engine's containerd survives it, and a second one would wait for its files.
         subprocess.run(["pkill", "-KILL", "-f", f"{self.folder}/exec/containerd/containerd.toml"], check=False)
-        # Nobody may ever have reaped it: then its number would look like a containerd that runs.
+        # It may be a zombie, whose process id would look like a running containerd.
         (self.folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """As a restart of the service does: the engine stops its containers first."""
+        """Stops the engine as the service does: the engine first stops its containers."""
         self._client.close()
         os.kill(self.pid, signal.SIGTERM)
         self.process.wait(60)

@@ -1,4 +1,4 @@
-"""The live containers are killed, starved, paused, cut off and removed, behind deployctl's back."""
+"""The live containers are killed, run out of memory, are paused, disconnected and removed, without deployctl."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.chaos import some
 from tests.chaos.oracle import at_rest, outside
 from tests.engine.harness import App, Load
 
-# The proxy's checks come every second, three misses take a server out; a busy machine gets twice that.
+# The proxy checks every second, and three failures take a server down; a busy machine gets twice that time.
 NOTICED = 8.0
 
 
 def oom(container: Any) -> None:
-    """Fills the container's memory until the kernel ends it."""
+    """Fills the container's memory until the kernel kills a process."""
     # The child is what fills it: the kernel ends the one that holds most, and the model with it or not at all.
     code = "x=[]\nwhile True: x.append(bytearray(1<<20))"
     container.update(mem_limit="40m", memswap_limit="40m")
@@ -35,7 +35,7 @@ FAULTS: dict[str, Callable[[Any], object]] = {
 
 
 def harm(app: App, fault: str) -> str:
-    container = next(c for c in app.found() if c.labels.get("deployctl.version") == "v2")
+    container = next(each for each in app.engine_containers() if each.labels.get("deployctl.version") == "v2")
     if fault == "disconnected":
         app.place.client().networks.get(app.names.network).disconnect(container, force=True)
     else:
@@ -62,7 +62,7 @@ def test_one_of_two_is_lost(app: App, fault: str) -> None:
     # Whatever was open on the lost container fails; after the proxy has noticed, nothing does.
     assert outside(load.replies, begin, quiet) == []
     assert {reply.version for reply in load.replies if not reply.failed} == {"v2"}
-    if fault != "its process killed":  # the engine has started that one again by itself
+    if fault != "its process killed":  # the engine has restarted that one
         assert status["state"] == "degraded"
         problem = " ".join(status["problems"])
         assert name in problem or "missing" in problem
@@ -108,7 +108,7 @@ def test_the_next_command_repairs_and_goes_on(app: App, command: str) -> None:
 
 
 def wait_whole(app: App) -> None:
-    """The proxy sees a container that came back at its next check."""
+    """Waits until the proxy has checked the restored container."""
     limit = time.monotonic() + 10
     while app.json("status")["state"] != "stable":
         assert time.monotonic() < limit, app.json("status")["problems"]

@@ -14,7 +14,7 @@ from tests.chaos.oracle import at_rest, outside
 from tests.chaos.private import PrivateEngine
 from tests.engine.harness import App, Load
 
-# From the engine's death until its containers serve again: its own start, and a second for the proxy's checks.
+# From the kill of the engine until its containers serve again: its start, and a second for the proxy's checks.
 BACK = 15.0
 STEPS = ("build", "create", "start", "register", "probe", "keep", "switch", "drain", "retire")
 
@@ -35,7 +35,7 @@ def wait_for(app: App, version: str, limit: float) -> None:
             if app.serving() == version:
                 return
         except OSError:
-            pass  # nobody listens yet
+            pass  # nothing listens yet
         assert time.monotonic() < end, f"{version} did not come back within {limit} s"
         time.sleep(0.1)
 
@@ -77,7 +77,7 @@ def test_killed_in_the_middle_of_a_release(served: App, private_engine: PrivateE
     private_engine.buried()
     assert "Traceback" not in done.stderr
     assert "the Docker engine does not answer" in done.stderr or done.returncode == 0, done.stderr
-    # Beyond the switch the release is finished: by itself, or by the next command.
+    # After the switch the release is finished, by the command itself or by the next one.
     # The switch itself needs no engine.
     switched = STEPS.index(step) >= STEPS.index("switch")
     expected = {0, 4} if switched else {0, 3}

@@ -1,4 +1,4 @@
-"""The engine's images are cleaned up behind deployctl's back, the way back's image too."""
+"""The engine's images are pruned without deployctl, also the image of the rollback target."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def release(app: App, version: str, *, commit: bool) -> None:
 
 
 def prune(engine: PrivateEngine) -> None:
-    """`docker image prune -a`; the base of later builds is pulled again, as a user's would be."""
+    """`docker image prune -a`; the base of later builds is pulled again, as for a user."""
     subprocess.run(["docker", "-H", engine.socket, "image", "prune", "-a", "-f"], check=True, capture_output=True)
     engine.load(PYTHON_IMAGE)
 
 
 def lose(app: App, version: str) -> None:
-    """The containers that hold a version's image go, by hand."""
-    for container in app.found():
+    """Removes the containers that use a version's image without deployctl."""
+    for container in app.engine_containers():
         if container.labels.get("deployctl.version") == version:
             container.remove(force=True)
 
@@ -48,7 +48,7 @@ def committed(private_app: App) -> App:
     return private_app
 
 
-def test_the_way_back_is_held(committed: App, private_engine: PrivateEngine) -> None:
+def test_the_image_of_the_rollback_target_is_kept(committed: App, private_engine: PrivateEngine) -> None:
     prune(private_engine)
     assert committed.json("status")["previous"]["rollback"]["mode"] == "start"
     committed.run("rollback")
@@ -69,7 +69,7 @@ def test_a_lost_image_is_built_again_from_its_commit(committed: App, private_eng
     assert "it is rebuilt from commit" in done.stderr
     assert load.failures() == []
     at_rest(committed, "v1")
-    # The user's own tree is as it was, and nothing of ours is left in the repository.
+    # The user's tree is unchanged, and nothing is left in the repository.
     assert (git(committed, "status", "--porcelain"), git(committed, "rev-parse", "HEAD")) == before
     assert len(git(committed, "worktree", "list").splitlines()) == 1
     image = private_engine.place.client().images.get("mymodel:v1")
@@ -77,10 +77,10 @@ def test_a_lost_image_is_built_again_from_its_commit(committed: App, private_eng
     assert committed.json("show", "v1")["image_id"] == image.id
 
 
-def test_a_commit_that_is_gone_changes_nothing(committed: App, private_engine: PrivateEngine) -> None:
+def test_a_missing_commit_changes_nothing(committed: App, private_engine: PrivateEngine) -> None:
     lose(committed, "v1")
     prune(private_engine)
-    # Another history in the same folder.
+    # Replace the history in the same folder.
     subprocess.run(["rm", "-rf", str(committed.folder / ".git")], check=True)
     git(committed, "init", "-q")
     done = committed.run("rollback", code=3)

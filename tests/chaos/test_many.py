@@ -1,4 +1,4 @@
-"""Many commands at once, and several apps behind one proxy."""
+"""Many commands in parallel, and several apps behind one proxy."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_twenty_commands_on_one_app(app: App) -> None:
 
 
 def shared(make_app: Callable[..., App]) -> list[App]:
-    """Five apps behind one proxy: told apart by host, by prefix, and by an address of their own."""
+    """Five apps behind one proxy: distinguished by host, by prefix, and by address."""
     port = free_port()
     apps = [make_app(name, port=port) for name in ("host-a", "host-b", "path-a", "path-b")]
     for app, route in zip(
@@ -73,7 +73,7 @@ def test_four_commands_on_each_of_five_apps(make_app: Callable[..., App]) -> Non
     assert all(0 in found for found in codes.values()), codes
     routes = (apps[0].state_dir / "proxy" / "routes.map").read_text().splitlines()
     assert len(routes) == 5, "no route is lost"
-    proxies = [container for container in apps[0].found() if container.name == apps[0].names.proxy]
+    proxies = [container for container in apps[0].engine_containers() if container.name == apps[0].names.proxy]
     assert len(proxies) == 1
     for app in apps:
         with load_of(app, 1) as load:
@@ -101,7 +101,7 @@ def test_five_apps_released_and_rolled_back_at_random(make_app: Callable[..., Ap
                 done = app.run("release", f"v{number}", code=None)
             else:
                 done = app.run("rollback", code=None)
-            # 2: there is nothing above the version to go back to
+            # 2: the version has no stable ancestor
             if done.returncode not in (0, 2):
                 problems.append(f"{app.name}: {done.returncode} {done.stderr}")
 
@@ -113,7 +113,7 @@ def test_five_apps_released_and_rolled_back_at_random(make_app: Callable[..., Ap
         operator.start()
     for operator in operators:
         operator.join()
-    # An app comes and goes meanwhile: nobody else notices.
+    # Meanwhile another app is added and removed, without an effect on the others.
     guest = make_app("guest", port=apps[0].port)
     guest.config["proxy"]["path_prefix"] = "/guest"
     guest.release("v1")

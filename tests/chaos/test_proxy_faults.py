@@ -1,4 +1,4 @@
-"""The proxy is killed and its files are damaged: the next command brings the last good state back from the ledger."""
+"""The proxy is killed and its files are damaged: the next command restores the last good state from the ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.chaos import FULL, some
 from tests.chaos.oracle import at_rest, outside
 from tests.engine.harness import App, Load
 
-# scripts/test has three tests at a time on the same cores; scripts/chaos holds the promise itself.
+# scripts/test runs three tests on the same cores; scripts/chaos checks the promised time.
 BACK = 3.0 if FULL else 6.0
 FILES = ("routes.map", "versions.map", "haproxy.cfg")
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -27,7 +27,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def two(make_app: Callable[..., App]) -> tuple[App, App]:
-    """Two apps behind one proxy, both with a version to go back to."""
+    """Two apps behind one proxy, both with a rollback target."""
     one, other = make_app("one"), make_app("other")
     for app in (one, other):
         app.release("v1")

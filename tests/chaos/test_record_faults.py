@@ -1,4 +1,4 @@
-"""The ledger is damaged, lost, newer or read-only, and the disk is full: nothing acts without its record."""
+"""The ledger is damaged, lost, newer or read-only, and the disk is full: nothing changes without a record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def served(app: App) -> App:
 
 
 def world(app: App) -> tuple[dict[str, str], dict[str, bytes]]:
-    """All that clients could notice: containers, and the proxy's files."""
+    """Everything that clients could notice: containers, and the proxy's files."""
     files = {path.name: path.read_bytes() for path in (app.state_dir / "proxy").iterdir() if path.is_file()}
     return app.containers(), files
 
@@ -73,7 +73,7 @@ def test_a_lost_ledger(served: App, how: str) -> None:
         assert status["live"]["version"] == "v2"
         assert status["previous"]["version"] == "v1"
         assert status["previous"]["rollback"]["mode"] == "switch"
-        assert "value" not in str([container.labels for container in served.found()])
+        assert "value" not in str([container.labels for container in served.engine_containers()])
         at_rest(served, "v2")
         served.run("rollback")
         served.release("v3")
@@ -126,7 +126,7 @@ def on(folder: Path, tmp_path: Path) -> App:
 
 
 def fill(folder: Path, leave: int) -> Path:
-    """Takes all space but `leave` bytes."""
+    """Fills the disk except for `leave` bytes."""
     hog = folder / "hog"
     free = shutil.disk_usage(folder).free
     with hog.open("wb") as file, contextlib.suppress(OSError):
@@ -155,7 +155,7 @@ def test_a_full_disk(small: Path, tmp_path: Path, leave: int) -> None:
             app.run("recover")
         assert load.failures() == []
         version = app.json("status")["live"]["version"]
-        # 4: neither forwards nor back could be recorded; the traffic says which way it went.
+        # 4: neither the finish nor the undo could be recorded; the traffic shows the state.
         assert version in {0: ("v3",), 3: ("v2",), 4: ("v2", "v3")}[done.returncode]
         newest = app.json("history")["deployments"][0]
         if newest["to"] == "v2" or "vacate" not in [step["name"] for step in newest["steps"]]:

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP at every step: the command stops at a safe point, journaled, and says so."""
+"""SIGINT, SIGTERM and SIGHUP at every step: the command stops at a safe point, records it, and reports it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_signal_at_a_step(app: App, number: signal.Signals, step: str) -> None
             check=False,
         )
         recorded = app.json("history")["deployments"][0]
-        # A step that has been begun is finished: the safe point is behind it.
+        # A step that has started is finished: the safe point is after it.
         switched = RELEASE.index(step) >= RELEASE.index("switch")
         version = "v2" if switched else "v1"
         assert app.serving() == version

@@ -1,4 +1,4 @@
-"""A model that takes its time to load: it is waited for as long as the deadline allows, and said so meanwhile."""
+"""A model that loads slowly: deployctl waits until the deadline, and reports the wait."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_a_port_that_opens_late_is_waited_for(app: App) -> None:
     assert told[0] <= 2, "from the beginning"
     assert told[-1] >= SECONDS - 3, "to the end"
     assert len(told) >= SECONDS / 2, "once a second, and less often on a busy machine"
-    # The last one may say that one more good answer is waited for.
+    # The last line may report that one more good answer is needed.
     assert {reason for _, _, reason in lines[:-1]} == {"connection refused"}
     step = next(row for row in app.json("history")["deployments"][0]["steps"] if row["name"] == "probe")
     assert step["detail"]["seconds"] > SECONDS - 3
     at_rest(app, "v2")
 
 
-def test_what_opens_after_the_deadline_is_too_late(app: App) -> None:
+def test_a_port_that_opens_after_the_deadline_fails(app: App) -> None:
     app.config["health"]["deadline"] = "3s"
     app.release("v1")
     with Load(app.port, clients=4) as load:

@@ -1,4 +1,4 @@
-"""SIGKILL at the file-changing system calls of a release: what a crash leaves half written is never served.
+"""SIGKILL at the file-changing system calls of a release: a half-written state is never served.
 
 The crashes of `tests/engine/test_crashes.py` lie between two records; these lie inside one. First a release is
 watched: which calls change something below the state folder? Then releases are killed as they enter the first of
@@ -54,7 +54,7 @@ VERSION = re.compile(r"\bv\d+\b")
 
 @dataclass(frozen=True)
 class Call:
-    """A call that a release makes: its kind, the how manieth of its kind, and the file or folder."""
+    """A system call of a release: its kind, its number among those of its kind, and the file or folder."""
 
     kind: str
     number: int
@@ -62,7 +62,7 @@ class Call:
 
 
 class Releases:
-    """Releases of one app, each a version of its own, watched or killed by strace."""
+    """Releases of new versions of one app, traced or killed by strace."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -70,17 +70,17 @@ class Releases:
         self.calls: list[Call] = []
 
     def plain(self) -> None:
-        """Releases the newest version if it was undone, else the next one; nothing stops it."""
+        """Releases the newest version if it was undone, else the next one, without a fault."""
         if self.live == f"v{self.newest}":
             self.newest += 1
         self.live = f"v{self.newest}"
         self.app.release(self.live)
 
     def next(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Releases the next version, by strace with these options."""
+        """Releases the next version under strace with these options."""
         self.newest += 1
         self.app.write(f"v{self.newest}")
-        # Written by a release only when there is something new in it: now there always is.
+        # A release writes it only if it has changed: make sure that it has.
         (self.app.state_dir / "store" / "seen" / f"{self.app.name}.json").unlink(missing_ok=True)
         command = self.app.command("release", f"v{self.newest}")
         done = subprocess.run(
@@ -98,7 +98,7 @@ class Releases:
         return done
 
     def watch(self, log: Path) -> None:
-        """Finds out what a release changes below the state folder, in the order of time."""
+        """Records the system calls of a release below the state folder, in order."""
         self.next("-y", "-s", "0", "-e", "signal=none", "-e", f"trace={','.join(CALLS)}", "-o", str(log))
         counts: Counter[str] = Counter()
         threads = set()
@@ -113,7 +113,7 @@ class Releases:
         assert len(threads) == 1, "strace counts in each thread: these would be several sweeps"
 
     def kill(self, kind: str, number: int) -> bool:
-        """Releases the next version, to be killed at a call; False when it came through before."""
+        """Releases the next version and kills it at a call; False when it ended before that call."""
         paths = {call.path for call in self.calls if call.kind == kind}
         names = [f"v{number}" for number in range(max(1, self.newest - 8), self.newest + 2)]
         state = str(self.app.state_dir.resolve())
@@ -133,12 +133,12 @@ def releases(app: App, tmp_path: Path) -> Releases:
     (app.folder / "model").mkdir()
     (app.folder / "model" / "weights").write_bytes(b"w" * 10_000)
     app.config["model"] = {"path": "model", "mount": "/model"}
-    # So that each release has an old version to remove, too.
+    # So that each release also removes an old version.
     app.config["retention"]["versions"] = 2
     made = Releases(app)
     for _ in range(3):
         made.plain()
-    time.sleep(seen.MARGIN / 1e9)  # until the sources are old enough to be remembered
+    time.sleep(seen.MARGIN / 1e9)  # until the sources are old enough for the cache
     made.watch(tmp_path / "calls")
     return made
 
@@ -148,13 +148,13 @@ def routed(app: App) -> str:
 
 
 def survives(releases: Releases, kind: str, number: int) -> bool:
-    """Kills a release at a call and holds what follows to the promises; False when it came through before."""
+    """Kills a release at a call and checks the promises afterwards; False when it ended before that call."""
     app, before = releases.app, releases.live
     route = routed(app)
     with Load(app.port, clients=2) as load:
         killed = releases.kill(kind, number)
         after = f"v{releases.newest}"
-        # Only the file says whether the switch was done: a crash may come before the record of it.
+        # Only the file shows whether the switch was made: the crash may come before its record.
         switched = routed(app) != route
         app.run("recover")
         releases.live = after if switched else before
@@ -168,7 +168,7 @@ def survives(releases: Releases, kind: str, number: int) -> bool:
     else:
         assert not switched, "a switch without a record"
     if not switched:
-        # The way goes on; and the next release finds what this one found.
+        # The next release works, and starts from the same state.
         releases.plain()
         assert app.serving() == after
     return killed
@@ -183,7 +183,7 @@ def test_a_release_killed_at_its_file_changing_calls(releases: Releases) -> None
             assert survives(releases, call.kind, call.number), call
         return
     for kind in counts:
-        # The last one of each kind comes through: there is no call behind it.
+        # After the last call of each kind the release ends normally.
         for number in itertools.count(1, STRIDE.get(kind, 1)):
             if not survives(releases, kind, number):
                 break

@@ -1,4 +1,4 @@
-"""The watchdog when its engine is down, and after a power cut."""
+"""The watchdog while the engine is down, and after a power failure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def running(app: App) -> set[str]:
 
 
 def pull_the_plug(engine: PrivateEngine) -> None:
-    """The engine and everything that it runs ends at once."""
+    """Ends the engine and everything that it runs at the same time."""
     client = engine.place.client()
     ours = [c.attrs["State"]["Pid"] for c in client.containers.list()]
     shims = [parent(pid) for pid in ours]
@@ -115,8 +115,8 @@ def test_after_a_power_cut(served: App, private_engine: PrivateEngine) -> None:
 
 
 def test_after_a_power_cut_that_nothing_survives(served: App, private_engine: PrivateEngine) -> None:
-    # As after a restore from a backup: no container comes back by itself.
-    for container in served.found():
+    # As after a restore from a backup: no container restarts automatically.
+    for container in served.engine_containers():
         container.update(restart_policy={"Name": "no"})
     pull_the_plug(private_engine)
     private_engine.start()

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that need a real engine. Each test has a state folder of its own and leaves nothing."""
+"""Fixtures of the tests that need a real engine. Each test has its own state folder and removes everything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def engine_is_there() -> Iterator[None]:
-    """The engine must be there: a test that is skipped proves nothing."""
+    """Fails without an engine, because skipped tests prove nothing."""
     harness.engine().ping()
     yield
     harness.close_engine()
@@ -28,7 +28,7 @@ def engine_is_there() -> Iterator[None]:
 
 @pytest.fixture
 def make_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
-    """Makes apps; those with the same `state` share a state folder and its proxy."""
+    """Creates apps; those with the same `state` share a state folder and its proxy."""
     made: list[App] = []
 
     def make(name: str = "mymodel", *, state: str = "state", port: int | None = None) -> App:

@@ -27,7 +27,7 @@ def boundary(target: str, when: str, step: str) -> None:
 
 
 def surround(target: str) -> None:
-    """Has `boundary` called around what the engine is asked for."""
+    """Calls `boundary` before and after each request to the engine."""
     name = target.partition(":engine.")[2]
     adapter = next(adapter for adapter in ENGINE if hasattr(adapter, name))
     real = getattr(adapter, name)

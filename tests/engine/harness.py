@@ -1,4 +1,4 @@
-"""A real app on the real engine, in a state folder of its own, and clients that keep asking it."""
+"""A real app on the real engine with its own state folder, and clients that send requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ import docker
 from orchestrator.domain.naming import LABEL_STATE, Names
 
 HERE = Path(__file__).parent
-# The same words as the sample model's, so that the builder's cache serves both.
+# The same lines as in the sample model, so that both use the builder's cache.
 PYTHON_LAYER = next(
     text.strip()
     for text in (HERE.parents[1] / "compose/sample-model/Dockerfile").read_text().replace("\\\n", "\\\n").split("\n\n")
@@ -36,7 +36,7 @@ PYTHON_LAYER = PYTHON_LAYER[PYTHON_LAYER.index("RUN") :]
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Place:
-    """Where commands and clients run: beside an engine, which may have a network namespace of its own."""
+    """Where commands and clients run: with an engine, which may have its own network namespace."""
 
     client: Callable[[], Any] = lambda: engine()
     prefix: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Place:
     layers: str = "ARG BASE=deployctl-base:bookworm\nFROM ${BASE}\n" + PYTHON_LAYER
 
     def enter(self) -> None:
-        """Moves the calling thread into the namespace: the sockets that it opens from now on belong there."""
+        """Moves the calling thread into the namespace: its new sockets belong to it."""
         if self.namespace is None:
             return
         with open(self.namespace) as file:
@@ -67,7 +67,7 @@ HERE_PLACE = Place()
 
 
 class App:
-    """A folder with a deploy.toml, a Dockerfile and a scripted server; commands run as a user would run them."""
+    """A folder with a deploy.toml, a Dockerfile and a scripted server; commands run as for a user."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class App:
         self.write("v1")
 
     def write(self, version: str, mode: str = "ok") -> None:
-        """Puts a version's source into the folder."""
+        """Writes the source of a version into the folder."""
         (self.folder / "version").write_text(version)
         (self.folder / "mode").write_text(mode)
         self.write_config()
@@ -132,7 +132,7 @@ class App:
     def run(
         self, *arguments: str, code: int | None = 0, crash: str | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end and checks its exit code (None: any)."""
+        """Runs a command and checks its exit code (None: any)."""
         done = subprocess.run(
             self.command(*arguments, crash=crash),
             cwd=self.folder,
@@ -157,12 +157,12 @@ class App:
         return self.run("release", version, code=code)
 
     def watch(self, *arguments: str, code: int | None = 0) -> str:
-        """One pass of the watchdog, as cron would run it; returns all that it said."""
+        """Runs one pass of the watchdog as cron does; returns its output."""
         done = self.run("watchdog", "run", *arguments, code=code)
         return done.stdout + done.stderr
 
     def rows(self, statement: str) -> list[Any]:
-        """What the ledger's tables say."""
+        """Rows of the ledger."""
         with closing(sqlite3.connect(f"file:{self.state_dir / 'ledger.db'}?mode=ro", uri=True)) as db:
             return db.execute(statement).fetchall()
 
@@ -171,7 +171,7 @@ class App:
         return dict(self.rows(f"SELECT name, value FROM counters WHERE app = '{self.name}'"))
 
     def mark(self, version: str) -> str:
-        """What `tree` says of a version."""
+        """The mark of a version in `tree`."""
         rows = self.json("tree")["versions"]
         while rows:
             row = rows.pop()
@@ -183,7 +183,7 @@ class App:
     def container(self, version: str, index: int = 1) -> Any:
         """The engine's container of a version."""
         chosen = {"deployctl.app": self.name, "deployctl.version": version, "deployctl.index": str(index)}
-        return next(c for c in self.found() if chosen.items() <= c.labels.items())
+        return next(c for c in self.engine_containers() if chosen.items() <= c.labels.items())
 
     def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], str]:
         """One request through the proxy: status, headers in lower case, body."""
@@ -202,23 +202,23 @@ class App:
             connection.close()
 
     def serving(self) -> str | None:
-        """The version that answers now, as its own server says."""
+        """The version that answers now, according to its server."""
         status, _, body = self.get()
         return body.split()[0] if status == 200 else None
 
     def containers(self) -> dict[str, str]:
-        """Our containers by name, each with its state, without the proxy."""
-        return {c.name: c.status for c in self.found() if "deployctl.deployment" in c.labels}
+        """The containers of the app by name, with their states; without the proxy."""
+        return {c.name: c.status for c in self.engine_containers() if "deployctl.deployment" in c.labels}
 
-    def found(self) -> list[Any]:
+    def engine_containers(self) -> list[Any]:
         """The containers of this state folder on the engine, the proxy too."""
         chosen = {"label": f"{LABEL_STATE}={self.names.state_id}"}
-        # Tests run side by side, and commands beside tests: a container may go while it is looked at.
+        # Tests run in parallel with commands: a container may be removed meanwhile.
         return self.place.client().containers.list(all=True, filters=chosen, ignore_removed=True)
 
     def left_over(self) -> list[str]:
         """Everything of this state folder on the engine, and temporary files in the folder."""
-        found = [container.name for container in self.found()]
+        found = [container.name for container in self.engine_containers()]
         found += [
             n.name for n in self.place.client().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"})
         ]
@@ -226,13 +226,13 @@ class App:
         return found + [str(path) for path in self.state_dir.rglob("*.new")]
 
     def clean(self) -> None:
-        """Removes everything that this state folder has on the engine."""
-        for container in self.found():
+        """Removes everything of this state folder on the engine."""
+        for container in self.engine_containers():
             container.remove(force=True, v=True)
         for network in self.place.client().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             network.remove()
         for image in self.place.client().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
-            # By its id: the tag may be another test's image by now.
+            # By id: the tag may belong to the image of another test by now.
             try:
                 self.place.client().images.remove(image.id, force=True)
             except docker.errors.APIError:
@@ -243,12 +243,12 @@ class App:
 
 
 def monotonic(moment: str) -> float:
-    """A time that the ledger or the engine wrote, by the clock of the clients."""
+    """A time of the ledger or of the engine, converted to the clock of the clients."""
     return datetime.fromisoformat(moment).timestamp() - time.time() + time.monotonic()
 
 
 def until(true: Callable[[], Any], what: str, limit: float = 20.0) -> None:
-    """Waits until something is true, and no longer than `limit` seconds."""
+    """Waits until a condition is true; fails after `limit` seconds."""
     end = time.monotonic() + limit
     while not true():
         assert time.monotonic() < end, f"not within {limit} s: {what}"
@@ -278,7 +278,7 @@ def close_engine() -> None:
 
 @dataclass(frozen=True)
 class Reply:
-    """One request of a client: when (monotonic seconds), what came back. `error` is empty when it was answered."""
+    """One request of a client: its times (monotonic seconds) and reply. `error` is empty when it was answered."""
 
     client: int
     started: float
@@ -348,7 +348,7 @@ class Load:
                 error = repr(problem)
                 connection.close()
             self.replies.append(Reply(number, started, time.monotonic(), status, header, version, error))
-            # At full speed they would only measure how busy two cores can be.
+            # At full speed the clients would use all cores.
             time.sleep(self.pause)
         connection.close()
 

@@ -1,5 +1,5 @@
-"""Registries of the tests' own: Debian's docker-registry in a folder, plain or with TLS and a password, on a host of
-its own if that must not be the loopback; and a way to it that breaks off, or stalls."""
+"""Registries for tests: Debian's docker-registry in a folder, plain or with TLS and a password, if necessary in its own
+network namespace; and a connection to it that closes or stalls."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.engine.harness import free_port, until
 from tests.engine.tools import tool
 
 USER, PASSWORD = "somebody", "a password"
-# Of that password; docker-registry takes bcrypt alone.
+# The hash of that password; docker-registry accepts only bcrypt.
 HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuu2sM.EEHj4jPcCa5rwqJGg1PNBllkZXy\n"
 CERTIFICATES = Path("/etc/docker/certs.d")
 
 
 @contextmanager
 def other_host() -> Iterator[tuple[str, list[str]]]:
-    """A network namespace: its address, and what to put before a command that shall run there.
+    """A network namespace: its address, and the prefix of a command that runs in it.
 
     Engines trust every registry on the loopback, whatever its certificate says.
     """
@@ -52,7 +52,7 @@ def other_host() -> Iterator[tuple[str, list[str]]]:
 
 
 def certificate(folder: Path, address: str) -> None:
-    """A CA of our own in `folder`, and a certificate for the address that it has signed: ca.crt, crt and key."""
+    """A CA in `folder`, and a certificate that it has signed for the address: ca.crt, crt and key."""
     openssl = tool("openssl")
     new = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout"]
     commands = [
@@ -71,7 +71,7 @@ def certificate(folder: Path, address: str) -> None:
 def registry(
     folder: Path, storage: Path, *, address: str = "127.0.0.1", prefix: tuple[str, ...] = (), secured: bool = False
 ) -> Iterator[str]:
-    """A registry that runs until the end of the block: its `host:port`. Those of one storage have the same images."""
+    """A registry in the block: its `host:port`. Registries with the same storage have the same images."""
     program = tool("docker-registry")
     folder.mkdir(exist_ok=True)
     host = f"{address}:{free_port()}"
@@ -86,7 +86,7 @@ def registry(
         (folder / "htpasswd").write_text(HTPASSWD)
         settings["http"] = {"addr": host, "tls": {"certificate": f"{folder}/crt", "key": f"{folder}/key"}}
         settings["auth"] = {"htpasswd": {"realm": "tests", "path": f"{folder}/htpasswd"}}
-    (folder / "config.yml").write_text(json.dumps(settings))  # which is YAML as well
+    (folder / "config.yml").write_text(json.dumps(settings))  # JSON is also YAML
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([*prefix, program, "serve", f"{folder}/config.yml"], stdout=log, stderr=log)
     try:
@@ -109,7 +109,7 @@ def _listens(host: str) -> bool:
 
 @contextmanager
 def trusted(host: str, ca: Path) -> Iterator[Path]:
-    """The machine's engine trusts a CA for a registry; yields the file by which it does."""
+    """The machine's engine trusts a CA for a registry; yields the file of the certificate."""
     there = CERTIFICATES.exists()
     place = CERTIFICATES / host
     place.mkdir(parents=True)
@@ -123,7 +123,7 @@ def trusted(host: str, ca: Path) -> Iterator[Path]:
 
 
 def log_in(folder: Path, host: str, password: str = PASSWORD) -> None:
-    """What `docker login` leaves in the folder that DOCKER_CONFIG names."""
+    """Writes what `docker login` writes to the folder of DOCKER_CONFIG."""
     folder.mkdir(exist_ok=True)
     text = base64.b64encode(f"{USER}:{password}".encode()).decode()
     (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": text}}}))
@@ -133,7 +133,7 @@ _REQUEST = re.compile(rb"(GET|HEAD|POST|PATCH|PUT|DELETE) \S+ HTTP/1\.1\r\n")
 
 
 class Way:
-    """A way to a registry without TLS, which a test may let break off or stall.
+    """A connection to a registry without TLS, which tests may close or stall.
 
     `broken` is asked whenever the engine has sent something: with its last request on that connection, and how many
     bytes came since. True cuts the connection there. `stalled` is asked likewise: from then on nothing is passed on,
@@ -192,19 +192,19 @@ class Way:
 
 
 def nowhere(request: bytes, count: int) -> bool:
-    """A way without faults."""
+    """No faults."""
     return False
 
 
 def in_a_layer(request: bytes, count: int) -> bool:
-    """100 kB of a layer are on their way."""
-    # The engine sends one in pieces; with images in the store of containerd, whole.
+    """100 kB of a layer are sent."""
+    # The engine sends a layer in pieces; with the containerd image store, as a whole.
     sends = request.startswith(b"PATCH ") or (request.startswith(b"PUT ") and b"/blobs/" in request)
     return sends and count > 100_000
 
 
 def at_the_manifest(request: bytes, count: int) -> bool:
-    """All layers are there, and a push is about to be finished."""
+    """All layers are pushed, and the manifest is next."""
     return request.startswith(b"PUT ") and b"/manifests/" in request
 
 

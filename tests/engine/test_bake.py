@@ -1,4 +1,4 @@
-"""The bake with a real engine and a real proxy: what turns bad is rolled back at once, what is good becomes stable."""
+"""The bake with a real engine and a real proxy: a bad version is rolled back at once, a good one becomes stable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.engine.harness import App, Load, Reply, monotonic, until
 
 # When a version turns bad, in seconds after its first prediction.
 AFTER = 20 if FULL else 4
-# The proxy's checks come every second, three misses take a server out; each within its timeout.
+# The proxy checks every second, and three failures take a server down; each within its timeout.
 NOTICED = 6.0
 NORMAL = "slow:1:0"
 KINDS = {"errors": f"errors:0.3:{AFTER}", "slow": f"slow:10:{AFTER}", "dies": f"dies:1:{AFTER}"}
@@ -33,7 +33,7 @@ STEPS = ("switch", "reroute", "drain", "retire", "settle")
 
 @pytest.fixture
 def served(app: App) -> App:
-    """v1 is live and stable; what is released from now on bakes."""
+    """v1 is live and stable; versions that are released from now on bake."""
     app.config["health"]["timeout"] = "1s"
     app.config["proxy"]["drain"] = "3s"
     app.config["rollout"]["keep_warm"] = "0s"
@@ -49,7 +49,7 @@ def bake(app: App, time: str) -> None:
 
 
 def known(load: Load) -> None:
-    """Waits until there is enough traffic to compare with."""
+    """Waits until there is enough traffic for a comparison."""
     until(lambda: len(load.replies) > 300, "300 requests")
 
 
@@ -60,7 +60,7 @@ def all_again(load: Load) -> None:
 
 
 def back(app: App) -> float:
-    """When the automatic rollback had switched, by the clients' clock; it is held to its time."""
+    """When the automatic rollback switched, by the clients' clock; checks its duration."""
     row = app.json("history")["deployments"][0]
     switch = next(step for step in row["steps"] if step["name"] == "switch")
     ((verdict,),) = app.rows("SELECT at FROM events WHERE kind = 'auto-rollback'")
@@ -71,7 +71,7 @@ def back(app: App) -> float:
 
 
 def went_back(app: App, replies: list[Reply], kind: str) -> None:
-    """v1 serves, nothing failed after the switch, and the ledger says why it was made."""
+    """v1 serves, nothing failed after the switch, and the ledger has the reason."""
     switched = back(app)
     late = [reply for reply in replies if reply.failed and reply.started > switched]
     assert late == []
@@ -103,7 +103,7 @@ def test_what_turns_bad_is_rolled_back(served: App, kind: str) -> None:
     assert re.search(FIGURES[kind], refused), refused
     assert "deployctl release v2 --force" in refused
     if kind == "errors":
-        # Nobody asks it for predictions now, so it does not turn bad.
+        # It receives no predictions now, so it does not turn bad.
         bake(served, "1s")
         served.run("release", "v2", "--force")
         assert served.mark("v2") == "live"
@@ -157,7 +157,7 @@ def test_as_good_as_the_one_before(served: App) -> None:
     # v1 was released with the same normal time; whole milliseconds, and a busy machine
     assert 0.009 < figures["before"]["seconds"] < 0.1
     assert 0.009 < figures["traffic"]["seconds"] < 0.1
-    # Whatever keep_warm says: there is a way back at once.
+    # Independent of keep_warm, a rollback is a switch.
     assert (status["previous"]["version"], status["previous"]["rollback"]["mode"]) == ("v1", "switch")
     said = []
     until(lambda: said.append(served.watch()) or said[-1], "v1's standby time is over")
@@ -183,7 +183,7 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
         begin = time.monotonic()
         FAULTS[fault](served.container("v2"))
         time.sleep(NOTICED)
-        # Those who asked the lost container still wait for it; these have never met it.
+        # Clients of the lost container still wait for it; these are new clients.
         with Load(served.port, clients=4) as fresh:
             until(lambda: len(fresh.replies) > 100, "100 requests")
             alone = time.monotonic()
@@ -247,7 +247,7 @@ def test_a_signal_while_the_old_one_drains(served: App) -> None:
         load = stack.enter_context(Load(served.port, clients=8))
         known(load)
         served.run("release", "v2", "--detach")
-        # One request that is open on v2 for longer than anybody waits.
+        # A request on v2 that stays open longer than the drain.
         thread = stack.enter_context(ThreadPoolExecutor(1))
         long = thread.submit(served.get, f"/slow?seconds={AFTER + 20}")
         loop = stack.enter_context(served.start("watchdog", "run", "--loop", "1s"))

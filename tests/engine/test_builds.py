@@ -1,4 +1,4 @@
-"""Both builders: the engine's classic one, and BuildKit by way of the docker command's buildx."""
+"""Both builders: the engine's classic one, and BuildKit through buildx of the docker command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OWN_PLUGINS = Path(__file__).parents[2] / ".venv" / "docker"
 
 @pytest.fixture
 def buildx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the docker command have buildx, here and in what is started from here."""
+    """Provides buildx to the docker command in this process and its children."""
     if shutil.which("docker-buildx", path=OWN_PLUGINS / "cli-plugins"):
         monkeypatch.setenv("DOCKER_CONFIG", str(OWN_PLUGINS))
     done = subprocess.run(["docker", "buildx", "version"], capture_output=True, text=True, check=False)
@@ -31,7 +31,7 @@ def buildx(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def app(make_app: Callable[..., App]) -> App:
-    """With a name of its own: the tags of `mymodel` may be another test's by now."""
+    """With a unique name: the tags of `mymodel` may belong to another test."""
     return make_app(f"built-{os.getpid()}")
 
 
@@ -67,7 +67,7 @@ def test_the_manifest_lists_what_the_builder_got(app: App, buildx: None, builder
     assert {"kept", "notes-kept", "b"} <= got
     assert not {"notes", "a.tmp"} & got
     assert got - {"deploy.toml"} == in_manifest(app, "v1")
-    # What was left out changes nothing, what the general file leaves out does.
+    # Ignored files change nothing; files that only the general ignore file names do.
     (app.folder / "notes").write_text("changed")
     app.run("release", "v1")
     (app.folder / "kept").write_text("changed")
@@ -131,7 +131,7 @@ def test_a_silent_build_is_stopped_at_once(
     assert app.left_over() == []
 
 
-def test_a_context_that_finds_no_room_to_be_packed(app: App, tmp_path: Path) -> None:
+def test_a_context_that_does_not_fit_on_the_disk(app: App, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a file system")
     app.config["build"] = {"builder": "classic"}

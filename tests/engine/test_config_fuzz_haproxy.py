@@ -1,4 +1,4 @@
-"""What the fuzzer lets through, read by a real HAProxy: hundreds of good files, many apps to a configuration."""
+"""A real HAProxy checks hundreds of valid files of the fuzzer, many apps per configuration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def configuration(apps: Sequence[ProxyApp]) -> str:
 
 
 class Checker:
-    """HAProxy in the proxy's own container: it runs without apps, and is asked about other configurations."""
+    """HAProxy in the proxy's own container: it runs without apps, and checks other configurations."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,16 +49,16 @@ class Checker:
         write_atomic(self.folder / "shields.map", "")
 
     def wrong(self, apps: Sequence[ProxyApp]) -> str:
-        """What HAProxy has against a configuration of these apps; empty when it takes it."""
+        """The errors of HAProxy about a configuration of these apps; empty when it is valid."""
         self.maps(apps)
         return self.wrong_text(configuration(apps))
 
     def wrong_text(self, text: str) -> str:
         write_atomic(self.folder / "fuzz.cfg", text)
         running = engine().containers.get(self.names.proxy)
-        # Not quietly: then it says nothing but its exit code.
+        # Not quietly, which hides the messages.
         code, output = running.exec_run(["haproxy", "-c", "-f", f"{render.FOLDER}/fuzz.cfg"])
-        # A warning is a text that was not understood as it was meant.
+        # A warning means that a text was misunderstood.
         bad = code != 0 or b"[WARNING]" in output
         return f"exit code {code}: {output.decode(errors='replace')}" if bad else ""
 
@@ -75,7 +75,7 @@ def checker(tmp_path: Path) -> Iterator[Checker]:
 
 @st.composite
 def looked_at(draw: st.DrawFn) -> dict[str, Any]:
-    """Good files that say much of what HAProxy reads, some with a strange sign in it."""
+    """Valid files with many values for HAProxy, some with unusual characters."""
     document = draw(good_documents())
     for place in draw(st.lists(st.sampled_from(LOOKED_AT), max_size=2, unique=True)):
         if place in ("health.path", "health.model"):
@@ -114,7 +114,7 @@ def test_haproxy_takes_every_good_file(checker: Checker) -> None:
 
 
 def test_haproxy_says_so_when_something_gets_through(checker: Checker) -> None:
-    """The other half of the proof: the check above is one that can fail."""
+    """Proves that the check above can fail."""
     assert checker.wrong([]) == ""
     text = configuration([])
     for line in ("  bind x", "  http-request set-var(txn.app) str(x", "  http-request set-header X %[x]", "  evil"):

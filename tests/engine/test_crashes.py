@@ -1,4 +1,4 @@
-"""SIGKILL before and after every journaled step: the next command converges, and no client notices.
+"""SIGKILL before and after every journaled step: the next command converges, and no request is lost.
 
 The steps come from the plan itself, asked of the program: a new step is covered by itself.
 """
@@ -14,7 +14,7 @@ from tests.chaos import FULL
 from tests.engine.harness import App, Load
 
 AT_REST = ("live", "previous", "proxy", "problems")
-# What a test below must have met; the plan is asked at run time and may hold more.
+# The steps that a test below must have covered; the real plan may have more.
 RELEASE = (
     "build",
     "vacate",
@@ -45,7 +45,7 @@ def planned(app: App, *arguments: str) -> tuple[str, ...]:
 
 
 def converges(app: App, crash: str, command: list[str], before: str, after: str) -> None:
-    """Kills `command` at `crash`, recovers, and holds the result to the promises."""
+    """Kills `command` at `crash`, recovers, and checks the promises."""
     when, step = crash.split(":")
     steps = planned(app, *command)
     switched = steps.index(step) > steps.index("switch") or (step == "switch" and when != "before")
@@ -73,7 +73,7 @@ def converges(app: App, crash: str, command: list[str], before: str, after: str)
     assert not [name for name in app.left_over() if name.endswith((".tmp", ".new"))]
     known = {before, after}
     assert {name.split("-")[1] for name in app.containers()} <= known
-    # The way goes on: what was interrupted can be done again.
+    # The interrupted command can be run again.
     if not switched:
         app.run(*command)
         assert app.serving() == after

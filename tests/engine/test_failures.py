@@ -1,4 +1,4 @@
-"""Releases that go wrong: the old version serves all the time, the message names the cause, nothing is left."""
+"""Releases that fail: the old version serves all the time, the message has the cause, nothing is left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.engine.harness import App, Load, engine
 
 @pytest.fixture
 def served(app: App) -> App:
-    """An app whose v1 is live, with little patience for what comes next."""
+    """An app whose v1 is live, with a short deadline for the next version."""
     app.config["health"]["deadline"] = "3s"
     app.config["rollout"]["keep_warm"] = "0s"
     app.release("v1")
@@ -23,7 +23,7 @@ def served(app: App) -> App:
 
 
 def fails(app: App, version: str, *, code: int) -> str:
-    """Releases `version` under load, holds it to `code`, and to v1 serving as if nothing had happened."""
+    """Releases `version` under load, and checks the exit code and that v1 serves without an interruption."""
     before, left = app.containers(), sorted(app.left_over())
     with Load(app.port, clients=4) as load:
         time.sleep(0.2)

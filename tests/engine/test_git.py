@@ -13,7 +13,7 @@ from tests.repositories import commit, dirty, fingerprint, git, worktrees
 
 @pytest.fixture
 def committed(app: App) -> App:
-    """Two commits, `one` and `two`, and a tree with changes of every kind. Nothing is released yet."""
+    """Two commits, `one` and `two`, and a tree with all kinds of changes. Nothing is released yet."""
     app.config["rollout"]["keep_warm"] = "0s"
     for name in ("one", "two"):
         app.write(name)
@@ -26,7 +26,7 @@ def committed(app: App) -> App:
 
 
 def left(app: App) -> list[str]:
-    """What is there of checkouts."""
+    """The existing checkouts."""
     return worktrees(app.folder) + [str(path) for path in app.state_dir.glob("checkouts/*")]
 
 

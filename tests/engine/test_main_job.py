@@ -1,4 +1,4 @@
-"""The main job on a good day: release, rollback, and what users see of it."""
+"""The main use cases: release, rollback, and their effect on clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.engine.harness import App, Load, engine, free_port
 
 
 def test_first_release_serves_and_says_so(app: App) -> None:
-    # A name of its own: tests run side by side, and the tag mymodel:v1 is where the last of them moved it.
+    # A unique name, because parallel tests move the tag mymodel:v1.
     name = f"first-{os.getpid()}"
     app.config["app"]["name"] = name
     app.release("v1")
@@ -153,7 +153,7 @@ def test_a_shortened_drain_lets_requests_end(app: App) -> None:
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    # The signal is there before the wait begins.
+    # The signal arrives before the wait starts.
     command = [sys.executable, "-m", "tests.chaos.at", "before:drain", "kill -INT $PPID"]
     command += ["--state-dir", str(app.state_dir), "release", "v2"]
     done = subprocess.run(
@@ -204,7 +204,7 @@ def test_rollback_is_a_switch_a_start_or_new_containers(app: App) -> None:
     app.run("rollback")
     assert app.serving() == "v1"
     app.release("v4")
-    for container in app.found():
+    for container in app.engine_containers():
         if container.labels.get("deployctl.version") == "v1":
             container.remove(force=True)
     assert app.json("status")["previous"]["rollback"] == {
@@ -298,7 +298,7 @@ def test_the_previous_version_is_stopped_when_its_standby_time_is_over(app: App)
     assert states == {"v1": "exited", "v2": "running"}
     policies = {
         container.labels["deployctl.version"]: container.attrs["HostConfig"]["RestartPolicy"]["Name"]
-        for container in app.found()
+        for container in app.engine_containers()
         if "deployctl.version" in container.labels
     }
     assert policies["v2"] == "always"
@@ -358,12 +358,12 @@ def test_several_apps_share_a_proxy_and_lose_nothing_when_one_comes_or_goes(make
 
 
 def test_state_folders_never_meet(make_app: Callable[..., App]) -> None:
-    name = f"both-{os.getpid()}"  # of this test alone: the tags are looked at
+    name = f"both-{os.getpid()}"  # unique, because the test checks the tags
     one = make_app(name, state="one")
     two = make_app(name, state="two")
     one.release("v1")
     two.release("v1")
-    # Both have an image of this name, and the engine knows one tag: it moved to the newer one.
+    # Both have an image with this name, but the engine has one tag, which is on the newer one.
     assert one.json("verify")["problems"] == two.json("verify")["problems"] == []
     assert set(one.containers()) & set(two.containers()) == set()
     two.release("v2")

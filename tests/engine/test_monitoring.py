@@ -1,4 +1,4 @@
-"""Metrics, alerts and the dashboard, by the real programs: promtool, Prometheus, node_exporter, HAProxy's exporter."""
+"""Metrics, alerts and the dashboard, with real programs: promtool, Prometheus, node_exporter, HAProxy's exporter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.engine.tools import get, running, tool
 
 STACK = Path(__file__).parents[2] / "compose" / "monitoring"
 ALERTS = re.findall(r"^ +- alert: (\w+)$", (STACK / "alerts.yml").read_text(), re.MULTILINE)
-# What the watchdog does at the end of a pass.
+# The end of a pass of the watchdog.
 PASS = """
 import sys
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_every_alert_is_tested_and_explained(
     assert len(ALERTS) == 10
     for alert in ALERTS:
         assert f"| `{alert}` |" in explained
-        # Without this alert the test must fail: else it would not notice that it never fires.
+        # Without this alert the test must fail, which proves that it checks the alert.
         (tmp_path / "alerts.yml").write_text(rules.replace(f"alert: {alert}\n", "alert: Nothing\n"))
         done = promtool("test", "rules", str(tmp_path / "alerts_test.yml"))
         assert done.returncode == 1, done.stdout
@@ -119,7 +119,7 @@ def test_the_dashboard_is_whole() -> None:
     source = (STACK / "grafana/provisioning/datasources/prometheus.yml").read_text()
     uids = {place["uid"] for place in _datasources(found)}
     assert [f"uid: {uid}\n" in source for uid in uids] == [True]
-    # Where compose.yml puts it is where Grafana looks.
+    # compose.yml mounts it where Grafana reads it.
     folder = "/var/lib/grafana/dashboards"
     assert f"{folder}/deployctl.json" in (STACK / "compose.yml").read_text()
     assert f"path: {folder}\n" in (STACK / "grafana/provisioning/dashboards/deployctl.yml").read_text()
@@ -151,7 +151,7 @@ def test_the_exporter_has_an_address_of_its_own(measured: App) -> None:
     assert exporter(app, "/")[0] == exporter(app, "/metrics/x")[0] == 404
     assert app.get("/metrics")[1]["x-model-version"] == "v2"
 
-    # A changed address is taken over by the next deployment; the old one is closed.
+    # The next deployment applies a changed address, and closes the old one.
     old = app.config["proxy"]["metrics"]
     app.config["proxy"]["metrics"] = f"127.0.0.1:{free_port()}"
     app.write_config()
@@ -161,7 +161,7 @@ def test_the_exporter_has_an_address_of_its_own(measured: App) -> None:
         get(f"http://{old}/metrics")
     assert app.serving() == "v1"
 
-    # What cannot be is refused before anything changes.
+    # An invalid address is refused before anything changes.
     app.config["proxy"]["metrics"] = f"127.0.0.1:{app.port}"
     app.write("v3")
     assert "proxy.metrics: " in app.run("release", "v3", code=2).stderr
@@ -175,11 +175,11 @@ def test_the_exporter_has_an_address_of_its_own(measured: App) -> None:
     assert [row["to"] for row in app.json("history")["deployments"]] == ["v1", "v2", "v1"]
 
 
-# --- all of it together ------------------------------------------------------------------------------------------
+# --- all together ------------------------------------------------------------------------------------------------
 
 
 class Prometheus:
-    """A real Prometheus, asked over its API."""
+    """A real Prometheus, queried through its API."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -194,7 +194,7 @@ class Prometheus:
         return found
 
     def eventually(self, expression: str) -> list[dict[str, Any]]:
-        """The answer, once there is one: scrapes take a second."""
+        """The result, as soon as there is one: scrapes take a second."""
         end = time.monotonic() + 15
         while not (found := self.value(expression)):
             assert time.monotonic() < end, (expression, self.ask("targets"))
@@ -203,7 +203,7 @@ class Prometheus:
 
 
 def expressions() -> Iterator[str]:
-    """What the dashboard asks, as Grafana would ask it."""
+    """The queries of the dashboard, as Grafana sends them."""
     dashboard = json.loads((STACK / "grafana" / "dashboard.json").read_text())
     found = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     found += [annotation["expr"] for annotation in dashboard["annotations"]["list"]]
@@ -215,7 +215,7 @@ def expressions() -> Iterator[str]:
 
 
 def names(expression: str) -> set[str]:
-    """The metrics that an expression names, outside of quotes."""
+    """The metrics in an expression, outside quotes."""
     return set(re.findall(r"\b(?:deployctl|haproxy|node)_\w+", re.sub(r'"[^"]*"', '""', expression)))
 
 
@@ -231,7 +231,7 @@ def scraped(measured: App, tmp_path: Path) -> Iterator[Prometheus]:
     folder = tmp_path / "textfiles"
     folder.mkdir()
     after_a_pass(app, app.name, folder / f"{app.name}.prom")
-    # Two apps in one folder must not say the same thing twice.
+    # Two apps in one folder must not have the same sample.
     after_a_pass(app, "other", folder / "other.prom")
     node, own = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     text = (STACK / "prometheus.yml").read_text()
@@ -271,25 +271,25 @@ def test_prometheus_sees_it_all(
     assert [found["value"][1] for found in scraped.value("node_textfile_scrape_error")] == ["0"]
     assert len(scraped.value("deployctl_engine_up == 1")) == 2
 
-    # What the alerts and the dashboard name is there, and Prometheus understands how they ask.
+    # The metrics of the alerts and the dashboard exist, and Prometheus accepts the queries.
     there = set(scraped.ask("label/__name__/values"))
     rules = [rule for group in scraped.ask("rules")["groups"] for rule in group["rules"]]
     assert [rule["name"] for rule in rules] == ALERTS
     asked = [*expressions(), *(rule["query"] for rule in rules)]
     assert {name for text in asked for name in names(text)} - there == set()
     for name in ("haproxy_backend_http_responses_total", "deployctl_watchdog_passes_total"):
-        scraped.eventually(f"rate({name}[1m])")  # it takes two scrapes
+        scraped.eventually(f"rate({name}[1m])")  # needs two scrapes
     answers = {text: scraped.value(text) for text in asked}
     assert [text for text in expressions() if not answers[text] and not text.endswith("> 0")] == []
 
-    # All is well; and the alert about the live slot does find this slot's servers.
+    # No alert fires, and the alert about the live slot finds the servers of this slot.
     assert [rule["name"] for rule in rules if answers[rule["query"]]] == []
     (slot_down,) = (rule["query"] for rule in rules if rule["name"] == "HaproxySlotDown")
     assert slot_down.endswith("== 0")
     (up,) = scraped.value(slot_down.removesuffix("== 0"))
     assert (up["metric"]["app"], up["value"][1]) == (measured.name, "1")
 
-    # What the command prints is the same, with and without an engine, and to promtool's liking.
+    # The command prints the same with and without an engine, and promtool accepts it.
     for env in ({}, {"DOCKER_HOST": "unix:///nonexistent"}):
         printed = measured.run("metrics", env=env)
         assert ("some metrics are missing" in printed.stderr) == bool(env)

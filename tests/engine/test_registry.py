@@ -1,4 +1,4 @@
-"""Versions in a real registry: one with TLS and a password, one that breaks off in the middle of a push."""
+"""Versions in a real registry: one with TLS and a password, and one that closes connections during a push."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from tests.engine.registries import (
 )
 from tests.engine.test_crashes import planned
 
-# A short run has one of each: the plans in memory (tests/unit/release/test_executor.py) have all.
+# A short run has one of each; the tests in memory (tests/unit/release/test_executor.py) have all.
 AT_A_PUSH = ("before", "acted", "after") if FULL else ("acted",)
 AT_A_PULL = ("before", "acted", "after") if FULL else ("acted",)
 
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What the registries of this file share. It is large, so it goes at once."""
+    """The storage that the registries of this file share. It is large, so it is removed at the end."""
     folder = tmp_path_factory.mktemp("registry")
     yield folder
     shutil.rmtree(folder)
@@ -55,7 +55,7 @@ def secured(storage: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def plain(storage: Path) -> Iterator[Way]:
-    """A registry without TLS and password on the loopback: one, for the base of the images is sent only once to it."""
+    """A registry without TLS and password on the loopback: only one, so that the base image is pushed only once."""
     with registry(storage / "plain", storage / "images") as host:
         found = Way(host)
         yield found
@@ -71,7 +71,7 @@ def way(plain: Way) -> Iterator[Way]:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[[str], App]]:
-    """Makes an app that is pushed to a registry. Its name is its own: images are taken away by their tags here."""
+    """Creates an app that is pushed to a registry, with a unique name: these tests remove images by their tags."""
     made: list[App] = []
 
     def make(host: str) -> App:
@@ -92,7 +92,7 @@ def make(tmp_path: Path) -> Iterator[Callable[[str], App]]:
 
 
 def write(app: App, version: str) -> None:
-    """A version with a layer of its own, of 3 MB."""
+    """A version with a separate layer of 3 MB."""
     app.write(version)
     (app.folder / "weights").write_bytes(os.urandom(3_000_000))
 
@@ -103,21 +103,21 @@ def release(app: App, version: str, *, code: int = 0) -> str:
 
 
 def names(app: App, version: str) -> set[str]:
-    """All that the engine calls a version's image."""
+    """All names of a version's image on the engine."""
     image = engine().images.get(app.json("show", version)["image_id"])
     found = {*image.tags, *image.attrs["RepoDigests"]}
-    # In containerd's store each image has its digest as well, under its own name.
+    # With the containerd image store, each image also has a name with its digest.
     return found - {f"{app.name}@{image.id}"} if in_containerd() else found
 
 
 def in_containerd() -> bool:
-    """Whether the engine keeps its images in containerd's store: the words of its errors are others there."""
+    """Whether the engine uses the containerd image store, which has other error messages."""
     return "io.containerd.snapshotter.v1" in str(engine().info()["DriverStatus"])
 
 
 def lose(app: App, version: str) -> None:
-    """The containers and the image of a version go, by hand."""
-    for container in app.found():
+    """Removes the containers and the image of a version without deployctl."""
+    for container in app.engine_containers():
         if container.labels.get("deployctl.version") == version:
             container.remove(force=True)
     if there(app, version):
@@ -130,7 +130,7 @@ def there(app: App, version: str) -> bool:
 
 def foreign(app: App, host: str) -> list[str]:
     """Names in the registry's style that the engine still has for any image."""
-    # Not looked at one by one: other tests' images go meanwhile.
+    # Not inspected one by one, because other tests remove images meanwhile.
     rows = engine().api.images()
     found = [name for row in rows for name in (*(row["RepoTags"] or []), *(row["RepoDigests"] or []))]
     return [name for name in found if name.startswith(host)]
@@ -148,7 +148,7 @@ def test_a_version_comes_back_from_a_registry_with_tls_and_a_password(
     for version in ("v1", "v2"):
         assert names(app, version) == {f"{app.name}:{version}"}, "a push leaves no name behind"
 
-    # Somebody gives the tag to another image.
+    # The tag is moved to another image.
     docker = ["docker", "--config", str(tmp_path / "login")]
     subprocess.run([*docker, "tag", f"{app.name}:v2", f"{secured}/mymodel:v1"], check=True)
     subprocess.run([*docker, "push", "-q", f"{secured}/mymodel:v1"], check=True, capture_output=True)
@@ -169,7 +169,7 @@ def test_a_version_comes_back_from_a_registry_with_tls_and_a_password(
     assert names(app, "v1") == {f"{app.name}:v1"}
     assert app.json("verify", code=None)["problems"] == []
 
-    # A release does the same, and what retention removed is pulled again.
+    # A release pulls again what the retention has removed.
     lose(app, "v2")
     app.write("v2")  # whose own weights are still in the folder
     assert planned(app, "release", "v2")[:2] == ("pull", "vacate")
@@ -221,7 +221,7 @@ def test_who_may_not_push_is_told_what_to_do(
     finally:
         ca.write_bytes(kept.read_bytes())
 
-    # A program that knows the password, instead of the password in a file.
+    # A credential helper instead of the password in a file.
     program = tmp_path / "bin" / "docker-credential-tests"
     program.parent.mkdir()
     answer = json.dumps({"ServerURL": secured, "Username": USER, "Secret": PASSWORD})
@@ -259,7 +259,7 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     write(app, "v2")
     with Load(app.port, clients=2) as load:
         done = app.run("release", "v2", code=3, env={"DEPLOYCTL_REGISTRY_TIMEOUT": "3"})
-    # An engine tries again and again, one with images in containerd's store gives up at once.
+    # An engine retries; with the containerd image store it fails at once.
     stuck, refused = (
         f"why: the registry {way.host} made no progress for 3 s",
         f"next: check that the registry {way.host} runs",
@@ -280,7 +280,7 @@ def test_a_push_that_breaks_off_every_time_changes_nothing(make: Callable[[str],
     app.run("release", "v2")
     assert app.serving() == "v2"
 
-    # Nobody is there at all: what cannot be pulled, and was never committed, stays away; and what serves, serves.
+    # The registry is down: a version that was never committed cannot be restored, and the live version keeps serving.
     lose(app, "v1")
     way.broken = everywhere
     done = app.run("rollback", code=3)
@@ -343,7 +343,7 @@ def test_in_the_middle_of_a_push(make: Callable[[str], App], way: Way, how: sign
 
 
 def killed(app: App, crash: str, command: list[str], serves: str) -> None:
-    """Kills a command before its switch: the next one takes it back, and nobody notices."""
+    """Kills a command before its switch: the next one undoes it, and no request is lost."""
     with Load(app.port, clients=2) as load:
         app.run(*command, code=-signal.SIGKILL, crash=crash)
         assert app.json("recover")["direction"] == "undo"

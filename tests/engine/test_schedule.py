@@ -1,4 +1,4 @@
-"""A real cron, in a mount namespace of its own: it never sees the machine's entries, and the machine never ours."""
+"""A real cron in its own mount namespace, which separates its entries from those of the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.chaos import some
 from tests.chaos.oracle import outside
 from tests.engine.harness import App, Load, until
 
-# Private: what cron reads and writes. /run stays what it is, but for cron's pid file.
+# Private: everything that cron reads and writes. Of /run only the pid file of cron.
 NAMESPACE = """set -e
 mount -t tmpfs tmpfs /etc/cron.d
 mount -t tmpfs tmpfs /var/spool/cron
@@ -38,12 +38,12 @@ OTHERS = b'# mine\nMAILTO = "me@example.com"\n0 0  1 1 *   /bin/true   # yearly\
 
 @pytest.fixture
 def cron(app: App, tmp_path: Path) -> Iterator[App]:
-    """The app, as seen from where a cron of the test's own runs."""
+    """The app in the namespace of a separate cron."""
     if os.geteuid() != 0 or shutil.which("cron") is None:
         pytest.skip("needs root and Debian's cron (scripts/setup installs it)")
     folder = tmp_path / "cron"
     folder.mkdir()
-    # In a namespace of processes, too: whatever cron has started ends with it.
+    # Also in a PID namespace, so that everything that cron started ends with it.
     command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", NAMESPACE, "sh"]
     process = subprocess.Popen([*command, str(folder)])
     try:
@@ -65,7 +65,7 @@ def test_cron_starts_a_pass_and_nobody_else(cron: App) -> None:
     assert (done["kind"], done["every"], done["changed"], done["notes"]) == ("cron.d", 60, True, [])
     assert not cron.json("watchdog", "install", "--every", "1m")["changed"]
     assert not Path(done["place"]).exists(), "only our own cron shall see it"
-    end = time.monotonic() + 100  # a minute at most, and the start of Python on a busy machine
+    end = time.monotonic() + 100  # at most a minute, and the start of Python on a busy machine
     while not (found := cron.json("watchdog", "status"))["passes"]:
         assert time.monotonic() < end, found
         time.sleep(1)
@@ -79,7 +79,7 @@ def test_cron_starts_a_pass_and_nobody_else(cron: App) -> None:
 @pytest.mark.parametrize("replicas", some([1, 2], 1))
 def test_cron_heals_a_model_that_hangs(cron: App, replicas: int) -> None:
     cron.config["run"]["replicas"] = replicas
-    cron.config["proxy"]["timeout"] = "3s"  # what hangs answers nobody: nobody shall wait for it for an hour
+    cron.config["proxy"]["timeout"] = "3s"  # a server that hangs does not answer: do not wait for an hour
     cron.release("v1")
     cron.run("watchdog", "install", "--every", "1m")
     hung = cron.container("v1", 1)
@@ -88,12 +88,12 @@ def test_cron_heals_a_model_that_hangs(cron: App, replicas: int) -> None:
         time.sleep(0.5)
         hung.exec_run(["sh", "-c", "kill -STOP -1"])
         begin = time.monotonic()
-        # From here on nobody calls deployctl but cron.
+        # From here on only cron runs deployctl.
         until(lambda: answers_again(hung, started), "it was restarted, and answers", 75)
         healed = time.monotonic()
         time.sleep(4)
     assert healed - begin < 70
-    noticed = begin + 8  # as the proxy's checks do: see test_container_faults
+    noticed = begin + 8  # by the checks of the proxy: see test_container_faults
     end = healed + 1 if replicas == 1 else noticed
     assert outside(load.replies, begin, end) == []
     assert any(reply.version == "v1" and not reply.failed and reply.started > healed for reply in load.replies)

@@ -1,4 +1,4 @@
-"""run.secrets on a real engine: what containers read, where no value is to be found, what becomes of the copies."""
+"""run.secrets on a real engine: the files in containers, the places that must not contain a value, and the copies."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.engine.harness import App, Load, until
 
 
 def token() -> str:
-    """A value that is nowhere by chance."""
+    """A unique value."""
     return f"s3cret-{secrets.token_hex(12)}"
 
 
 def read(app: App, version: str, name: str, index: int = 1) -> bytes:
-    """What a container's own user finds in /run/secrets."""
+    """The content of a file in /run/secrets for the user of a container."""
     done = app.container(version, index).exec_run(["base64", "-w0", f"/run/secrets/{name}"])
     assert done.exit_code == 0, done.output
     return base64.b64decode(done.output)
@@ -39,12 +39,12 @@ def copies(app: App) -> dict[str, list[int]]:
 
 
 def everything_told(app: App) -> list[str | bytes]:
-    """All that the engine, the state folder and our commands say of an app, the copies themselves left out."""
+    """All data about an app in the engine, the state folder and the output of commands, except the copies."""
     client = app.place.client()
     told: list[str | bytes] = []
-    for container in app.found():
+    for container in app.engine_containers():
         told += [json.dumps(client.api.inspect_container(container.id)), container.logs()]
-    for image in {container.image.id for container in app.found()}:
+    for image in {container.image.id for container in app.engine_containers()}:
         told += [json.dumps(client.api.inspect_image(image)), json.dumps(client.api.history(image))]
     for path in app.state_dir.rglob("*"):
         told.append(str(path))
@@ -68,7 +68,7 @@ def everything_told(app: App) -> list[str | bytes]:
 
 
 def refuse(told: list[str | bytes], *values: str | bytes) -> None:
-    """None of the texts holds one of the values, as it is or in base64."""
+    """Checks that no text contains one of the values, as plain text or in base64."""
     for value in values:
         raw = value.encode() if isinstance(value, str) else value
         for form in (raw, base64.b64encode(raw)[:20]):
@@ -86,7 +86,7 @@ def test_a_container_reads_the_very_bytes_and_nothing_else_tells_them(app: App) 
     app.config["run"] |= {"replicas": 2, "user": "1234:1234", "read_only": True}
     app.config["run"]["secrets"] = {"hf_token": "env:MODEL_TOKEN", "db-password": "file:keys/db"}
     app.write_config()
-    # Without the variable, or with the file in the image, nothing happens.
+    # Without the variable, or with the file in the image, nothing changes.
     done = app.run("release", "v1", code=3)
     assert "run.secrets.hf_token: the variable MODEL_TOKEN is not set" in done.stderr
     done = app.run("release", "v1", code=2, env=variable)
@@ -106,13 +106,13 @@ def test_a_container_reads_the_very_bytes_and_nothing_else_tells_them(app: App) 
             assert b"Read-only file system" in container.exec_run(["sh", "-c", f"echo x > {path}"]).output
         [mount] = container.attrs["Mounts"]
         assert (mount["Destination"], mount["RW"]) == ("/run/secrets", False)
-        # Neither in the image nor in the processes' environment.
+        # Neither in the image nor in the environment of the processes.
         assert container.exec_run(["grep", "-rlaF", password[4:-1].decode(), "/all", "/app"]).output == b""
         refuse([container.exec_run(["env"]).output], variable["MODEL_TOKEN"], password[4:-1])
     for folder in (app.state_dir / "secrets", app.state_dir / "secrets" / app.name):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
-    # A release that fails, whose model even says what it knows.
+    # A failed release whose model prints the secret.
     app.write("v2")
     app.config["run"]["command"] = ["sh", "-c", "cat /run/secrets/*; echo it fails; exit 3"]
     app.write_config()
@@ -131,7 +131,7 @@ def test_a_container_reads_the_very_bytes_and_nothing_else_tells_them(app: App) 
     refuse(told, variable["MODEL_TOKEN"], password, password[4:-1])
 
 
-# The server starts only when it is content with its token.
+# The server starts only if its token is valid.
 PICKY = ["sh", "-c", "grep -q good /run/secrets/token && exec python3 -u /app/server.py"]
 
 
@@ -150,7 +150,7 @@ def rotate(app: App, value: str) -> Path:
 
 
 def killed(app: App, version: str) -> None:
-    """The engine starts a container again whose process was killed."""
+    """Kills the process of a container, which the engine then restarts."""
     before = app.container(version)
     os.kill(before.attrs["State"]["Pid"], signal.SIGKILL)
     until(lambda: app.container(version).attrs["RestartCount"] > before.attrs["RestartCount"], "it is started again")
@@ -166,7 +166,7 @@ def test_a_rotated_secret_is_a_changed_configuration(picky: App) -> None:
         app.run("release", "v1")
         assert read(app, "v1", "token") == b"good 2"
         assert "nothing to do" in app.run("release", "v1").stderr
-        # One that the model does not start with changes nothing for what serves, not even when that restarts.
+        # A value with which the model does not start does not affect the live containers, not even when they restart.
         rotate(app, "bad")
         app.run("release", "v1", code=3)
     assert load.failures() == []
@@ -189,7 +189,7 @@ def test_a_rollback_has_the_values_that_it_needs(picky: App) -> None:
     app.release("v2")
     source = rotate(app, "good 2")
     source.unlink()
-    # Warm, and cold: the containers have what they had.
+    # Warm and cold: the containers keep their values.
     app.run("rollback")
     assert app.serving() == "v1"
     assert read(app, "v1", "token") == b"good 1"
@@ -198,7 +198,7 @@ def test_a_rollback_has_the_values_that_it_needs(picky: App) -> None:
     app.release("v3")
     app.run("rollback")
     assert read(app, "v1", "token") == b"good 1"
-    # New containers: what was rotated wins, and without a source the copy does.
+    # New containers: the rotated value has precedence, then the copy.
     for without in (False, True):
         rotate(app, "good 2")
         app.run("release", "v3")
@@ -207,20 +207,20 @@ def test_a_rollback_has_the_values_that_it_needs(picky: App) -> None:
             source.unlink()
         app.run("rollback")
         assert read(app, "v1", "token") == b"good 2"
-    # Neither the one nor the other: nothing changes.
+    # Neither source nor copy: nothing changes.
     app.container("v3").remove(force=True)
     shutil.rmtree(app.state_dir / "secrets" / app.name / "v3")
     done = app.run("rollback", "--to", "v3", code=3)
     assert f"run.secrets.token: there is no file {source}, and no copy of it is kept with v3" in done.stderr
     assert app.serving() == "v1"
-    # Somebody took away what a kept container needs: it is said, and what serves goes on.
+    # The copy of a kept container was removed: an error, and the live version keeps serving.
     rotate(app, "good 2")
     app.release("v4")
     shutil.rmtree(app.state_dir / "secrets" / app.name / "v1")
     done = app.run("rollback", code=3)
     assert "the copy of its secrets was removed" in done.stderr
     assert app.serving() == "v4"
-    # Copies go with their version.
+    # Copies are removed with their version.
     assert sorted(copies(app)) == ["v2", "v4"]
     app.run("prune", "--keep", "2")
     assert sorted(copies(app)) == ["v4"]

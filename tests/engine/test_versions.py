@@ -1,4 +1,4 @@
-"""What versions are, were and have in common: real histories in real repositories, and every kind of tampering."""
+"""Versions and their reports: real histories in real repositories, and all kinds of tampering."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def git(app: App, *arguments: str) -> str:
 
 
 def now() -> str:
-    time.sleep(0.002)  # the record counts in milliseconds
+    time.sleep(0.002)  # times in the ledger are in milliseconds
     return datetime.now(UTC).isoformat()
 
 
@@ -38,7 +38,7 @@ def now() -> str:
 
 @dataclass
 class Did:
-    """What the test did, to be compared with the reports."""
+    """The actions of the test, for a comparison with the reports."""
 
     version: str
     parent: str | None
@@ -49,7 +49,7 @@ class Did:
 
 @pytest.fixture
 def digits(make_app: Callable[..., App]) -> App:
-    """The sample model in a repository of its own, its weights in a folder beside the image."""
+    """The sample model in its own repository, with its weights outside the image."""
     app = make_app(f"digits-{os.getpid()}")
     for name in ("server.py", "Dockerfile", ".dockerignore"):
         shutil.copy(SAMPLE / name, app.folder / name)
@@ -80,7 +80,7 @@ def test_a_history_is_reported_as_it_happened(digits: App) -> None:
         git(digits, "config", "user.email", mail)
 
     def served() -> None:
-        """Remembers who answers now, as the answer itself says."""
+        """Records the version that answers now."""
         moments.append((now(), digits.get("/healthz")[1]["x-model-version"]))
 
     def release(number: int, weights: str, branch: str) -> None:
@@ -151,7 +151,7 @@ def test_a_history_is_reported_as_it_happened(digits: App) -> None:
         + (SAMPLE / "v2" / "weights.json").stat().st_size
     )
 
-    # The engine and the store lost v1 long ago: it is rebuilt from its commit, and is what it was.
+    # The engine and the store do not have v1 any more: it is rebuilt from its commit, and is identical.
     pruned = [name for name, row in tree.items() if row["pruned_at"]]
     assert "v1" in pruned
     recorded = digits.json("show", "v1")
@@ -161,7 +161,7 @@ def test_a_history_is_reported_as_it_happened(digits: App) -> None:
     after = digits.json("show", "v1")
     assert after["manifest"] == recorded["manifest"]
     assert after["files"] == recorded["files"]
-    box = next(c for c in digits.found() if c.labels.get("deployctl.version") == "v1")
+    box = next(c for c in digits.engine_containers() if c.labels.get("deployctl.version") == "v1")
     assert box.labels["deployctl.manifest"] == recorded["manifest"]
     assert digits.json("verify")["problems"] == []
 
@@ -179,7 +179,7 @@ def flat(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def weighty(make_app: Callable[..., App]) -> App:
-    """A model with weights of 8 MiB and a small file. Its name is its own: tests run side by side, and tags move."""
+    """A model with weights of 8 MiB and a small file. Its name is unique, because parallel tests move tags."""
     app = make_app(f"weighty-{os.getpid()}")
     app.config["model"] = {"path": "weights", "mount": "/model"}
     app.config["rollout"]["keep_warm"] = "10m"
@@ -196,7 +196,7 @@ def objects(app: App) -> list[Path]:
 
 
 def pid(app: App, version: str) -> int:
-    """The model's own process: the init's child."""
+    """The process id of the model, the child of the init process."""
     top = app.container(version).attrs["State"]["Pid"]
     return int(Path(f"/proc/{top}/task/{top}/children").read_text().split()[0])
 
@@ -228,7 +228,7 @@ def test_what_has_not_changed_is_kept_once_on_disk_and_in_memory(weighty: App) -
 
 
 def mapped(name: str) -> list[dict[str, int]]:
-    """Who has mapped a file of that name: its inode, and what is resident of it (KiB)."""
+    """The processes that have mapped a file of that name: its inode, and its resident size (KiB)."""
     found = []
     for smaps in Path("/proc").glob("[0-9]*/smaps"):
         try:
@@ -317,7 +317,7 @@ def test_a_context_that_changes_during_the_build_stops_the_release(weighty: App)
 
 @contextmanager
 def flipped(path: Path) -> Iterator[None]:
-    """One bit of a file is the other way round, and nothing else of it has changed."""
+    """Flips one bit of a file, and changes nothing else of it."""
     before, status = path.read_bytes(), path.stat()
 
     def write(data: bytes) -> None:
@@ -335,7 +335,7 @@ def flipped(path: Path) -> Iterator[None]:
 
 @contextmanager
 def said(app: App, statement: str, back: str) -> Iterator[None]:
-    """The ledger says something else."""
+    """Changes the ledger."""
     for number, text in enumerate((statement, back)):
         with closing(sqlite3.connect(app.state_dir / "ledger.db")) as db:
             assert db.execute(text).rowcount == 1
@@ -346,7 +346,7 @@ def said(app: App, statement: str, back: str) -> Iterator[None]:
 
 @contextmanager
 def a_stranger(app: App) -> Iterator[None]:
-    """A container says that it is v1, and is not what v1 was released as."""
+    """A container has the labels of v1, but another image."""
     box = app.container("v1")
     labels = {**box.labels, "deployctl.manifest": "sha256:0"}
     made = engine().containers.create(box.image.id, name=f"{box.name}-twin", labels=labels)
@@ -358,7 +358,7 @@ def a_stranger(app: App) -> Iterator[None]:
 
 @contextmanager
 def another_image(app: App) -> Iterator[None]:
-    """The tag of v1 names another image."""
+    """Moves the tag of v1 to another image."""
     image = engine().images.get(f"{app.name}:v1")
     engine().images.get("deployctl-base:bookworm").tag(app.name, "v1")
     try:
@@ -369,7 +369,7 @@ def another_image(app: App) -> Iterator[None]:
 
 @contextmanager
 def hidden(app: App) -> Iterator[None]:
-    """Something else lies over the weights, in the container's own view alone."""
+    """Mounts another folder over the weights, only in the namespace of the container."""
     process = str(app.container("v1").attrs["State"]["Pid"])
     enter = ["nsenter", "-t", process, "-m"]
     subprocess.run([*enter, "mount", "-t", "tmpfs", "none", "/model"], check=True)
@@ -382,7 +382,7 @@ def hidden(app: App) -> Iterator[None]:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[None]:
-    """Another file has the name."""
+    """Replaces a file."""
     away = path.with_name("away")
     path.rename(away)
     path.write_text("two")

@@ -1,4 +1,4 @@
-"""The watchdog's passes with a real engine and a real proxy: healing, giving up, and being killed itself."""
+"""Passes of the watchdog with a real engine and a real proxy: repairs, rollbacks, and kills of the watchdog."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SAID = {
     "disconnected": "reconnected to its network: it is detached from its network",
     "hung": "restarted: 2 of 2 probes failed, last: no answer within 1 s",
 }
-# How long a pass may take: two probes of a second, two seconds of grace, and what the engine takes.
+# Time limit of a pass: two probes of a second, two seconds of grace, and the time of the engine.
 HEALED = 15.0
 # The steps of an automatic rollback to a version that was stopped.
 COLD = ("vacate", "start", "register", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
@@ -41,7 +41,7 @@ WATCHDOG = {"probes": 3, "failures": 2, "backoff": "100ms", "restarts": 3}
 
 @pytest.fixture
 def quick(make_app: Callable[..., App]) -> Callable[..., App]:
-    """Makes apps whose watchdog is quick to judge."""
+    """Creates apps whose watchdog decides quickly."""
 
     def make(name: str = "mymodel") -> App:
         app = make_app(name)
@@ -65,7 +65,7 @@ def disconnect(container: Any) -> None:
 
 
 def healthy_again(app: App) -> bool:
-    """The proxy sees a container that came back at its next check."""
+    """Waits until the proxy has checked the restored container."""
     return bool(app.json("status")["state"] == "stable")
 
 
@@ -75,14 +75,14 @@ def identity(container: Any) -> tuple[str, str, int]:
 
 
 def hopeless(app: App, version: str) -> None:
-    """Makes a version's process end at once whenever it is started."""
+    """Makes the process of a version end immediately after each start."""
     container = app.container(version)
     container.exec_run(["sh", "-c", "echo exit > /app/mode"])
     container.exec_run(["sh", "-c", "kill -9 -1"])
 
 
 def passes_until(app: App, true: Callable[[str, int], bool], limit: float = 40.0) -> list[str]:
-    """Runs passes until one is as wanted; returns what all of them said."""
+    """Runs passes until one fulfils the condition; returns the output of all."""
     said = []
     end = time.monotonic() + limit
     while True:
@@ -155,7 +155,7 @@ def test_what_cannot_be_healed_is_rolled_back(app: App) -> None:
     assert app.mark("v2") == "bad"
     at_rest(app, "v1")
     assert app.watch() == ""
-    # v1 goes the same way, and the last automatic rollback is young; there is nothing above it anyway.
+    # v1 fails, too: the cooldown is not over, and there is no earlier version.
     hopeless(app, "v1")
     said = passes_until(app, lambda text, code: code == 4)
     assert "there is no stable version to roll back to" in said[-1]
@@ -173,7 +173,7 @@ def test_it_does_not_roll_back_twice(app: App) -> None:
     assert "next: deployctl rollback" in said[-1]
     assert app.watch(code=4) == "", "a known problem is not reported again"
     assert app.json("status")["live"]["version"] == "v2"
-    # A person fixes it; what a person releases then may be rolled back again.
+    # After a manual release, another automatic rollback is possible.
     app.container("v2").remove(force=True)
     app.run("recover")
     until(lambda: healthy_again(app), "v2 is healthy")
@@ -270,7 +270,7 @@ def test_killed_in_a_rollback(app: App, crash: str) -> None:
     assert sorted(set(steps(app))) == sorted(COLD)
 
 
-# What asks the engine for a repair, and which fault it repairs.
+# Each request to the engine for a repair, and the fault that it repairs.
 ACTS = {"restart": "hung", "start": "stopped", "resume": "paused", "create": "removed", "reconnect": "disconnected"}
 
 
@@ -282,7 +282,7 @@ def test_killed_while_it_repairs(app: App, crash: str) -> None:
     before = identity(healthy)
     FAULTS[ACTS[crash.partition("engine.")[2]]](app.container("v1", 1))
     app.run("watchdog", "run", crash=crash, code=-signal.SIGKILL)
-    # At the next pass, or at the one after a pause.
+    # At the next pass, or after a pause.
     passes_until(app, lambda text, code: healthy_again(app), 20)
     assert app.watch() == ""
     assert identity(healthy) == before
@@ -327,7 +327,7 @@ def test_all_apps_side_by_side(quick: Callable[..., App]) -> None:
 def test_the_loop_ends_at_once(app: App, worked: bool) -> None:
     app.release("v1")
     if worked:
-        # What goes forward must not be stopped; once it is done, the loop may.
+        # A rollback must not be stopped; after it the loop may end.
         app.release("v2")
         hopeless(app, "v2")
     with ExitStack() as stack:

@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_only_the_program(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "orchestrator/_compose/proxy/Dockerfile" in names
     assert "orchestrator/_compose/proxy/haproxy.cfg" in names

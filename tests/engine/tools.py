@@ -1,4 +1,4 @@
-"""Programs that are not Python packages, such as promtool: scripts/setup installs them where it can."""
+"""Programs that are not Python packages, such as promtool: scripts/setup installs them where possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 
 def tool(*names: str) -> str:
-    """The path of a program that goes by one of these names. Where tests must not be skipped (CI) it must be there."""
+    """The path of a program with one of these names. In CI, where tests must not be skipped, it is required."""
     for name in names:
         found = shutil.which(name)
         if found:
@@ -25,7 +25,7 @@ def tool(*names: str) -> str:
 
 
 def missing(name: str) -> NoReturn:
-    """Ends a test that cannot do without a program."""
+    """Skips a test without a required program, or fails it in CI."""
     message = f"no {name}: on Debian or Ubuntu, as root, scripts/setup --tests installs it"
     if os.environ.get("CI"):
         pytest.fail(message)
@@ -44,7 +44,7 @@ def get(url: str, timeout: float = 5.0) -> tuple[int, str]:
 
 @contextmanager
 def running(command: list[str], log: Path, *, ready: str, env: Mapping[str, str] | None = None) -> Iterator[None]:
-    """A program in the background, from when `ready` answers 200 to the end of the block."""
+    """A program in the background, from the first answer 200 of `ready` to the end of the block."""
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
         try:

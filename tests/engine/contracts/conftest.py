@@ -67,7 +67,7 @@ def rig(request: pytest.FixtureRequest, make_app: Callable[..., App]) -> Iterato
         )
     finally:
         client().close()  # type: ignore[no-untyped-call]
-        # What the SDK leaves open of a stream is collected here, and not in the middle of another test.
+        # Streams that the SDK leaves open are collected here, not during another test.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()

@@ -1,4 +1,4 @@
-"""What the contract tests of Edge, Traffic and Endpoints run on: a proxy in memory, or a real one in its container.
+"""The proxies of the contract tests of Edge, Traffic and Endpoints: one in memory, and a real one in its container.
 
 The replicas are small servers on loopback addresses of the host, where the real proxy runs as well.
 """
@@ -41,7 +41,7 @@ KINDS = ["fake", "real"]
 
 
 class Silent:
-    """Progress that nobody reads."""
+    """A Progress that ignores everything."""
 
     def detail(self, text: str) -> None:
         """Ignores the text."""
@@ -54,7 +54,7 @@ PROGRESS = Silent()
 
 
 def go_on() -> None:
-    """What `cancelled` is when nobody cancels."""
+    """A `cancelled` that never cancels."""
 
 
 class ProxyRig(ABC):
@@ -106,7 +106,7 @@ class ProxyRig(ABC):
 
     @abstractmethod
     def version(self) -> str:
-        """The version that the proxy says has answered a request of a client."""
+        """The version in the header of a reply to a client."""
 
     @abstractmethod
     @contextmanager
@@ -115,17 +115,17 @@ class ProxyRig(ABC):
 
     @abstractmethod
     def damage(self) -> None:
-        """Makes the states on disk unreadable."""
+        """Damages the states on disk."""
 
     @abstractmethod
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """The proxy runs and does not answer, until it is unpaused or at the end."""
+        """A proxy that runs and does not answer, until it is unpaused or the block ends."""
 
     @abstractmethod
     @contextmanager
     def occupied(self, address: str) -> Iterator[None]:
-        """Another process listens at the address meanwhile."""
+        """Another process listens on the address in the block."""
 
     @abstractmethod
     @contextmanager
@@ -236,7 +236,7 @@ class RealRig(ProxyRig):
         replica = self._replicas[self.address(slot)]
 
         def ask() -> None:
-            # When the proxy ends the request, that is what the client gets.
+            # If the proxy ends the request, the client gets an error.
             with suppress(OSError, http.client.HTTPException):
                 self._get("/slow")
 
@@ -285,7 +285,7 @@ class RealRig(ProxyRig):
 
 @contextmanager
 def proxy_rig(kind: str, folder: Path) -> Iterator[ProxyRig]:
-    """A rig of a kind in KINDS; everything that it started is gone afterwards."""
+    """A rig of a kind in KINDS; everything that it started is removed at the end."""
     if kind == "fake":
         yield FakeRig()
         return

@@ -1,4 +1,4 @@
-"""A replica as a small server of this process."""
+"""A replica as a small server in this process."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Replica(ThreadingHTTPServer):
                     self.wfile.write(version.encode())
 
             def log_message(self, *arguments: object) -> None:
-                """Nothing is logged."""
+                """Logs nothing."""
 
         super().__init__(address, Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
         self._thread.start()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A health check that the proxy gives up is no error."""
+        """Ignores health checks that the proxy aborts."""
 
     def stop(self) -> None:
         self.released.set()

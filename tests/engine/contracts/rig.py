@@ -1,4 +1,4 @@
-"""An engine for the contract tests, in memory or real, with one app that nobody else has."""
+"""An engine for the contract tests, in memory or real, with one unique app."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STAYS = 'CMD ["sh", "-c", "echo hello; echo waits; exec sleep 600"]'
 
 @dataclass
 class Rig:
-    """The ports of one engine. `fake` is the state of the one in memory; None for the real one."""
+    """The ports of one engine. `fake` is the state of the engine in memory; None for the real one."""
 
     workloads: Workloads
     access: ContainerAccess
@@ -49,7 +49,7 @@ class Rig:
         return f"c{self.state_id}"
 
     def build_spec(self, version: str = "v1", *, ends: bool = False, text: str = "") -> BuildSpec:
-        """What a version is built from; its containers stay, or end at once. Each time it is another image."""
+        """The build of a version whose containers keep running, or end at once. Each call gives another image."""
         self.built += 1
         text = text or f"FROM deployctl-base:bookworm\nENV BUILD={self.built}\n{ENDS if ends else STAYS}\n"
         (self.folder / "Dockerfile").write_text(text)
@@ -132,14 +132,14 @@ class Rig:
         return current
 
     def pause(self, container: Container) -> None:
-        """Pauses a container, as a person may do by hand."""
+        """Pauses a container without deployctl."""
         if self.fake is not None:
             self.fake.change(container, state="paused")
         else:
             self.client().containers.get(container.id).pause()
 
     def disconnect(self, container: Container) -> None:
-        """Detaches a container from its network, as a person may do by hand."""
+        """Detaches a container from its network without deployctl."""
         if self.fake is not None:
             self.fake.change(container, address="")
         else:
