@@ -17,7 +17,7 @@ from orchestrator.ports.progress import Progress
 class FakeNotifier:
     """Records notifications. `why` is why deliveries fail; `error` is raised by them."""
 
-    told: list[dict[str, Any]] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
     beats: list[str] = field(default_factory=list)
     why: str | None = None
     error: BaseException | None = None
@@ -29,7 +29,7 @@ class FakeNotifier:
     def deliver(
         self, urls: Sequence[str], title: str, body: str, *, severity: str, timeout: float
     ) -> tuple[str | None, ...]:
-        self.told.append({"urls": list(urls), "title": title, "body": body, "severity": severity, "timeout": timeout})
+        self.sent.append({"urls": list(urls), "title": title, "body": body, "severity": severity, "timeout": timeout})
         if self.error is not None:
             raise self.error
         return (self.why,) * len(urls)

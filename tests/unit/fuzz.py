@@ -548,12 +548,12 @@ class Tally:
     def total(self) -> int:
         return self.valid + self.invalid
 
-    def count(self, found: Config | UsageError) -> None:
-        if isinstance(found, Config):
+    def count(self, result: Config | UsageError) -> None:
+        if isinstance(result, Config):
             self.valid += 1
             return
         self.invalid += 1
-        findings = found.findings if isinstance(found, ConfigError) else []
+        findings = result.findings if isinstance(result, ConfigError) else []
         for finding in findings:
             self.words[finding.message] += 1
 
@@ -812,7 +812,7 @@ def words(line: str) -> list[str]:
     assert line.isprintable()
     if line.isalnum() or not any(sign in line for sign in "'\"\\#"):
         return line.split()
-    found: list[str] = []
+    parts: list[str] = []
     word: str | None = None
     quote, at = "", 0
     while at < len(line):
@@ -832,10 +832,10 @@ def words(line: str) -> list[str]:
         elif sign in "'\"":
             quote, word = sign, word or ""
         elif sign == " ":
-            found, word = ([*found, word], None) if word is not None else (found, None)
+            parts, word = ([*parts, word], None) if word is not None else (parts, None)
         elif sign == "#":
             break
         else:
             word = (word or "") + sign
     assert not quote, line
-    return found if word is None else [*found, word]
+    return parts if word is None else [*parts, word]

@@ -91,13 +91,13 @@ def test_a_release_and_a_rollback_send_notifications(world: World) -> None:
     world.supply.commit = "c0ffee0123456789"
     for result in (world.release("v1"), world.release("v2"), world.rollback()):
         tell(world, result)
-    first, second, back = world.notifier.told
-    assert [message["title"] for message in world.notifier.told] == [
+    first, second, back = world.notifier.sent
+    assert [message["title"] for message in world.notifier.sent] == [
         "mymodel: v1 is live",
         "mymodel: v2 is live",
         "mymodel: v2 rolled back to v1",
     ]
-    assert [message["severity"] for message in world.notifier.told] == ["success", "success", "warning"]
+    assert [message["severity"] for message in world.notifier.sent] == ["success", "success", "warning"]
     assert (first["urls"], first["timeout"]) == ([URL], 7.0)
     lines = second["body"].splitlines()
     assert re.fullmatch(
@@ -118,7 +118,7 @@ def test_a_release_and_a_rollback_send_notifications(world: World) -> None:
 def test_nothing_to_do_sends_no_notification(world: World) -> None:
     world.release("v1")
     tell(world, world.release("v1"))
-    assert world.notifier.told == []
+    assert world.notifier.sent == []
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_nothing_to_do_sends_no_notification(world: World) -> None:
 def test_every_notification_has_a_title_and_a_severity(world: World, what: Any, severity: str, title: str) -> None:
     world.release("v2")
     send_notice(world.services, world.config(), what, "v2", "why", previous="v3", command="logs v3")
-    [message] = world.notifier.told
+    [message] = world.notifier.sent
     assert (message["severity"], message["title"]) == (severity, title)
     assert message["body"].startswith("why\n\nhost: ")
     assert message["body"].endswith(" logs v3")
@@ -142,16 +142,16 @@ def test_every_notification_has_a_title_and_a_severity(world: World, what: Any, 
 def test_a_notification_that_is_not_in_notify_on_is_not_sent(world: World) -> None:
     world.more += 'on = ["degraded"]\n'
     tell(world, world.release("v1"))
-    assert world.notifier.told == []
+    assert world.notifier.sent == []
     send_notice(world.services, world.config(), "degraded", "v1", "why")
-    assert len(world.notifier.told) == 1
+    assert len(world.notifier.sent) == 1
 
 
 def test_without_urls_nothing_is_sent_or_recorded(world: World) -> None:
     world.more = ""
     world.release("v1")
     send_notice(world.services, world.config(), "released", "v1", "why")
-    assert (world.notifier.told, world.reports.notes, counts(world)) == ([], [], {})
+    assert (world.notifier.sent, world.reports.notes, counts(world)) == ([], [], {})
 
 
 # --- failures ------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_a_missing_urls_file_is_recorded(world: World) -> None:
     world.more = '[notify]\nurls_file = "gone"\n'
     world.release("v1")
     send_notice(world.services, world.config(), "released", "v1", "why")
-    assert world.notifier.told == []
+    assert world.notifier.sent == []
     [(kind, detail)] = events(world)
     assert kind == "notification-failed"
     assert detail["why"].endswith("cannot be read: No such file or directory")

@@ -83,13 +83,13 @@ def test_retention_keeps_the_rollback_target_however_old_it_is() -> None:
 def lineages(draw: st.DrawFn) -> dict[str, Version]:
     """Versions with any parents: unknown ones, themselves, each other."""
     numbers = draw(st.lists(st.integers(0, 12), unique=True, max_size=10))
-    found = {}
+    versions = {}
     for number in numbers:
         parent = draw(st.none() | st.integers(0, 14).map("v{}".format))
         live = draw(st.booleans())
         pruned = "2031-01-01T00:00:00.000Z" if draw(st.booleans()) else None
-        found[f"v{number}"] = version(f"v{number}", parent, live=live, stable=draw(st.booleans()), pruned_at=pruned)
-    return found
+        versions[f"v{number}"] = version(f"v{number}", parent, live=live, stable=draw(st.booleans()), pruned_at=pruned)
+    return versions
 
 
 @given(lineages(), st.data(), st.integers(2, 6))
@@ -110,11 +110,11 @@ def test_retention_always_keeps_the_live_the_warm_and_the_target(
 @given(lineages())
 def test_the_list_of_ancestors_ends_and_has_no_version_twice(versions: dict[str, Version]) -> None:
     for name in versions:
-        found = names(ancestors(versions, name))
-        assert len(found) == len(set(found))
-        assert name not in found
+        above = names(ancestors(versions, name))
+        assert len(above) == len(set(above))
+        assert name not in above
         target = rollback_target(versions, name)
-        assert target is None or (target.stable_at and target.name in found)
+        assert target is None or (target.stable_at and target.name in above)
 
 
 @given(lineages())
@@ -122,12 +122,12 @@ def test_the_tree_shows_no_version_twice(versions: dict[str, Version]) -> None:
     def flat(nodes: tuple[Node, ...]) -> list[str]:
         return [name for node in nodes for name in (node.version.name, *flat(node.children))]
 
-    found = flat(tree(versions))
-    assert len(found) == len(set(found))
-    assert set(found) <= set(versions)
+    shown = flat(tree(versions))
+    assert len(shown) == len(set(shown))
+    assert set(shown) <= set(versions)
     for name, item in versions.items():
         if item.parent not in versions:
-            assert name in found
+            assert name in shown
 
 
 @given(st.lists(st.none() | st.integers(0, 20), min_size=1, max_size=12))

@@ -216,8 +216,8 @@ def test_bad_traffic_of_a_first_version_is_reported_and_its_containers_are_repai
 
 
 def test_an_unreachable_app_is_reported() -> None:
-    told = decide(look(unreachable="the proxy does not bring requests"), Memory(7), RULES)
-    assert told.problems == ("the proxy does not bring requests",)
+    decision = decide(look(unreachable="requests through the proxy do not reach mymodel"), Memory(7), RULES)
+    assert decision.problems == ("requests through the proxy do not reach mymodel",)
 
 
 def test_another_deployment_begins_with_an_empty_memory() -> None:
