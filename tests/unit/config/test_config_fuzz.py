@@ -58,7 +58,7 @@ def test_good_values_work_together() -> None:
     enough(tally, "good", valid=0.8)
 
 
-# What a finding can say.
+# The texts of findings.
 SAID = """
 unknown key|missing|expected text|expected a whole number|expected a number|expected true or false|expected a list
 expected a table|must be at least|must be at most|a very large number|a date or time|must be 'auto'

@@ -1,4 +1,4 @@
-"""Each contract test runs on the fake and on the real adapter."""
+"""Runs each contract test on the fake and on the real adapter."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Supply(Protocol):
 
 @dataclass
 class Rig:
-    """The ports, and what a test may change in their world."""
+    """The ports, and functions to change their environment."""
 
     folder: Path
     config: Config
@@ -51,13 +51,13 @@ class Rig:
             )
 
     def take(self, name: str) -> Version:
-        """Keeps the sources as they are now as a version."""
+        """Stores the current sources as a version."""
         manifest = self.supply.manifests.read(self.config, keep=True, progress=FakeProgress())
         self.supply.models.keep(APP, name, manifest)
         return version(name, manifest=manifest.digest)
 
     def commit(self, tag: str) -> str:
-        """Commits the folder as it is, under a tag."""
+        """Commits the current folder, and tags the commit."""
         made = commit(self.folder, tag)
         git(self.folder, "tag", tag)
         if self.state is not None:

@@ -1,4 +1,4 @@
-"""The contract of `Locks`. There is no fake: the tests of the use cases take the real ones."""
+"""The contract of `Locks`. There is no fake: the tests of the use cases use the real locks."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.unit.receivers import Receiver
 
 @dataclass
 class Rig:
-    """A prober, and a server whose answer the path decides."""
+    """A prober, and a server whose answer depends on the path."""
 
     prober: Prober
     port: int

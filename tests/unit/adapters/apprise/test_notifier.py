@@ -1,4 +1,4 @@
-"""The notifier, with the real Apprise, real HTTP servers, and servers that do harm."""
+"""The notifier, with the real Apprise, real HTTP servers, and hostile servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.receivers import HARMS, Receiver, hanging
 
 ROOT = Path(__file__).parents[4]
 SECRET = "hunter2"
-# The promise to callers: no longer than the limit and this.
+# Tolerance of the time limit. Seconds.
 GRACE = 0.5
 
 
@@ -41,12 +41,12 @@ def test_a_notification_arrives_as_it_was_given(receiver: Receiver, severity: st
     assert (got["title"], got["message"], got["type"]) == ("a title", "line 1\n<line 2>", severity)
 
 
-def test_nobody_to_tell_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_urls_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
     assert tell() is None
 
 
-def test_one_that_fails_keeps_it_from_no_other(receiver: Receiver) -> None:
+def test_a_failure_does_not_affect_other_urls(receiver: Receiver) -> None:
     said = tell(
         f"json://127.0.0.1:{receiver.port}/",
         f"json://somebody:{SECRET}@127.0.0.1:{receiver.port}/500/{SECRET}",
@@ -65,19 +65,19 @@ def test_one_that_fails_keeps_it_from_no_other(receiver: Receiver) -> None:
     assert SECRET not in said
 
 
-def test_what_several_urls_suffer_alike_is_said_once() -> None:
+def test_a_common_reason_is_reported_once() -> None:
     assert summary((None, None)) is None
     assert summary(("no", "no")) == "no"
     assert summary(("no", None)) == "1 of 2 URLs did not accept it (number 1: no)"
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_dead_notifier_holds_nobody_up(receiver: Receiver, harm: str) -> None:
+def test_a_hanging_server_does_not_exceed_the_limit(receiver: Receiver, harm: str) -> None:
     with HARMS[harm]() as port:
         started = time.monotonic()
         said = tell(
             f"json://127.0.0.1:{receiver.port}/",
-            # Apprise's own limits are out of the way: what is measured is ours.
+            # Without Apprise's own limits, so that only ours has an effect.
             f"json://somebody:{SECRET}@127.0.0.1:{port}/{SECRET}?rto=60&cto=60",
             timeout=2.0,
         )
@@ -129,7 +129,7 @@ def test_apprise_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert tell("json://127.0.0.1:1/", "json://127.0.0.1:2/") == said
 
 
-def test_a_sender_that_dies_is_told_from_one_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_sender_that_ends_is_not_reported_as_hanging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "apprise.py").write_text("import os; os._exit(7)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert tell("json://127.0.0.1:1/") == "the sender ended early (code 7)"
@@ -173,7 +173,7 @@ def test_others_cannot_read_the_urls_from_the_process_list() -> None:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         child = Path("/proc", children.split()[0])
         seen = b""
-        # Until it has become the sender: between fork and exec it is still its parent.
+        # Between fork and exec the process still has the arguments of its parent.
         while b"send.py" not in seen:
             assert time.monotonic() < limit
             seen = (child / "cmdline").read_bytes()
@@ -210,7 +210,7 @@ def test_a_heartbeat_that_fails_says_why_without_its_url(receiver: Receiver) -> 
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_dead_heartbeat_holds_nobody_up(harm: str) -> None:
+def test_a_hanging_heartbeat_does_not_exceed_the_limit(harm: str) -> None:
     beat("http://127.0.0.1:1/")  # httpx is loaded
     with HARMS[harm]() as port:
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A folder that looks like a machine."""
+"""A machine whose programs and files are fakes in a folder."""
 
 from __future__ import annotations
 

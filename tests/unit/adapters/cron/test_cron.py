@@ -1,4 +1,4 @@
-"""Schedules of cron: exact texts, and folders that look like a machine; no cron."""
+"""Schedules of cron: exact texts, and files in a folder; no cron runs."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_file_in_cron_d(machine: Machine, umask: int) -> None:
     assert list((machine.folder / "cron.d").iterdir()) == []
 
 
-def test_a_file_in_cron_d_that_somebody_wrote(machine: Machine) -> None:
+def test_a_file_in_cron_d_of_another_author(machine: Machine) -> None:
     ((machine.folder / "cron.d") / "deployctl-mymodel").write_text("* * * * * root my own words\n")
     found = CronFile(machine, machine.folder / "cron.d").find("mymodel")
     assert found == Entry("cron.d", str((machine.folder / "cron.d") / "deployctl-mymodel"), "mymodel")
@@ -135,7 +135,7 @@ def test_a_file_in_cron_d_that_somebody_wrote(machine: Machine) -> None:
         ("", None, False),
     ],
 )
-def test_an_entry_that_somebody_changed(
+def test_an_entry_that_was_edited(
     machine: Machine, line: str, every: int | None, enabled: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     place, path = CronFile(machine, machine.folder / "cron.d"), (machine.folder / "cron.d") / "deployctl-mymodel"

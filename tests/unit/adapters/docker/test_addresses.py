@@ -1,4 +1,4 @@
-"""Addresses never meet another app's."""
+"""Fixed addresses: no two apps share one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushing and pulling: what is asked of the engine, what is tried again, and the messages when it fails."""
+"""Pushing and pulling: the requests to the engine, the retries, and the error messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DONE = {"progressDetail": {}, "aux": {"Tag": "v1", "Digest": DIGEST, "Size": 7}}
 
 
 class Answer:
-    """What the engine answers to one request: a status and messages. A message that is an error is raised."""
+    """The answer of the engine to one request: a status and messages. A message that is an exception is raised."""
 
     def __init__(self, *messages: Any, status: int = 200) -> None:
         self.messages, self.status_code, self.ok = messages, status, status < 400
@@ -55,7 +55,7 @@ class Image:
 
 
 class Client:
-    """The SDK's client, as far as it is used: answers in their order, and what was done."""
+    """The used part of the SDK's client: returns the answers in order, and records the calls."""
 
     base_url, api_version = "http+docker://localhost", "1.41"
 
@@ -87,7 +87,7 @@ class Client:
 
 @pytest.fixture(autouse=True)
 def naps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[float]:
-    """The pauses between two tries, which take no time; and no login of whoever runs this."""
+    """The pauses between two attempts, which take no time; without the login of the user."""
     taken: list[float] = []
     monkeypatch.setattr(time, "sleep", taken.append)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -106,10 +106,10 @@ def pull(client: Client) -> str:
     return adapter.pull(wanted, FakeProgress())
 
 
-# --- the engine is asked -------------------------------------------------------------------------------------------
+# --- requests to the engine -------------------------------------------------------------------------------------------
 
 
-def test_a_push_names_the_image_only_for_its_time() -> None:
+def test_a_push_tags_the_image_only_temporarily() -> None:
     client = Client(Answer({"status": "Preparing", "id": "a"}, DONE))
     assert push(client) == PINNED
     assert client.asked == [(f"/images/{REGISTRY}/push", {"tag": "v1"})]
@@ -135,19 +135,19 @@ def test_another_id_with_the_same_labels_is_the_same_image() -> None:
     assert pull(client) == "sha256:2"
 
 
-def test_what_is_another_image_is_refused_and_taken_away() -> None:
+def test_another_image_is_refused_and_removed() -> None:
     client = Client(Answer(), image=Image("sha256:2", {"deployctl.app": "theirs"}, [], None))  # type: ignore[arg-type]
     with pytest.raises(RegistryError, match="is not the image mymodel:v1 that was pushed"):
         pull(client)
     assert client.did == [f"remove {PINNED}"]
 
 
-def test_a_push_without_a_digest_is_none() -> None:
+def test_a_push_without_a_digest_fails() -> None:
     with pytest.raises(RegistryError, match="the engine reported no digest"):
         push(Client(Answer({"status": "Preparing", "id": "a"})))
 
 
-# --- what is tried again, and what is said --------------------------------------------------------------------------
+# --- retries and messages --------------------------------------------------------------------------
 
 
 def refused(text: str) -> Answer:
@@ -164,14 +164,14 @@ def refused(text: str) -> Answer:
         'Get "https://registry.example.com:5000/v2/": dial tcp: lookup registry.example.com: i/o timeout',
     ],
 )
-def test_what_may_pass_is_tried_again(text: str, naps: list[float]) -> None:
+def test_a_transient_error_is_retried(text: str, naps: list[float]) -> None:
     progress = FakeProgress()
     assert push(Client(refused(text), Answer({"message": text}, status=500), Answer(DONE)), progress) == PINNED
     assert naps == [1, 2]
     assert progress.details == [f"{text}: trying again in 1 s", f"{text}: trying again in 2 s"]
 
 
-def test_not_for_ever(naps: list[float]) -> None:
+def test_retries_are_limited(naps: list[float]) -> None:
     client = Client(*[refused("EOF")] * 9)
     with pytest.raises(RegistryError) as caught:
         push(client)
@@ -200,7 +200,7 @@ def test_not_for_ever(naps: list[float]) -> None:
     ],
 )
 @pytest.mark.parametrize("how", [refused, lambda text: Answer({"message": text}, status=500)])
-def test_what_stays_is_said_at_once(text: str, hint: str, how: Callable[[str], Answer], naps: list[float]) -> None:
+def test_a_permanent_error_has_no_retry(text: str, hint: str, how: Callable[[str], Answer], naps: list[float]) -> None:
     for ask, what in ((push, f"{V1} could not be pushed"), (pull, f"{PINNED} could not be pulled")):
         with pytest.raises(RegistryError) as caught:
             ask(Client(how(text)))
@@ -209,7 +209,7 @@ def test_what_stays_is_said_at_once(text: str, hint: str, how: Callable[[str], A
     assert naps == []
 
 
-def test_an_answer_that_is_no_json() -> None:
+def test_an_answer_that_is_not_json() -> None:
     answer = Answer(status=502)
     answer.text = "<html>"
     answer.json = lambda: json.loads("<html>")  # type: ignore[method-assign]
@@ -217,7 +217,7 @@ def test_an_answer_that_is_no_json() -> None:
         push(Client(*[answer] * 4))
 
 
-def test_a_registry_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, naps: list[float]) -> None:
+def test_a_silent_registry_reaches_the_time_limit(monkeypatch: pytest.MonkeyPatch, naps: list[float]) -> None:
     monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", "7")
     client = Client(Answer({"status": "Pushing", "id": "a"}, requests.exceptions.ConnectionError("Read timed out.")))
     with pytest.raises(RegistryError) as caught:
@@ -228,7 +228,7 @@ def test_a_registry_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatc
     assert naps == []
 
 
-def test_a_layer_that_begins_again_and_again_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_that_restarts_again_and_again_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setenv("DEPLOYCTL_REGISTRY_TIMEOUT", "10")
@@ -254,7 +254,7 @@ def test_a_layer_that_begins_again_and_again_is_no_progress(monkeypatch: pytest.
     assert "layer a: the connection was lost, retrying in 5 seconds" in progress.details
 
 
-def test_an_engine_that_breaks_off_is_not_the_registry() -> None:
+def test_a_closed_connection_to_the_engine_is_not_the_registry() -> None:
     error = requests.exceptions.ChunkedEncodingError("Connection broken")
     with pytest.raises(EngineUnreachable):
         push(Client(Answer(error)))

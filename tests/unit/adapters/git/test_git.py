@@ -1,4 +1,4 @@
-"""Real repositories of every kind: what is seen of them, what is built from them, and that they stay as they were."""
+"""Real repositories of all kinds: their state, builds from them, and that they are not changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CLEAN = "[git]\nrequire_clean = true\n"
 
 @pytest.fixture(autouse=True)
 def only_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No configuration of the machine's, and submodules may be folders."""
+    """Without the Git configuration of the machine; submodules may be local folders."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -50,7 +50,7 @@ def only_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(app: Path, what: str, more: str = "") -> None:
-    """The app's files; `what` is in all of them that count."""
+    """Writes the files of the app, which contain `what`."""
     app.mkdir(parents=True, exist_ok=True)
     (app / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
     (app / "answer.txt").write_text(what)
@@ -88,7 +88,7 @@ def answer(building: Config) -> str:
 
 
 def left(tmp_path: Path, top: Path) -> list[str]:
-    """Checkouts that are still there, and worktrees that are still registered."""
+    """The existing checkouts, and the registered worktrees."""
     found = [str(path) for path in (tmp_path / "state" / "checkouts").glob("*")]
     return found + worktrees(top)
 
@@ -203,7 +203,7 @@ def test_a_locked_index_is_waited_for_by_nobody(app: Path, store: Stores) -> Non
 
 def test_a_look_writes_nothing(app: Path, store: Stores) -> None:
     later = (app / "answer.txt").stat().st_mtime + 100
-    os.utime(app / "answer.txt", (later, later))  # Git would like to note that it is unchanged
+    os.utime(app / "answer.txt", (later, later))  # Git would update the index
     before = (app / ".git" / "index").read_bytes()
     assert store.source_control.state(config(app)).dirty is False
     assert (app / ".git" / "index").read_bytes() == before
@@ -762,7 +762,7 @@ def test_a_tag_that_cannot_be_written(app: Path, store: Stores, why: str) -> Non
         git(app, "tag", "mymodel")
     elif why == "it cannot be written":
         shutil.rmtree(app / ".git" / "refs" / "tags")
-        (app / ".git" / "refs" / "tags").write_text("")  # nobody can make a folder there, root neither
+        (app / ".git" / "refs" / "tags").write_text("")  # not even root can create a folder there
     else:
         head = "0123456789" * 4
     written, said = store.source_control.tag(config(app), "mymodel/v1", head, "message", "A <a@b>")
@@ -787,7 +787,7 @@ with git.at(config, git.resolve(config, "HEAD")) as (own, building):
 
 
 def killed(file: Path, state: Path) -> Path:
-    """A process is killed while it has a checkout; where that is."""
+    """Kills a process that has a checkout; returns its folder."""
     command = [sys.executable, "-c", KILLED, str(file), str(state)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
@@ -865,14 +865,14 @@ def test_many_at_once(tmp_path: Path) -> None:
 
 @dataclass
 class Built:
-    """What the engine was given to build, by version."""
+    """The contents of the build contexts, by version."""
 
     answers: dict[str, str] = field(default_factory=dict)
     places: list[Path] = field(default_factory=list)
 
 
 class Project(World):
-    """A world whose app lies in a real folder."""
+    """A world whose app is in a real folder."""
 
     def __init__(self, state: Path, app: Path) -> None:
         super().__init__(state)
@@ -892,7 +892,7 @@ class Project(World):
 
     def process(self) -> Services:
         services = super().process()
-        if hasattr(self, "stores"):  # it has none yet while the world is made
+        if hasattr(self, "stores"):  # none yet during the creation of the world
             services = replace(
                 services,
                 manifests=self.stores.manifests,

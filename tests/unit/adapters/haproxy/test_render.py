@@ -1,4 +1,4 @@
-"""HAProxy's configuration, to the letter."""
+"""The exact text of HAProxy's configuration."""
 
 from __future__ import annotations
 
@@ -179,11 +179,11 @@ frontend metrics_1
 """
         in found
     )
-    # Where clients are served is as it was.
+    # The frontends for clients are unchanged.
     assert section(found, "frontend listen_0") == section(text(ALPHA, BETA, GAMMA), "frontend listen_0")
 
 
-def test_a_prefix_is_stripped_unless_it_shall_stay() -> None:
+def test_a_prefix_is_stripped_unless_configured_otherwise() -> None:
     found = text(ALPHA, BETA)
     for name in ("backend alpha_blue", "backend alpha_green"):
         assert section(found, name)[5:7] == [
@@ -202,7 +202,7 @@ def test_both_slots_have_as_many_servers_as_the_larger_one() -> None:
         "server s2 10.213.0.129:8080 check inter 5000ms",
         "server b2 10.213.0.129:8080 backup",
     ]
-    # A slot that is not in use points nowhere.
+    # The servers of a parked slot have the parked address.
     parked = [
         "server s1 127.0.0.1:1 check inter 1000ms",
         "server b1 127.0.0.1:1 backup disabled",
@@ -373,7 +373,7 @@ def test_everything_else_changes_it(changed: ProxyApp) -> None:
     assert configuration(changed)[1] != configuration(ONE)[1]
 
 
-def test_the_shipped_template_takes_everything() -> None:
+def test_the_shipped_template_has_all_placeholders() -> None:
     found, digest = render.configuration(shipped("haproxy.cfg"), [ALPHA, BETA, GAMMA], 3)
     assert "@" not in found.replace("unix@/", "")
     assert f"setenv DEPLOYCTL_CONFIG {digest}\n" in found
@@ -391,7 +391,7 @@ def test_the_maps() -> None:
     assert render.versions_map([BETA, ALPHA]) == ("alpha_blue v1\nalpha_green none\nbeta_blue v3\nbeta_green v4\n")
 
 
-# --- nothing foreign gets in -------------------------------------------------------------------------------------
+# --- injection -----------------------------------------------------------------------------------------------
 
 EVIL = [
     "x\n  bind *:1",
@@ -431,7 +431,7 @@ def places(evil: str) -> dict[str, ProxyApp]:
 
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("place", places(""))
-def test_what_is_no_word_is_refused(place: str, evil: str) -> None:
+def test_an_invalid_word_is_refused(place: str, evil: str) -> None:
     if evil == "" and place in ("wild host", "prefix", "path", "metrics"):
         return
     with pytest.raises(ValueError, match="must not reach the proxy's configuration"):

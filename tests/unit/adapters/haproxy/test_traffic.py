@@ -1,4 +1,4 @@
-"""In which order a traffic state is applied, and what is left when that fails halfway."""
+"""The order in which a traffic state is applied, and the state after a failure halfway."""
 
 from __future__ import annotations
 

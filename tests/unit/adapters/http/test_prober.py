@@ -1,4 +1,4 @@
-"""The prober against real sockets that behave, and that do not."""
+"""The prober against real sockets, well-behaved and hostile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Script = Callable[["Server", socket.socket, int], None]
 
 
 class Server:
-    """Runs a script for each connection, once its request was read. Counts connections and bytes sent."""
+    """Runs a script for each connection after reading its request. Counts connections and bytes sent."""
 
     def __init__(self, script: Script, port: int = 0) -> None:
         self.script = script
@@ -142,7 +142,7 @@ class Stopwatch:
 
 @pytest.fixture(autouse=True)
 def no_thread_stays() -> Iterator[None]:
-    """A probe's thread ends with the probe, or one more timeout later."""
+    """The thread of a probe ends with it, or one timeout later."""
     yield
     ends = time.monotonic() + 2
     while mine := [t.name for t in threading.enumerate() if t.name.startswith(("probe ", "wait for "))]:
@@ -189,7 +189,7 @@ def test_the_limit_holds_for_the_whole_probe(serve: Serve, script: Script, error
 
 
 def test_an_address_that_swallows_packets() -> None:
-    # A full backlog: the kernel drops further connections, as a vanished container's address does.
+    # A full backlog: the kernel drops further connections, as for the address of a removed container.
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         port = listener.getsockname()[1]
         fillers = [socket.socket() for _ in range(4)]
@@ -224,7 +224,7 @@ def test_an_endless_body_costs_neither_memory_nor_time(serve: Serve) -> None:
     assert reply.status == 200
     assert len(reply.body) == MAX_BODY
     assert peak < 2_000_000
-    assert server.sent < 50_000_000  # two probes; nearly all of it is what the kernel buffers
+    assert server.sent < 50_000_000  # two probes; nearly all of it is in buffers of the kernel
 
 
 @pytest.mark.parametrize("line", [b"X-More: again\r\n", b"x" * 1000], ids=["lines", "one line"])
@@ -582,7 +582,7 @@ def test_one_failed_target_ends_the_wait_for_all(serve: Serve) -> None:
     time.sleep(0.1)
     connections = server.connections
     time.sleep(0.2)
-    assert server.connections == connections  # nobody probes any more
+    assert server.connections == connections  # no more probes
 
 
 def test_an_interruption_is_noticed_while_a_probe_hangs(serve: Serve) -> None:

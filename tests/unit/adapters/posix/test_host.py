@@ -22,13 +22,13 @@ def test_how_a_program_ended() -> None:
     assert (ended.code, ended.output, ended.message) == (3, b"given", "wrong")
 
 
-def test_below_sudo_the_user_is_the_person_who_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_sudo_the_user_is_the_original_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "person")
     assert LocalHost().user() == "person"
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
-def test_a_written_file_can_be_read_by_everybody(tmp_path: Path, umask: int) -> None:
+def test_a_written_file_is_readable_for_all_users(tmp_path: Path, umask: int) -> None:
     host, path = LocalHost(), tmp_path / "file"
     assert host.read(path) is None
     before = os.umask(umask)

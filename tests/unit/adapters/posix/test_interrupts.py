@@ -1,4 +1,4 @@
-"""A signal is raised where it can do no harm."""
+"""Signals are raised only at safe points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture
 def installed() -> Iterator[ProcessInterrupts]:
-    """Real signal handlers, put back afterwards."""
+    """Real signal handlers, restored afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""One command at a time, and a lock that dies with its process."""
+"""One command at a time; a lock is released when its process ends."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_second_process_is_told_who_holds_it(mine: FileLocks, tmp_path: Path) -> None:
+def test_the_error_of_a_second_process_names_the_holder(mine: FileLocks, tmp_path: Path) -> None:
     with another_process(tmp_path / "locks") as process:
         with pytest.raises(Locked) as caught, mine.app("mymodel"):
             pytest.fail("two processes hold the lock")
@@ -64,7 +64,7 @@ def test_a_second_process_is_told_who_holds_it(mine: FileLocks, tmp_path: Path) 
 
 
 def test_a_look_is_waited_for(mine: FileLocks, tmp_path: Path) -> None:
-    # A person who types at the moment of a watchdog's pass is not sent away.
+    # A user's command during a pass of the watchdog waits.
     watchdog = FileLocks(tmp_path / "locks", command="deployctl watchdog run", now=lambda: SINCE)
     begun, end = threading.Event(), threading.Event()
 
@@ -123,7 +123,7 @@ def test_it_is_freed_by_an_error(mine: FileLocks) -> None:
         assert mine.holder("mymodel") is None
 
 
-def test_nobody_holds_it(mine: FileLocks) -> None:
+def test_without_a_holder(mine: FileLocks) -> None:
     assert mine.holder("mymodel") is None
 
 
@@ -152,8 +152,8 @@ def test_the_file_says_who_holds_it(mine: FileLocks, tmp_path: Path) -> None:
         assert found["command"] == "deployctl rollback"
 
 
-def test_looking_who_holds_it_refuses_nobody(mine: FileLocks, tmp_path: Path) -> None:
-    # `status --watch` looks while somebody else releases.
+def test_reading_the_holder_does_not_refuse_others(mine: FileLocks, tmp_path: Path) -> None:
+    # `status --watch` reads the holder during a release.
     looking = FileLocks(tmp_path / "locks", command="deployctl status", now=lambda: SINCE)
     ended = threading.Event()
 
@@ -185,7 +185,7 @@ def test_the_proxy_lock_waits_and_then_says_so(
         pass
 
 
-def test_the_proxy_lock_is_got_as_soon_as_it_is_free(mine: FileLocks, tmp_path: Path) -> None:
+def test_the_proxy_lock_is_acquired_as_soon_as_it_is_free(mine: FileLocks, tmp_path: Path) -> None:
     other = FileLocks(tmp_path / "locks", command="deployctl", now=lambda: SINCE)
     free = threading.Event()
     got = threading.Event()

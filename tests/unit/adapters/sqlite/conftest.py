@@ -12,7 +12,7 @@ from tests.unit.builders import APP
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[[], SqliteLedger]]:
-    """Opens the same ledger again, as another process would. Every record is a second later than the last."""
+    """Opens the same ledger again, as another process does. The clock advances a second per record."""
     ledgers: list[SqliteLedger] = []
     seconds = itertools.count(1)
 
@@ -30,7 +30,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[[], SqliteLedger]]:
 
 @pytest.fixture
 def ledger(opened: Callable[[], SqliteLedger]) -> SqliteLedger:
-    """A ledger that knows one app."""
+    """A ledger with one app."""
     ledger = opened()
     ledger.app_number(APP)
     return ledger

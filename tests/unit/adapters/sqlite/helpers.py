@@ -1,4 +1,4 @@
-"""Short ways to make what the ledger records."""
+"""Builders of records for the ledger."""
 
 from __future__ import annotations
 

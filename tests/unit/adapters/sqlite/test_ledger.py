@@ -1,4 +1,4 @@
-"""The ledger's file in real SQLite: what is recorded is on disk, and what cannot be recorded is an error."""
+"""The ledger's file in real SQLite: durability and errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_commit_is_on_disk(ledger: SqliteLedger) -> None:
 
 
 def test_only_its_owner_can_read_it(ledger: SqliteLedger) -> None:
-    # The configurations in it hold passwords.
+    # It contains configurations with passwords.
     assert stat.S_IMODE(ledger.path.stat().st_mode) == 0o600
 
 

@@ -1,4 +1,4 @@
-"""A store, and an app with a model."""
+"""Fixtures: a store, and an app with a model."""
 
 from __future__ import annotations
 

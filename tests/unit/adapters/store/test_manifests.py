@@ -1,4 +1,4 @@
-"""Manifests: what is read, what is read again, and what cannot be part of a version."""
+"""Manifests: reading sources, the cache of digests, and sources that are refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_reading_many_bytes_reports_progress(tmp_path: Path, store: Stores, conf
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files that were really read."""
+    """The names of the files that were read."""
     found: list[str] = []
 
     def reading(source: Path, *rest: Any, **more: Any) -> Any:
@@ -159,7 +159,7 @@ def test_a_file_that_is_replaced_meanwhile_is_one_of_both(tmp_path: Path, store:
             try:
                 store.take(config, f"v{number}")
             except UsageError:
-                continue  # the writer was faster three times: the release says so
+                continue  # the file changed during three attempts, which is an error
             assert (tmp_path / "models" / "m" / f"v{number}" / "weights").read_bytes() in states
     finally:
         stop.set()

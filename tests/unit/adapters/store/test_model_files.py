@@ -1,4 +1,4 @@
-"""Model files of versions: complete under their name or not there, whenever the program ends."""
+"""Model files of versions: complete or missing, whenever the program ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.stores import Stores, age, content, objects, whole, write
 
 
 def crashes(monkeypatch: pytest.MonkeyPatch, prepare: Callable[[], object], act: Callable[[], object]) -> Iterator[int]:
-    """Does `act` repeatedly, and each time ends it one change of the disk later; yields after each crash."""
+    """Runs `act` repeatedly, and each time crashes it one change of the disk later; yields after each crash."""
     for number in range(100):
         prepare()
         count = 0
@@ -182,7 +182,7 @@ def test_a_damaged_object_is_replaced(tmp_path: Path, store: Stores, config: Con
 def test_a_damaged_object_is_replaced_for_an_unchanged_file(
     tmp_path: Path, store: Stores, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unchanged file is not read: the damage must show nevertheless."""
+    """An unchanged file is not read, but the damage must be detected."""
     age(monkeypatch)
     store.take(config)
     damaged = next(path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file())

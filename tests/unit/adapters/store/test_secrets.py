@@ -1,4 +1,4 @@
-"""run.secrets: what the file may say, where values come from, what is kept of them, and that nothing tells them."""
+"""run.secrets: the configuration, the sources, the copies, and that no output contains a value."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_values_are_read_byte_for_byte(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def broken_sources(folder: Path) -> dict[str, str]:
-    """Files that cannot be used, and why."""
+    """Files that cannot be used, and the reasons."""
     place = folder / "secrets"
     (place / "folder").mkdir()
     os.mkfifo(place / "pipe")
@@ -167,7 +167,7 @@ def broken_sources(folder: Path) -> dict[str, str]:
 
 
 def test_every_reason_that_a_source_cannot_be_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A pipe would hold us for ever, if it were waited for; /dev/zero has no end.
+    # Reading a pipe would block, and /dev/zero has no end.
     reasons = {name: why for name, why in broken_sources(folder).items() if "dev" not in name}
     for name, why in reasons.items():
         config = written(folder, f'{{ a = "file:secrets/{name}" }}')
@@ -191,7 +191,7 @@ def test_a_file_that_may_not_be_read(folder: Path) -> None:
     assert "cannot be read: Permission denied" in read_secrets(written(folder))[1]["db"]
 
 
-def test_what_would_get_into_the_image_is_refused(folder: Path) -> None:
+def test_a_secret_in_the_build_context_is_refused(folder: Path) -> None:
     source = folder / "src" / "keys" / "db"
     source.parent.mkdir()
     source.write_text("hunter2hunter2")
@@ -224,7 +224,7 @@ def test_what_would_get_into_the_image_is_refused(folder: Path) -> None:
     assert exposed_secrets(written(folder, '{ db = "file:src/outside" }')) == []
 
 
-def test_what_would_be_copied_with_the_model_is_refused(folder: Path) -> None:
+def test_a_secret_in_the_model_folder_is_refused(folder: Path) -> None:
     (folder / "weights").mkdir()
     (folder / "weights" / "db").write_text("hunter2hunter2")
     config = written(folder, '{ db = "file:weights/db" }', '[model]\npath = "weights"\n')
@@ -414,7 +414,7 @@ CHANGES = ("mkdir", "chmod", "rename", "replace", "unlink", "rmdir", "write", "f
 
 
 def crashes(monkeypatch: pytest.MonkeyPatch, prepare: Callable[[], object], act: Callable[[], object]) -> Iterator[int]:
-    """Does `act` again and again, and each time dies at one more change of the disk; yields after each death."""
+    """Runs `act` repeatedly, and each time crashes it one change of the disk later; yields after each crash."""
     for number in range(200):
         prepare()
         count = 0
@@ -551,7 +551,7 @@ def test_what_a_log_says_of_a_secret_is_masked(
     st.binary(min_size=8, max_size=60) | st.text(min_size=8, max_size=30).map(lambda text: text.encode()),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=8, max_size=30),
 )
-def test_no_value_is_told(tmp_path_factory: pytest.TempPathFactory, content: bytes, variable: str) -> None:
+def test_no_output_contains_a_value(tmp_path_factory: pytest.TempPathFactory, content: bytes, variable: str) -> None:
     place = tmp_path_factory.mktemp("app")
     (place / "src").mkdir()
     # Hypothesis knows the words of this program, and an "interval" is told in many places.
@@ -594,7 +594,7 @@ def copies_of(place: Path) -> dict[str, bytes]:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(min_size=8, max_size=40).filter(lambda text: not text.startswith(("env:", "file:"))))
-def test_a_value_that_stands_in_the_file_by_mistake_is_not_told(value: str) -> None:
+def test_a_value_in_the_file_by_mistake_is_not_shown(value: str) -> None:
     def escape(character: str) -> str:
         plain = character.isalnum() and character.isascii()
         return character if plain else f"\\U{ord(character):08x}"
@@ -622,7 +622,7 @@ def world(worlds: Callable[[], World]) -> World:
 
 
 def tokens(world: World) -> dict[str, str]:
-    """What each container finds in /run/secrets/token, by version and deployment."""
+    """The content of /run/secrets/token in each container, by version and deployment."""
     root = world.folder / "secrets" / APP
     return {
         f"{c.version} {c.slot}": (root / c.version / str(c.deployment) / "token").read_text()

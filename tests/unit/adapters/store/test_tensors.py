@@ -1,4 +1,4 @@
-"""Which tensors changed, and by how much: real files of every format, and garbage of every kind."""
+"""The comparison of tensors: real files of all formats, and damaged files."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def refused(before: Path, after: Path, name: str) -> TensorsUnreadable:
     return caught.value
 
 
-# --- What is said ------------------------------------------------------------------------------------------------
+# --- Results -----------------------------------------------------------------------------------------------------
 
 
 def test_which_files_can_be_read() -> None:
@@ -346,7 +346,7 @@ def test_onnx_with_two_tensors_of_one_name(tmp_path: Path) -> None:
     assert "two tensors with the name w" in refused(path, path, "m.onnx").why
 
 
-# --- Numbers of every kind ---------------------------------------------------------------------------------------
+# --- All types of numbers ----------------------------------------------------------------------------------------
 
 KINDS = (
     npst.integer_dtypes(endianness="?") | npst.unsigned_integer_dtypes(endianness="?"),
@@ -384,7 +384,7 @@ def pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 def answer(before: Any, after: Any) -> tuple[bool, float | None, int]:
-    """The same question, element by element, in Python's numbers."""
+    """The expected result, computed per element with Python's numbers."""
     tops: list[Any] = []
     changed = nonfinite = 0
     for a, b in zip(before.ravel().tolist(), after.ravel().tolist(), strict=True):
@@ -434,7 +434,7 @@ def test_slices_meet(tmp_path: Path) -> None:
         assert largest(tmp_path, before, after) == (3.0, 1)
 
 
-# --- Files that are not what they should be ----------------------------------------------------------------------
+# --- Damaged files -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", (*FORMATS, ".npy"))
@@ -525,7 +525,7 @@ def test_garbage_is_compared_or_refused(case: tuple[str, bytes, bytes]) -> None:
                 json.dumps([asdict(change) for change in found], allow_nan=False)
 
 
-# --- Libraries, and what comparing costs -------------------------------------------------------------------------
+# --- Libraries, memory -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -567,7 +567,7 @@ import numpy, onnx, safetensors, ml_dtypes, onnx.numpy_helper
 from pathlib import Path
 from orchestrator.adapters.store.tensors import compare
 def most():
-    # Not ru_maxrss: it begins with what the parent had when it started this process.
+    # Not ru_maxrss, which starts with the value of the parent process.
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 before = most()
@@ -578,7 +578,7 @@ print(most() - before, change.largest)
 
 def large(path: Path, suffix: str, last: float) -> Path:
     """A file of one tensor of halves, 256 MiB (ONNX and .npz: 64), all zeros but the last."""
-    if suffix == ".npy":  # a file with a hole: it costs no disk and no time
+    if suffix == ".npy":  # a sparse file, which needs no disk space
         array = np.lib.format.open_memmap(path, "w+", np.float16, (2**27,))
         array[-1] = last
         array.flush()

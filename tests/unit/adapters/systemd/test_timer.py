@@ -1,4 +1,4 @@
-"""Schedules of systemd: exact units, and folders that look like a machine; no systemd."""
+"""Schedules of systemd: exact units, and files in a folder; no systemd runs."""
 
 from __future__ import annotations
 
