@@ -6,31 +6,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import LedgerDamaged
-from orchestrator.ports.container_access import ContainerAccess
-from orchestrator.ports.edge import Edge
-from orchestrator.ports.endpoints import Endpoints
-from orchestrator.ports.host import Host
-from orchestrator.ports.images import Images
-from orchestrator.ports.interrupts import Interrupts
-from orchestrator.ports.ledger import Ledger
-from orchestrator.ports.locks import Locks
-from orchestrator.ports.manifests import Manifests
-from orchestrator.ports.model_files import ModelFiles
-from orchestrator.ports.notifier import Notifier
-from orchestrator.ports.prober import Prober
-from orchestrator.ports.progress import Progress, Reporter
-from orchestrator.ports.registry import Registry
-from orchestrator.ports.scheduler import Scheduler
-from orchestrator.ports.secrets import Secrets
-from orchestrator.ports.source_control import SourceControl
-from orchestrator.ports.tensors import TensorComparison
-from orchestrator.ports.traffic import Traffic
-from orchestrator.ports.workloads import Workloads
+
+if TYPE_CHECKING:
+    # Types alone: 23 small files that no command needs to read.
+    from orchestrator.ports.container_access import ContainerAccess
+    from orchestrator.ports.edge import Edge
+    from orchestrator.ports.endpoints import Endpoints
+    from orchestrator.ports.host import Host
+    from orchestrator.ports.images import Images
+    from orchestrator.ports.interrupts import Interrupts
+    from orchestrator.ports.ledger import Ledger
+    from orchestrator.ports.locks import Locks
+    from orchestrator.ports.manifests import Manifests
+    from orchestrator.ports.model_files import ModelFiles
+    from orchestrator.ports.notifier import Notifier
+    from orchestrator.ports.prober import Prober
+    from orchestrator.ports.progress import Progress, Reporter
+    from orchestrator.ports.registry import Registry
+    from orchestrator.ports.scheduler import Scheduler
+    from orchestrator.ports.secrets import Secrets
+    from orchestrator.ports.source_control import SourceControl
+    from orchestrator.ports.tensors import TensorComparison
+    from orchestrator.ports.traffic import Traffic
+    from orchestrator.ports.workloads import Workloads
 
 
 @dataclass
