@@ -10,17 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from orchestrator.adapters.docker.client import connect
-from orchestrator.adapters.docker.container_access import DockerContainerAccess
-from orchestrator.adapters.docker.host_containers import DockerHostContainers
-from orchestrator.adapters.docker.images import DockerImages
-from orchestrator.adapters.docker.workloads import DockerWorkloads
-from orchestrator.adapters.haproxy.container import ProxyContainer
-from orchestrator.adapters.haproxy.edge import HAProxyEdge
-from orchestrator.adapters.haproxy.endpoints import HAProxyEndpoints
-from orchestrator.adapters.haproxy.files import ProxyFiles
-from orchestrator.adapters.haproxy.runtime import Runtime
-from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
 from orchestrator.adapters.posix.host import LocalHost
 from orchestrator.adapters.posix.interrupts import ProcessInterrupts
 from orchestrator.adapters.posix.locks import FileLocks
@@ -37,6 +26,10 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from orchestrator.adapters.store.objects import Objects
+    from orchestrator.ports.container_access import ContainerAccess
+    from orchestrator.ports.edge import Edge
+    from orchestrator.ports.endpoints import Endpoints
+    from orchestrator.ports.images import Images
     from orchestrator.ports.manifests import Manifests
     from orchestrator.ports.model_files import ModelFiles
     from orchestrator.ports.notifier import Notifier
@@ -46,6 +39,8 @@ if TYPE_CHECKING:
     from orchestrator.ports.secrets import Secrets
     from orchestrator.ports.source_control import SourceControl
     from orchestrator.ports.tensors import TensorComparison
+    from orchestrator.ports.traffic import Traffic
+    from orchestrator.ports.workloads import Workloads
 
 
 def state_dir(given: Path | None) -> Path:
@@ -73,7 +68,46 @@ def _has_routes(folder: Path) -> bool:
         return False
 
 
-# Adapters that most commands do not use are imported at their first use: see `Late`.
+# An adapter that not every command uses is imported at its first use: see `Late`.
+
+
+def _docker() -> DockerClient:
+    from orchestrator.adapters.docker.client import connect
+
+    return connect()
+
+
+def _workloads(client: Callable[[], DockerClient], names: Names) -> Workloads:
+    from orchestrator.adapters.docker.workloads import DockerWorkloads
+
+    return DockerWorkloads(client, names)
+
+
+def _access(client: Callable[[], DockerClient], names: Names) -> ContainerAccess:
+    from orchestrator.adapters.docker.container_access import DockerContainerAccess
+
+    return DockerContainerAccess(client, names)
+
+
+def _images(client: Callable[[], DockerClient]) -> Images:
+    from orchestrator.adapters.docker.images import DockerImages
+
+    return DockerImages(client)
+
+
+def _proxy(client: Callable[[], DockerClient], names: Names, folder: Path) -> tuple[Edge, Traffic, Endpoints]:
+    from orchestrator.adapters.docker.host_containers import DockerHostContainers
+    from orchestrator.adapters.haproxy.container import ProxyContainer
+    from orchestrator.adapters.haproxy.edge import HAProxyEdge
+    from orchestrator.adapters.haproxy.endpoints import HAProxyEndpoints
+    from orchestrator.adapters.haproxy.files import ProxyFiles
+    from orchestrator.adapters.haproxy.runtime import Runtime
+    from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
+
+    files, runtime = ProxyFiles(folder), Runtime(folder)
+    traffic = HAProxyTraffic(files, runtime)
+    container = ProxyContainer(DockerHostContainers(client, names), names, folder)
+    return HAProxyEdge(files, runtime, container, traffic), traffic, HAProxyEndpoints(runtime)
 
 
 def _prober() -> Prober:
@@ -164,9 +198,8 @@ def build(
         ) from error
     names = Names.of(str(folder))
 
-    @cache
-    def client() -> DockerClient:
-        return connect()
+    client = cache(_docker)
+    proxy = cache(lambda: _proxy(client, names, folder / "proxy"))
 
     def now() -> str:
         return iso(wall())
@@ -175,20 +208,17 @@ def build(
     def objects() -> Objects:
         return _objects(folder)
 
-    files, runtime = ProxyFiles(folder / "proxy"), Runtime(folder / "proxy")
-    traffic = HAProxyTraffic(files, runtime)
-    container = ProxyContainer(DockerHostContainers(client, names), names, folder / "proxy")
     host = LocalHost()
     services = Services(
         state_dir=folder,
         names=names,
-        workloads=DockerWorkloads(client, names),
-        access=DockerContainerAccess(client, names),
-        images=DockerImages(client),
+        workloads=cast("Workloads", Late(lambda: _workloads(client, names))),
+        access=cast("ContainerAccess", Late(lambda: _access(client, names))),
+        images=cast("Images", Late(lambda: _images(client))),
         registry=cast("Registry", Late(lambda: _registry(client))),
-        edge=HAProxyEdge(files, runtime, container, traffic),
-        traffic=traffic,
-        endpoints=HAProxyEndpoints(runtime),
+        edge=cast("Edge", Late(lambda: proxy()[0])),
+        traffic=cast("Traffic", Late(lambda: proxy()[1])),
+        endpoints=cast("Endpoints", Late(lambda: proxy()[2])),
         prober=cast("Prober", Late(_prober)),
         ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _has_routes(folder)),
         manifests=cast("Manifests", Late(lambda: _manifests(folder, objects()))),
