@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 _LOADING = threading.Lock()
@@ -24,6 +26,26 @@ def load_httpx() -> None:
             import httpx  # noqa: F401
         finally:
             del sys.modules["httpx._main"]
+
+
+def load_docker() -> None:
+    """Imports docker without the detection of character sets that its HTTP library loads: the engine writes UTF-8.
+
+    The HTTP library, requests, treats that detection as optional from version 2.32 on.
+    """
+    with _LOADING:
+        if "docker" in sys.modules:
+            return
+        # None in sys.modules makes `import` raise ImportError; requests then warns, and assumes UTF-8.
+        blocked = [name for name in ("chardet", "charset_normalizer") if name not in sys.modules]
+        sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]
+        try:
+            with warnings.catch_warnings(), suppress(ImportError):
+                warnings.simplefilter("ignore")
+                import docker  # noqa: F401
+        finally:
+            for name in blocked:
+                del sys.modules[name]
 
 
 class Late:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchestrator.errors import EngineError, EngineUnreachable
+from orchestrator.loading import load_docker
 
 # Texts in errors of the engine, and the hints for them. The first match is used.
 _HINTS: tuple[tuple[str, str], ...] = (
@@ -27,6 +28,7 @@ def engine_errors(doing: str) -> Iterator[None]:
         EngineError: the engine rejected the request.
         EngineUnreachable: the engine did not answer.
     """
+    load_docker()
     import docker.errors
     import requests.exceptions
 
