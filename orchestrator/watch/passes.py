@@ -60,7 +60,7 @@ def run(services: Services, app: str) -> Passed:
     Raises:
         Interrupted: a signal came before the switch of a rollback, which was undone.
         LedgerDamaged: nothing can be decided or recorded.
-        UsageError: the ledger has no record of the app, or was written by a newer deployctl.
+        UsageError: the ledger has no record of the app, or was written by another release of deployctl.
     """
     if app not in services.ledger.apps():
         raise UsageError(f"{app} has no release in this state folder", hint="deployctl release")

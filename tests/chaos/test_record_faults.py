@@ -99,7 +99,7 @@ def test_a_ledger_from_a_newer_version(served: App) -> None:
     served.write("v3")
     for command in (["release", "v3"], ["rollback"], ["recover"], ["recover", "--rebuild-ledger"]):
         done = served.run(*command, code=2)
-        assert "written by a newer deployctl" in done.stderr
+        assert "written by another release of deployctl" in done.stderr
     assert world(served) == before
     db.execute(f"PRAGMA user_version = {number}")
     db.close()

@@ -30,7 +30,7 @@ class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRe
         `thorough` also compares every index with its table; the time grows with the size of the file.
 
         Raises:
-            UsageError: the file was written by a newer deployctl.
+            UsageError: the file was written by another release of deployctl.
             StorageError: the file cannot be read.
         """
         try:

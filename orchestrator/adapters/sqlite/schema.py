@@ -154,14 +154,14 @@ def migrate(db: sqlite3.Connection, file: str) -> None:
     """Migrates the ledger to the schema of this program; each migration is one transaction.
 
     Raises:
-        UsageError: the file was written by a newer deployctl.
+        UsageError: the file was written by another release of deployctl.
     """
     current = int(db.execute("PRAGMA user_version").fetchone()[0])
     if current > SCHEMA_VERSION:
         raise UsageError(
-            f"{file} was written by a newer deployctl",
-            why=f"its schema is {current}, this program supports up to {SCHEMA_VERSION}",
-            hint="update deployctl (pip install --upgrade deployctl)",
+            f"{file} was written by another release of deployctl",
+            why=f"its schema is {current}, this release supports up to {SCHEMA_VERSION}",
+            hint="update deployctl (pip install --upgrade deployctl); for a ledger of 0.1, use another --state-dir",
         )
     while current < SCHEMA_VERSION:
         db.execute("BEGIN IMMEDIATE")

@@ -115,7 +115,7 @@ def test_a_newer_schema_is_refused(opened: Callable[[], SqliteLedger]) -> None:
     with pytest.raises(UsageError) as caught:
         opened().apps()
     assert caught.value.exit_code == 2
-    assert "was written by a newer deployctl" in str(caught.value)
+    assert "was written by another release of deployctl" in str(caught.value)
     assert f"its schema is {schema.SCHEMA_VERSION + 1}" in caught.value.why
     assert "update deployctl" in caught.value.hint
 
