@@ -25,7 +25,7 @@ def rollback(
         str | None,
         typer.Option(
             "--to",
-            help="Version to go back to; default: the last stable one.",
+            help="Version to roll back to; default: the last stable one.",
             autocompletion=candidates.rollback_targets,
         ),
     ] = None,

@@ -147,7 +147,7 @@ def test_a_candidate_is_a_line_with_its_help(run: Run) -> None:
     expect(done, 0)
     assert done.stdout == "status\tShow what is live and how a rollback would go\n"
     done = run("__complete", "--", "--json", "rollback", "--t")
-    assert done.stdout == "--to\tVersion to go back to; default: the last stable one.\n"
+    assert done.stdout == "--to\tVersion to roll back to; default: the last stable one.\n"
     assert "__complete" not in run("--help").stdout
 
 
