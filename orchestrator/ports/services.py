@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.domain.naming import Names
-from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import SlotState
-from orchestrator.errors import LedgerDamaged
 
 if TYPE_CHECKING:
     # Types alone: 23 small files that no command needs to read.
@@ -79,36 +77,6 @@ class Services:
         """The slot whose version is live according to the ledger; None without one. Does not ask the engine."""
         slot = self.ledger.traffic(app).live
         return self.ledger.slots(app).get(slot) if slot is not None else None
-
-    def observe(self, app: str) -> Observed:
-        """The current state of an app, from the ledger and the engine.
-
-        Raises:
-            LedgerDamaged: the ledger cannot be used.
-            EngineUnreachable: the engine does not answer.
-        """
-        versions = self.ledger.versions(app)
-        return Observed(
-            app=app,
-            versions=versions,
-            slots=self.ledger.slots(app),
-            traffic=self.ledger.traffic(app),
-            containers=self.workloads.containers(app) if versions or self.ledger.open_deployment(app) else (),
-            image_exists=lambda image_id: self.images.find(image_id) is not None,
-        )
-
-    def refuse_unrecorded(self, observed: Observed) -> None:
-        """Checks that an app without a record in the ledger has no containers: the ledger would not be theirs.
-
-        Raises:
-            LedgerDamaged: it has containers.
-        """
-        if observed.versions or observed.containers:
-            return
-        unrecorded = self.workloads.containers(observed.app)
-        if unrecorded:
-            why = f"it has no record of {observed.app}, but the container {unrecorded[0].name} exists"
-            raise LedgerDamaged(str(self.state_dir / "ledger.db"), why)
 
     def actor(self, folder: Path) -> str:
         """Who runs this command: Git's user, else the login name."""

@@ -19,6 +19,7 @@ from orchestrator.domain.rollout.recovery import recover as decide
 from orchestrator.ports.services import Services
 from orchestrator.release.executor import carry_on
 from orchestrator.release.heal import heal
+from orchestrator.release.observe import observe
 from orchestrator.release.retention import forget_secrets
 from orchestrator.release.slots import free, note_cold, park
 from orchestrator.release.steps import restored
@@ -48,7 +49,7 @@ class Recovered:
 
 def at_rest(services: Services, app: str) -> Observed:
     """Recovers the app, as every changing command does first, and returns its state. The caller holds its lock."""
-    return recover(services, app).observed or services.observe(app)
+    return recover(services, app).observed or observe(services, app)
 
 
 def recover_app(services: Services, app: str) -> Recovered:
@@ -113,9 +114,9 @@ def _repair(services: Services, app: str, recovered: Recovered, *, healing: bool
     if services.ledger.proxy_app(app) is None:
         return
     recovered.repaired += _repair_proxy(services, app)
-    observed = services.observe(app)
+    observed = observe(services, app)
     if note_cold(services, app, observed):
-        observed = services.observe(app)
+        observed = observe(services, app)
     recovered.observed = observed
     if not healing:
         return

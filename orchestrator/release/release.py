@@ -13,6 +13,7 @@ from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.errors import EngineUnreachable
 from orchestrator.ports.services import Services
 from orchestrator.release.executor import execute
+from orchestrator.release.observe import refuse_unrecorded
 from orchestrator.release.preparation import PreparedRelease, prepare_release
 from orchestrator.release.recover import at_rest
 from orchestrator.release.retention import retain
@@ -54,7 +55,7 @@ def release(
         observed = at_rest(services, app)
         # When the engine does not answer, a step fails, so that the failure is recorded.
         with suppress(EngineUnreachable):
-            services.refuse_unrecorded(observed)
+            refuse_unrecorded(services, observed)
         with opened(services, config, ref) as source:
             prepared = prepare_release(services, source, requested, observed, force=force, keep=True)
             for note in prepared.plan.notes:

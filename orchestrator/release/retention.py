@@ -10,6 +10,7 @@ from orchestrator.domain.version.lineage import kept
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 from orchestrator.release.slots import park
 from orchestrator.supply.model_files import protect
 
@@ -30,7 +31,7 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
     The newest `limit` versions are kept, and those that are live, warm, or the rollback target. The caller holds the
     app's lock.
     """
-    observed = services.observe(app)
+    observed = observe(services, app)
     keep = _kept(observed, limit)
     pruned = Pruned()
     for container in _superfluous(services, observed, keep):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 
 
 def serving_container(services: Services, app: str) -> Container:
@@ -13,7 +14,7 @@ def serving_container(services: Services, app: str) -> Container:
     Raises:
         UsageError: nothing is live, or no container of it runs.
     """
-    observed = services.observe(app)
+    observed = observe(services, app)
     live = observed.live
     if live is None:
         raise UsageError(f"{app} has no live version", hint="deployctl status")

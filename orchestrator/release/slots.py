@@ -9,6 +9,7 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError, StorageError
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 
 
 def remove_shield(services: Services, app: str) -> None:
@@ -52,7 +53,7 @@ def note_cold(services: Services, app: str, observed: Observed | None = None) ->
     for slot, state in services.ledger.slots(app).items():
         if state.state != "warm":
             continue
-        observed = observed or services.observe(app)
+        observed = observed or observe(services, app)
         if not any(container.running for container in observed.of(state.version, slot)):
             services.ledger.set_slot(replace(state, state="cold", since=iso(services.wall()), warm_until=None))
             changed = True

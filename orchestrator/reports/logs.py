@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 
 _RECENT = 50
 
@@ -37,7 +38,7 @@ def find_logs(services: Services, app: str, version: str | None) -> LogSource:
     Raises:
         UsageError: nothing is live, or the version has no containers and no log was kept.
     """
-    observed = services.observe(app)
+    observed = observe(services, app)
     live = observed.live
     name = version or (live.version if live else None)
     if name is None:

@@ -12,6 +12,7 @@ from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, StorageError, UsageError
 from orchestrator.files import write_atomic
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 from orchestrator.release.preparation import rollback_way
 from orchestrator.reports.prometheus import Facts, Metric, Seen, metrics, text
 from orchestrator.reports.status import status
@@ -122,7 +123,7 @@ def _look(services: Services, app: str) -> Seen:
 
 def _rollback_possible(services: Services, app: str) -> bool:
     try:
-        rollback_way(services.observe(app), None)
+        rollback_way(observe(services, app), None)
     except UsageError:
         return False
     return True

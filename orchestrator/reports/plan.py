@@ -13,6 +13,7 @@ from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 from orchestrator.release.preparation import prepare_release, prepare_rollback, rollback_way
 from orchestrator.reports.estimate import estimate
 from orchestrator.supply.source import opened
@@ -59,7 +60,7 @@ def preview(services: Services, config: Config, action: str, version: str | None
         )
     if action == "rollback" and ref is not None:
         raise UsageError("--ref cannot be used with a rollback", hint="run it without --ref: deployctl plan rollback")
-    observed = services.observe(config.app.name)
+    observed = observe(services, config.app.name)
     if action == "rollback":
         return _rollback(services, config, observed, version)
     with opened(services, config, ref) as source:

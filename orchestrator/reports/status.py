@@ -16,6 +16,7 @@ from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import DeployctlError
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.evidence import traffic
 
@@ -147,7 +148,7 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
     """The status of an app; `listen` is the address to show when the proxy does not know the app yet."""
     problems: list[str] = []
     proxy, health = _proxy(services, app, listen, problems)
-    observed = services.observe(app)
+    observed = observe(services, app)
     live = observed.live
     deployment = _open_deployment(services, app, problems)
     serving = _live(services, observed, live, health, problems) if live else None

@@ -14,6 +14,7 @@ from orchestrator.domain.version.manifest import EMPTY, new_bytes
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 from orchestrator.reports.diff import LayerReport, version_of
 from orchestrator.reports.history import DeploymentSummary, summary
 from orchestrator.reports.who_was_live import LivePeriod, live_periods
@@ -166,7 +167,7 @@ def show(services: Services, app: str, name: str) -> ShowReport:
         UsageError: there is no such version.
     """
     version = version_of(services, app, name)
-    observed = services.observe(app)
+    observed = observe(services, app)
     live = observed.live.version if observed.live else None
     deployments = [
         deployment

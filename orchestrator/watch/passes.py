@@ -20,6 +20,7 @@ from orchestrator.domain.watch.decision import Memory, decide
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import DeployctlError, Interrupted, LedgerDamaged, Locked, UsageError
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 from orchestrator.release.recover import recover
 from orchestrator.watch import acts, look
 
@@ -156,7 +157,7 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
         if recovered.deployment is not None:
             how = "finished" if recovered.direction == "finish" else "undone"
             passed.done.append(f"the interrupted deployment {recovered.deployment} was {how}")
-        observed = recovered.observed or services.observe(app)
+        observed = recovered.observed or observe(services, app)
         if observed.live is not None:
             if passed.config is None or passed.version != observed.live.version:
                 _set_version(services, passed, observed.live)  # an interrupted deployment has been finished

@@ -12,6 +12,7 @@ from orchestrator.domain.record import labels as record
 from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import EngineError, LedgerDamaged, UsageError
+from orchestrator.release.observe import observe
 from orchestrator.release.rebuild import rebuild_ledger
 from orchestrator.release.workloads import workload_spec
 from tests.fakes.world import APP, World
@@ -139,7 +140,7 @@ def test_a_lost_ledger_is_rebuilt_from_labels(world: World, scene: Callable[[Wor
     world.env = 'TOKEN = "secret"'
     scene(world)
     before, served, containers = the_state(world), world.served(), world.facts()["containers"]
-    back = way_back(world.services.observe(APP))
+    back = way_back(observe(world.services, APP))
     damaged(world)
     if routes == "lost":
         world.proxy.disk.clear()
@@ -149,7 +150,7 @@ def test_a_lost_ledger_is_rebuilt_from_labels(world: World, scene: Callable[[Wor
     assert rebuild_ledger(world.process()) == [APP]
     assert the_state(world) == before
     assert world.ledger.settings(APP, "v1")["environment"] == {"TOKEN": "secret"}
-    assert way_back(world.services.observe(APP)) == back
+    assert way_back(observe(world.services, APP)) == back
     assert world.served() == served
     world.recover()
     assert list(world.facts()["containers"]) == containers

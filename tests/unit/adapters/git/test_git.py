@@ -22,6 +22,7 @@ from orchestrator.domain.version.manifest import Manifest
 from orchestrator.errors import BuildFailed, DeploymentFailed, GitError, Interrupted, UsageError
 from orchestrator.ports.progress import Progress
 from orchestrator.ports.services import Services
+from orchestrator.release.observe import observe
 from orchestrator.release.preparation import prepare_release
 from orchestrator.release.release import Result, release
 from orchestrator.supply.model_files import checkout
@@ -1013,7 +1014,7 @@ def test_a_plan_of_a_commit(project: Project, tmp_path: Path) -> None:
     before = fingerprint(project.app)
     services = project.process()
     with opened(services, project.config(), "one") as source:
-        planned = prepare_release(services, source, "v1", services.observe("mymodel"))
+        planned = prepare_release(services, source, "v1", observe(services, "mymodel"))
     assert planned.draft.version.git_commit == git(project.app, "rev-parse", "one^{commit}")
     made = project.make("v1", "one")
     assert project.ledger.versions("mymodel")["v1"].manifest == planned.draft.version.manifest

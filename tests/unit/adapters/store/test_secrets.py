@@ -24,6 +24,7 @@ from orchestrator.config import Config, json_schema, load, parse
 from orchestrator.config.secrets import LARGEST, exposed_secrets, read_secrets, wrong_secrets
 from orchestrator.domain.record import labels as record
 from orchestrator.errors import ConfigError, DeploymentFailed, SecretUnavailable, StorageError, UsageError
+from orchestrator.release.observe import observe
 from orchestrator.release.preparation import PreparedRelease, prepare_release
 from orchestrator.release.rebuild import rebuild_ledger
 from orchestrator.supply.source import Source
@@ -632,7 +633,7 @@ def tokens(world: World) -> dict[str, str]:
 
 def prepared_release(world: World, name: str) -> PreparedRelease:
     services, config = world.process(), world.config()
-    return prepare_release(services, Source(config, config), name, services.observe(APP))
+    return prepare_release(services, Source(config, config), name, observe(services, APP))
 
 
 def test_a_release_of_the_live_version_with_another_value_starts_it_anew(world: World) -> None:
