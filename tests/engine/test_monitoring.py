@@ -171,7 +171,7 @@ def test_the_exporter_has_an_address_of_its_own(measured: App) -> None:
         app.config["proxy"]["metrics"] = f"127.0.0.1:{other.getsockname()[1]}"
         app.write_config()
         error = app.run("release", "v3", code=2).stderr
-    assert f"proxy.metrics: {app.config['proxy']['metrics']} cannot be used\n  why: another process listens" in error
+    assert f"proxy.metrics: {app.config['proxy']['metrics']} cannot be used\n  why: another process uses it" in error
     assert [row["to"] for row in app.json("history")["deployments"]] == ["v1", "v2", "v1"]
 
 
