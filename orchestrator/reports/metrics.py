@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import __version__
+from orchestrator.domain.version.mark import mark
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, StorageError, UsageError
 from orchestrator.files import write_atomic
@@ -16,7 +17,6 @@ from orchestrator.release.observe import observe
 from orchestrator.release.preparation import rollback_way
 from orchestrator.reports.prometheus import Facts, Metric, Seen, metrics, text
 from orchestrator.reports.status import status
-from orchestrator.reports.versions import mark
 
 _GOOD = ("healthy", "acted")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.domain.naming import version_number
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version import settings
 from orchestrator.domain.version.lineage import Node, tree
 from orchestrator.domain.version.manifest import EMPTY, new_bytes
+from orchestrator.domain.version.mark import Mark, mark
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
@@ -18,8 +19,6 @@ from orchestrator.release.observe import observe
 from orchestrator.reports.diff import LayerReport, version_of
 from orchestrator.reports.history import DeploymentSummary, summary
 from orchestrator.reports.who_was_live import LivePeriod, live_periods
-
-Mark = Literal["live", "stable", "not stable", "rolled back", "bad", "pruned", "never live"]
 
 
 @dataclass(frozen=True)
@@ -124,19 +123,6 @@ def lineage(services: Services, app: str, limit: int = 200) -> TreeReport:
         )
 
     return TreeReport(app, live, len(known) - len(versions), tuple(grow(node) for node in tree(versions)))
-
-
-def mark(version: Version, live: str | None, left: set[str]) -> Mark:
-    """The mark of a version; `left` are the versions that a rollback replaced."""
-    if version.name == live:
-        return "live"
-    if version.bad_at:
-        return "bad"
-    if version.name in left:
-        return "rolled back"
-    if version.pruned_at:
-        return "pruned"
-    return "stable" if version.stable_at else "not stable" if version.live_at else "never live"
 
 
 def _facts(version: Version, live: str | None, left: set[str]) -> dict[str, Any]:
