@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.cli.context import Context
 from orchestrator.release.release import Result
-from orchestrator.reports.results import BakeReport, ReleaseReport
+from orchestrator.reports.release import BakeReport, ReleaseReport
 
 _STATES = {"stable": "is stable", "baking": "is live and bakes", "replaced": "was live"}
 

@@ -14,9 +14,13 @@ from orchestrator.reports.file_log import FileLogReport
 from orchestrator.reports.history import HistoryReport
 from orchestrator.reports.logs import LogsReport
 from orchestrator.reports.metrics import MetricsReport
+from orchestrator.reports.notify import NotifyReport
+from orchestrator.reports.passes import PassesReport
 from orchestrator.reports.plan import PlanReport
 from orchestrator.reports.proxy import ProxyReport, ProxyStatusReport
-from orchestrator.reports.results import NotifyReport, PassesReport, PruneReport, RecoverReport, ReleaseReport
+from orchestrator.reports.prune import PruneReport
+from orchestrator.reports.recover import RecoverReport
+from orchestrator.reports.release import ReleaseReport
 from orchestrator.reports.serialize import schema
 from orchestrator.reports.status import StatusReport
 from orchestrator.reports.verify import VerifyReport

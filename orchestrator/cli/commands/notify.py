@@ -9,7 +9,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.errors import NotDelivered, UsageError
-from orchestrator.reports.results import notify_report
+from orchestrator.reports.notify import notify_report
 from orchestrator.watch.notices import send_test
 
 app = new_app()

@@ -11,7 +11,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.release.prune import prune as run_prune
-from orchestrator.reports.results import PruneReport
+from orchestrator.reports.prune import PruneReport
 
 app = new_app()
 

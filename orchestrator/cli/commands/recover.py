@@ -13,7 +13,7 @@ from orchestrator.config import load
 from orchestrator.errors import Degraded
 from orchestrator.release.rebuild import rebuild_ledger as rebuild
 from orchestrator.release.recover import recover_app
-from orchestrator.reports.results import RecoverReport
+from orchestrator.reports.recover import RecoverReport
 
 app = new_app()
 

@@ -15,7 +15,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.release.release import release as run_release
-from orchestrator.reports.results import BakeReport
+from orchestrator.reports.release import BakeReport
 from orchestrator.watch.bake import Progress
 from orchestrator.watch.notices import notify_deployed
 from orchestrator.watch.waiting import Bake, wait_until_cold, watch_bake

@@ -16,7 +16,7 @@ from orchestrator.config import load, seconds
 from orchestrator.domain.watch.schedule import Entry, write_every
 from orchestrator.errors import Degraded, UsageError
 from orchestrator.ports.services import Services
-from orchestrator.reports.results import PassesReport, PassReport
+from orchestrator.reports.passes import PassesReport, PassReport
 from orchestrator.reports.watchdog import InstallReport, SchedulePlace, UninstallReport, watchdog_status
 from orchestrator.watch import schedule
 from orchestrator.watch.passes import Passed

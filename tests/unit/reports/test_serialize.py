@@ -13,7 +13,7 @@ import pytest
 from orchestrator.errors import ConfigError, Finding, UsageError
 from orchestrator.reports.catalog import REPORTS, report_schema
 from orchestrator.reports.error import error_report
-from orchestrator.reports.results import notify_report
+from orchestrator.reports.notify import notify_report
 from orchestrator.reports.serialize import document, key, schema
 from tests.unit.reports.conforming import conforms
 

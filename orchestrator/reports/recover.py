@@ -1,0 +1,18 @@
+"""What a recovery did. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RecoverReport:
+    """What a recovery did. `repaired`, `failed`: sentences for people; `rebuilt`: apps of a rebuilt ledger."""
+
+    app: str
+    deployment: int | None
+    direction: Literal["finish", "undo"] | None
+    repaired: tuple[str, ...]
+    failed: tuple[str, ...]
+    rebuilt: tuple[str, ...] = ()

@@ -1,0 +1,32 @@
+"""How a release or a rollback ended. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.domain.rollout.deployment import Kind
+
+
+@dataclass(frozen=True)
+class BakeReport:
+    """How the bake of a release ended. `seconds` is how long it was watched; None when the watchdog finishes it."""
+
+    outcome: Literal["stable", "baking", "replaced"]
+    until: str | None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ReleaseReport:
+    """How a release or a rollback ended. `deployment` and `kind` are None when there was nothing to do."""
+
+    app: str
+    outcome: Literal["succeeded", "nothing to do"]
+    version: str
+    previous: str | None
+    deployment: int | None
+    kind: Kind | None
+    seconds: float
+    bake: BakeReport | None = None
+    notes: tuple[str, ...] = ()
