@@ -47,9 +47,9 @@ class Recovered:
         return self.deployment is not None or bool(self.repaired)
 
 
-def at_rest(services: Services, app: str) -> Observed:
+def at_rest(services: Services, app: str, *, healing: bool = True) -> Observed:
     """Recovers the app, as every changing command does first, and returns its state. The caller holds its lock."""
-    return recover(services, app).observed or observe(services, app)
+    return recover(services, app, healing=healing).observed or observe(services, app)
 
 
 def recover_app(services: Services, app: str) -> Recovered:

@@ -15,8 +15,7 @@ from orchestrator.config import Config
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
 from orchestrator.ports.services import Services
-from orchestrator.release.observe import observe
-from orchestrator.release.recover import at_rest, recover
+from orchestrator.release.recover import at_rest
 from orchestrator.watch.follow_up import notify
 from orchestrator.watch.passes import Passed, take_look
 
@@ -104,8 +103,7 @@ def watch_until_stable(services: Services, config: Config, report: Callable[[Pro
 
 
 def _look(services: Services, config: Config, live: SlotState, passed: Passed) -> None:
-    recovered = recover(services, live.app, healing=False)
-    observed = recovered.observed or observe(services, live.app)
+    observed = at_rest(services, live.app, healing=False)
     if observed.live is None or observed.live.deployment != live.deployment:
         return  # recovery has finished the interrupted deployment of another command
     passed.memory = services.ledger.memory(live.app)

@@ -69,8 +69,7 @@ class HAProxyTraffic:
             for name, slots in before.items():
                 self._files.write_slots(name, slots)
             if self._runtime.answers():
-                for name, slots in before.items():
-                    self._runtime.set_entry(_IN_PROXY[name], app, slots.get(app))
+                self._runtime.set_entries(app, {_IN_PROXY[name]: slots.get(app) for name, slots in before.items()})
             raise
 
     def forget(self, app: str) -> None:
@@ -80,8 +79,7 @@ class HAProxyTraffic:
             if slots and slots.pop(app, None):
                 self._files.write_slots(name, slots)
         if self._runtime.answers():
-            for name in (ROUTES, SHIELDS):
-                self._runtime.set_entry(_IN_PROXY[name], app, None)
+            self._runtime.set_entries(app, {_IN_PROXY[name]: None for name in (ROUTES, SHIELDS)})
 
     def _write(self, name: str, app: str, slot: Slot | None) -> None:
         """Sets an entry of a map on disk. A map that has it already is not written again: that costs two syncs."""
