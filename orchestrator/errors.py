@@ -26,7 +26,7 @@ Each error says what happened, why, and what to do next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from orchestrator.frozen import frozen
 
 
 class DeployctlError(Exception):
@@ -54,7 +54,7 @@ class UsageError(DeployctlError):
     exit_code = 2
 
 
-@dataclass(frozen=True)
+@frozen
 class Finding:
     """One problem in a configuration: where (`health.timeout`), what is wrong, and how to fix it."""
 

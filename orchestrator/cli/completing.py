@@ -6,7 +6,6 @@ Imports only the module of the command on the line, and connects to nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from typer.core import TyperGroup
@@ -14,9 +13,10 @@ from typer.core import TyperGroup
 from orchestrator.cli.arguments import PASSES_ON, WITH_FILE, WITH_FOLDER, split
 from orchestrator.cli.completion_scripts import FILES, FOLDERS
 from orchestrator.cli.table import TABLE
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Candidate:
     """A word and its help. `:files` and `:folders` are not words: they tell the shell to complete paths."""
 

@@ -6,12 +6,12 @@ one command does not load the dependencies of the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from orchestrator.frozen import frozen
 
 _COMMANDS = "orchestrator.cli.commands"
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """`module` has an attribute `app`, a typer.Typer with one command or a group; `help` is the first line of its help.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 
 DEFAULT_STATE_DIR = "/var/lib/deployctl"
 VERSION = re.compile(r"v(0|[1-9][0-9]{0,8})")
@@ -23,7 +23,7 @@ LABEL_CONFIG = "deployctl.config"
 LABEL_RECORD = "deployctl.record"
 
 
-@dataclass(frozen=True)
+@frozen
 class Names:
     """The names that a state folder uses on the engine.
 

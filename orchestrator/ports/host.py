@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from orchestrator.frozen import frozen
 
 
 class Host(Protocol):
@@ -22,7 +23,7 @@ class Host(Protocol):
         """The machine's name."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Ended:
     """How a program ended: its exit code, and what it wrote to stdout and stderr."""
 

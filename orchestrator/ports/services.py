@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.domain.naming import Names
 from orchestrator.domain.traffic.slot import SlotState
+from orchestrator.frozen import frozen
 
 if TYPE_CHECKING:
     # Types alone: 23 small files that no command needs to read.
@@ -83,7 +84,7 @@ class Services:
         return self.source_control.user(folder) or self.host.user()
 
 
-@dataclass(frozen=True)
+@frozen
 class _Progress:
     reporter: Reporter
     interrupts: Interrupts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from orchestrator.domain.rollout.choice import Choice
 from orchestrator.domain.rollout.deployment import Kind
@@ -12,6 +11,7 @@ from orchestrator.domain.rollout.plan import Plan, check
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.domain.traffic.slot import Slot, other
+from orchestrator.frozen import frozen
 from orchestrator.release.steps import (
     Build,
     Create,
@@ -33,7 +33,7 @@ from orchestrator.release.steps import (
 from orchestrator.release.steps.retire import How
 
 
-@dataclass(frozen=True)
+@frozen
 class Terms:
     """The settings that a plan depends on. Times in seconds; `registry` is where images are pushed, None: nowhere."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.config import Config, printable
 from orchestrator.domain import naming
@@ -16,6 +16,7 @@ from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.traffic.routing import refuse_conflicts
 from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
 from orchestrator.release.work import Draft
@@ -25,7 +26,7 @@ from orchestrator.supply.source import Source, git_state
 _WARM_PROBE_TIMEOUT = 2.0
 
 
-@dataclass(frozen=True)
+@frozen
 class PreparedRelease:
     """A release before it begins: its plan, and the version that it would record."""
 
@@ -40,7 +41,7 @@ class PreparedRelease:
         return self.choice.action != "nothing"
 
 
-@dataclass(frozen=True)
+@frozen
 class PreparedRollback:
     """A rollback before it begins. `config` is the old version's, with the current [proxy] and [rollout] settings."""
 

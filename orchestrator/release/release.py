@@ -6,11 +6,11 @@ lock the app → recover → open the source → prepare (choice, plan) → jour
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 
 from orchestrator.config import Config
 from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.errors import EngineUnreachable
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.executor import execute
 from orchestrator.release.observe import refuse_unrecorded
@@ -21,7 +21,7 @@ from orchestrator.release.work import Work
 from orchestrator.supply.source import opened
 
 
-@dataclass(frozen=True)
+@frozen
 class Result:
     """How a deployment ended. `deployment` is None when there was nothing to do.
 

@@ -15,6 +15,7 @@ from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
 from orchestrator.domain.version.manifest import Manifest
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import Degraded, DeploymentFailed, UsageError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.supply.source import Source
 
@@ -22,7 +23,7 @@ Detail = dict[str, object]
 """What the journal stores about a step, ready for JSON."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Draft:
     """A version that is about to be built: its record, its source, and the manifest of the source."""
 

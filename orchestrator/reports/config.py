@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from orchestrator.frozen import frozen
 from orchestrator.reports.error import FindingReport
 
 
-@dataclass(frozen=True)
+@frozen
 class InitReport:
     """The file that `init` wrote."""
 
     file: str
 
 
-@dataclass(frozen=True)
+@frozen
 class ConfigReport:
     """A valid deploy.toml. `findings` is empty: problems are an error. `notes` are variables that are not set here."""
 
@@ -24,7 +23,7 @@ class ConfigReport:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class ReportNames:
     """The names that `config report-schema` accepts."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.config import Config
@@ -11,12 +10,13 @@ from orchestrator.domain.version.manifest import File, Manifest, delta, new_byte
 from orchestrator.domain.version.tensors import TensorChange
 from orchestrator.domain.version.version import Commit, Version
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 
 Change = Literal["added", "removed", "changed"]
 
 
-@dataclass(frozen=True)
+@frozen
 class FileDifference:
     """A file that differs. Sizes in bytes; None on the side where there is no file."""
 
@@ -30,7 +30,7 @@ class FileDifference:
     mode_after: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class DiffSummary:
     """How many files differ, how large both versions are, and the bytes of contents that only the second one has."""
 
@@ -42,7 +42,7 @@ class DiffSummary:
     new_bytes: int
 
 
-@dataclass(frozen=True)
+@frozen
 class TensorFile:
     """The tensors of one file that differ. `note` says why they could not be compared."""
 
@@ -51,7 +51,7 @@ class TensorFile:
     note: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class SettingChange:
     """A setting that differs: None where there is none, `(hidden)` where it may be secret."""
 
@@ -60,7 +60,7 @@ class SettingChange:
     after: Any
 
 
-@dataclass(frozen=True)
+@frozen
 class LayerReport:
     """A layer of an image. `size` in bytes."""
 
@@ -68,7 +68,7 @@ class LayerReport:
     size: int
 
 
-@dataclass(frozen=True)
+@frozen
 class ImageDifference:
     """The layers that both images have, in figures, and those that only the second one has."""
 
@@ -78,7 +78,7 @@ class ImageDifference:
     new_bytes: int
 
 
-@dataclass(frozen=True)
+@frozen
 class CommitRange:
     """The commits of both versions and those between them, newest first; None when Git cannot tell.
 
@@ -91,7 +91,7 @@ class CommitRange:
     between: tuple[Commit, ...] | None
 
 
-@dataclass(frozen=True)
+@frozen
 class DiffReport:
     """The differences between two versions. Values that may be secret are hidden."""
 

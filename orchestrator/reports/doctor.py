@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.config import Config
 from orchestrator.errors import DeployctlError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.reports.status import status
 
 _LOW_DISK = 1 << 30
 
 
-@dataclass(frozen=True)
+@frozen
 class Check:
     """One check. `next` says how to fix what is wrong; empty when the check passed."""
 
@@ -25,7 +25,7 @@ class Check:
     next: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class DoctorReport:
     """All checks. `ok`: each of them passed."""
 

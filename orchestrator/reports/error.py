@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from orchestrator.errors import ConfigError, DeployctlError
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class FindingReport:
     """One problem in deploy.toml: where, what, and how to fix it."""
 
@@ -16,7 +15,7 @@ class FindingReport:
     hint: str
 
 
-@dataclass(frozen=True)
+@frozen
 class ErrorFacts:
     """What happened, why, what to do next. `code` is the exit code; `findings` are the problems in deploy.toml."""
 
@@ -28,7 +27,7 @@ class ErrorFacts:
     findings: tuple[FindingReport, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class ErrorReport:
     """An error that ended a command."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +12,11 @@ from orchestrator.config import Config
 from orchestrator.domain.version.manifest import CONTEXT, MODEL
 from orchestrator.domain.version.version import FileChange
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 
 
-@dataclass(frozen=True)
+@frozen
 class FileLogEntry:
     """What one version changed in a file. Without the file `size`, `mode` and `digest` are None."""
 
@@ -31,7 +31,7 @@ class FileLogEntry:
     git_dirty: bool | None
 
 
-@dataclass(frozen=True)
+@frozen
 class FileLogReport:
     """The changes of a file, newest version first. `older` is how many more there are."""
 

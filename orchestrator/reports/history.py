@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.domain.rollout.deployment import Deployment, Kind, Outcome, StepRecord
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.reports.estimate import duration
 
 
-@dataclass(frozen=True)
+@frozen
 class StepReport:
     """One step of a deployment's journal. The fields of `detail` depend on the step."""
 
@@ -24,7 +24,7 @@ class StepReport:
     detail: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class DeploymentSummary:
     """A deployment without its journal. `seconds` is the sum of its steps' durations."""
 
@@ -42,14 +42,14 @@ class DeploymentSummary:
     seconds: float
 
 
-@dataclass(frozen=True)
+@frozen
 class DeploymentReport(DeploymentSummary):
     """A deployment with its journal."""
 
     steps: tuple[StepReport, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class HistoryReport:
     """The deployments of an app, newest first. There are no rollouts yet: `rollouts` is empty."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 
 _RECENT = 50
 
 
-@dataclass(frozen=True)
+@frozen
 class LogsReport:
     """The log of a version: `logs` by the name of each container, or `lines` that were kept of removed containers."""
 
@@ -23,7 +23,7 @@ class LogsReport:
     lines: tuple[str, ...] | None
 
 
-@dataclass(frozen=True)
+@frozen
 class LogSource:
     """Where a version's log is: in containers, or, when there are none, in the text that was kept of them."""
 

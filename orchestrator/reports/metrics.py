@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import __version__
@@ -12,6 +11,7 @@ from orchestrator.domain.version.mark import mark
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, StorageError, UsageError
 from orchestrator.files import write_atomic
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.preparation import rollback_way
@@ -21,7 +21,7 @@ from orchestrator.reports.status import status
 _GOOD = ("healthy", "acted")
 
 
-@dataclass(frozen=True)
+@frozen
 class MetricsReport:
     """The metrics that have a value now."""
 

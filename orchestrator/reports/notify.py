@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class UndeliveredUrl:
     """A URL that did not accept a notification: its number among all, from 1, and why."""
 
@@ -13,7 +13,7 @@ class UndeliveredUrl:
     why: str
 
 
-@dataclass(frozen=True)
+@frozen
 class NotifyReport:
     """How a test notification was delivered. `problems` are those of `notify.urls_file`."""
 

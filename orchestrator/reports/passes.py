@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class PassReport:
     """How a pass of the watchdog over one app ended."""
 
@@ -19,7 +20,7 @@ class PassReport:
     seconds: float
 
 
-@dataclass(frozen=True)
+@frozen
 class PassesReport:
     """The passes of one `watchdog run`, one for each app."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.config import Config
@@ -12,6 +11,7 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.preparation import prepare_release, prepare_rollback, rollback_way
@@ -19,7 +19,7 @@ from orchestrator.reports.estimate import estimate
 from orchestrator.supply.source import opened
 
 
-@dataclass(frozen=True)
+@frozen
 class PlannedStep:
     """One step of a plan: its name, its arguments, and what it does in one line."""
 
@@ -28,7 +28,7 @@ class PlannedStep:
     description: str
 
 
-@dataclass(frozen=True)
+@frozen
 class PlanReport:
     """What a release or a rollback would do. `estimate_seconds` is for a rollback; without `changes`, `steps` is empty.
 

@@ -7,13 +7,13 @@ of one folder must not contain the same sample.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
 from orchestrator.domain.rollout.deployment import DeploymentCount, Kind, Outcome
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.watch.passes import Pass
+from orchestrator.frozen import frozen
 
 Type = Literal["gauge", "counter"]
 STATES = ("empty", "deploying", "baking", "stable", "degraded")
@@ -54,7 +54,7 @@ FAMILIES: Mapping[str, tuple[Type, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Sample:
     """One value of a metric."""
 
@@ -62,7 +62,7 @@ class Sample:
     value: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Metric:
     """A metric with its current samples."""
 
@@ -72,7 +72,7 @@ class Metric:
     samples: tuple[Sample, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Seen:
     """What only engine and proxy know of an app."""
 
@@ -84,7 +84,7 @@ class Seen:
     rollback: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Facts:
     """Everything about one app. `seen` is None when the engine did not answer; `program` is deployctl's version."""
 

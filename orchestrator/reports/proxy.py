@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 
 
-@dataclass(frozen=True)
+@frozen
 class ProxyState:
     """`running`, `missing`, or what the engine says of a proxy that does not run."""
 
     state: str
 
 
-@dataclass(frozen=True)
+@frozen
 class ProxyReport:
     """The proxy after `proxy up`, `reload` or `down`."""
 
     proxy: ProxyState
 
 
-@dataclass(frozen=True)
+@frozen
 class ProxyAppStatus:
     """One app at the proxy. `route` is the running proxy's, `on_disk` the one that it would start with."""
 
@@ -36,7 +35,7 @@ class ProxyAppStatus:
     endpoints: tuple[EndpointHealth, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class ProxyStatusReport:
     """The proxy, and every app that it serves."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class PruneReport:
     """What was removed, or would be, by name. `freed_bytes` is None with `--dry-run`."""
 

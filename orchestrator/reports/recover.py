@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class RecoverReport:
     """What a recovery did. `repaired`, `failed`: sentences for people; `rebuilt`: apps of a rebuilt ledger."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.rollout.deployment import Kind
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class BakeReport:
     """How the bake of a release ended. `seconds` is how long it was watched; None when the watchdog finishes it."""
 
@@ -17,7 +17,7 @@ class BakeReport:
     seconds: float | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class ReleaseReport:
     """How a release or a rollback ended. `deployment` and `kind` are None when there was nothing to do."""
 

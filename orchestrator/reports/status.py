@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.rollout.deployment import Kind
@@ -15,6 +14,7 @@ from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import DeployctlError
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.reports.estimate import estimate
@@ -23,7 +23,7 @@ from orchestrator.reports.evidence import traffic
 State = Literal["empty", "deploying", "baking", "stable", "degraded"]
 
 
-@dataclass(frozen=True)
+@frozen
 class ContainerHealth:
     """A container of the live version. `healthy`: it runs, and the proxy's health check passes."""
 
@@ -34,7 +34,7 @@ class ContainerHealth:
     restarts: int
 
 
-@dataclass(frozen=True)
+@frozen
 class LiveVersion:
     """The version that receives the traffic."""
 
@@ -46,7 +46,7 @@ class LiveVersion:
     containers: tuple[ContainerHealth, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class RollbackEstimate:
     """How a rollback would go. `mode`: `switch`, `start`, `pull` or `rebuild`; `seconds` is None when unknown."""
 
@@ -55,7 +55,7 @@ class RollbackEstimate:
     containers_kept: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class PreviousVersion:
     """The version that a rollback would make live. `warm_until` is when it will be stopped, if it runs."""
 
@@ -65,7 +65,7 @@ class PreviousVersion:
     warm_until: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class TrafficFigures:
     """Requests, failed ones, and the mean response time in seconds (None without requests)."""
 
@@ -74,7 +74,7 @@ class TrafficFigures:
     seconds: float | None
 
 
-@dataclass(frozen=True)
+@frozen
 class BakeStatus:
     """The bake of the live version: its end, its traffic, and that of its predecessor before the switch."""
 
@@ -83,7 +83,7 @@ class BakeStatus:
     before: TrafficFigures | None
 
 
-@dataclass(frozen=True)
+@frozen
 class TrafficShares:
     """Which slot gets the requests. `share` is that of the candidate, in percent."""
 
@@ -95,7 +95,7 @@ class TrafficShares:
     held: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class LockHolder:
     """The command that holds the app's lock."""
 
@@ -104,7 +104,7 @@ class LockHolder:
     since: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class OpenDeployment:
     """A deployment that runs, or that was interrupted. `step` is the last one that began."""
 
@@ -118,7 +118,7 @@ class OpenDeployment:
     holder: LockHolder | None
 
 
-@dataclass(frozen=True)
+@frozen
 class ProxyStatus:
     """The proxy, from the view of this app. `route` is the slot that gets the requests."""
 
@@ -127,7 +127,7 @@ class ProxyStatus:
     route: Slot | None
 
 
-@dataclass(frozen=True)
+@frozen
 class StatusReport:
     """The status of an app. There are no gradual rollouts yet: `candidate` and `rollout` are null."""
 

@@ -6,9 +6,9 @@ The chain of events, manifests, stored files, slots, images, containers, and the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchestrator.errors import EngineError, Locked
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.reports.verify_engine import check_containers, check_images, check_slots
 from orchestrator.reports.verify_record import Findings, Manifests, check_manifests, check_objects
@@ -18,7 +18,7 @@ _TRIES = 3
 _WAIT_LIMIT, _WAIT_INTERVAL = 20.0, 0.2
 
 
-@dataclass(frozen=True)
+@frozen
 class ChainHead:
     """The newest event: its number, and the digest of the chain up to it."""
 
@@ -26,7 +26,7 @@ class ChainHead:
     digest: str
 
 
-@dataclass(frozen=True)
+@frozen
 class VerifyReport:
     """How many of each kind were checked, and the differences from the ledger, as sentences."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.naming import version_number
@@ -14,6 +13,7 @@ from orchestrator.domain.version.manifest import EMPTY, new_bytes
 from orchestrator.domain.version.mark import Mark, mark
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import OperationFailed
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.reports.diff import LayerReport, version_of
@@ -21,7 +21,7 @@ from orchestrator.reports.history import DeploymentSummary, summary
 from orchestrator.reports.who_was_live import LivePeriod, live_periods
 
 
-@dataclass(frozen=True)
+@frozen
 class VersionFacts:
     """The record of one version. `manifest` is its identity; times are None for what has not happened."""
 
@@ -43,7 +43,7 @@ class VersionFacts:
     git_dirty: bool | None
 
 
-@dataclass(frozen=True)
+@frozen
 class FileCounts:
     """How many files a version added or changed, and how many it removed, compared with its parent."""
 
@@ -51,7 +51,7 @@ class FileCounts:
     removed: int
 
 
-@dataclass(frozen=True)
+@frozen
 class TreeVersion(VersionFacts):
     """A version in the tree, and those whose parent it is."""
 
@@ -59,7 +59,7 @@ class TreeVersion(VersionFacts):
     children: tuple[TreeVersion, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class TreeReport:
     """The versions of an app as trees of parents. `older` is how many are not shown."""
 
@@ -69,7 +69,7 @@ class TreeReport:
     versions: tuple[TreeVersion, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class VersionFiles:
     """The files of a version. `changed`, `removed` and `new_bytes` compare it with its parent."""
 
@@ -81,7 +81,7 @@ class VersionFiles:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class VersionContainer:
     """A container of a version. `address` is empty when it cannot be reached."""
 
@@ -92,7 +92,7 @@ class VersionContainer:
     address: str
 
 
-@dataclass(frozen=True)
+@frozen
 class ShowReport(VersionFacts):
     """One version in full. Settings that may be secret are hidden."""
 

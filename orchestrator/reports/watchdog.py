@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -23,6 +22,7 @@ from orchestrator.domain.watch.schedule import (
     overdue,
     write_every,
 )
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 
 _PASSES = 10
@@ -37,7 +37,7 @@ _COUNTERS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class SchedulePlace:
     """Where a schedule is: a file, or the crontab of a user."""
 
@@ -45,7 +45,7 @@ class SchedulePlace:
     place: str
 
 
-@dataclass(frozen=True)
+@frozen
 class InstallReport:
     """The schedule after `watchdog install`. `every` in seconds; `removed` are schedules of the app elsewhere."""
 
@@ -58,7 +58,7 @@ class InstallReport:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class UninstallReport:
     """What `watchdog uninstall` removed, and what it left because it is for another state folder or file."""
 
@@ -67,7 +67,7 @@ class UninstallReport:
     left: tuple[SchedulePlace, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class ScheduleReport:
     """A schedule. `every` in seconds, None for other times; `ours`: it is for this state folder and this file."""
 
@@ -80,7 +80,7 @@ class ScheduleReport:
     file: str
 
 
-@dataclass(frozen=True)
+@frozen
 class PassRecord:
     """A pass that was recorded. `messages`: sentences for people."""
 
@@ -90,7 +90,7 @@ class PassRecord:
     messages: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class WatchdogReport:
     """The schedules of an app, its last passes (newest first), its counters, and what is wrong."""
 

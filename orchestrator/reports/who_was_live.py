@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
@@ -11,10 +10,11 @@ from orchestrator.domain.moments import iso
 from orchestrator.domain.record.chain import Switch
 from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.version.version import Version
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 
 
-@dataclass(frozen=True)
+@frozen
 class LivePeriod:
     """A period in which a version was live. `until` is None while it is live."""
 
@@ -24,7 +24,7 @@ class LivePeriod:
     until: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class LiveRecord:
     """A version that was live, who made it live, and what it is made of."""
 
@@ -43,7 +43,7 @@ class LiveRecord:
     author: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class WhoWasLiveReport:
     """The versions that were live at a moment or in a span of time, oldest first."""
 

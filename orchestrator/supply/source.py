@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from orchestrator.config import Config, printable
 from orchestrator.domain.version.version import GitState
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 
 if TYPE_CHECKING:
     from orchestrator.ports.interrupts import Interrupts
@@ -41,7 +41,7 @@ class SourcePorts(Interruptible, Protocol):
         """Reports progress."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Source:
     """The configuration that is recorded, and `building`, the configuration with the folder to build from.
 

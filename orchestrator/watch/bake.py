@@ -7,13 +7,13 @@ decide by the same rules.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from orchestrator.config import Config
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import at_rest
 from orchestrator.watch.follow_up import notify
@@ -23,7 +23,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Baked:
     """How a bake ended: `stable`, or `replaced` by another command. `seconds` is how long the wait took."""
 
@@ -32,7 +32,7 @@ class Baked:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Progress:
     """The progress of a bake after one look. Times in seconds; `probes` counts all probes so far."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.config import Config
@@ -18,6 +18,7 @@ from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.watch.decision import Look, Replica, Rules
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.heal import Healer
 from orchestrator.reports.evidence import traffic
@@ -27,7 +28,7 @@ _GATEWAY_ERRORS = (502, 503, 504)
 _RECENT = 50
 
 
-@dataclass(frozen=True)
+@frozen
 class View:
     """A look and what it was made from. `new` and `old`: the traffic of the version and of its predecessor."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Config, printable
@@ -12,6 +11,7 @@ from orchestrator.config.config import under
 from orchestrator.config.notify import Notice
 from orchestrator.errors import DeployctlError
 from orchestrator.files import NotRegular, TooLarge, read_small
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.release import Result
 
@@ -86,7 +86,7 @@ def notify_deployed(services: Services, config: Config, result: Result) -> None:
     send_notice(services, config, what, result.version, text, previous=result.previous)
 
 
-@dataclass(frozen=True)
+@frozen
 class Delivery:
     """The result of a test notification: for each URL None, or why the delivery failed.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from orchestrator.config import Config
+from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import recover
 from orchestrator.watch.bake import Progress, watch_until_stable
 
 
-@dataclass(frozen=True)
+@frozen
 class Bake:
     """How a bake ended, or `baking` when the command did not wait; `seconds` is how long the wait took."""
 

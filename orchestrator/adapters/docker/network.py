@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from orchestrator.adapters.docker.addresses import NETWORK_PREFIX, upper_half
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.naming import LABEL_ROLE, LABEL_STATE, Names
 from orchestrator.errors import EngineError
+from orchestrator.frozen import frozen
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ROUTES = Path("/proc/net/route")
 
 
-@dataclass(frozen=True)
+@frozen
 class Network:
     """A network on the engine."""
 

@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from orchestrator.frozen import frozen
 
 QUICK = 30.0
 """Seconds that a command of Git may take."""
@@ -33,7 +34,7 @@ OURS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Done:
     """How a command of Git ended: its exit code and its output."""
 

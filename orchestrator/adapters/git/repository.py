@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.git.program import OURS, run
 from orchestrator.domain.version.version import Commit
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Repository:
     """A repository's work tree: its top folder, without symlinks."""
 
@@ -32,7 +32,7 @@ class NoRepository(Exception):
         self.why, self.hint, self.refused = why, hint, refused
 
 
-@dataclass(frozen=True)
+@frozen
 class Status:
     """The commit, and the paths that differ from it, without those that Git ignores."""
 

@@ -14,13 +14,13 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.adapters.haproxy.render import backend
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError
+from orchestrator.frozen import frozen
 
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
@@ -29,7 +29,7 @@ _CONFIG = "DEPLOYCTL_CONFIG"
 _PATIENCE = 2.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Server:
     """One server of a backend, as a worker reports it: `s1`, `s2` … are checked, `b1`, `b2` … are their backups."""
 

@@ -11,15 +11,15 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config import Config, ignore_patterns, printable
 from orchestrator.domain.version.manifest import CONTEXT, MODEL
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class SourceFile:
     """A file, or a symlink (`target` is not None): its path in the manifest, and its path on disk."""
 

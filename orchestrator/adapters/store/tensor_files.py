@@ -17,9 +17,11 @@ import math
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
+
+from orchestrator.frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,7 @@ class Damaged(Exception):
     """A file is damaged. The message completes "the older one …"."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Tensor:
     """A tensor of an open file.
 

@@ -38,13 +38,14 @@ openai      https://github.com/vllm-project/vllm, docs/usage/security.md: vLLM's
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote
 
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Preset:
     """The checks of one kind of model server. `model_path` and `model_body` replace `path` and `body` when a model
     is named. `needs_model`: the server has no check without a model's name (`path` uses the name "model").

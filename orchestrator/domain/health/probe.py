@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class ProbeSpec:
     """How to probe whether a model is ready. Times in seconds.
 
@@ -27,7 +28,7 @@ class ProbeSpec:
     statuses: tuple[int, int] = (200, 299)
 
 
-@dataclass(frozen=True)
+@frozen
 class Target:
     """One container to probe: its name, for messages, and its address."""
 
@@ -35,7 +36,7 @@ class Target:
     address: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Reply:
     """The outcome of one probe: the HTTP status and the beginning of the body, or `error` in words.
 
@@ -55,7 +56,7 @@ class Reply:
         return f"HTTP {self.status}" + (f" {text[:120]!r}" if text else "")
 
 
-@dataclass(frozen=True)
+@frozen
 class Judgement:
     """Whether a model is `ready`, and the reason in words; `hopeless`: it will not become ready."""
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
 from orchestrator.errors import ProbeFailed
+from orchestrator.frozen import frozen
 
 # While connections are refused, probes cost the server nothing, and frequent ones detect a fast start early. A server
 # that answers is busy loading the model, so it is probed at its interval. Seconds.
 REFUSED_PAUSE = 0.05
 
 
-@dataclass(frozen=True)
+@frozen
 class Tally:
     """The probes of one target so far. `after` adds a reply; a bad reply resets `streak`, the good ones in a row."""
 

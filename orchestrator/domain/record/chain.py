@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from orchestrator.frozen import frozen
 
 BEGINNING = "0" * 64
 
 
-@dataclass(frozen=True)
+@frozen
 class Event:
     """One entry as it is stored. `detail` is the stored JSON text, because the digest covers the text."""
 
@@ -28,7 +29,7 @@ class Event:
     digest: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Switch:
     """A version became live at `since` (UTC in ISO 8601), in a slot, by a deployment."""
 

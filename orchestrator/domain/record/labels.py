@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from orchestrator.domain.rollout.deployment import Deployment
@@ -16,11 +16,12 @@ from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.version import Version
+from orchestrator.frozen import frozen
 
 _FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "git_dirty", "pushed")
 
 
-@dataclass(frozen=True)
+@frozen
 class Evidence:
     """What the engine knows about one container: its state, its label, its environment, its creation time.
 
@@ -34,7 +35,7 @@ class Evidence:
     app_number: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Restored:
     """The records of one app for a new ledger. `never_live` are containers that were interrupted before the switch."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.naming import next_version
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Choice:
     """What a release does: `build` the version, `reuse` its image, or `nothing`. `note` says why if not obvious."""
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.frozen import frozen
 
 Kind = Literal["release", "rollback", "auto-rollback"]
 Outcome = Literal["succeeded", "failed", "undone"]
 
 
-@dataclass(frozen=True)
+@frozen
 class PlanRecord:
     """A plan as it is stored: its steps as names and arguments, ready for JSON.
 
@@ -31,7 +32,7 @@ class PlanRecord:
     steps: tuple[tuple[str, dict[str, Any]], ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class StepRecord:
     """One step in the journal. Times are UTC in ISO 8601; `seconds` is how long it took, by a monotonic clock."""
 
@@ -48,7 +49,7 @@ class StepRecord:
     seconds: float | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Deployment:
     """One attempt to make a version live. Times are UTC in ISO 8601."""
 
@@ -70,7 +71,7 @@ class Deployment:
     config: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class DeploymentCount:
     """How many of an app's deployments of one kind ended with one outcome, and when the last of them ended."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.version import Version
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Observed:
     """The state of an app. `image_exists` asks the engine, so it is called only where the answer matters."""
 

@@ -8,15 +8,15 @@ or is the fallback of one). So at every step, and after a crash at any step, a v
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from orchestrator.domain.rollout.deployment import Kind, PlanRecord, StepRecord
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """A deployment before it begins. `before` is the traffic state at that moment.
 

@@ -7,16 +7,16 @@ was begun but not recorded as done, the traffic state on disk decides: did the t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.rollout.deployment import StepRecord
 from orchestrator.domain.rollout.plan import Plan, is_journaled, undo
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Recovery:
     """`finish` or `undo`, and the steps that do it, without the one that concludes the deployment."""
 

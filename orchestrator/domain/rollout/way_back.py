@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.naming import version_number
@@ -11,11 +10,12 @@ from orchestrator.domain.traffic.slot import Slot, other
 from orchestrator.domain.version.lineage import rollback_target
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 
 Mode = Literal["switch", "start", "pull", "rebuild"]
 
 
-@dataclass(frozen=True)
+@frozen
 class WayBack:
     """A rollback that is possible now.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Container:
     """One container of deployctl, as the engine reports it now.
 
@@ -40,7 +41,7 @@ class Container:
         return self.state == "running"
 
 
-@dataclass(frozen=True)
+@frozen
 class Mount:
     """A folder of the host, mounted read-only into a container. It must exist when the container starts."""
 
@@ -48,7 +49,7 @@ class Mount:
     target: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Runtime:
     """How a container runs. Sizes in bytes, times in seconds; None: no limit, or the image's own value.
 
@@ -73,7 +74,7 @@ class Runtime:
     log_max_files: int = 3
 
 
-@dataclass(frozen=True)
+@frozen
 class WorkloadSpec:
     """One replica to create: what it is a replica of, and how it runs.
 
@@ -93,7 +94,7 @@ class WorkloadSpec:
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class HostContainerSpec:
     """A container that serves all apps on the host's network, and is restarted whenever it ends.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.domain.traffic.sample import Sample
+from orchestrator.frozen import frozen
 
 # HAProxy's mean response time is a sliding mean over this many requests (TIME_STATS_SAMPLES; measured on 2.6).
 WINDOW = 512
@@ -26,7 +26,7 @@ _Z = 2.0
 _NOTICEABLE = 0.010
 
 
-@dataclass(frozen=True)
+@frozen
 class Traffic:
     """The traffic of a version. `mean` is the mean response time, exact to `slack`, in seconds; None if unknown."""
 
@@ -46,7 +46,7 @@ class Traffic:
         return text if self.mean is None else f"{text}, {self.mean * 1000:.0f} ms on average"
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """The limits of good traffic. Times in seconds; None: no limit."""
 
@@ -57,7 +57,7 @@ class Limits:
     latency_factor: float = 3.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Assessment:
     """The verdict on a version's traffic and the reason; `inconclusive`: too few requests, which is not a failure."""
 

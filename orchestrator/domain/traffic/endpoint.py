@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class EndpointHealth:
     """The result of the edge's own health checks of one replica. `status` is the edge's term for it, for messages."""
 

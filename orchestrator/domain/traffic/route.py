@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Route:
     """Which requests belong to an app, and their time limit in seconds.
 
@@ -28,7 +29,7 @@ class Route:
         return {(self.listen, host, self.path_prefix) for host in (self.hosts or ("",))}
 
 
-@dataclass(frozen=True)
+@frozen
 class SlotEndpoints:
     """What the edge knows about one slot: the addresses of its replicas in order of their indexes, and their probe.
 
@@ -41,7 +42,7 @@ class SlotEndpoints:
     active: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class ProxyApp:
     """What the proxy knows about one app: its route and its slots."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from orchestrator.frozen import frozen
 
 Slot = Literal["blue", "green"]
 SLOTS: tuple[Slot, Slot] = ("blue", "green")
@@ -17,7 +18,7 @@ def other(slot: Slot) -> Slot:
 SlotPhase = Literal["starting", "ready", "warm", "cold"]
 
 
-@dataclass(frozen=True)
+@frozen
 class SlotState:
     """The state of a slot as the ledger records it. Times are UTC in ISO 8601.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from orchestrator.domain.traffic.slot import Slot, other
+from orchestrator.frozen import frozen
 
 ALL = 10_000
 """The share of all requests. Shares are counted in hundredths of a percent."""
 
 
-@dataclass(frozen=True)
+@frozen
 class TrafficState:
     """Which slot gets which share of the requests.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from orchestrator.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class BuildSpec:
     """An image to build. `dockerfile` is relative to `context`; `ignore` are the lines of its .dockerignore."""
 
@@ -26,7 +28,7 @@ class BuildSpec:
         return self.context / self.dockerfile
 
 
-@dataclass(frozen=True)
+@frozen
 class Image:
     """An image on the engine."""
 
@@ -34,7 +36,7 @@ class Image:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class Layer:
     """A layer of an image: its digest and its size in bytes."""
 

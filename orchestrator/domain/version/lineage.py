@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from orchestrator.domain.naming import version_number
 from orchestrator.domain.version.version import Version
+from orchestrator.frozen import frozen
 
 
 def ancestors(versions: Mapping[str, Version], name: str) -> list[Version]:
@@ -34,7 +34,7 @@ def rollback_target(versions: Mapping[str, Version], live: str | None) -> Versio
     return next(stable, None)
 
 
-@dataclass(frozen=True)
+@frozen
 class Node:
     """A version and its children in the tree."""
 

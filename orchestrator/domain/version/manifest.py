@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Literal
+
+from orchestrator.frozen import frozen
 
 CONTEXT, MODEL = "context/", "model/"
 _SCHEMA = 1
 
 
-@dataclass(frozen=True)
+@frozen
 class File:
     """One file or symbolic link. `size` is in bytes, `digest` is the SHA-256 of the content (or link target) in hex.
 
@@ -39,7 +41,7 @@ class File:
         return cls(path, "link", "", len(data), hashlib.sha256(data).hexdigest(), target)
 
 
-@dataclass(frozen=True)
+@frozen
 class Manifest:
     """The files of a version by path, and how its image is built from them.
 
@@ -81,7 +83,7 @@ class Manifest:
 EMPTY = Manifest()
 
 
-@dataclass(frozen=True)
+@frozen
 class Delta:
     """ΔM: the removed paths, the files that were added or changed, and `build` when it changed."""
 

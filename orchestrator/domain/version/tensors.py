@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class TensorChange:
     """A tensor that exists in one of two files only, or differs between them. All fields are ready for JSON.
 

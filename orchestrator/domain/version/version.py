@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from orchestrator.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Version:
     """One immutable build of an app. Times are UTC in ISO 8601.
 
@@ -34,7 +36,7 @@ class Version:
     settings: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class FileChange:
     """A file that differs between a version's manifest and its parent's. Without a kind, it was removed."""
 
@@ -47,7 +49,7 @@ class FileChange:
     target: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Commit:
     """One Git commit. `at` is its time in ISO 8601."""
 
@@ -57,7 +59,7 @@ class Commit:
     subject: str
 
 
-@dataclass(frozen=True)
+@frozen
 class GitState:
     """The state of an app's files in Git: the commit, whether files differ from it (`changed`), and the user's name.
 

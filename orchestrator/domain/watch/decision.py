@@ -7,16 +7,17 @@ Times are seconds since the epoch: they pass from one process to the next.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal
 
 from orchestrator.domain.traffic.comparison import Assessment
+from orchestrator.frozen import frozen
 
 # While a version bakes, its predecessor is ready to take over, so fewer exits are tolerated.
 _BAKE_EXITS = 3
 
 
-@dataclass(frozen=True)
+@frozen
 class Rules:
     """The settings of the configuration that decide. Times in seconds."""
 
@@ -27,7 +28,7 @@ class Rules:
     auto_rollback: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class Replica:
     """One replica of the live version, as the watchdog observed it.
 
@@ -50,7 +51,7 @@ class Replica:
         return not self.fault and not self.probe_failure
 
 
-@dataclass(frozen=True)
+@frozen
 class Look:
     """What one pass observed of an app at rest."""
 
@@ -65,7 +66,7 @@ class Look:
     cooling_until: float = 0.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Attempts:
     """How often a replica was repaired within the window, and when it was repaired last."""
 
@@ -73,7 +74,7 @@ class Attempts:
     last: float = 0.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Memory:
     """What one pass keeps for the next. It belongs to one deployment; another deployment begins with an empty one."""
 
@@ -108,7 +109,7 @@ class Memory:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class Act:
     """One thing to do: `repair` a replica, `promote` the version to stable, or `roll-back`."""
 
@@ -117,7 +118,7 @@ class Act:
     index: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class Decision:
     """What to do, what to report, and what to remember.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Pass:
     """One pass of the watchdog over an app. `at` is UTC in ISO 8601; `said` are sentences for people."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import UsageError
+from orchestrator.frozen import frozen
 
 Kind = Literal["cron.d", "crontab", "systemd", "systemd --user"]
 KINDS: tuple[Kind, ...] = ("cron.d", "crontab", "systemd", "systemd --user")
@@ -22,7 +22,7 @@ _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
 _SLACK = 60
 
 
-@dataclass(frozen=True)
+@frozen
 class Job:
     """What a schedule runs: a pass over the app of a file, with a state folder, every `every` seconds."""
 
@@ -32,7 +32,7 @@ class Job:
     every: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """A schedule that exists. What it does not say is empty or None.
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.config import Config
 from orchestrator.domain.version.manifest import EMPTY, Manifest, delta
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import DeploymentFailed, OperationFailed, StorageError, UsageError
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Build(Action):
     """Builds what `Work.draft` describes, and records it. A version that was never live is replaced."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.ports.secrets import Order
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.remove import Remove
@@ -15,7 +15,7 @@ from orchestrator.release.workloads import workload_spec
 from orchestrator.supply.model_files import restore
 
 
-@dataclass(frozen=True)
+@frozen
 class Create(Action):
     """Creates the replicas of a version in a slot, and their copy of the secrets. Does not start them."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import Degraded
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
@@ -16,7 +16,7 @@ _TICK = 0.02
 _GRACE = 1.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Drain(Action):
     """Waits until no request is open on a slot, up to the drain limit. Then open requests are cut and counted.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.domain.health.probe import Target
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProbeFailed
+from orchestrator.frozen import frozen
 from orchestrator.ports.workloads import Workloads
 from orchestrator.release.logs import SHOWN_LINES, last_lines
 from orchestrator.release.steps.base import Action
@@ -21,7 +22,7 @@ _PROXY_TIMEOUT = 10.0
 _WARM_DEADLINE = 5.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Probe(Action):
     """Waits until every container of a version passes its probes, and the health checks of the proxy as well."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import DeploymentFailed, EngineUnreachable, OperationFailed, UsageError
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.rebuild import Rebuild
 from orchestrator.release.steps.untag import Untag
@@ -15,7 +16,7 @@ from orchestrator.release.work import Detail, Work
 from orchestrator.supply.model_files import restore
 
 
-@dataclass(frozen=True)
+@frozen
 class Pull(Action):
     """Pulls `reference`, the name of a version's image with its digest; if that fails, rebuilds it from its commit."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.domain.rollout.plan import Plan
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.untag import Untag
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Push(Action):
     """Pushes a version's image as `reference`, and records its name with the digest that the registry gives it."""
 

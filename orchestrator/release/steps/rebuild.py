@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.errors import DeploymentFailed
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.build import build_image
 from orchestrator.release.work import Detail, Work
 from orchestrator.supply.model_files import checkout
 
 
-@dataclass(frozen=True)
+@frozen
 class Rebuild(Action):
     """Builds a version's image from `commit`, which must contain exactly the recorded files."""
 

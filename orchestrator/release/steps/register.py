@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.unregister import Unregister
 from orchestrator.release.steps.withdraw import Withdraw
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Register(Action):
     """Registers the containers of a version with the proxy, which begins to check them. It moves no traffic."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Remove(Action):
     """Removes the containers that this deployment created in a slot."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Literal
 
 from orchestrator.domain.moments import iso
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.release.slots import park
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.stop import Stop
@@ -16,7 +16,7 @@ from orchestrator.release.work import Detail, Work
 How = Literal["keep warm", "stop", "remove"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Retire(Action):
     """Keeps a version warm for `keep_warm` seconds, stops it, or removes its containers."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.rollout.deployment import Outcome
+from orchestrator.frozen import frozen
 from orchestrator.release.slots import note_cold
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 from orchestrator.supply.tagging import tag
 
 
-@dataclass(frozen=True)
+@frozen
 class Settle(Action):
     """Ends a deployment with its outcome and the reason for it."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.remove import Remove
 from orchestrator.release.steps.stop import Stop
@@ -15,7 +15,7 @@ from orchestrator.release.work import Detail, Work
 from orchestrator.supply.model_files import restore
 
 
-@dataclass(frozen=True)
+@frozen
 class Start(Action):
     """Starts the containers of a version in a slot: new ones, or those that were kept."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -12,12 +11,13 @@ from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.slot import SLOTS, Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.unswitch import Unswitch
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Switch(Action):
     """Makes a version live. With `bake` it is watched for so many seconds before it counts as stable.
 

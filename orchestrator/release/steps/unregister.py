@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.release.slots import park
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Unregister(Action):
     """Removes the containers in a slot from the proxy, which stops checking them."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.traffic.slot import Slot, other
 from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.frozen import frozen
 from orchestrator.release.slots import remove_shield
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Unshield(Action):
     """Ends the shield: `slot` keeps all traffic and has no fallback any more."""
 

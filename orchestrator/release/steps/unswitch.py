@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.domain.moments import iso
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Unswitch(Action):
     """Switches all traffic back to the version that was live before."""
 

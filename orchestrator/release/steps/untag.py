@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Untag(Action):
     """Removes a name from an image that has another name as well."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.frozen import frozen
 from orchestrator.release.slots import park
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.remove import Remove
@@ -15,7 +15,7 @@ from orchestrator.release.steps.stop import Stop
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Vacate(Action):
     """Stops the containers in a slot. Those of `version` are removed; with `keep` they are stopped and kept."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 
-@dataclass(frozen=True)
+@frozen
 class Withdraw(Action):
     """Removes the app from the proxy; if it was the only app, removes the proxy."""
 
