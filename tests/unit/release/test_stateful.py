@@ -40,7 +40,7 @@ from tests.unit.builders import REGISTRY
 from tests.unit.stage import FOLDER, Stage
 
 # Two state machines, which pytest-xdist runs in parallel. `scripts/chaos FILE` runs more examples.
-EXAMPLES = 500 if FULL else 120
+EXAMPLES = 500 if FULL else 50
 SETTINGS = settings(
     max_examples=EXAMPLES,
     stateful_step_count=12,
