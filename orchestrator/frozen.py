@@ -1,7 +1,7 @@
 """Immutable records that are cheap to define.
 
-`dataclass(frozen=True)` compiles six methods per class each time the program starts, about a third of the start-up of a
-short command. `frozen` compiles one, `__init__`; the other five need no code of their own.
+`dataclass(frozen=True)` compiles six methods per class each time the program starts. `frozen` compiles one, `__init__`;
+the other five need no code of their own. With about 100 records a command starts noticeably sooner.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reports as JSON: the document of a report, and the JSON Schema of a report's type. Pure.
 
-A report is a frozen dataclass. Its fields are the fields of its document, in the same order and with the same names; a
+A report is an immutable record. Its fields are the fields of its document, in the same order and with the same names; a
 field whose name is a Python keyword ends with an underscore (`from_`), which the document omits. A tuple is an
-array, a mapping an object with these keys, another dataclass an object, None is null.
+array, a mapping an object with these keys, another record an object, None is null.
 """
 
 from __future__ import annotations
