@@ -1,0 +1,45 @@
+"""The programs in tests/cases: what people do with deployctl, and attacks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import FULL
+from tests.engine.harness import free_port
+
+CASES = Path(__file__).parents[1] / "cases"
+NAMES = sorted(path.name for path in [*CASES.glob("*.sh"), *CASES.glob("*.py")])
+# The cases of a short run: each takes a few seconds.
+SHORT: set[str] = set()
+MISSING = 77
+SECONDS = 400
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base() -> None:
+    subprocess.run([CASES / "base"], check=True, timeout=300)
+
+
+@pytest.mark.parametrize("name", NAMES if FULL else sorted(SHORT))
+def test_cases(name: str, tmp_path: Path) -> None:
+    program = [sys.executable] if name.endswith(".py") else ["bash"]
+    binaries = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "DEPLOYCTL": str(binaries / "deployctl"),
+        "BUILDX": str(binaries.parent / "docker" / "cli-plugins" / "docker-buildx"),
+        "PORT": str(free_port()),
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [*program, name], cwd=CASES, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    output = done.stdout + done.stderr
+    if done.returncode == MISSING:
+        pytest.skip(output.strip().splitlines()[-1])
+    assert done.returncode == 0, output
