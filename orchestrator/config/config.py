@@ -9,6 +9,7 @@ import hashlib
 import json
 import os.path
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ from orchestrator.domain.rollout.workload import Runtime
 from orchestrator.domain.traffic.route import Route
 from orchestrator.domain.version.build import BuildSpec
 from orchestrator.errors import ConfigError, Finding, UsageError
+
+_LIVE_STATUSES = (200, 499)
 
 
 class Config(Section):
@@ -182,6 +185,21 @@ class Config(Section):
             deadline=health.deadline,
             **asked,
         )
+
+    def live_spec(self) -> ProbeSpec | None:
+        """How to ask whether the process of a container lives; None: any HTTP answer to a probe shows that.
+
+        A server error on this path says that it does not. Other answers, a 404 too, show that it does.
+        """
+        health, spec = self.health, self.probe_spec()
+        path = health.live_path
+        if path is None and health.preset:
+            from orchestrator.domain.health.presets import resolve
+
+            path = resolve(health.preset, health.model).live_path
+        if path is None or (health.live_path is None and path == spec.path):
+            return None
+        return replace(spec, path=path, body=None, failed_body=None, statuses=_LIVE_STATUSES)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a later run needs, ready for JSON. It contains the environment, with its passwords.

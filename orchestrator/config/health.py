@@ -24,6 +24,9 @@ class Health(Section):
     )
     preset: PresetName | None = Field(default=None, description="Type of the model server, instead of a path.")
     model: ModelName | None = Field(default=None, description="Name of the model that the preset asks about.")
+    live_path: Annotated[str, AfterValidator(read.url_path)] | None = Field(
+        default=None, description="Path that says whether the process lives; else any answer to a probe says so."
+    )
     interval: Duration = written(0.5, "500ms", "Pause between two probes.")
     timeout: Duration = written(2.0, "2s", "Hard limit on one whole probe.")
     successes: int = Field(default=2, ge=1, le=100, description="Successful probes in a row that make a version ready.")

@@ -13,7 +13,9 @@ class Watchdog(Section):
 
     probes: int = Field(default=5, ge=1, le=100, description="Maximum number of probes of a container in one pass.")
     failures: int = Field(default=3, ge=1, le=100, description="Failed probes among these that make it unhealthy.")
-    busy: DurationOrZero = written(0.0, "0s", "How long a container may miss probes while it has open requests.")
+    busy: DurationOrZero = written(
+        600.0, "10m", "How long a container may miss probes while it has open requests; proxy.timeout limits it too."
+    )
     backoff: Duration = written(10.0, "10s", "Wait before the second restart; it doubles each time.")
     restarts: int = Field(default=5, ge=1, le=100, description="Number of restarts within the window that is too many.")
     window: Duration = written(600.0, "10m", "The time in which restarts are counted.")

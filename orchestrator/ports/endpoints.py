@@ -38,6 +38,12 @@ class Endpoints(Protocol):
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
         """How many requests, streams and WebSockets are open on each replica, by its index, in all workers."""
 
+    def answered(self, app: str, slot: Slot) -> dict[int, int]:
+        """How many requests each replica has answered, by its index, since the workers of the proxy started.
+
+        Answers with a server error (5xx) are not counted, nor those that the proxy gave instead of the replica.
+        """
+
     def cut(self, app: str, slot: Slot) -> int:
         """Closes all open connections of a slot; returns how many requests were cut."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.config import Config
-from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
+from orchestrator.domain.health.probe import Reply, judge
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
@@ -16,12 +15,13 @@ from orchestrator.domain.traffic.comparison import Limits, Traffic
 from orchestrator.domain.traffic.comparison import judge as judge_traffic
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
-from orchestrator.domain.traffic.slot import SlotState
-from orchestrator.domain.watch.decision import Look, Replica, Rules
+from orchestrator.domain.traffic.slot import Slot, SlotState, other
+from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.heal import Healer
 from orchestrator.reports.evidence import traffic
+from orchestrator.watch.probing import Probed, probe_container, probe_until_certain
 
 _GATEWAY_ERRORS = (502, 503, 504)
 # How many deployments are searched for the last automatic rollback: it matters only if it is one of the newest.
@@ -43,7 +43,9 @@ class View:
 def rules(config: Config) -> Rules:
     """The settings of the watchdog that decide."""
     watch = config.watchdog
-    return Rules(watch.busy, watch.restarts, watch.window, watch.backoff, watch.auto_rollback)
+    # No request lasts longer than the proxy waits for it.
+    busy = min(watch.busy, config.proxy.timeout)
+    return Rules(busy, watch.restarts, watch.window, watch.backoff, watch.auto_rollback)
 
 
 def limits(config: Config) -> Limits:
@@ -60,23 +62,26 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
     """
     healer = Healer(services, observed, live)
     now = services.wall().timestamp()
-    busy = services.endpoints.open_requests(observed.app, live.slot)
-    replicas, probes = _replicas(services, config, healer, live, busy, now)
+    replicas, probes = _replicas(services, config, healer, live, now)
     entry = services.ledger.proxy_app(observed.app)
     unreachable = ""
     if through_proxy and entry is not None and any(replica.healthy for replica in replicas):
         unreachable = _unreachable(services, config, entry)
     new, old = Traffic(), None
+    predecessor_ready = False
     if live.baking:
         new, old = traffic(services, observed.app, live)
+        predecessor_ready = any(each.answers for each in replicas) and _ready(services, observed, other(live.slot))
     back = target(services, observed, live)
     look = Look(
         now=now,
         version=live.version,
         replicas=replicas,
+        since=_epoch(live.since),
         unreachable=unreachable,
         traffic=judge_traffic(new, old, limits(config)),
         bake_until=_epoch(live.bake_until) if live.bake_until else None,
+        predecessor_ready=predecessor_ready,
         target=back.version if back else None,
         cooling_until=_cooling_until(services, config, observed.app, now),
     )
@@ -97,45 +102,65 @@ def target(services: Services, observed: Observed, live: SlotState) -> WayBack |
 
 
 def _replicas(
-    services: Services,
-    config: Config,
-    healer: Healer,
-    live: SlotState,
-    busy: Mapping[int, int],
-    now: float,
+    services: Services, config: Config, healer: Healer, live: SlotState, now: float
 ) -> tuple[tuple[Replica, ...], int]:
+    app, slot = live.app, live.slot
+    open_requests, answered = services.endpoints.open_requests(app, slot), services.endpoints.answered(app, slot)
     running = {
         index: container
         for index, container in healer.containers.items()
         if not healer.fault(index) and container.state == "running"
     }
-    spec = config.probe_spec()
+    kept = _kept(services, live)
 
-    def ask(container: Container) -> tuple[str, int]:
-        return _probe(services, config, lambda: services.prober.probe(container.address, spec), spec)
+    def ask(container: Container) -> Probed:
+        return probe_container(services, config, container.address)
 
     with ThreadPoolExecutor(max(1, len(running))) as pool:
-        verdicts = dict(zip(running, pool.map(ask, running.values()), strict=True))
+        results = dict(zip(running, pool.map(ask, running.values()), strict=True))
     replicas = []
     for index in healer.indexes:
-        container = healer.containers.get(index)
-        fault = healer.fault(index)
-        if container is not None and container.state == "restarting":
-            fault = "the engine keeps restarting it"
-        probe_failure, _ = verdicts.get(index, ("", 0))
-        replicas.append(
-            Replica(
-                index=index,
-                name=healer.name(index),
-                fault=fault,
-                probe_failure=probe_failure,
-                open_requests=busy.get(index, 0),
-                exits=container.restarts if container is not None else 0,
-                recently_started=container is not None and _recently_started(container, config, live, now),
-                started_at=container.started_at if container is not None else 0.0,
-            )
+        container, probed = healer.containers.get(index), results.get(index, Probed())
+        replica = Replica(
+            index=index,
+            name=healer.name(index),
+            fault=_fault(healer, index),
+            probe_failure=probed.failure,
+            answers=probed.answers,
+            open_requests=open_requests.get(index, 0),
+            answered=answered.get(index, 0),
         )
-    return tuple(replicas), sum(count for _, count in verdicts.values())
+        if container is not None:
+            replica = replace(
+                replica,
+                restarting=container.state == "restarting",
+                exits=container.restarts,
+                exits_before=_exits_before(container, live, kept=kept),
+                recently_started=_recently_started(container, config, live, now),
+                started_at=container.started_at,
+            )
+        replicas.append(replica)
+    return tuple(replicas), sum(probed.count for probed in results.values())
+
+
+def _fault(healer: Healer, index: int) -> str:
+    container = healer.containers.get(index)
+    if container is not None and container.state == "restarting":
+        return f"it ended with exit code {container.exit_code}"
+    return healer.fault(index)
+
+
+def _kept(services: Services, live: SlotState) -> bool:
+    """Whether the containers ran already when their version went live, so that they may have ended before."""
+    deployment = services.ledger.deployment(live.app, live.deployment)
+    return deployment is None or deployment.mode == "switch"
+
+
+def _exits_before(container: Container, live: SlotState, *, kept: bool) -> int:
+    """How often a container had ended before its version went live, at most: the engine counts without times."""
+    if container.started_at <= _epoch(live.since):
+        return container.restarts
+    return max(0, container.restarts - 1) if kept else 0  # the last restart was its last start
 
 
 def _recently_started(container: Container, config: Config, live: SlotState, now: float) -> bool:
@@ -144,24 +169,14 @@ def _recently_started(container: Container, config: Config, live: SlotState, now
     return restarted and 0 <= now - container.started_at < config.health.deadline
 
 
-def _probe(services: Services, config: Config, probe: Callable[[], Reply], spec: ProbeSpec) -> tuple[str, int]:
-    """Probes until the result is certain; returns why it is unhealthy, empty if it is not, and the number of probes."""
-    watch = config.watchdog
-    good = bad = 0
-    reason = ""
-    while True:
-        judgement = judge(spec, probe())
-        if judgement.ready:
-            good += 1
-        else:
-            bad, reason = bad + 1, judgement.reason
-        count = good + bad
-        if bad >= watch.failures:
-            return f"{bad} of {count} probes failed, last: {reason}", count
-        # One good reply is enough when no reply was bad, as in most passes.
-        if bad == 0 or watch.probes - count < watch.failures - bad:
-            return "", count
-        services.sleep(min(config.health.interval, 1.0))
+def _ready(services: Services, observed: Observed, slot: Slot) -> bool:
+    """Whether the version that runs in a slot is ready now: one good answer of each of its containers."""
+    state = observed.slots.get(slot)
+    running = [each for each in observed.of(state.version, slot) if each.running] if state else []
+    if state is None or not running:
+        return False
+    spec = Config.from_snapshot(services.ledger.settings(observed.app, state.version)).probe_spec()
+    return all(judge(spec, services.prober.probe(each.address, spec)).ready for each in running)
 
 
 def _unreachable(services: Services, config: Config, entry: ProxyApp) -> str:
@@ -184,7 +199,7 @@ def _unreachable(services: Services, config: Config, entry: ProxyApp) -> str:
         return replace(reply, status=200, body="") if reached else reply
 
     through = replace(spec, body=None, failed_body=None, statuses=(200, 200))
-    why, _ = _probe(services, config, probe, through)
+    why = probe_until_certain(services, config, probe, through).failure
     return f"requests through the proxy ({entry.route.listen}) do not reach {entry.name}: {why}" if why else ""
 
 

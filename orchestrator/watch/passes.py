@@ -7,7 +7,7 @@ proxy, and stops a warm version whose standby time is over. Then it looks at the
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +16,14 @@ from orchestrator.config.notify import Notice
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import SlotState
-from orchestrator.domain.watch.decision import Memory, decide
+from orchestrator.domain.watch.decision import Decision, decide
+from orchestrator.domain.watch.memory import Memory
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import DeployctlError, Interrupted, LedgerDamaged, Locked, UsageError
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.recover import recover
-from orchestrator.watch import acts, look
+from orchestrator.watch import acts, look, probing
 
 Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
 
@@ -31,8 +32,9 @@ Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
 class Passed:
     """The result of a pass. `done`, `problems` and `waiting` are sentences for people.
 
-    `new_messages` are those that no earlier pass has reported; `events` are sent as notifications. `previous` is the
-    version that was live before a rollback of this pass. `config` is None when no version is live.
+    `unhealthy`: a container is not healthy yet, although that may need no person. `new_messages` are those that no
+    earlier pass has reported; `events` are sent as notifications. `previous` is the version that was live before a
+    rollback of this pass. `config` is None when no version is live.
     """
 
     app: str
@@ -42,6 +44,7 @@ class Passed:
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    unhealthy: bool = False
     new_messages: list[str] = field(default_factory=list)
     events: list[tuple[Notice, str]] = field(default_factory=list)
     view: look.View | None = None
@@ -131,6 +134,7 @@ def take_look(
     decision = decide(view.look, memory, look.rules(config))
     passed.problems += [f"{text}; next: {_next_command(view, text)}" for text in decision.problems]
     passed.waiting += decision.waiting
+    passed.unhealthy = bool(decision.unhealthy)
     passed.memory["watch"] = decision.memory.to_json()
     if decision.acts:
         # Recorded first, so that a repair counts as an attempt even if the pass is killed.
@@ -143,6 +147,28 @@ def take_look(
             passed.done.append(f"{live.version} is stable: its bake is over ({act.why})")
         else:
             _add(passed, acts.roll_back(services, config, observed, view, act.why))
+    repaired = [act.index for act in decision.acts if act.kind == "repair"]
+    if repaired:
+        _check_repaired(services, config, live, repaired, decision, passed)
+
+
+def _check_repaired(
+    services: Services, config: Config, live: SlotState, repaired: list[int], decision: Decision, passed: Passed
+) -> None:
+    """Waits briefly for repaired containers: a pass over an app is good only when all of them answer again."""
+    containers = [
+        container
+        for container in services.workloads.containers(live.app)
+        if (container.version, container.slot) == (live.version, live.slot) and container.index in repaired
+    ]
+    ready = probing.ready_soon(services, config, [each for each in containers if each.running])
+    late = [container.name for container in containers if container not in ready]
+    if late or len(containers) < len(repaired):
+        passed.unhealthy = True
+    passed.waiting += [f"{name} does not answer yet" for name in late]
+    started = {container.index: container.started_at for container in ready}
+    memory = replace(decision.memory, ready={**decision.memory.ready, **started})
+    passed.memory["watch"] = memory.to_json()
 
 
 def _pass(services: Services, app: str, passed: Passed) -> None:
@@ -169,7 +195,6 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
         passed.problems.append(f"{error}" + (f"; next: {error.hint}" if error.hint else ""))
         passed.outcome = "failed"
     _conclude(passed, remembered.get("problems", []))
-    passed.memory["problems"] = passed.problems
 
 
 def _set_version(services: Services, passed: Passed, live: SlotState) -> None:
@@ -196,16 +221,20 @@ def _next_command(view: look.View, problem: str) -> str:
 
 
 def _conclude(passed: Passed, known: list[str]) -> None:
-    """Sets the outcome, the new messages and the events; `known` are the problems of the last pass."""
+    """Sets the outcome, the new messages and the events, and remembers the problems; `known` are earlier ones."""
     before = [_subject(text) for text in known]
     new_problems = [text for text in passed.problems if _subject(text) not in before]
-    if passed.problems and passed.outcome != "failed":
-        passed.outcome = "degraded"
-    elif not passed.problems:
-        passed.outcome = "acted" if passed.done else "healthy"
+    well = not passed.problems and not passed.unhealthy
+    if passed.outcome != "failed":
+        passed.outcome = "degraded" if not well else "acted" if passed.done else "healthy"
     passed.new_messages = [*passed.done, *new_problems]
     passed.events += [("degraded", text) for text in new_problems]
-    if before and not passed.problems:
+    passed.memory["problems"] = list(passed.problems)
+    if passed.unhealthy:
+        # A pass that waits for its next attempt does not mention the problem: it is still known.
+        now = [_subject(text) for text in passed.problems]
+        passed.memory["problems"] += [text for text in known if _subject(text) not in now]
+    if before and well:
         recovered = f"{passed.app} has recovered"
         passed.new_messages.append(recovered)
         passed.events.append(("recovered", recovered))

@@ -38,6 +38,8 @@ class FakeProxyState:
     # The endpoints of each slot that is in use.
     endpoints: dict[tuple[str, Slot], SlotEndpoints] = field(default_factory=dict)
     open: dict[tuple[str, Slot], int] = field(default_factory=dict)
+    # Requests that replica 1 of a slot has answered.
+    answered: dict[tuple[str, Slot], int] = field(default_factory=dict)
     counted: dict[tuple[str, Slot], Sample] = field(default_factory=dict)
     # Listen addresses of other processes.
     taken: set[str] = field(default_factory=set)
@@ -270,6 +272,11 @@ class FakeEndpoints:
         self._proxy.workers()
         counts = dict.fromkeys(range(1, self._proxy.count(app) + 1), 0)
         return {**counts, 1: self._proxy.open.get((app, slot), 0)} if counts else {}
+
+    def answered(self, app: str, slot: Slot) -> dict[int, int]:
+        self._proxy.workers()
+        counts = dict.fromkeys(range(1, self._proxy.count(app) + 1), 0)
+        return {**counts, 1: self._proxy.answered.get((app, slot), 0)} if counts else {}
 
     def cut(self, app: str, slot: Slot) -> int:
         self._proxy.workers()

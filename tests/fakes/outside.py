@@ -109,12 +109,16 @@ def _answer() -> int:
 
 
 class FakeProber:
-    """A running container is ready, unless its version is `unready` or `silent`; 127.0.0.1 is the proxy."""
+    """A running container is ready, unless its version is `unready` or `silent`; 127.0.0.1 is the proxy.
+
+    `lives` is what the path /livez of a version answers, 200 by default.
+    """
 
     def __init__(self, containers: Callable[[], Iterable[Container]]) -> None:
         self._containers = containers
         self.unready: set[str] = set()
         self.silent: set[str] = set()
+        self.lives: dict[str, int] = {}
         # Returns the status of a request through the proxy.
         self.through: Callable[[], int] = _answer
 
@@ -122,6 +126,8 @@ class FakeProber:
         if address == "127.0.0.1":
             return Reply(status=self.through())
         for container in self._containers():
+            if container.running and container.address == address and spec.path == "/livez":
+                return Reply(status=self.lives.get(container.version, 200))
             if container.running and container.address == address and container.version not in self.silent:
                 return Reply(status=503 if container.version in self.unready else 200)
         return Reply(error="connection refused", refused=True)

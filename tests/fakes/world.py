@@ -44,6 +44,7 @@ env = {{ {env} }}
 secrets = {{ {secrets} }}
 [proxy]
 listen = "{listen}"
+timeout = "{timeout}"
 drain = "2s"
 [rollout]
 keep_warm = "{keep_warm}"
@@ -147,7 +148,7 @@ class World:
         self.boundaries: list[tuple[str, str]] = []
         self.boundary: Callable[..., None] = ignore
         self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
-        self.listen, self.bake = "127.0.0.1:8000", "0s"
+        self.listen, self.timeout, self.bake = "127.0.0.1:8000", "1h", "0s"
         self.more = ""  # lines at the end of deploy.toml
         self.live_before: dict[str, tuple[str | None, str | None]] = {}
         self.ledgers: list[SqliteLedger] = []
@@ -175,7 +176,7 @@ class World:
         self.time += seconds
 
     def config(self) -> Config:
-        names = ("replicas", "env", "secrets", "listen", "keep_warm", "bake", "versions")
+        names = ("replicas", "env", "secrets", "listen", "timeout", "keep_warm", "bake", "versions")
         text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
         return parse(text + self.more, file="deploy.toml", base=self.folder)
 

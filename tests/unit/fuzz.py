@@ -150,6 +150,7 @@ GOOD: dict[str, list[Any]] = {
     "health.path": ["/", "/healthz", "/x?y=1&z=%41", "/a,b;c:d@e+f=~", "/%%", "/" + "x" * 511],
     "health.preset": ["kserve-v2", "kserve-v1", "tf-serving", "torchserve", "cog", "mlflow", "sagemaker", "openai"],
     "health.model": ["m", "My.Model~1", "_" + "x" * 127],
+    "health.live_path": ["/livez", "/x?y=1"],
     "health.interval": DURATIONS,
     "health.timeout": DURATIONS,
     "health.successes": [1, 2, 100],

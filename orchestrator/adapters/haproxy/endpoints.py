@@ -88,6 +88,9 @@ class HAProxyEndpoints:
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
         return self._runtime.open_requests(app, slot)
 
+    def answered(self, app: str, slot: Slot) -> dict[int, int]:
+        return self._runtime.answered(app, slot)
+
     def cut(self, app: str, slot: Slot) -> int:
         count = self._runtime.sessions(app, slot)
 

@@ -31,12 +31,16 @@ _PATIENCE = 2.0
 
 @frozen
 class Server:
-    """One server of a backend, as a worker reports it: `s1`, `s2` … are checked, `b1`, `b2` … are their backups."""
+    """One server of a backend, as a worker reports it: `s1`, `s2` … are checked, `b1`, `b2` … are their backups.
+
+    `sessions` are open requests, `answered` those that it has answered without a server error.
+    """
 
     name: str
     status: str
     check: str
     sessions: int
+    answered: int = 0
 
     @property
     def index(self) -> int:
@@ -208,7 +212,9 @@ class Runtime:
         text = self.tell(worker or self.workers()[0], f"show stat {name} 4 -1")
         rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
         return {
-            row["svname"]: Server(row["svname"], row["status"], row["check_status"], int(row["scur"] or 0))
+            row["svname"]: Server(
+                row["svname"], row["status"], row["check_status"], int(row["scur"] or 0), _answered(row)
+            )
             for row in rows
             if row.get("pxname") == name
         }
@@ -227,10 +233,17 @@ class Runtime:
 
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
         """How many requests, streams and WebSockets are open on each replica of a slot, by index, in all workers."""
+        return self._sums(app, slot, lambda server: server.sessions)
+
+    def answered(self, app: str, slot: Slot) -> dict[int, int]:
+        """How many requests each replica of a slot has answered with 2xx, 3xx or 4xx, by index, in all workers."""
+        return self._sums(app, slot, lambda server: server.answered)
+
+    def _sums(self, app: str, slot: Slot, figure: Callable[[Server], int]) -> dict[int, int]:
         counts: dict[int, int] = {}
         for worker in self.workers():
             for server in self._servers_or_none(app, slot, worker).values():
-                counts[server.index] = counts.get(server.index, 0) + server.sessions
+                counts[server.index] = counts.get(server.index, 0) + figure(server)
         return counts
 
     def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
@@ -257,6 +270,10 @@ class Runtime:
         for worker in self.workers():
             for server in self._servers_or_none(app, slot, worker).values():
                 act(worker, f"{backend(app, slot)}/{server.name}", server)
+
+
+def _answered(row: Mapping[str, str]) -> int:
+    return sum(int(row.get(f"hrsp_{group}xx") or 0) for group in (2, 3, 4))
 
 
 def _map_rows(lines: Sequence[str]) -> dict[str, str]:

@@ -13,8 +13,9 @@ from orchestrator.errors import Locked, StorageError
 from orchestrator.files import lock
 
 _PROXY_WAIT = 60.0
-# Limit of the wait for a pass of the watchdog, which ends within a second unless it repairs something. Seconds.
-_LOOK_WAIT = 10.0
+# Limit of the wait for a pass of the watchdog. It ends within a second unless it repairs something: then it probes a
+# container that does not answer, restarts it, and probes it again. Seconds.
+_LOOK_WAIT = 20.0
 _RETRY_INTERVAL = 0.02
 _LOCKS = Path("/proc/locks")
 

@@ -82,6 +82,109 @@ def test_a_container_that_hangs_is_restarted(world: World) -> None:
     assert world.watch().outcome == "healthy"
 
 
+def test_while_nothing_answers_no_pass_is_good(world: World) -> None:
+    world.prober.silent.add("v2")
+    first, second = world.watch(), world.watch()
+    # It was restarted, and does not answer yet.
+    assert (first.outcome, first.good) == ("degraded", False)
+    assert first.waiting == ["mymodel-v2-green-1 does not answer yet"]
+    assert (second.outcome, second.done) == ("degraded", [])
+    assert [text.partition(":")[0] for text in second.new_messages] == ["v2 does not answer"]
+    assert [kind for kind, _ in second.events] == ["degraded"]
+    third = world.watch()
+    assert (third.outcome, third.new_messages, third.events) == ("degraded", [], [])
+    world.prober.silent.clear()
+    assert world.watch().new_messages == ["mymodel has recovered"]
+
+
+def test_a_repair_that_fails_is_known_while_a_pass_waits(world: World) -> None:
+    (container,) = [each for each in world.workloads.containers(APP) if each.version == "v2"]
+    world.workloads.remove(container)
+    del world.engine.images["mymodel:v2"]
+    said = []
+    for _ in range(6):
+        passed = world.watch()
+        assert (passed.outcome, passed.good) == ("degraded", False)
+        said += passed.new_messages
+        world.time += 4
+    assert [text.partition(":")[0] for text in said] == ["mymodel-v2-green-1", "v2 does not answer"]
+
+
+def test_one_of_two_that_is_down_keeps_a_pass_from_being_good(worlds: Callable[[], World]) -> None:
+    world = worlds()
+    world.replicas = 2
+    world.release("v1")
+    (first, _) = world.workloads.containers(APP)
+    world.workloads.remove(first)
+    del world.engine.images["mymodel:v1"]
+    assert world.watch().outcome == "degraded"
+    waiting = world.watch()
+    assert (waiting.outcome, waiting.new_messages) == ("degraded", [])
+    assert waiting.waiting == ["mymodel-v1-blue-1: it was removed; next attempt in 10 s"]
+
+
+def test_a_model_that_is_not_ready_is_reported_and_not_restarted(world: World) -> None:
+    world.prober.unready.add("v2")
+    for _ in range(20):
+        passed = world.watch()
+        assert (passed.outcome, passed.done) == ("degraded", [])
+        assert passed.problems[0].startswith("mymodel-v2-green-1 is not ready: 3 of 3 probes failed, last: HTTP 503")
+        world.time += 25
+    assert world.engine.restarted == []
+    assert world.live() == ("v2", "green")
+    world.prober.unready.clear()
+    assert world.watch().new_messages == ["mymodel has recovered"]
+
+
+def test_the_live_path_decides_whether_a_process_lives(stage: Stage) -> None:
+    world = stage.world(with_live_path)
+    world.prober.unready.add("v2")
+    world.prober.lives["v2"] = 200
+    assert world.watch().done == []
+    world.prober.silent.add("v2")  # no answer on the health path
+    assert world.watch().done == []
+    world.prober.lives["v2"] = 404
+    assert world.watch().done == [], "a wrong path is an answer, too"
+    world.prober.lives["v2"] = 500
+    assert "/livez: 3 of 3 probes failed, last: HTTP 500" in world.watch().done[0]
+    assert world.engine.restarted == ["mymodel-v2-green-1"]
+
+
+def with_live_path(world: World) -> None:
+    world.more = '[health]\nlive_path = "/livez"\n'
+    two_releases(world)
+
+
+def test_a_busy_model_is_not_restarted(world: World) -> None:
+    world.prober.silent.add("v2")
+    world.proxy.open[APP, "green"] = 1
+    passed = world.watch()
+    assert (passed.outcome, passed.done, passed.new_messages) == ("healthy", [], [])
+    assert passed.waiting[0].startswith("mymodel-v2-green-1 is busy with 1 request: 3 of 3 probes failed")
+    for _ in range(30):
+        world.time += 550
+        world.proxy.answered[APP, "green"] = world.proxy.answered.get((APP, "green"), 0) + 1
+        assert world.watch().good
+    world.time += 600
+    assert world.watch().done == ["mymodel-v2-green-1 restarted: 3 of 3 probes failed, last: connection refused"]
+
+
+def test_no_request_is_busy_for_longer_than_the_proxy_waits(stage: Stage) -> None:
+    world = stage.world(with_a_short_timeout)
+    world.prober.silent.add("v2")
+    world.proxy.open[APP, "green"] = 1
+    assert world.watch().done == []
+    world.time += 5
+    assert world.engine.restarted == []
+    world.watch()
+    assert world.engine.restarted == ["mymodel-v2-green-1"]
+
+
+def with_a_short_timeout(world: World) -> None:
+    world.timeout = "5s"
+    two_releases(world)
+
+
 def test_a_version_that_cannot_be_healed_is_rolled_back_and_marked(world: World) -> None:
     world.prober.silent.add("v2")
     outcomes = []
@@ -279,6 +382,28 @@ def test_a_bake_continues_after_an_undone_release(world: World) -> None:
     world.watch()
     assert world.served() == "v3"
     assert status(world.process(), APP, "").state == "baking"
+
+
+def test_a_baking_version_that_is_not_ready_while_the_old_one_is_is_rolled_back(world: World) -> None:
+    baking(world)
+    world.prober.unready.add("v3")
+    assert world.watch().outcome == "degraded"
+    assert world.live() == ("v3", "blue")
+    world.time += 10
+    passed = world.watch()
+    assert [kind for kind, _ in passed.events] == ["rolled back", "recovered"]
+    assert world.served() == "v2"
+
+
+def test_a_bake_goes_on_while_both_versions_wait_for_the_same_thing(world: World) -> None:
+    baking(world)
+    world.prober.unready |= {"v2", "v3"}
+    for _ in range(10):
+        assert world.watch().outcome == "degraded"
+        world.time += 20
+    assert world.live() == ("v3", "blue")
+    world.prober.unready.clear()
+    assert "v3 is stable" in world.watch().done[0]
 
 
 # --- a pass that crashes at any call -------------------------------------------------------------------------------

@@ -11,18 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.traffic.comparison import Assessment
-from orchestrator.domain.watch.decision import (
-    Act,
-    Attempts,
-    Decision,
-    Look,
-    Memory,
-    Replica,
-    Rules,
-    check,
-    decide,
-    exits,
-)
+from orchestrator.domain.watch.decision import Act, Decision, check, condition, decide
+from orchestrator.domain.watch.look import Look, Replica, Rules
+from orchestrator.domain.watch.memory import Attempts, Memory, exits
 
 RULES = Rules()
 NOW = 1_000_000.0
@@ -148,13 +139,135 @@ def test_a_starting_replica_is_not_repaired() -> None:
     assert again.acts == ()
 
 
+FAILED = "3 of 3 probes failed"
+BOOTING = {"probe_failure": FAILED, "recently_started": True, "started_at": NOW - 5}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, "healthy"),
+        ({"fault": "it is paused"}, "faulty"),
+        ({"fault": "it ended with exit code 1", "restarting": True}, "restarting"),
+        ({"probe_failure": FAILED}, "hung"),
+        ({"probe_failure": FAILED, "answers": True}, "not ready"),
+        ({"probe_failure": FAILED, "open_requests": 1}, "busy"),
+        ({"probe_failure": FAILED, "open_requests": 1, "answers": True}, "not ready"),
+        (BOOTING, "starting"),
+        ({**BOOTING, "answers": True}, "starting"),
+        ({**BOOTING, "open_requests": 1}, "starting"),
+        ({"fault": "it is paused", "answers": True, "open_requests": 1}, "faulty"),
+    ],
+)
+def test_the_condition_of_a_replica(facts: dict[str, Any], expected: str) -> None:
+    seen = look(replica(**facts))
+    decision = decide(seen, Memory(7), RULES)
+    assert condition(seen.replicas[0], seen, decision.memory, RULES) == expected
+    # Only what is down by itself is repaired, and only what is healthy or busy is well.
+    assert kinds(decision) == (["repair 1"] if expected in ("faulty", "hung") else [])
+    assert decision.unhealthy == ((1,) if expected in ("restarting", "not ready", "starting") else ())
+
+
+def test_a_replica_that_answers_is_reported_and_never_repaired() -> None:
+    waiting = replica(probe_failure="3 of 3 probes failed, last: HTTP 503 'no database'", answers=True)
+    decisions = passes([look(waiting, now=NOW + 60 * number) for number in range(60)])
+    assert all(decision.acts == () for decision in decisions)
+    problem = "mymodel-v2-green-1 is not ready: 3 of 3 probes failed, last: HTTP 503 'no database'"
+    assert {decision.problems for decision in decisions} == {(problem,)}
+
+
+def test_a_version_is_not_rolled_back_while_a_replica_only_is_not_ready() -> None:
+    down, waiting = replica(1, fault="it is gone"), replica(2, probe_failure=FAILED, answers=True)
+    looks = [look(down, waiting, now=NOW + 200 * number) for number in range(9)]
+    last = passes(looks, replace(RULES, window=3600))[-1]
+    assert last.acts == ()
+    assert last.problems == (
+        "v2 is degraded: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone",
+        f"mymodel-v2-green-2 is not ready: {FAILED}",
+    )
+
+
 def test_a_busy_replica_may_fail_its_probes() -> None:
-    working = replica(probe_failure="3 of 3 probes failed", open_requests=1)
+    working = replica(probe_failure=FAILED, open_requests=1)
     rules = replace(RULES, busy=120.0)
     decisions = passes([look(working, now=NOW + seconds) for seconds in (0, 60, 119, 120)], rules)
     assert [kinds(decision) for decision in decisions] == [[], [], [], ["repair 1"]]
+    assert decisions[0].waiting == (f"mymodel-v2-green-1 is busy with 1 request: {FAILED}",)
+    assert (
+        decide(look(replace(working, open_requests=2)), Memory(7), rules)
+        .waiting[0]
+        .startswith("mymodel-v2-green-1 is busy with 2 requests: ")
+    )
+    assert all(decision.problems == () and decision.unhealthy == () for decision in decisions[:3])
     idle = decide(look(replace(working, open_requests=0)), Memory(7), rules)
     assert kinds(idle) == ["repair 1"]
+    assert kinds(decide(look(working), Memory(7), replace(RULES, busy=0.0))) == ["repair 1"]
+
+
+def test_a_replica_that_answers_one_request_after_another_may_be_busy_for_ever() -> None:
+    working = replica(probe_failure=FAILED, open_requests=1)
+    looks = [look(replace(working, answered=number // 3), now=NOW + 60 * number) for number in range(100)]
+    assert all(decision.acts == () for decision in passes(looks))
+    stuck = [look(replace(working, answered=7), now=NOW + 60 * number) for number in range(11)]
+    assert [kinds(decision) for decision in passes(stuck)] == [[]] * 10 + [["repair 1"]]
+
+
+def test_a_new_start_begins_a_new_time() -> None:
+    working = replica(probe_failure=FAILED, open_requests=1)
+    first = look(working)
+    restarted = look(replace(working, started_at=NOW + 500), now=NOW + 650)
+    assert [kinds(decision) for decision in passes([first, restarted])] == [[], []]
+
+
+def test_while_a_replica_waits_for_its_next_repair_the_app_is_not_well() -> None:
+    down = replica(1, fault="it is gone")
+    first, second = passes([look(down, replica(2)), look(down, replica(2), now=NOW + 5)])
+    assert (kinds(first), first.unhealthy, first.problems) == (["repair 1"], (), ())
+    assert (kinds(second), second.unhealthy, second.problems) == ([], (1,), ())
+    # Without another one that serves, that is a problem.
+    alone = passes([look(down), look(down, now=NOW + 5)])[1]
+    assert alone.problems == ("v2 does not answer: mymodel-v2-green-1: it is gone",)
+
+
+def test_a_replica_that_the_engine_restarts_is_left_to_it() -> None:
+    ended = replica(fault="it ended with exit code 3", restarting=True, exits=2)
+    decision = decide(look(ended), Memory(7), RULES)
+    assert decision.acts == ()
+    assert decision.waiting == ("mymodel-v2-green-1: it ended with exit code 3; the engine restarts it",)
+
+
+# --- exits ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "since", "expected"),
+    [
+        ({"exits": 7}, NOW - 60, 7),
+        ({"exits": 7, "exits_before": 5}, NOW - 60, 2),
+        ({"exits": 7, "exits_before": 7}, NOW - 60, 0),
+        ({"exits": 7}, NOW - 600, 7),
+        # Later, the engine does not say when they were, except that the last one was the last start.
+        ({"exits": 7, "started_at": NOW - 5}, NOW - 601, 1),
+        ({"exits": 7, "started_at": NOW - 601}, NOW - 9000, 0),
+        ({"exits": 0, "started_at": NOW - 5}, NOW - 9000, 0),
+    ],
+)
+def test_the_first_look_counts_what_has_happened_since_the_version_went_live(
+    facts: dict[str, Any], since: float, expected: int
+) -> None:
+    decision = decide(look(replica(**facts), since=since), Memory(7), RULES)
+    assert exits(decision.memory, 1) == expected
+    assert decision.ended == ({1: expected} if expected else {})
+    assert kinds(decision) == (["roll-back"] if expected >= 5 else [])
+
+
+def test_exits_are_not_forgotten_when_the_engine_counts_from_zero_again() -> None:
+    # Each repair starts the container, and the engine's count begins again.
+    counts = [0, 2, 0, 1, 0, 2]
+    decisions = passes([look(replica(exits=count), now=NOW + 30 * at) for at, count in enumerate(counts)])
+    assert [exits(decision.memory, 1) for decision in decisions] == [0, 2, 2, 3, 3, 5]
+    assert [decision.ended for decision in decisions] == [{}, {1: 2}, {}, {1: 1}, {}, {1: 2}]
+    assert kinds(decisions[-1]) == ["roll-back"]
 
 
 # --- a version that bakes ------------------------------------------------------------------------------------------
@@ -179,11 +292,53 @@ def test_bad_traffic_rolls_back_at_once(at: float) -> None:
     assert decision.acts == (Act("roll-back", "v2 went bad while baking: 30.0% of 400 requests failed"),)
 
 
-def test_a_container_that_hangs_while_baking_rolls_back_at_once() -> None:
-    decision = decide(
-        look(replica(1), replica(2, probe_failure="3 of 3 probes failed"), bake_until=UNTIL), Memory(7), RULES
-    )
-    assert kinds(decision) == ["roll-back"]
+HUNG = {"probe_failure": "3 of 3 probes failed, last: no answer"}
+UNREADY = {"probe_failure": "3 of 3 probes failed, last: HTTP 503", "answers": True}
+
+
+def looks_at(seconds: list[float], facts: dict[str, Any], **more: Any) -> list[Look]:
+    return [look(replica(1), replica(2, **facts), now=NOW + at, bake_until=UNTIL, **more) for at in seconds]
+
+
+def test_a_container_that_hangs_for_long_while_baking_is_rolled_back() -> None:
+    decisions = passes(looks_at([0, 3, 9, 10], HUNG))
+    assert [kinds(decision) for decision in decisions] == [[], [], [], ["roll-back"]]
+    assert decisions[3].acts[0].why == f"v2 went bad while baking: mymodel-v2-green-2: {HUNG['probe_failure']}"
+    assert decisions[0].unhealthy == (2,)
+    # A pass of the watchdog looks once a minute: the second one decides.
+    assert [kinds(decision) for decision in passes(looks_at([0, 60], HUNG))] == [[], ["roll-back"]]
+
+
+@pytest.mark.parametrize("facts", [HUNG, UNREADY])
+def test_a_short_pause_does_not_condemn_a_bake(facts: dict[str, Any]) -> None:
+    ready = {"predecessor_ready": True}
+    looks = [*looks_at([0, 1, 3], facts, **ready), *looks_at([4], {}), *looks_at([11, 14], facts, **ready)]
+    assert all(decision.acts == () for decision in passes(looks))
+    end = look(replica(1), replica(2), now=UNTIL, bake_until=UNTIL)
+    assert kinds(passes([*looks, end])[-1]) == ["promote"]
+
+
+def test_a_version_that_is_not_ready_is_rolled_back_only_when_its_predecessor_is() -> None:
+    times: list[float] = [0, 60, 120, 600]
+    decisions = passes(looks_at(times, UNREADY))
+    assert all(decision.acts == () for decision in decisions), "both wait for the same thing"
+    assert decisions[3].problems == (f"mymodel-v2-green-2 is not ready: {UNREADY['probe_failure']}",)
+    assert decisions[3].waiting == ("the bake of v2 is extended until all its containers are healthy",)
+    compared = passes(looks_at(times[:2], UNREADY, predecessor_ready=True))
+    assert [kinds(decision) for decision in compared] == [[], ["roll-back"]]
+
+
+def test_a_first_version_that_hangs_while_baking_is_repaired_in_the_end() -> None:
+    decisions = passes(looks_at([0, 10], HUNG, target=None))
+    assert [kinds(decision) for decision in decisions] == [[], ["repair 2"]]
+    assert "there is no stable version to roll back to" in decisions[1].problems[0]
+
+
+def test_a_busy_replica_does_not_condemn_a_bake_and_does_not_end_it() -> None:
+    busy = {"probe_failure": "3 of 3 probes failed", "open_requests": 1}
+    decisions = passes(looks_at([0, 60, 120], busy))
+    assert all(decision.acts == () and decision.problems == () for decision in decisions)
+    assert decisions[2].waiting[-1] == "the bake of v2 is extended until all its containers are healthy"
 
 
 def test_a_paused_container_is_repaired_while_baking() -> None:
@@ -240,6 +395,10 @@ REPLICAS = st.builds(
     name=st.just("x"),
     fault=st.sampled_from(["", "", "it is gone"]),
     probe_failure=st.sampled_from(["", "", "3 of 3 probes failed"]),
+    answers=st.booleans(),
+    restarting=st.sampled_from([False, False, True]),
+    answered=st.integers(0, 3),
+    exits_before=st.integers(0, 3),
     open_requests=st.integers(0, 2),
     exits=st.integers(0, 9),
     recently_started=st.booleans(),
@@ -267,6 +426,13 @@ def test_no_sequence_of_looks_repairs_a_healthy_container(looks: list[Look], aut
     for each, decision in zip(looks, passes(looks, rules), strict=True):
         check(each, decision)
         tried = [act.kind for act in decision.acts]
+        repaired = {act.index for act in decision.acts if act.kind == "repair"}
+        for one in each.replicas:
+            # A replica that does not serve is repaired, reported as not well, or the version is rolled back.
+            condition_now = condition(one, each, decision.memory, rules)
+            well = condition_now in ("healthy", "busy")
+            assert well or one.index in repaired or one.index in decision.unhealthy or "roll-back" in tried
+            assert condition_now in ("faulty", "hung") or one.index not in repaired
         # A rollback is the only act, needs a target, and never happens within the cool-down.
         if "roll-back" in tried:
             assert tried == ["roll-back"]
@@ -281,5 +447,8 @@ def test_no_sequence_of_looks_repairs_a_healthy_container(looks: list[Look], aut
 
 
 def test_the_invariant_is_checked() -> None:
+    with pytest.raises(ValueError, match="replica 1 of v2 answers"):
+        unready = look(replica(probe_failure="HTTP 503", answers=True))
+        check(unready, Decision((Act("repair", "why", 1),), (), (), Memory(7)))
     with pytest.raises(ValueError, match="replica 1 of v2 is healthy"):
         check(look(), Decision((Act("repair", "why", 1),), (), (), Memory(7)))
