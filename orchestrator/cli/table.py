@@ -36,6 +36,7 @@ TABLE: dict[str, Entry] = {
     "prune": _entry("prune", "Remove versions beyond the retention limit"),
     "status": _entry("status", "Show what is live and how a rollback would go"),
     "history": _entry("history", "List deployments, newest first"),
+    "events": _entry("events", "List what people, the watchdog, heals and notices did"),
     "tree": _entry("tree", "Draw the versions as a tree of parents"),
     "show": _entry("show", "Show all recorded facts about a version"),
     "diff": _entry("diff", "Compare two versions: files, tensors, settings, image"),

@@ -29,10 +29,11 @@ class ContainerAccess(Protocol):
         For a symbolic link it is the digest of the target path.
         """
 
-    def memory_kills(self, container: Container, since: float) -> int:
-        """How often the kernel has killed it for lack of memory since then (seconds since the epoch).
+    def memory_kills(self, container: Container, since: float, until: float | None = None) -> int:
+        """How often the kernel has killed a process of it for lack of memory, from `since` to `until` (default: now).
 
-        Kills before the last restart of the engine are not counted: the engine forgets them.
+        Both are seconds since the epoch. Kills before the last restart of the engine are not counted: the engine
+        forgets them.
         """
 
     def evidence(self) -> tuple[Evidence, ...]:

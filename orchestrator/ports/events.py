@@ -14,6 +14,9 @@ class Events(Protocol):
     def event(self, app: str, kind: str, detail: dict[str, Any]) -> None:
         """Adds an event to the end of the chain."""
 
+    def newest_events(self, app: str, limit: int, *, before: int | None = None) -> list[Event]:
+        """The newest `limit` events of an app, newest first; with `before` only those with a lower number."""
+
     def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
 

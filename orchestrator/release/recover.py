@@ -74,7 +74,7 @@ def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
     tidy(services, app)
     forget_secrets(services, app)
     for text in recovered.repaired:
-        services.ledger.event(app, "repaired", {"what": text})
+        services.ledger.event(app, "repaired", {"what": text, "command": services.command})
         services.reporter.note(text)
     for text in recovered.failed:
         services.reporter.note(f"could not be repaired: {text}")

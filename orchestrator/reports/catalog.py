@@ -10,6 +10,7 @@ from orchestrator.reports.config import ConfigReport, InitReport, ReportNames
 from orchestrator.reports.diff import DiffReport
 from orchestrator.reports.doctor import DoctorReport
 from orchestrator.reports.error import ErrorReport
+from orchestrator.reports.events import EventsReport
 from orchestrator.reports.file_log import FileLogReport
 from orchestrator.reports.history import HistoryReport
 from orchestrator.reports.logs import LogsReport
@@ -37,6 +38,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "diff": DiffReport,
     "doctor": DoctorReport,
     "error": ErrorReport,
+    "events": EventsReport,
     "history": HistoryReport,
     "init": InitReport,
     "log": FileLogReport,

@@ -9,7 +9,7 @@ from orchestrator.frozen import frozen
 
 @frozen
 class PassReport:
-    """How a pass of the watchdog over one app ended."""
+    """How a pass of the watchdog over one app ended. `seen` is what happened without the watchdog since the last."""
 
     app: str
     version: str | None
@@ -18,6 +18,7 @@ class PassReport:
     problems: tuple[str, ...]
     waiting: tuple[str, ...]
     seconds: float
+    seen: tuple[str, ...] = ()
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config import Config
@@ -10,6 +11,7 @@ from orchestrator.config.notify import Notice
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack
+from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import DeployctlError, EngineUnreachable, Interrupted, OperationFailed
 from orchestrator.ports.services import Services
 from orchestrator.release.rollback import roll_back as carry_out
@@ -25,13 +27,56 @@ _HOUR = 3600.0
 
 @dataclass
 class Acted:
-    """The result of one act, in words; `live` is the version that is live now, if the act changed it."""
+    """The result of one act, in words; `live` is the version that is live now, if the act changed it.
 
+    `seen` is what happened without the watchdog.
+    """
+
+    seen: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     events: list[tuple[Notice, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     live: str | None = None
+
+
+def report_ended(services: Services, view: View, ended: Mapping[int, int], since: float) -> Acted:
+    """Reports containers that have ended and that the engine has restarted, and those that ran out of memory.
+
+    `ended` is how often each replica has ended since the last look, `since` the time of that look.
+
+    Raises:
+        EngineUnreachable: the engine does not answer.
+    """
+    acted = Acted()
+    for index, container in sorted(view.healer.containers.items()):
+        count = ended.get(index, 0)
+        kills = _memory_kills(services, container, since, view.look.now)
+        if container.state == "exited" or not (count or kills):
+            continue  # what has exited is repaired, and reported with that
+        memory = f"out of memory {_times(kills)}" if kills else ""
+        if count:
+            text = f"{container.name} ended {_times(count)}, and the engine restarted it"
+            text += f": {memory}" if memory else ""
+            acted.events.append(("healed", text))
+        else:
+            text = f"{container.name}: {memory}; the kernel killed a process in it"
+        acted.seen.append(text)
+        services.ledger.event(view.healer.app, "ended", {"version": view.look.version, "what": text})
+    return acted
+
+
+def _memory_kills(services: Services, container: Container, since: float, until: float) -> int:
+    try:
+        return services.access.memory_kills(container, since, until)
+    except EngineUnreachable:
+        raise
+    except OperationFailed:
+        return 0  # it was removed in the meantime
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def repair(services: Services, view: View, index: int, why: str) -> Acted:
@@ -54,8 +99,9 @@ def repair(services: Services, view: View, index: int, why: str) -> Acted:
     kills = 0
     if container is not None and container.exit_code == _KILLED:
         kills = services.access.memory_kills(container, view.look.now - _HOUR)
-    memory = f"; out of memory {kills} time(s) in the last hour" if kills else ""
+    memory = f"; out of memory {_times(kills)} in the last hour" if kills else ""
     text = f"{', '.join(done)}: {why}{memory}"
+    services.ledger.event(healer.app, "healed", {"version": view.look.version, "what": text})
     return Acted(done=[text], events=[("healed", text)], counts=Counter({"healed": 1}))
 
 

@@ -46,7 +46,7 @@ class Progress:
         parts = [f"baking {self.elapsed:.0f} of {self.total:.0f} s", f"{self.probes} probes"]
         if view is not None:
             parts.append(str(view.new) + (f" (before the switch: {view.old})" if view.old else ""))
-        return "; ".join([*parts, *self.passed.waiting, *self.passed.problems])
+        return "; ".join([*parts, *self.passed.seen, *self.passed.waiting, *self.passed.problems])
 
 
 def watch_until_stable(services: Services, config: Config, report: Callable[[Progress], None]) -> Baked | None:

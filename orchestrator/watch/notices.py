@@ -119,8 +119,8 @@ def _record(services: Services, app: str, what: Notice, version: str, why: str) 
     if why:
         services.reporter.note(f"the notification '{what}' was not delivered to every URL: {why}")
     try:
-        if why:
-            services.ledger.event(app, "notification-failed", {"notice": what, "version": version, "why": why})
+        detail = {"notice": what, "version": version, **({"why": why} if why else {})}
+        services.ledger.event(app, "notification-failed" if why else "notified", detail)
         services.ledger.count(app, "notification-failed" if why else "notification")
     except DeployctlError as error:
         services.reporter.note(f"the notification '{what}' could not be recorded: {error}")

@@ -30,7 +30,8 @@ Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
 
 @dataclass
 class Passed:
-    """The result of a pass. `done`, `problems` and `waiting` are sentences for people.
+    """The result of a pass. `seen` (what happened since the last one without the watchdog), `done`, `problems` and
+    `waiting` are sentences for people.
 
     `unhealthy`: a container is not healthy yet, although that may need no person. `new_messages` are those that no
     earlier pass has reported; `events` are sent as notifications. `previous` is the version that was live before a
@@ -41,6 +42,7 @@ class Passed:
     outcome: Outcome = "healthy"
     version: str | None = None
     previous: str | None = None
+    seen: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
@@ -136,6 +138,8 @@ def take_look(
     passed.waiting += decision.waiting
     passed.unhealthy = bool(decision.unhealthy)
     passed.memory["watch"] = decision.memory.to_json()
+    # Before the acts: a rollback removes the containers, and a repair starts the engine's count again.
+    _add(passed, acts.report_ended(services, view, decision.ended, memory.at or view.look.since))
     if decision.acts:
         # Recorded first, so that a repair counts as an attempt even if the pass is killed.
         services.ledger.remember(observed.app, passed.memory)
@@ -195,6 +199,9 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
         passed.problems.append(f"{error}" + (f"; next: {error.hint}" if error.hint else ""))
         passed.outcome = "failed"
     _conclude(passed, remembered.get("problems", []))
+    for kind, text in passed.events:
+        if kind in ("degraded", "recovered"):
+            services.ledger.event(app, kind, {"version": passed.version, "what": text})
 
 
 def _set_version(services: Services, passed: Passed, live: SlotState) -> None:
@@ -204,6 +211,7 @@ def _set_version(services: Services, passed: Passed, live: SlotState) -> None:
 
 
 def _add(passed: Passed, acted: acts.Acted) -> None:
+    passed.seen += acted.seen
     passed.done += acted.done
     passed.problems += acted.problems
     passed.events += acted.events
@@ -227,7 +235,7 @@ def _conclude(passed: Passed, known: list[str]) -> None:
     well = not passed.problems and not passed.unhealthy
     if passed.outcome != "failed":
         passed.outcome = "degraded" if not well else "acted" if passed.done else "healthy"
-    passed.new_messages = [*passed.done, *new_problems]
+    passed.new_messages = [*passed.seen, *passed.done, *new_problems]
     passed.events += [("degraded", text) for text in new_problems]
     passed.memory["problems"] = list(passed.problems)
     if passed.unhealthy:
@@ -247,7 +255,7 @@ def _subject(text: str) -> str:
 
 def _record(services: Services, passed: Passed) -> None:
     assert passed.outcome != "skipped", "a skipped pass does not hold the lock and is only counted"
-    messages = (*passed.done, *passed.problems, *passed.waiting)
+    messages = (*passed.seen, *passed.done, *passed.problems, *passed.waiting)
     row = Pass(iso(services.wall()), passed.seconds, passed.outcome, messages)
     counts = {f"pass:{passed.outcome}": 1, **{name: n for name, n in passed.counts.items() if n}}
     services.ledger.record_pass(passed.app, row, passed.memory, counts)

@@ -53,7 +53,8 @@ class FakeEngineState:
     broken_builds: set[str] = field(default_factory=set)
     built: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
-    memory_kills: dict[str, int] = field(default_factory=dict)
+    # When processes of a container were killed for lack of memory, by its name.
+    memory_kills: dict[str, list[float]] = field(default_factory=dict)
     host_containers: dict[str, str] = field(default_factory=dict)
     host_images: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
@@ -206,8 +207,9 @@ class FakeContainerAccess:
         self._state.known(container, f"read {folder} in {container.name}")
         return dict(self.files.get(container.name, {}))
 
-    def memory_kills(self, container: Container, since: float) -> int:
-        return self._state.memory_kills.get(container.name, 0)
+    def memory_kills(self, container: Container, since: float, until: float | None = None) -> int:
+        times = self._state.memory_kills.get(container.name, [])
+        return sum(1 for at in times if since <= at and (until is None or at < until))
 
     def evidence(self) -> tuple[Evidence, ...]:
         return tuple(

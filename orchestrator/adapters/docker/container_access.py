@@ -57,12 +57,13 @@ class DockerContainerAccess:
         with engine_errors(f"read {folder} in {container.name}"):
             return seen.files_in(self._api, container.id, folder)
 
-    def memory_kills(self, container: Container, since: float) -> int:
+    def memory_kills(self, container: Container, since: float, until: float | None = None) -> int:
         with engine_errors(f"read the events of {container.name}"):
             chosen = {"type": ["container"], "event": ["oom"], "container": [container.id]}
-            # Without `until` the stream stays open.
-            until = int(time.time()) + 1
-            events: Any = self._api.events(since=int(since), until=until, filters=chosen, decode=True)
+            # Without `until` the stream stays open. With whole seconds, two spans of time would overlap.
+            end = time.time() if until is None else until
+            span = {"since": f"{since:.6f}", "until": f"{end:.6f}"}
+            events: Any = self._api.events(**span, filters=chosen, decode=True)
             return sum(1 for _ in events)
 
     def evidence(self) -> tuple[Evidence, ...]:

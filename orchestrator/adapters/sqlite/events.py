@@ -28,6 +28,14 @@ class SqliteEvents(LedgerFile):
         with self._transaction() as db:
             append(db, self._now(), app, kind, detail)
 
+    def newest_events(self, app: str, limit: int, *, before: int | None = None) -> list[Event]:
+        """The newest events of an app, newest first."""
+        rows = self._read(
+            f"SELECT {EVENT} FROM events WHERE app = ? AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT ?",
+            (app, before, before, limit),
+        )
+        return [Event(*row) for row in rows]
+
     def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
         return int(self._read("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])

@@ -186,6 +186,7 @@ def _pass_report(passed: Passed) -> PassReport:
         problems=tuple(passed.problems),
         waiting=tuple(passed.waiting),
         seconds=round(passed.seconds, 3),
+        seen=tuple(passed.seen),
     )
 
 

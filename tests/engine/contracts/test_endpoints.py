@@ -30,7 +30,7 @@ def up(rig: ProxyRig, slot: Any) -> list[bool]:
 def test_an_unknown_slot_has_no_endpoints(rig: ProxyRig) -> None:
     rig.edge.up([], PROGRESS)
     assert rig.endpoints.health(APP, "blue") == ()
-    assert rig.endpoints.open_requests(APP, "blue") == {}
+    assert rig.endpoints.open_requests(APP, "blue") == rig.endpoints.answered(APP, "blue") == {}
     assert rig.endpoints.counters(APP, "blue") == {}
     assert rig.endpoints.cut(APP, "blue") == 0
     rig.endpoints.park(APP, "blue")
@@ -135,6 +135,8 @@ def test_requests_are_counted_by_worker_and_slot(rig: ProxyRig) -> None:
     rig.traffic.apply(APP, TrafficState("blue"))
     for _ in range(3):
         assert rig.answer() == "v1"
+    assert rig.endpoints.answered(APP, "blue") == {1: 3}
+    assert rig.endpoints.answered(APP, "green") == {1: 0}
     (sample,) = rig.endpoints.counters(APP, "blue").values()
     assert (sample.requests, sample.errors) == (3, 0)
     assert sum(sample.requests for sample in rig.endpoints.counters(APP, "green").values()) == 0
@@ -148,6 +150,7 @@ def test_a_proxy_that_does_not_run_says_so(rig: ProxyRig) -> None:
         lambda: rig.endpoints.park(APP, "blue"),
         lambda: rig.endpoints.health(APP, "blue"),
         lambda: rig.endpoints.open_requests(APP, "blue"),
+        lambda: rig.endpoints.answered(APP, "blue"),
         lambda: rig.endpoints.cut(APP, "blue"),
         lambda: rig.endpoints.counters(APP, "blue"),
     ]

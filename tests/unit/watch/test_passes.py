@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.reports.status import TrafficShares, status
@@ -134,6 +135,55 @@ def test_a_model_that_is_not_ready_is_reported_and_not_restarted(world: World) -
     assert world.live() == ("v2", "green")
     world.prober.unready.clear()
     assert world.watch().new_messages == ["mymodel has recovered"]
+
+
+def live_container(world: World) -> Container:
+    (found,) = [each for each in world.workloads.containers(APP) if each.version == "v2"]
+    return found
+
+
+def test_a_restart_by_the_engine_is_reported_once(world: World) -> None:
+    name = live_container(world).name
+    world.watch()
+    world.time += 60
+    world.engine.change(live_container(world), restarts=1)
+    world.engine.memory_kills[name] = [world.timestamp() - 30]
+    passed = world.watch()
+    assert passed.seen == [f"{name} ended once, and the engine restarted it: out of memory once"]
+    assert (passed.outcome, passed.new_messages) == ("healthy", passed.seen)
+    assert passed.events == [("healed", passed.seen[0])]
+    again = world.watch()
+    assert (again.seen, again.new_messages) == ([], [])
+
+
+def test_a_process_that_ran_out_of_memory_in_a_container_that_goes_on_is_reported(world: World) -> None:
+    name = live_container(world).name
+    world.engine.memory_kills[name] = [world.timestamp() - 5, world.timestamp() + 30, world.timestamp() + 50]
+    assert world.watch().seen == [], "that was before the version went live"
+    world.time += 60
+    assert world.watch().seen == [f"{name}: out of memory 2 times; the kernel killed a process in it"]
+    assert world.watch().seen == []
+
+
+def test_the_first_pass_counts_what_happened_since_the_version_went_live(world: World) -> None:
+    world.time += 20
+    world.engine.change(live_container(world), restarts=6, started_at=world.timestamp())
+    passed = world.watch()
+    assert passed.seen == ["mymodel-v2-green-1 ended 6 times, and the engine restarted it"]
+    assert passed.done == ["v2 rolled back to v1: v2 cannot be healed: mymodel-v2-green-1 ended 6 times within 600 s"]
+    assert world.served() == "v1"
+
+
+def test_the_first_pass_after_a_switch_back_does_not_count_what_was_before(world: World) -> None:
+    (old,) = [each for each in world.workloads.containers(APP) if each.version == "v1"]
+    world.engine.change(old, restarts=9, started_at=world.timestamp() - 60)
+    world.time += 5
+    world.rollback()
+    assert world.live() == ("v1", "blue")
+    assert world.watch().seen == []
+    world.time += 20
+    world.engine.change(old, restarts=10, started_at=world.timestamp())
+    assert world.watch().seen == ["mymodel-v1-blue-1 ended once, and the engine restarted it"]
 
 
 def test_the_live_path_decides_whether_a_process_lives(stage: Stage) -> None:

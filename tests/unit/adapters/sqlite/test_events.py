@@ -51,6 +51,19 @@ def test_every_change_of_the_history_is_sealed(ledger: SqliteLedger) -> None:
     assert ledger.head() == events[-1].id == len(events)
 
 
+def test_the_newest_events_of_an_app_are_read_page_by_page(ledger: SqliteLedger) -> None:
+    a_history(ledger)
+    ledger.event("other", "healed", {})
+    everything = ledger.newest_events(APP, 100)
+    assert [event.kind for event in everything][:2] == ["healed", "deployment"]
+    assert {event.app for event in everything} == {APP}
+    pages, before = [], None
+    while page := ledger.newest_events(APP, 3, before=before):
+        pages += page
+        before = page[-1].id
+    assert pages == everything
+
+
 @pytest.mark.parametrize(
     ("tamper", "named"),
     [
