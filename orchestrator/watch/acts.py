@@ -27,12 +27,8 @@ _HOUR = 3600.0
 
 @dataclass
 class Acted:
-    """The result of one act, in words; `live` is the version that is live now, if the act changed it.
+    """The result of one act, in words; `live` is the version that is live now, if the act changed it."""
 
-    `seen` is what happened without the watchdog.
-    """
-
-    seen: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     events: list[tuple[Notice, str]] = field(default_factory=list)
@@ -40,15 +36,15 @@ class Acted:
     live: str | None = None
 
 
-def report_ended(services: Services, view: View, ended: Mapping[int, int], since: float) -> Acted:
-    """Reports containers that have ended and that the engine has restarted, and those that ran out of memory.
+def what_ended(services: Services, view: View, ended: Mapping[int, int], since: float) -> list[str]:
+    """Says which containers have ended and were restarted by the engine, and which ran out of memory.
 
     `ended` is how often each replica has ended since the last look, `since` the time of that look.
 
     Raises:
         EngineUnreachable: the engine does not answer.
     """
-    acted = Acted()
+    seen = []
     for index, container in sorted(view.healer.containers.items()):
         count = ended.get(index, 0)
         kills = _memory_kills(services, container, since, view.look.now)
@@ -58,12 +54,10 @@ def report_ended(services: Services, view: View, ended: Mapping[int, int], since
         if count:
             text = f"{container.name} ended {_times(count)}, and the engine restarted it"
             text += f": {memory}" if memory else ""
-            acted.events.append(("healed", text))
         else:
             text = f"{container.name}: {memory}; the kernel killed a process in it"
-        acted.seen.append(text)
-        services.ledger.event(view.healer.app, "ended", {"version": view.look.version, "what": text})
-    return acted
+        seen.append(text)
+    return seen
 
 
 def _memory_kills(services: Services, container: Container, since: float, until: float) -> int:

@@ -17,7 +17,7 @@ from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import at_rest
 from orchestrator.watch.follow_up import notify
-from orchestrator.watch.passes import Passed, take_look
+from orchestrator.watch.passes import Passed, record_events, take_look
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
@@ -109,6 +109,8 @@ def _look(services: Services, config: Config, live: SlotState, passed: Passed) -
     passed.memory = services.ledger.memory(live.app)
     before = dict(passed.memory)
     take_look(services, config, observed, live, passed, through_proxy=False)
+    passed.new_messages += passed.seen
+    record_events(services, passed)
     if passed.memory != before:
         services.ledger.remember(live.app, passed.memory)
 

@@ -19,6 +19,7 @@ from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.watch.decision import Decision, decide
 from orchestrator.domain.watch.memory import Memory
 from orchestrator.domain.watch.passes import Pass
+from orchestrator.domain.watch.schedule_texts import missing_variables
 from orchestrator.errors import DeployctlError, Interrupted, LedgerDamaged, Locked, UsageError
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
@@ -139,7 +140,7 @@ def take_look(
     passed.unhealthy = bool(decision.unhealthy)
     passed.memory["watch"] = decision.memory.to_json()
     # Before the acts: a rollback removes the containers, and a repair starts the engine's count again.
-    _add(passed, acts.report_ended(services, view, decision.ended, memory.at or view.look.since))
+    passed.seen += acts.what_ended(services, view, decision.ended, memory.at or view.look.since)
     if decision.acts:
         # Recorded first, so that a repair counts as an attempt even if the pass is killed.
         services.ledger.remember(observed.app, passed.memory)
@@ -198,10 +199,23 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
     except DeployctlError as error:
         passed.problems.append(f"{error}" + (f"; next: {error.hint}" if error.hint else ""))
         passed.outcome = "failed"
+    missing = missing_variables(services.host.environ)
+    if passed.problems and missing:
+        passed.problems.append(
+            f"not available in this pass: {', '.join(missing)}, set when the schedule was installed; if a problem is"
+            " due to that, put what they say into a configuration file, and install the schedule again"
+        )
     _conclude(passed, remembered.get("problems", []))
-    for kind, text in passed.events:
-        if kind in ("degraded", "recovered"):
-            services.ledger.event(app, kind, {"version": passed.version, "what": text})
+    if passed.config is not None:
+        record_events(services, passed)
+
+
+def record_events(services: Services, passed: Passed) -> None:
+    """Records what ended, new problems and their end; what was done is recorded where it is done."""
+    rows = [("ended", text) for text in passed.seen if text in passed.new_messages]
+    rows += [(kind, text) for kind, text in passed.events if kind in ("degraded", "recovered")]
+    for kind, text in rows:
+        services.ledger.event(passed.app, kind, {"version": passed.version, "what": text})
 
 
 def _set_version(services: Services, passed: Passed, live: SlotState) -> None:
@@ -211,7 +225,6 @@ def _set_version(services: Services, passed: Passed, live: SlotState) -> None:
 
 
 def _add(passed: Passed, acted: acts.Acted) -> None:
-    passed.seen += acted.seen
     passed.done += acted.done
     passed.problems += acted.problems
     passed.events += acted.events
@@ -224,6 +237,8 @@ def _next_command(view: look.View, problem: str) -> str:
     """The next command for a problem that the watchdog cannot solve."""
     if problem == view.look.unreachable:
         return "deployctl doctor"
+    if " is not ready: " in problem:
+        return f"check what it depends on (deployctl logs {view.look.version})"
     fix = f"deployctl logs {view.look.version}, then release a fixed version"
     return f"deployctl rollback, or {fix}" if view.back else fix
 
@@ -235,7 +250,10 @@ def _conclude(passed: Passed, known: list[str]) -> None:
     well = not passed.problems and not passed.unhealthy
     if passed.outcome != "failed":
         passed.outcome = "degraded" if not well else "acted" if passed.done else "healthy"
-    passed.new_messages = [*passed.seen, *passed.done, *new_problems]
+    # A problem that persists is reported once, with everything that happens because of it.
+    news = passed.seen if well or not before else []
+    passed.new_messages = [*news, *passed.done, *new_problems]
+    passed.events += [("healed", text) for text in news]
     passed.events += [("degraded", text) for text in new_problems]
     passed.memory["problems"] = list(passed.problems)
     if passed.unhealthy:

@@ -36,7 +36,9 @@ SAID = {
 HEALED = 15.0
 # The steps of an automatic rollback to a version that was stopped.
 COLD = ("vacate", "start", "register", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
-WATCHDOG = {"probes": 3, "failures": 2, "backoff": "100ms", "restarts": 3}
+# A container that hangs with open requests counts as busy at first.
+WATCHDOG = {"probes": 3, "failures": 2, "busy": "0s", "backoff": "100ms", "restarts": 3}
+NO_TARGET = "there is no stable version to roll back to"
 
 
 @pytest.fixture
@@ -157,8 +159,7 @@ def test_what_cannot_be_healed_is_rolled_back(app: App) -> None:
     assert app.watch() == ""
     # v1 fails, too: the cooldown is not over, and there is no earlier version.
     hopeless(app, "v1")
-    said = passes_until(app, lambda text, code: code == 4)
-    assert "there is no stable version to roll back to" in said[-1]
+    passes_until(app, lambda text, code: code == 4 and NO_TARGET in text)
 
 
 def test_it_does_not_roll_back_twice(app: App) -> None:
@@ -167,7 +168,7 @@ def test_it_does_not_roll_back_twice(app: App) -> None:
     hopeless(app, "v3")
     passes_until(app, lambda text, code: "v3 rolled back to v2" in text)
     hopeless(app, "v2")
-    said = passes_until(app, lambda text, code: code == 4)
+    said = passes_until(app, lambda text, code: code == 4 and "too recent" in text)
     print(*said, sep="")
     assert "the last automatic rollback was too recent" in said[-1]
     assert "next: deployctl rollback" in said[-1]
@@ -188,10 +189,9 @@ def test_it_does_not_roll_back_twice(app: App) -> None:
 def test_no_earlier_version(app: App) -> None:
     app.release("v1")
     hopeless(app, "v1")
-    said = passes_until(app, lambda text, code: code == 4)
+    said = passes_until(app, lambda text, code: code == 4 and NO_TARGET in text)
     print(*said, sep="")
     assert "v1 cannot be healed" in said[-1]
-    assert "there is no stable version to roll back to" in said[-1]
     assert "next: deployctl logs v1, then release a fixed version" in said[-1]
     assert app.watch(code=4) == ""
 
@@ -255,7 +255,7 @@ def test_killed_in_a_rollback(app: App, crash: str) -> None:
             if done.returncode == -signal.SIGKILL:
                 break
             assert time.monotonic() < end
-            assert done.returncode == 0, done.stderr
+            assert done.returncode in (0, 4), done.stderr
         said = passes_until(app, lambda text, code: app.json("status")["live"]["version"] == "v1", 20)
         quiet = time.monotonic()
         print(*said, sep="")

@@ -13,11 +13,25 @@ from orchestrator.errors import UsageError
 
 WRITTEN = "# Written by 'deployctl watchdog install'; 'deployctl watchdog uninstall' removes it."
 _STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-_DOCKER = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+# What Docker, Git, the builder, credential helpers and HTTP clients read from the environment.
+_USED = re.compile(
+    r"DOCKER_\w+|BUILDX_\w+|(HTTPS?|ALL|NO|FTP)_PROXY|(https?|all|no|ftp)_proxy|TMPDIR|TZ"
+    r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|XDG_(CONFIG_HOME|RUNTIME_DIR)"
+    r"|GIT_(SSH|SSH_COMMAND|SSL_\w+|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)|PROXY_COMMAND|ASKPASS)"
+    r"|AWS_(PROFILE|(DEFAULT_)?REGION|(CONFIG|SHARED_CREDENTIALS)_FILE|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)"
+    r"|GOOGLE_APPLICATION_CREDENTIALS|CLOUDSDK_CONFIG|AZURE_CONFIG_DIR|GNUPGHOME|PASSWORD_STORE_DIR"
+)
+# It leads to a process of the present session, which may end before the next pass. Git and ssh:// engines use it.
+_SESSION = frozenset({"SSH_AUTH_SOCK"})
+LEFT_OUT = "DEPLOYCTL_LEFT_OUT"
+"""The variable of a schedule with the names of those that were set when it was installed and that it does not have."""
 # The command line of a pass sets these, or a pass does not need them.
-_LEFT_OUT = frozenset(f"DEPLOYCTL_{end}" for end in ("FILE", "STATE_DIR", "JSON", "QUIET", "NO_COLOR"))
+_LEFT_OUT = frozenset(f"DEPLOYCTL_{end}" for end in ("FILE", "STATE_DIR", "JSON", "QUIET", "NO_COLOR", "LEFT_OUT"))
 # Other users can read a schedule: nothing that could be a secret is written into it.
-_SECRET = re.compile(r"URL|TOKEN|SECRET|PASS|KEY|CREDENTIAL")
+_SECRET = re.compile(r"URL|TOKEN|SECRET|PASS(?!WORD_STORE_DIR)|KEY|CREDENTIAL|AUTH_CONFIG")
+# These names only look like secrets: their values are the names of files and of profiles.
+_HARMLESS = frozenset({"GOOGLE_APPLICATION_CREDENTIALS", "AWS_SHARED_CREDENTIALS_FILE", "GIT_SSL_KEY"})
+_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*@|^[^/@\s]*:[^/@\s]*@")
 
 
 def program(executable: str, typed: Path, runs: Callable[[Path], bool]) -> tuple[str, ...]:
@@ -39,20 +53,51 @@ def environment(
 ) -> tuple[dict[str, str], list[str]]:
     """The variables of a schedule, and sentences about those that were left out.
 
-    `module`: deployctl is started as a module, so it needs the present PYTHONPATH.
+    `module`: deployctl is started as a module, so it needs the present PYTHONPATH. The names of what was left out are
+    in the variable LEFT_OUT of the schedule, so that a pass can say what it lacks.
     """
     folders = [str(Path(path).parent) for path in (which("docker"), which("git")) if path and path.startswith("/")]
     front = [folder for folder in dict.fromkeys(folders) if folder not in _STANDARD_PATH and ":" not in folder]
     kept = {"PATH": ":".join([*front, *_STANDARD_PATH]), "HOME": home}
-    notes = []
+    notes, missing = [], []
     for key, value in sorted(environ.items()):
         ours = key.startswith("DEPLOYCTL_") and key not in _LEFT_OUT
-        if ours and _SECRET.search(key):
-            instead = "notify.urls_file names a file for it" if key == "DEPLOYCTL_NOTIFY_URLS" else "use deploy.toml"
-            notes.append(f"{key} is not written into the schedule, which others may read: {instead}")
-        elif value and (ours or key in _DOCKER or (module and key == "PYTHONPATH")):
+        used = ours or key in _SESSION or bool(_USED.fullmatch(key))
+        if not value or not (used or (module and key == "PYTHONPATH")):
+            continue
+        obstacle = _obstacle(key, value)
+        if obstacle:
+            notes.append(f"{key} is not written into the schedule{obstacle}")
+            missing.append(key)
+        else:
             kept[key] = value
+    if missing:
+        kept[LEFT_OUT] = ",".join(missing)
     return kept, notes
+
+
+def missing_variables(environ: Mapping[str, str]) -> list[str]:
+    """The variables that were set when the schedule was installed and that a pass does not have."""
+    names = [name for name in environ.get(LEFT_OUT, "").split(",") if name]
+    return [name for name in names if name not in environ]
+
+
+def _obstacle(key: str, value: str) -> str:
+    """Why a variable cannot be in a schedule and what to do instead, as the end of a sentence; empty when it can be."""
+    if key == "DEPLOYCTL_NOTIFY_URLS":
+        return ", which others may read: notify.urls_file names a file for it"
+    if key in _SESSION:
+        return ": it belongs to this login session, which passes outlive"
+    proxy = key.lower().endswith("_proxy") and key.lower() != "no_proxy"
+    if _SECRET.search(key) and key not in _HARMLESS:
+        if key.startswith("DEPLOYCTL_"):
+            return ", which others may read: use deploy.toml"
+        return ", which others may read: use a file, such as the configuration of Docker or of the credential helper"
+    if (proxy or key == "DOCKER_HOST") and _PASSWORD_IN_URL.search(value):
+        return ", which others may read, because it contains a password: use a proxy that needs none for this machine"
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        return ": it contains a line break or another control character"
+    return ""
 
 
 def schedule_name(app: str) -> str:

@@ -12,6 +12,7 @@ from orchestrator.domain.traffic.sample import Sample
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
+from tests.fakes.outside import FakeHost
 from tests.fakes.world import APP, Crash, World
 from tests.unit.stage import Stage
 
@@ -111,6 +112,18 @@ def test_a_repair_that_fails_is_known_while_a_pass_waits(world: World) -> None:
     assert [text.partition(":")[0] for text in said] == ["mymodel-v2-green-1", "v2 does not answer"]
 
 
+def test_a_pass_with_a_problem_names_the_variables_that_it_does_not_have(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = FakeHost(environ={"DEPLOYCTL_LEFT_OUT": "HTTPS_PROXY,AWS_SESSION_TOKEN", "HTTPS_PROXY": ""})
+    monkeypatch.setattr("tests.fakes.world.FakeHost", lambda: host)
+    assert world.watch().problems == []
+    world.prober.unready.add("v2")
+    problem = world.watch().problems[-1]
+    assert problem.startswith("not available in this pass: AWS_SESSION_TOKEN, set when the schedule was installed")
+    assert world.watch().new_messages == []
+
+
 def test_one_of_two_that_is_down_keeps_a_pass_from_being_good(worlds: Callable[[], World]) -> None:
     world = worlds()
     world.replicas = 2
@@ -154,6 +167,26 @@ def test_a_restart_by_the_engine_is_reported_once(world: World) -> None:
     assert passed.events == [("healed", passed.seen[0])]
     again = world.watch()
     assert (again.seen, again.new_messages) == ([], [])
+
+
+def test_a_container_that_keeps_ending_is_reported_once(worlds: Callable[[], World]) -> None:
+    world = worlds()
+    world.release("v1")
+    (container,) = world.workloads.containers(APP)
+    said = []
+    for number in range(1, 20):
+        world.time += 60
+        started = world.timestamp() - 1
+        world.engine.change(container, state="restarting", exit_code=3, restarts=3 * number, started_at=started)
+        passed = world.watch()
+        assert passed.outcome == "degraded"
+        said.append([text.partition(":")[0] for text in passed.new_messages])
+    assert said[0] == ["mymodel-v1-blue-1 ended 3 times, and the engine restarted it", "v1 does not answer"]
+    assert said[1] == ["v1 cannot be healed"]
+    assert all(texts == [] for texts in said[2:])
+    assert world.engine.restarted == []
+    kinds = [event.kind for event in world.ledger.newest_events(APP, 100)]
+    assert (kinds.count("ended"), kinds.count("degraded")) == (1, 2)
 
 
 def test_a_process_that_ran_out_of_memory_in_a_container_that_goes_on_is_reported(world: World) -> None:
