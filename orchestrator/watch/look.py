@@ -61,8 +61,8 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
         ProxyError: the proxy does not answer.
     """
     healer = Healer(services, observed, live)
+    replicas, probes = _replicas(services, config, healer, live)
     now = services.wall().timestamp()
-    replicas, probes = _replicas(services, config, healer, live, now)
     entry = services.ledger.proxy_app(observed.app)
     unreachable = ""
     if through_proxy and entry is not None and any(replica.healthy for replica in replicas):
@@ -101,10 +101,8 @@ def target(services: Services, observed: Observed, live: SlotState) -> WayBack |
     return way_back(observed)
 
 
-def _replicas(
-    services: Services, config: Config, healer: Healer, live: SlotState, now: float
-) -> tuple[tuple[Replica, ...], int]:
-    app, slot = live.app, live.slot
+def _replicas(services: Services, config: Config, healer: Healer, live: SlotState) -> tuple[tuple[Replica, ...], int]:
+    app, slot, now = live.app, live.slot, services.wall().timestamp()
     open_requests, answered = services.endpoints.open_requests(app, slot), services.endpoints.answered(app, slot)
     running = {
         index: container
@@ -127,6 +125,7 @@ def _replicas(
             fault=_fault(healer, index),
             probe_failure=probed.failure,
             answers=probed.answers,
+            missed=probed.seconds if probed.failure else 0.0,
             open_requests=open_requests.get(index, 0),
             answered=answered.get(index, 0),
         )

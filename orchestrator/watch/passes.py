@@ -212,10 +212,11 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
 
 def record_events(services: Services, passed: Passed) -> None:
     """Records what ended, new problems and their end; what was done is recorded where it is done."""
-    rows = [("ended", text) for text in passed.seen if text in passed.new_messages]
-    rows += [(kind, text) for kind, text in passed.events if kind in ("degraded", "recovered")]
-    for kind, text in rows:
-        services.ledger.event(passed.app, kind, {"version": passed.version, "what": text})
+    looked_at = passed.previous or passed.version  # another version is live after a rollback
+    rows = [("ended", looked_at, text) for text in passed.seen if text in passed.new_messages]
+    rows += [(kind, passed.version, text) for kind, text in passed.events if kind in ("degraded", "recovered")]
+    for kind, version, text in rows:
+        services.ledger.event(passed.app, kind, {"version": version, "what": text})
 
 
 def _set_version(services: Services, passed: Passed, live: SlotState) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from orchestrator.config import Config
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
@@ -20,17 +21,25 @@ _PAUSE = 0.25
 class Probed:
     """The result of probing a container `count` times: why it is not ready, empty when it is.
 
-    `answers`: it is not ready, but its process lives. `hopeless`: it says that it will not become ready.
+    `answers`: it is not ready, but its process lives. `hopeless`: it says that it will not become ready. `seconds` is
+    how long the probes took.
     """
 
     failure: str = ""
     answers: bool = False
     count: int = 0
     hopeless: bool = False
+    seconds: float = 0.0
 
 
 def probe_container(services: Services, config: Config, address: str) -> Probed:
     """Probes a container: whether it is ready, and if not, whether its process lives."""
+    started = services.clock()
+    probed = _probe_container(services, config, address)
+    return replace(probed, seconds=services.clock() - started)
+
+
+def _probe_container(services: Services, config: Config, address: str) -> Probed:
     spec, live = config.probe_spec(), config.live_spec()
     probed = probe_until_certain(services, config, lambda: services.prober.probe(address, spec), spec)
     if not probed.failure or probed.hopeless or live is None:

@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -143,6 +144,61 @@ def test_nothing_to_do(app: App) -> None:
     assert app.json("watchdog", "run")["passes"][0]["outcome"] == "healthy"
     assert identity(app.container("v1")) == before
     assert app.counts() == {"pass:healthy": 2}
+
+
+def test_a_busy_model_is_left_alone(app: App) -> None:
+    del app.config["watchdog"]["busy"]
+    app.release("v1", "single")
+    before = identity(app.container("v1"))
+    with ThreadPoolExecutor(1) as thread:
+        working = thread.submit(app.get, "/slow?seconds=12")
+        time.sleep(1)
+        (found,) = app.json("watchdog", "run")["passes"]
+        assert working.result()[0] == 200
+    assert (found["outcome"], found["done"]) == ("healthy", [])
+    assert "is busy with 1 request: 2 of " in found["waiting"][0]
+    assert identity(app.container("v1")) == before
+
+
+def test_a_model_that_is_not_ready_is_left_alone(app: App) -> None:
+    app.release("v1")
+    app.release("v2")
+    container = app.container("v2")
+    before = identity(container)
+    container.exec_run(["touch", "/app/unready"])
+    said = app.watch(code=4)
+    assert said == (
+        f"mymodel: {container.name} is not ready: 2 of 2 probes failed, last: HTTP 503 'v2'; next: check what it"
+        " depends on (deployctl logs v2)\n"
+    )
+    assert [app.watch(code=4) for _ in range(5)] == [""] * 5
+    assert app.serving() == "v2", "its requests are still answered"
+    assert identity(container) == before
+    container.exec_run(["rm", "/app/unready"])
+    until(lambda: healthy_again(app), "v2 is healthy")
+    assert app.watch() == "mymodel: mymodel has recovered\n"
+    kinds = [event["kind"] for event in app.json("events", "--by", "watchdog")["events"]]
+    assert kinds == ["recovered", "degraded"]
+
+
+def test_the_first_pass_counts_what_the_engine_has_restarted(app: App) -> None:
+    app.release("v1")
+    app.release("v2", "dies:0:0")
+    container = app.container("v2")
+
+    def ended() -> bool:
+        container.reload()
+        return bool(container.attrs["RestartCount"] >= 3)
+
+    with Load(app.port, clients=1):  # it ends after its first prediction, and again after each start
+        until(ended, "three exits", 40)
+    said = app.watch()
+    assert re.search(r"ended \d+ times, and the engine restarted it\n", said)
+    assert re.search(r"v2 rolled back to v1: v2 cannot be healed: .* ended \d+ times within 600 s", said)
+    assert app.serving() == "v1"
+    (event,) = app.json("events", "--kind", "ended")["events"]
+    assert (event["by"], event["version"]) == ("engine", "v2")
+    at_rest(app, "v1")
 
 
 def test_what_cannot_be_healed_is_rolled_back(app: App) -> None:

@@ -28,7 +28,7 @@ class Replica:
 
     `fault` says why it must be repaired, empty when it need not be. `probe_failure` says why it is not ready although
     it runs; `answers`: its process lives, because it answers something. `restarting`: it has ended, and the engine is
-    about to start it again. `open_requests` and `answered` are the requests that are open on it at the proxy, and
+    about to start it again. `missed` is for how long it had failed its probes when the look ended. `open_requests` and `answered` are the requests that are open on it at the proxy, and
     those that it has answered there since some moment.
 
     `exits` is how often the engine has restarted it after it ended by itself, `exits_before` how many of them were
@@ -41,6 +41,7 @@ class Replica:
     fault: str = ""
     probe_failure: str = ""
     answers: bool = False
+    missed: float = 0.0
     restarting: bool = False
     open_requests: int = 0
     answered: int = 0

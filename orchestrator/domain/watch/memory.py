@@ -110,7 +110,7 @@ def remember(look: Look, memory: Memory, rules: Rules) -> Memory:
 
 def _missing_since(replica: Replica, look: Look, memory: Memory) -> float:
     """Since when the replica is not ready. A new start, and a request that it has answered, begin a new time."""
-    known = memory.missing_since.get(replica.index, look.now)
+    known = memory.missing_since.get(replica.index, look.now - replica.missed)
     if replica.answered > memory.answered.get(replica.index, replica.answered):
         known = look.now
     # After the clock was set back, the time must not begin in the future.

@@ -25,6 +25,8 @@ VALUE = float(VALUES[0]) if VALUES else 0.0
 AFTER = float(VALUES[1]) if len(VALUES) > 1 else 0.0
 # A process that was started again still knows when the first prediction was.
 FIRST = Path("/app/first")
+# While this file exists, healthz answers 503.
+UNREADY = Path("/app/unready")
 PREDICTION = 0.01
 
 
@@ -37,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         seconds = float(parse_qs(url.query).get("seconds", ["0"])[0])
         if url.path == "/healthz":
-            self.answer(503 if MODE == "sick" else 200, VERSION)
+            self.answer(503 if MODE == "sick" or UNREADY.exists() else 200, VERSION)
         elif url.path == "/stream":
             self.stream(seconds)
         elif url.path == "/slow":

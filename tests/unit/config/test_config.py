@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from orchestrator import config as module
 from orchestrator.config import Config, example, json_schema, load, parse
 from orchestrator.domain.health.presets import PRESETS
-from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
 from orchestrator.errors import ConfigError, Finding, UsageError
 from tests.unit.builders import kept
 
@@ -769,6 +769,37 @@ def test_schema() -> None:
 
 def example_with_all_on() -> str:
     return re.sub(r"^#(?=[a-z\[])", "", example(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("", None),
+        ('path = "/ready"', None),
+        ('live_path = "/livez"', "/livez"),
+        ('live_path = "/healthz"', "/healthz"),
+        ('preset = "bentoml"', "/livez"),
+        ('preset = "kserve-v2"', "/v2/health/live"),
+        ('preset = "kserve-v2"\nmodel = "m"', "/v2/health/live"),
+        ('preset = "kserve-v1"\nmodel = "m"', "/"),
+        # The path of these says whether they are ready: any answer to it shows that they live.
+        ('preset = "kserve-v1"', None),
+        ('preset = "tf-serving"\nmodel = "m"', None),
+        ('preset = "openai"', None),
+        ('preset = "openai"\nlive_path = "/ping"', "/ping"),
+    ],
+)
+def test_the_live_path(text: str, path: str | None) -> None:
+    spec = ok(f'[health]\ntimeout = "1s"\n{text}\n').live_spec()
+    assert (spec.path if spec else None) == path
+    if spec is not None:
+        assert (spec.port, spec.timeout, spec.body, spec.failed_body) == (8080, 1.0, None, None)
+        accepted = [status for status in (200, 204, 404, 429, 500, 503) if judge(spec, Reply(status=status)).ready]
+        assert accepted == [200, 204, 404, 429]
+
+
+def test_a_live_path_is_a_path() -> None:
+    assert finding('[health]\nlive_path = "livez"').path == "health.live_path"
 
 
 def test_example_loads_as_it_is(tmp_path: Path) -> None:

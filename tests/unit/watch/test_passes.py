@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -205,6 +206,8 @@ def test_the_first_pass_counts_what_happened_since_the_version_went_live(world: 
     assert passed.seen == ["mymodel-v2-green-1 ended 6 times, and the engine restarted it"]
     assert passed.done == ["v2 rolled back to v1: v2 cannot be healed: mymodel-v2-green-1 ended 6 times within 600 s"]
     assert world.served() == "v1"
+    (ended,) = [event for event in world.ledger.newest_events(APP, 100) if event.kind == "ended"]
+    assert json.loads(ended.detail) == {"version": "v2", "what": passed.seen[0]}
 
 
 def test_the_first_pass_after_a_switch_back_does_not_count_what_was_before(world: World) -> None:

@@ -204,6 +204,12 @@ def test_a_busy_replica_may_fail_its_probes() -> None:
     assert kinds(decide(look(working), Memory(7), replace(RULES, busy=0.0))) == ["repair 1"]
 
 
+def test_probes_that_took_longer_than_a_request_may_are_enough() -> None:
+    working = replica(probe_failure=FAILED, open_requests=1, missed=7.0)
+    assert kinds(decide(look(working), Memory(7), replace(RULES, busy=7.1))) == []
+    assert kinds(decide(look(working), Memory(7), replace(RULES, busy=7.0))) == ["repair 1"]
+
+
 def test_a_replica_that_answers_one_request_after_another_may_be_busy_for_ever() -> None:
     working = replica(probe_failure=FAILED, open_requests=1)
     looks = [look(replace(working, answered=number // 3), now=NOW + 60 * number) for number in range(100)]
