@@ -27,9 +27,10 @@ class Replica:
     """One replica of the live version, as the watchdog observed it.
 
     `fault` says why it must be repaired, empty when it need not be. `probe_failure` says why it is not ready although
-    it runs; `answers`: its process lives, because it answers something. `restarting`: it has ended, and the engine is
-    about to start it again. `missed` is for how long it had failed its probes when the look ended. `open_requests` and `answered` are the requests that are open on it at the proxy, and
-    those that it has answered there since some moment.
+    it runs, `missed` for how many seconds it had failed its probes when the look ended. `answers`: its process lives,
+    because it answers something. `restarting`: it has ended, and the engine is about to start it again.
+    `open_requests` and `answered` are the requests that are open on it at the proxy, and those that it has answered
+    there since some moment.
 
     `exits` is how often the engine has restarted it after it ended by itself, `exits_before` how many of them were
     before the version went live. `recently_started`: it was started after the version went live, at `started_at`, and
