@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from orchestrator.domain.health.sockets import Listener
     from orchestrator.domain.record.labels import Evidence
     from orchestrator.domain.rollout.workload import Container
 
@@ -17,8 +18,11 @@ class ContainerAccess(Protocol):
     container is gone. All but `execute` may be repeated.
     """
 
-    def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
-        """The last `tail` lines of its output, without line breaks; with `follow` also new ones as they are written."""
+    def logs(self, container: Container, *, tail: int | None, follow: bool = False) -> Iterator[str]:
+        """The last `tail` lines of its output (None: all), without line breaks.
+
+        With `follow` also new ones as they are written.
+        """
 
     def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
         """Runs a program in a running container, passes its output on, and returns its exit code."""
@@ -27,6 +31,12 @@ class ContainerAccess(Protocol):
         """The files below a folder of a running container: the SHA-256 in hexadecimal by path in the folder.
 
         For a symbolic link it is the digest of the target path.
+        """
+
+    def listening(self, container: Container) -> tuple[Listener, ...] | None:
+        """The TCP sockets on which the processes of a running container listen, without the engine's own.
+
+        None: they cannot be read, because the container runs on another host and its image has no `cat`.
         """
 
     def memory_kills(self, container: Container, since: float, until: float | None = None) -> int:

@@ -19,6 +19,13 @@ class Workloads(Protocol):
     def version(self) -> dict[str, str]:
         """The engine's `version` and `api` version."""
 
+    def check(self) -> None:
+        """Checks that containers of this engine can be reached from this machine. Changes nothing.
+
+        Raises:
+            UsageError: they cannot; the hint says what to do.
+        """
+
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         """The name of a replica's container, which need not exist. Does not ask the engine."""
 

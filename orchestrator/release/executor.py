@@ -17,7 +17,7 @@ from orchestrator.errors import (
     Interrupted,
     OperationFailed,
 )
-from orchestrator.release.logs import KEPT_LINES, last_lines
+from orchestrator.release.logs import KEPT_LINES, first_and_last_lines
 from orchestrator.release.steps import Action, Probe, Settle, Start
 from orchestrator.release.work import Work
 
@@ -139,6 +139,6 @@ def _unfinished(work: Work, error: DeployctlError) -> Degraded:
 def _log(work: Work) -> str:
     try:
         new = [c for c in work.in_slot(work.plan.to_slot) if c.deployment == work.deployment.id]
-        return last_lines(work.services, work.app, new, KEPT_LINES)
+        return first_and_last_lines(work, new, KEPT_LINES)
     except OperationFailed as error:
         return f"(could not be read: {error})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from orchestrator.config import Config, printable
@@ -15,7 +16,7 @@ from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.traffic.routing import refuse_conflicts
 from orchestrator.domain.version.version import GitState, Version
-from orchestrator.errors import UsageError
+from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
@@ -146,6 +147,9 @@ def _refuse_invalid(services: Services, source: Source, requested: str | None) -
         raise UsageError(f"invalid version {requested!r}", why="versions are v1, v2, v3 …", hint="deployctl release v2")
     route = config.route()
     refuse_conflicts(config.app.name, route, services.ledger.proxy_apps())
+    # When the engine does not answer, a step fails, so that the failure is recorded.
+    with suppress(EngineUnreachable):
+        services.workloads.check()
     services.edge.check_listen(route)
     if not source.building.dockerfile_path.is_file():
         where = f"in commit {source.commit[:10]}" if source.commit else "on the disk"

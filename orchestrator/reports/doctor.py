@@ -58,6 +58,7 @@ def _guard(name: str, check: Callable[[], Check]) -> Check:
 
 def _engine(services: Services) -> Check:
     engine = services.workloads.version()
+    services.workloads.check()
     return Check("engine", True, f"Docker {engine['version']}, API {engine['api']}")
 
 

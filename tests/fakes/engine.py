@@ -13,13 +13,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.addresses import address, app_number_of
 from orchestrator.domain import naming
+from orchestrator.domain.health.sockets import Listener
 from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
 from orchestrator.domain.rollout.workload import Container, HostContainerSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version.build import BuildSpec, Image, Layer
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import BuildFailed, EngineError, RegistryError
+from orchestrator.errors import BuildFailed, EngineError, RegistryError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.ports.progress import Progress
@@ -50,11 +51,19 @@ class FakeEngineState:
     refusal: str = ""
     left_names: dict[str, str] = field(default_factory=dict)
     exits: set[str] = field(default_factory=set)
+    exit_code: int = 1
+    exits_out_of_memory: bool = False
+    # How many processes of a version the kernel kills as soon as it starts.
+    kills_while_starting: dict[str, int] = field(default_factory=dict)
+    # The ports that the images of versions name.
+    image_ports: dict[str, tuple[int, ...]] = field(default_factory=dict)
     broken_builds: set[str] = field(default_factory=set)
     built: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
     # When processes of a container were killed for lack of memory, by its name.
     memory_kills: dict[str, list[float]] = field(default_factory=dict)
+    # Why containers of this engine cannot be reached; empty when they can.
+    unsupported: str = ""
     host_containers: dict[str, str] = field(default_factory=dict)
     host_images: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
@@ -88,6 +97,10 @@ class FakeWorkloads:
 
     def version(self) -> dict[str, str]:
         return {"version": "fake", "api": "1.41"}
+
+    def check(self) -> None:
+        if self._state.unsupported:
+            raise UsageError("this engine is not supported", why=self._state.unsupported)
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         return self._state.names.container(app, version, slot, index)
@@ -139,9 +152,13 @@ class FakeWorkloads:
             if other.running and other.address == current.address and other.id != current.id:
                 raise EngineError(f"the engine could not {doing}", why="Address already in use")
         if current.version in self._state.exits:
-            self._state.change(container, state="exited", exit_code=1)
-        else:
-            self._state.change(container, state="running")
+            killed = self._state.exits_out_of_memory
+            self._state.change(container, state="exited", exit_code=self._state.exit_code, out_of_memory=killed)
+            return
+        kills = self._state.kills_while_starting.get(current.version, 0)
+        self._state.change(container, state="running", out_of_memory=kills > 0)
+        if kills:
+            self._state.memory_kills[container.name] = [current.started_at] * kills
 
     def stop(self, container: Container) -> None:
         if container.id in self._state.containers:
@@ -184,16 +201,29 @@ class FakeWorkloads:
 
 
 class FakeContainerAccess:
-    """`ContainerAccess` in memory. `files` are the files in each container, by its name and then by path."""
+    """`ContainerAccess` in memory. `files` are the files in each container, by its name and then by path.
+
+    `sockets` are those on which a container listens, by its name; without an entry they cannot be read. `output` is the
+    log of a version instead of the usual one.
+    """
 
     def __init__(self, state: FakeEngineState) -> None:
         self._state = state
         self.files: dict[str, dict[str, str]] = {}
+        self.sockets: dict[str, tuple[Listener, ...]] = {}
+        self.output: dict[str, list[str]] = {}
 
-    def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
+    def logs(self, container: Container, *, tail: int | None, follow: bool = False) -> Iterator[str]:
         if self._state.known(container, f"read the log of {container.name}").state == "created":
             return
-        yield from [f"{container.name} says hello", f"{container.name} gives up"][-tail:]
+        lines = self.output.get(container.version, [f"{container.name} says hello", f"{container.name} gives up"])
+        yield from lines if tail is None else lines[-tail:]
+
+    def listening(self, container: Container) -> tuple[Listener, ...] | None:
+        doing = f"read the sockets of {container.name}"
+        if not self._state.known(container, doing).running:
+            raise EngineError(f"the engine could not {doing}", why="it is not running")
+        return self.sockets.get(container.name)
 
     def execute(self, container: Container, command: Sequence[str], out: IO[bytes], err: IO[bytes]) -> int:
         doing = f"run {command[0]} in {container.name}"
@@ -246,7 +276,10 @@ class FakeImages:
 
     def find(self, reference: str) -> Image | None:
         image_id = self._state.image_id(reference)
-        return None if image_id is None else Image(image_id, self._state.image_labels.get(image_id, {}))
+        if image_id is None:
+            return None
+        labels = self._state.image_labels.get(image_id, {})
+        return Image(image_id, labels, self._state.image_ports.get(labels.get(naming.LABEL_VERSION, ""), ()))
 
     def layers(self, image_id: str) -> list[Layer]:
         return [Layer(image_id, 1)] if self._state.image_id(image_id) else []

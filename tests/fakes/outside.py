@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.domain.health.cause import Cause
+from orchestrator.domain.health.diagnosis import Protocol
 from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.health.tally import Tally, too_late
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.watch.schedule import Entry, Job, Kind
-from orchestrator.errors import ProbeFailed
+from orchestrator.errors import DeployctlError, ProbeFailed
+from orchestrator.ports.prober import unknown
 from orchestrator.ports.progress import Progress
 
 
@@ -119,6 +124,7 @@ class FakeProber:
         self.unready: set[str] = set()
         self.silent: set[str] = set()
         self.lives: dict[str, int] = {}
+        self.speaks: Protocol = ""
         # Returns the status of a request through the proxy.
         self.through: Callable[[], int] = _answer
 
@@ -132,6 +138,9 @@ class FakeProber:
                 return Reply(status=503 if container.version in self.unready else 200)
         return Reply(error="connection refused", refused=True)
 
+    def protocol(self, address: str, port: int, timeout: float) -> Protocol:
+        return self.speaks
+
     def wait_ready(
         self,
         targets: Sequence[Target],
@@ -139,6 +148,7 @@ class FakeProber:
         *,
         alive: Callable[[Target], str | None],
         progress: Progress,
+        diagnose: Callable[[Target, Tally], Cause | None] = unknown,
     ) -> None:
         for target in targets:
             progress.check()
@@ -147,4 +157,7 @@ class FakeProber:
                 raise ProbeFailed(f"{target.name} did not become ready", why=ended)
             reply = self.probe(target.address, spec)
             if reply.status != 200:
-                raise ProbeFailed(f"{target.name} did not become ready within {spec.deadline:g} s", why=str(reply))
+                tally, cause = Tally(spec).after(reply), None
+                with suppress(DeployctlError):
+                    cause = diagnose(target, tally)
+                raise too_late(target.name, tally, cause)

@@ -40,6 +40,7 @@ name = "{app}"
 port = 8080
 [run]
 replicas = {replicas}
+{run}
 env = {{ {env} }}
 secrets = {{ {secrets} }}
 [proxy]
@@ -149,6 +150,7 @@ class World:
         self.boundary: Callable[..., None] = ignore
         self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
         self.listen, self.timeout, self.bake = "127.0.0.1:8000", "1h", "0s"
+        self.run = ""  # lines in [run]
         self.more = ""  # lines at the end of deploy.toml
         self.live_before: dict[str, tuple[str | None, str | None]] = {}
         self.ledgers: list[SqliteLedger] = []
@@ -176,7 +178,7 @@ class World:
         self.time += seconds
 
     def config(self) -> Config:
-        names = ("replicas", "env", "secrets", "listen", "timeout", "keep_warm", "bake", "versions")
+        names = ("replicas", "run", "env", "secrets", "listen", "timeout", "keep_warm", "bake", "versions")
         text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
         return parse(text + self.more, file="deploy.toml", base=self.folder)
 

@@ -10,6 +10,7 @@ from orchestrator.adapters.docker import network
 from orchestrator.adapters.docker.addresses import app_number_of, subnet_around
 from orchestrator.adapters.docker.containers import inspections, observed
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.domain.health.sockets import Listener
 from orchestrator.domain.naming import LABEL_RECORD, Names
 from orchestrator.domain.record.labels import Evidence
 from orchestrator.domain.rollout.workload import Container
@@ -29,9 +30,10 @@ class DockerContainerAccess:
     def _api(self) -> Any:
         return self._connect().api
 
-    def logs(self, container: Container, *, tail: int, follow: bool = False) -> Iterator[str]:
+    def logs(self, container: Container, *, tail: int | None, follow: bool = False) -> Iterator[str]:
         with engine_errors(f"read the log of {container.name}"):
-            chunks: Any = self._api.logs(container.id, tail=tail, stream=True, follow=follow)
+            wanted = "all" if tail is None else tail
+            chunks: Any = self._api.logs(container.id, tail=wanted, stream=True, follow=follow)
             rest = b""
             for chunk in chunks:
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -56,6 +58,12 @@ class DockerContainerAccess:
 
         with engine_errors(f"read {folder} in {container.name}"):
             return seen.files_in(self._api, container.id, folder)
+
+    def listening(self, container: Container) -> tuple[Listener, ...] | None:
+        from orchestrator.adapters.docker.listening import listening  # only a failing release needs it
+
+        with engine_errors(f"read the sockets of {container.name}"):
+            return listening(self._api, container.id)
 
     def memory_kills(self, container: Container, since: float, until: float | None = None) -> int:
         with engine_errors(f"read the events of {container.name}"):

@@ -115,6 +115,7 @@ def observed(info: dict[str, Any], network: str) -> Container:
         restarts=int(info.get("RestartCount", 0)),
         kept_running=info["HostConfig"]["RestartPolicy"]["Name"] == "always",
         address=endpoint.get("IPAddress") or fixed,
+        out_of_memory=bool(state.get("OOMKilled")),
         started_at=_epoch(state.get("StartedAt", "")),
         labels=labels,
     )

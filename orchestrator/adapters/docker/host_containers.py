@@ -107,6 +107,8 @@ class DockerHostContainers:
             spec.image,
             name=spec.name,
             network_mode="host",
+            # An engine that maps users (userns-remap) allows the host's network only to containers that are not mapped.
+            userns_mode="host",
             user=spec.user,
             restart_policy={"Name": "always"},
             labels={**spec.labels, LABEL_STATE: self._names.state_id},

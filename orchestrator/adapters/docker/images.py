@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.errors import engine_errors
@@ -32,7 +32,11 @@ class DockerImages:
 
     def find(self, reference: str) -> Image | None:
         info = self._inspect(reference)
-        return None if info is None else Image(str(info["Id"]), dict(info["Config"].get("Labels") or {}))
+        if info is None:
+            return None
+        config = info["Config"]
+        ports = _ports(config.get("ExposedPorts") or {})
+        return Image(str(info["Id"]), dict(config.get("Labels") or {}), ports, config.get("User") or "")
 
     def layers(self, image_id: str) -> list[Layer]:
         import docker.errors
@@ -83,3 +87,9 @@ class DockerImages:
             except docker.errors.ImageNotFound:
                 return None
         return info
+
+
+def _ports(exposed: Mapping[str, Any]) -> tuple[int, ...]:
+    """The TCP ports in the engine's notation, such as `8080/tcp`."""
+    numbers = (name.removesuffix("/tcp") for name in exposed)
+    return tuple(sorted(int(number) for number in numbers if number.isdecimal()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker import network
@@ -12,6 +13,7 @@ from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -35,6 +37,16 @@ class DockerWorkloads:
         with engine_errors("report its version"):
             reported = self._connect().version()
         return {"version": str(reported.get("Version", "")), "api": str(reported.get("ApiVersion", ""))}
+
+    def check(self) -> None:
+        with engine_errors("report its settings"):
+            options = self._connect().info().get("SecurityOptions") or []
+        if any("name=rootless" in str(option) for option in options) and _is_initial_user_namespace():
+            raise UsageError(
+                "a rootless Docker engine is not supported",
+                why="it keeps its containers in a network of its own, which this machine cannot reach",
+                hint="use an engine that runs as root: see DOCKER_HOST and 'docker context ls'",
+            )
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         return self._names.container(app, version, slot, index)
@@ -120,3 +132,11 @@ class DockerWorkloads:
 
     def tidy(self) -> bool:
         return not self.containers() and network.remove(self._connect(), self._names)
+
+
+def _is_initial_user_namespace(uid_map: Path = Path("/proc/self/uid_map")) -> bool:
+    """Whether this process is outside of every user namespace, and so outside of a rootless engine's."""
+    try:
+        return uid_map.read_text().split() == ["0", "0", "4294967295"]
+    except OSError:
+        return True

@@ -206,12 +206,24 @@ def _check_free(key: str, address: str) -> None:
             probe.bind(("" if host == "*" else host, port))
             probe.listen(1)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            raise UsageError(
-                f"{key}: {address} cannot be used",
-                why="another process uses it" if taken else os.strerror(error.errno or 0),
-                hint=f"choose another address, or find the process: ss -ltnp 'sport = :{port}'",
-            ) from error
+            why, hint = _unusable(error, port)
+            raise UsageError(f"{key}: {address} cannot be used", why=why, hint=hint) from error
+
+
+def _unusable(error: OSError, port: int) -> tuple[str, str]:
+    """Why an address cannot be used, and what to do about it."""
+    reason = os.strerror(error.errno or 0)
+    if error.errno == errno.EACCES:
+        # The proxy runs as the owner of the state folder, in the network of the host.
+        return (
+            f"{reason}: ports below 1024 are privileged, and user {os.geteuid()} may not use them",
+            "run deployctl as root, choose a port from 1024 on, or allow the port to all users:"
+            f" sysctl net.ipv4.ip_unprivileged_port_start={port}",
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{reason}: no network interface of this machine has it", "choose an address that 'ip address' lists"
+    why = "another process uses it" if error.errno == errno.EADDRINUSE else reason
+    return why, f"choose another address, or find the process: ss -ltnp 'sport = :{port}'"
 
 
 def _last_alert(log: str) -> str:

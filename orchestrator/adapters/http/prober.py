@@ -9,31 +9,37 @@ client.
 from __future__ import annotations
 
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from orchestrator.adapters.http import request
+from orchestrator.adapters.http.protocol import protocol
 from orchestrator.domain.health import tally as verdict
+from orchestrator.domain.health.cause import Cause
+from orchestrator.domain.health.diagnosis import Protocol
 from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
 from orchestrator.domain.health.tally import Tally
+from orchestrator.errors import DeployctlError, ProbeFailed
 from orchestrator.loading import load_httpx
+from orchestrator.ports.prober import unknown
 from orchestrator.ports.progress import Progress
 
 if TYPE_CHECKING:  # importing httpx and tenacity takes 100 ms, which other commands save
     from tenacity import RetryCallState
 
-MAX_BODY = 64 * 1024
 ALIVE_INTERVAL = 0.25
+DIAGNOSE_INTERVAL = 1.0
 REPORT_INTERVAL = 1.0
 TICK = 0.05
 # The time limit of a probe that starts just before the deadline. Seconds.
 LAST_PROBE = 0.25
 
 Alive = Callable[[Target], str | None]
+Diagnose = Callable[[Target, Tally], Cause | None]
 
 
 class HttpProber:
@@ -52,12 +58,12 @@ class HttpProber:
         """One probe. It takes at most `spec.timeout` seconds; every outcome is a Reply."""
         load_httpx()  # before the clock starts: the first import must not reduce the time of the probe
 
-        line = _Connection()
+        line = request.Connection()
         started = self._clock()
         result: Future[Reply] = Future()
         threading.Thread(
             target=_set_result,
-            args=(result, lambda: _ask(_url(address, spec), spec.host, spec.timeout, line)),
+            args=(result, lambda: request.ask(request.url(address, spec), spec.host, spec.timeout, line)),
             name=f"probe {address}",
             daemon=True,  # a name resolution cannot be interrupted, and must not delay the exit
         ).start()
@@ -68,6 +74,10 @@ class HttpProber:
             reply = Reply(error=line.timed_out(spec.timeout))
         return replace(reply, seconds=self._clock() - started)
 
+    def protocol(self, address: str, port: int, timeout: float) -> Protocol:
+        """What a server that gives no HTTP answer speaks."""
+        return protocol(address, port, timeout)
+
     def wait_ready(
         self,
         targets: Sequence[Target],
@@ -75,11 +85,12 @@ class HttpProber:
         *,
         alive: Alive,
         progress: Progress,
+        diagnose: Diagnose = unknown,
     ) -> None:
         """Returns when every target gave `spec.successes` good answers in a row.
 
-        `alive` and the probes run in one thread per target, `progress` in the thread of the caller. The deadline is
-        checked there, too, so neither a server nor an engine that hangs can delay it.
+        `alive` and the probes run in one thread per target, `diagnose` in another, `progress` in the thread of the
+        caller. The deadline is checked there, too, so neither a server nor an engine that hangs can delay it.
 
         Raises:
             ProbeFailed: a target did not become ready by `spec.deadline`, or cannot become ready any more.
@@ -89,11 +100,13 @@ class HttpProber:
         started = self._clock()
         stop = threading.Event()
         done: queue.SimpleQueue[_Watch] = queue.SimpleQueue()
-        watches = [_Watch(self, target, Tally(spec), started, alive, stop) for target in targets]
+        watches = [_Watch(self, target, Tally(spec), started, alive, diagnose, stop) for target in targets]
         try:
             for watch in watches:
                 name = f"wait for {watch.target.name}"
                 threading.Thread(target=watch.run, args=(done,), name=name, daemon=True).start()
+                if diagnose is not unknown:
+                    threading.Thread(target=watch.diagnosing, name=f"diagnose {watch.target.name}", daemon=True).start()
             self._await(watches, done, started, progress)
         finally:
             stop.set()
@@ -114,11 +127,10 @@ class HttpProber:
             except queue.Empty:
                 now = self._clock()
                 if now - started > waiting[0].tally.spec.deadline + 2 * LAST_PROBE:
-                    raise verdict.too_late(waiting[0].target.name, waiting[0].tally) from None
+                    raise waiting[0].too_late() from None
                 if now - reported >= REPORT_INTERVAL:
                     reported = now
-                    lines = [verdict.progress_line(each.target.name, each.tally, now - started) for each in waiting]
-                    progress.detail("; ".join(lines))
+                    progress.detail("; ".join(each.progress_line(now - started) for each in waiting))
                 continue
             watch.check()
             waiting.remove(watch)
@@ -133,8 +145,11 @@ class _Watch:
     tally: Tally
     started: float
     alive: Alive
+    diagnose: Diagnose
     stop: threading.Event
     error: BaseException | None = None
+    cause: Cause | None = None
+    certain: bool = False  # `cause` has stayed the same for its patience
     asked: float = 0.0  # long ago, so that the container is checked after the first failed probe
 
     def run(self, done: queue.SimpleQueue[_Watch]) -> None:
@@ -163,11 +178,38 @@ class _Watch:
             raise self.error
         if self.tally.hopeless:
             raise verdict.hopeless(self.target.name, self.tally)
-        if not self.tally.ready:
-            raise verdict.too_late(self.target.name, self.tally)
+        if self.tally.ready:
+            return
+        if self.certain and self.cause is not None:
+            raise verdict.caused(self.target.name, self.tally, self.cause)
+        raise self.too_late()
+
+    def too_late(self) -> ProbeFailed:
+        return verdict.too_late(self.target.name, self.tally, self.cause)
+
+    def progress_line(self, elapsed: float) -> str:
+        return verdict.progress_line(self.target.name, self.tally, elapsed, self.cause)
+
+    def diagnosing(self) -> None:
+        """Looks for the cause until the wait ends; runs in its own thread, because it may take longer than a probe."""
+        clock, since = self.prober._clock, 0.0
+        while not self.stop.wait(DIAGNOSE_INTERVAL) and not self.tally.settled:
+            if not self.tally.probes or self.tally.streak:
+                self.cause = None
+                continue
+            try:
+                found = self.diagnose(self.target, self.tally)
+            except DeployctlError:
+                continue  # `alive` reports an engine that does not answer
+            if found is None or self.cause is None or found.hint != self.cause.hint:
+                since = clock()
+            self.cause = found
+            if found is not None and found.patience is not None and clock() - since >= found.patience:
+                self.certain = True
+                return
 
     def _attempt(self) -> bool:
-        if self.stop.is_set():  # the wait ended during the nap
+        if self.stop.is_set() or self.certain:  # the wait ended during the nap
             return True
         spec = self.tally.spec
         limit = min(spec.timeout, max(self._left(), LAST_PROBE))
@@ -185,7 +227,7 @@ class _Watch:
 
     def _nap(self, seconds: float) -> None:
         """Sleeps in small pieces, to notice the end of the wait, or of the container, during a long one."""
-        while seconds > 0 and not self.stop.is_set():
+        while seconds > 0 and not self.stop.is_set() and not self.certain:
             piece = min(TICK, seconds)
             self.prober._sleep(piece)
             seconds -= piece
@@ -201,103 +243,8 @@ class _Watch:
             raise verdict.gone(self.target.name, sentence, self.tally)
 
 
-class _Connection:
-    """The socket of one probe, from the trace of httpx, which another thread can shut down."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._cut = False
-        self.answered = False
-
-    def timed_out(self, limit: float) -> str:
-        """What was missing at the time limit, for a message."""
-        what = "the answer did not end" if self.answered else "no answer" if self._socket else "no connection"
-        return f"{what} within {round(limit, 2):g} s"
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
-            with self._lock:
-                self._socket = info["return_value"].get_extra_info("socket")
-                if self._cut:
-                    self._shut()
-        elif event == "http11.receive_response_headers.complete":
-            self.answered = True
-
-    def cut(self) -> None:
-        with self._lock:
-            self._cut = True
-            self._shut()
-
-    def _shut(self) -> None:
-        if self._socket is not None:
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # already closed, by the server or by the end of the probe
-
-
 def _set_result(result: Future[Reply], ask: Callable[[], Reply]) -> None:
     try:
         result.set_result(ask())
     except BaseException as error:  # noqa: BLE001  an internal error: raised again in the thread of the caller
         result.set_exception(error)
-
-
-def _url(address: str, spec: ProbeSpec) -> str:
-    host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{spec.port}/{spec.path.removeprefix('/')}"
-
-
-def _ask(url: str, host: str, timeout: float, line: _Connection) -> Reply:
-    """Sends one request. Limits the size of the answer; the caller limits the total time."""
-    import httpx
-
-    headers = {
-        "User-Agent": "deployctl",
-        "Accept": "*/*",
-        "Accept-Encoding": "identity",  # a few compressed bytes may expand to gigabytes
-        "Connection": "close",
-        **({"Host": host} if host else {}),
-    }
-    body = bytearray()
-    try:
-        with (
-            # verify=False: no certificates are needed, and loading them takes 20 ms per probe.
-            httpx.Client(
-                transport=httpx.HTTPTransport(verify=False, trust_env=False),
-                trust_env=False,
-                follow_redirects=False,
-                timeout=timeout,
-            ) as client,
-            client.stream("GET", url, headers=headers, extensions={"trace": line.trace}) as answer,
-        ):
-            for piece in answer.iter_raw():
-                body += piece[: MAX_BODY - len(body)]
-                if len(body) >= MAX_BODY:
-                    break
-            return Reply(status=answer.status_code, body=body.decode("utf-8", "replace"))
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return _failure(error, timeout, line)
-
-
-def _failure(error: Exception, timeout: float, line: _Connection) -> Reply:
-    """The reply for an exception. httpx wraps the error of the socket, which has the reason."""
-    import httpx
-
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(cause, ConnectionRefusedError):
-        return Reply(error="connection refused", refused=True)
-    if isinstance(cause, socket.gaierror):
-        return Reply(error=f"the address does not resolve: {cause.strerror}")
-    if isinstance(error, httpx.TimeoutException):
-        return Reply(error=line.timed_out(timeout))
-    if isinstance(error, httpx.ConnectError):
-        return Reply(error=f"no connection: {getattr(cause, 'strerror', None) or error}")
-    if line.answered:
-        return Reply(error=f"the answer broke off: {error}")
-    if isinstance(cause, OSError) or "disconnected" in str(error):
-        return Reply(error="closed without an answer")
-    return Reply(error=f"not an HTTP answer: {error}")

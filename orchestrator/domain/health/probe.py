@@ -40,7 +40,7 @@ class Target:
 class Reply:
     """The outcome of one probe: the HTTP status and the beginning of the body, or `error` in words.
 
-    `refused`: the connection was refused. `seconds` is how long the probe took.
+    `refused`: the connection was refused. `seconds` is how long the probe took. `location` is where a redirect leads.
     """
 
     status: int | None = None
@@ -48,6 +48,7 @@ class Reply:
     error: str = ""
     refused: bool = False
     seconds: float = 0.0
+    location: str = ""
 
     def __str__(self) -> str:
         if self.error:
@@ -72,7 +73,8 @@ def judge(spec: ProbeSpec, reply: Reply) -> Judgement:
     if spec.failed_body and re.search(spec.failed_body, reply.body):
         return Judgement(False, f"{reply}: the server says that its setup failed", hopeless=True)
     if 300 <= reply.status <= 399:
-        return Judgement(False, f"HTTP {reply.status}: a redirect is not an answer from the model")
+        to = f" to {reply.location}" if reply.location else ""
+        return Judgement(False, f"HTTP {reply.status}: a redirect{to} is not an answer from the model")
     low, high = spec.statuses
     if not low <= reply.status <= high:
         return Judgement(False, str(reply))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
 from orchestrator.errors import ProbeFailed
 from orchestrator.frozen import frozen
@@ -24,6 +25,7 @@ class Tally:
     last: str = ""
     refused: bool = False
     hopeless: bool = False
+    reply: Reply | None = None
 
     def after(self, reply: Reply) -> Tally:
         judgement = judge(self.spec, reply)
@@ -36,6 +38,7 @@ class Tally:
             last=judgement.reason,
             refused=reply.refused,
             hopeless=judgement.hopeless,
+            reply=reply,
         )
 
     @property
@@ -66,18 +69,33 @@ class Tally:
         return text
 
 
-def progress_line(name: str, tally: Tally, elapsed: float) -> str:
+def progress_line(name: str, tally: Tally, elapsed: float, cause: Cause | None = None) -> str:
     """A progress message: `mymodel-v2-1: not ready after 12 s: connection refused`. `elapsed` is in seconds."""
-    return f"{name}: not ready after {elapsed:.0f} s: {tally.last or 'no answer yet'}"
+    line = f"{name}: not ready after {elapsed:.0f} s: {tally.last or 'no answer yet'}"
+    return f"{line}; {cause.why}" if cause else line
 
 
-def too_late(name: str, tally: Tally) -> ProbeFailed:
+def too_late(name: str, tally: Tally, cause: Cause | None = None) -> ProbeFailed:
     """The error for a target that is not ready at the deadline."""
-    return ProbeFailed(
-        f"{name} did not become ready within {tally.spec.deadline:g} s",
-        why=str(tally),
-        hint="read the container's log; if the model starts slowly, increase health.deadline",
-    )
+    message = f"{name} did not become ready within {tally.spec.deadline:g} s"
+    if cause is None:
+        return ProbeFailed(message, why=str(tally), hint=_slow(tally))
+    hint = f"{cause.hint}; if it only needs more time, increase health.deadline"
+    return ProbeFailed(message, why=f"{cause.why} ({tally})", hint=hint)
+
+
+def _slow(tally: Tally) -> str:
+    if tally.refused:
+        port = tally.spec.port
+        return (
+            f"check that the server listens on 0.0.0.0:{port} (app.port); if it starts slowly, increase health.deadline"
+        )
+    return "read the container's log; if the model starts slowly, increase health.deadline"
+
+
+def caused(name: str, tally: Tally, cause: Cause) -> ProbeFailed:
+    """The error for a target that will not become ready, for a cause that time does not remove."""
+    return ProbeFailed(f"{name} will not become ready", why=f"{cause.why} ({tally})", hint=cause.hint)
 
 
 def hopeless(name: str, tally: Tally) -> ProbeFailed:

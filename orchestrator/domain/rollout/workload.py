@@ -17,7 +17,7 @@ class Container:
 
     `restarts` counts restarts by the engine since the container was last started by a user or by deployctl;
     `started_at` is in seconds since the epoch. `kept_running`: the engine restarts it whenever it ends. `address` is
-    its IP address, empty when it has none.
+    its IP address, empty when it has none. `out_of_memory`: the kernel has killed a process of it since its start.
     """
 
     id: str
@@ -33,6 +33,7 @@ class Container:
     restarts: int = 0
     kept_running: bool = False
     address: str = ""
+    out_of_memory: bool = field(default=False, compare=False)
     started_at: float = field(default=0.0, compare=False)
     labels: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

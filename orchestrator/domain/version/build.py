@@ -30,10 +30,12 @@ class BuildSpec:
 
 @frozen
 class Image:
-    """An image on the engine."""
+    """An image on the engine. Its Dockerfile names TCP `ports` (EXPOSE) and a `user` (USER)."""
 
     id: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+    user: str = ""
 
 
 @frozen

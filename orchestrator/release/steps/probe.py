@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from orchestrator.domain.health.endings import Ending
 from orchestrator.domain.health.probe import Target
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.errors import ProbeFailed
+from orchestrator.errors import OperationFailed, ProbeFailed
 from orchestrator.frozen import frozen
 from orchestrator.ports.workloads import Workloads
-from orchestrator.release.logs import SHOWN_LINES, last_lines
+from orchestrator.release.diagnosis import Diagnosis
+from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
@@ -43,6 +45,7 @@ class Probe(Action):
             # The proxy has checked these containers all the time, so one probe is enough.
             spec = replace(spec, successes=1, deadline=min(spec.deadline, _WARM_DEADLINE))
         started = services.clock()
+        diagnosis = Diagnosis(work, spec, containers)
         try:
             with services.interrupts.interruptible():
                 services.prober.wait_ready(
@@ -50,6 +53,7 @@ class Probe(Action):
                     spec,
                     alive=_liveness(services.workloads, containers),
                     progress=services.progress,
+                    diagnose=diagnosis,
                 )
                 services.endpoints.wait_up(
                     work.app,
@@ -59,10 +63,24 @@ class Probe(Action):
                     cancelled=services.interrupts.check,
                 )
         except ProbeFailed as error:
-            error.details = last_lines(services, work.app, containers, SHOWN_LINES) or "(its log is empty)"
+            _explain(error, diagnosis)
+            error.details = first_and_last_lines(work, containers, SHOWN_LINES) or "(its log is empty)"
             error.hint = error.hint or f"fix it and release it again; the full log: deployctl logs {self.version}"
             raise
         return {"seconds": round(services.clock() - started, 3)}
+
+
+def _explain(error: ProbeFailed, diagnosis: Diagnosis) -> None:
+    """Adds what is known about a container that has ended."""
+    if error.hint:
+        return
+    try:
+        cause = diagnosis.ended()
+    except OperationFailed:
+        return  # the engine does not answer: the error stands as it is
+    if cause is not None:
+        error.hint = cause.hint
+        error.why = f"{error.why}; {cause.why}" if cause.why else error.why
 
 
 def _liveness(workloads: Workloads, containers: Sequence[Container]) -> Callable[[Target], str | None]:
@@ -75,7 +93,7 @@ def _liveness(workloads: Workloads, containers: Sequence[Container]) -> Callable
         if now is None:
             return "it was removed"
         if now.restarts > before.restarts:
-            return f"it ended with exit code {now.exit_code} and was restarted"
-        return None if now.running else f"it ended with exit code {now.exit_code}"
+            return f"it ended with {Ending(now.exit_code, now.out_of_memory)} and was restarted"
+        return None if now.running else f"it ended with {Ending(now.exit_code, now.out_of_memory)}"
 
     return alive

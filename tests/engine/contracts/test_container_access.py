@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import time
 from collections.abc import Callable
 
 import pytest
 
+from orchestrator.adapters.docker import listening
+from orchestrator.domain.health.sockets import Listener, parse
 from orchestrator.domain.rollout.workload import Mount
 from orchestrator.errors import EngineError
 from tests.engine.contracts.rig import Rig
+from tests.engine.harness import HERE_PLACE, until
 from tests.fakes.engine import FakeContainerAccess
 
 pytestmark = pytest.mark.engine
@@ -55,6 +59,49 @@ def test_the_last_lines_of_the_log(rig: Rig) -> None:
     assert "hello" in lines[0]
     assert list(rig.access.logs(container, tail=1)) == lines[1:]
     assert list(rig.access.logs(container, tail=10, follow=True)) == lines, "it follows until the end"
+
+
+def test_all_lines_of_the_log(rig: Rig) -> None:
+    container = rig.run(rig.build(ends=True))
+    rig.ended(container)
+    assert list(rig.access.logs(container, tail=None)) == list(rig.access.logs(container, tail=10))
+
+
+SOCKETS = (
+    "import socket, time; "
+    "a = socket.create_server(('127.0.0.1', 5000)); b = socket.create_server(('', 8080)); time.sleep(600)"
+)
+LISTENS = f'{HERE_PLACE.layers}\nCMD ["python3", "-c", "{SOCKETS}"]\n'
+
+
+def test_the_sockets_of_a_container(rig: Rig) -> None:
+    container = rig.run(rig.build(text=LISTENS))
+    expected = (Listener("127.0.0.1", 5000), Listener("0.0.0.0", 8080))
+    if isinstance(rig.access, FakeContainerAccess):
+        rig.access.sockets[container.name] = expected
+    until(lambda: rig.access.listening(container) == expected, "it listens")
+
+
+def test_a_container_that_listens_on_nothing(rig: Rig) -> None:
+    container = rig.run(rig.build())
+    if isinstance(rig.access, FakeContainerAccess):
+        rig.access.sockets[container.name] = ()
+    assert rig.access.listening(container) == ()
+    rig.workloads.stop(container)
+    with pytest.raises(EngineError):
+        rig.access.listening(container)
+
+
+def test_the_sockets_are_the_same_from_inside(rig: Rig) -> None:
+    if rig.fake is not None:
+        return
+    container = rig.run(rig.build(text=LISTENS))
+    until(lambda: len(rig.access.listening(container) or ()) == 2, "it listens")
+    table = listening._of_exec(rig.client().api, container.id)
+    assert table is not None
+    assert parse(table) == rig.access.listening(container)
+    own = listening._of_process(os.getpid(), container.id)
+    assert own is None, "a process that is not the container's tells nothing about it"
 
 
 def test_the_files_that_a_container_sees(rig: Rig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,10 +17,14 @@ from itertools import pairwise
 
 import pytest
 
-from orchestrator.adapters.http.prober import MAX_BODY, HttpProber
+from orchestrator.adapters.http import prober
+from orchestrator.adapters.http.prober import HttpProber
+from orchestrator.adapters.http.request import MAX_BODY
+from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.presets import resolve
 from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
-from orchestrator.errors import Interrupted, ProbeFailed
+from orchestrator.domain.health.tally import Tally
+from orchestrator.errors import EngineError, Interrupted, ProbeFailed
 from tests.fakes.progress import FakeProgress
 
 Script = Callable[["Server", socket.socket, int], None]
@@ -639,3 +644,137 @@ def test_closing_is_harmless() -> None:
     prober = HttpProber()
     prober.close()
     prober.close()
+
+
+# --- causes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prober, "DIAGNOSE_INTERVAL", 0.05)
+
+
+def diagnosed(server: Server | int, *causes: Cause | None, **fields: object) -> ProbeFailed:
+    """Waits with these causes one after the other, the last one again and again; returns the error."""
+    left = list(causes)
+
+    def diagnose(target: Target, tally: Tally) -> Cause | None:
+        assert threading.current_thread() is not threading.main_thread()
+        assert tally.reply is not None
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    with pytest.raises(ProbeFailed) as caught:
+        HttpProber().wait_ready(
+            [Target("m-1", "127.0.0.1")],
+            spec(server, **fields),
+            alive=lambda _: None,
+            progress=FakeProgress(),
+            diagnose=diagnose,
+        )
+    return caught.value
+
+
+def test_a_cause_that_stays_ends_the_wait(soon: None) -> None:
+    with Stopwatch() as watch:
+        error = diagnosed(free_port(), Cause("it sleeps", "wake it", 0.2), deadline=20.0)
+    assert 0.2 < watch.seconds < 3
+    assert error.message == "m-1 will not become ready"
+    assert error.why.startswith("it sleeps (")
+    assert "connection refused" in error.why
+    assert error.hint == "wake it"
+
+
+def test_the_end_of_a_long_pause_is_not_waited_for(soon: None, serve: Serve) -> None:
+    with Stopwatch() as watch:
+        diagnosed(serve(always(answer(404))), Cause("no path", "name it", 0.0), interval=15.0, deadline=20.0)
+    assert watch.seconds < 3
+
+
+def test_a_cause_that_may_pass_waits_for_the_deadline_and_is_named(soon: None) -> None:
+    error = diagnosed(free_port(), Cause("it sleeps", "wake it"), deadline=0.6)
+    assert error.message == "m-1 did not become ready within 0.6 s"
+    assert error.why.startswith("it sleeps (")
+    assert error.hint == "wake it; if it only needs more time, increase health.deadline"
+
+
+def test_a_cause_that_changes_starts_again(soon: None) -> None:
+    one, two = Cause("one", "1", 0.3), Cause("two", "2", 0.3)
+    error = diagnosed(free_port(), *[one, two, None] * 20, None, deadline=1.0)
+    assert "did not become ready within 1 s" in error.message
+
+
+def test_an_engine_that_does_not_answer_the_diagnosis_changes_nothing(soon: None, serve: Serve) -> None:
+    def fails(target: Target, tally: Tally) -> Cause | None:
+        raise EngineError("no")
+
+    def slow(server: Server, connection: socket.socket, number: int) -> None:
+        server.send(connection, answer(200 if number > 3 else 503))
+
+    HttpProber().wait_ready(
+        [Target("m-1", "127.0.0.1")],
+        spec(serve(slow), interval=0.1),
+        alive=lambda _: None,
+        progress=FakeProgress(),
+        diagnose=fails,
+    )
+
+
+def test_the_progress_names_the_cause(monkeypatch: pytest.MonkeyPatch, soon: None) -> None:
+    monkeypatch.setattr(prober, "REPORT_INTERVAL", 0.3)
+    progress = FakeProgress()
+    with pytest.raises(ProbeFailed):
+        HttpProber().wait_ready(
+            [Target("m-1", "127.0.0.1")],
+            spec(free_port(), deadline=0.9),
+            alive=lambda _: None,
+            progress=progress,
+            diagnose=lambda target, tally: Cause("it sleeps", "wake it"),
+        )
+    assert progress.details[-1].endswith("connection refused; it sleeps")
+
+
+def test_a_redirect_says_where_it_leads(serve: Serve) -> None:
+    reply = probe(serve(always(answer(302, b"", b"Location: /login"))))
+    assert (reply.status, reply.location) == (302, "/login")
+
+
+# --- protocols --------------------------------------------------------------------------------------------------------
+
+
+def spoken(server: Server) -> str:
+    return HttpProber().protocol("127.0.0.1", server.port, 1.0)
+
+
+def test_tls_is_recognized_by_a_handshake_and_by_an_alert(serve: Serve) -> None:
+    assert spoken(serve(always(b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76"))) == "tls"
+    assert spoken(serve(always(b"\x15\x03\x01\x00\x02\x02\x28"))) == "tls"
+
+
+def test_a_real_tls_server_is_recognized() -> None:
+    # Without a certificate it refuses every client, as TLS servers do.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve_one() -> None:
+            with suppress(OSError), context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                connection.recv(1)
+
+        thread = threading.Thread(target=serve_one)
+        thread.start()
+        assert HttpProber().protocol("127.0.0.1", listener.getsockname()[1], 2.0) == "tls"
+        thread.join(5)
+
+
+def test_http2_is_recognized_by_its_settings(serve: Serve) -> None:
+    assert spoken(serve(always(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18)))) == "h2"
+
+
+@pytest.mark.parametrize("script", [always(b"SSH-2.0-OpenSSH\r\n"), always(answer(400)), always(b""), hang])
+def test_other_servers_speak_nothing_known(serve: Serve, script: Script) -> None:
+    with Stopwatch() as watch:
+        assert spoken(serve(script)) == ""
+    assert watch.seconds < 3
+
+
+def test_no_server_speaks_nothing() -> None:
+    assert HttpProber().protocol("127.0.0.1", free_port(), 1.0) == ""

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.health import tally as verdict
+from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.probe import ProbeSpec, Reply
 from orchestrator.domain.health.tally import Tally
 
@@ -73,11 +74,25 @@ def test_progress_names_the_target_and_the_last_answer() -> None:
     assert verdict.progress_line("m-1", Tally(SPEC), 1.0) == "m-1: not ready after 1 s: no answer yet"
 
 
+def test_a_cause_comes_before_the_probes() -> None:
+    cause = Cause("it sleeps", "wake it", 1.0)
+    assert verdict.progress_line("m-1", tally(REFUSED), 2.0, cause).endswith("connection refused; it sleeps")
+    late = verdict.too_late("m-1", tally(REFUSED), cause)
+    assert late.message == "m-1 did not become ready within 30 s"
+    assert late.why == "it sleeps (1 probe, last: connection refused)"
+    assert late.hint == "wake it; if it only needs more time, increase health.deadline"
+    certain = verdict.caused("m-1", tally(REFUSED), cause)
+    assert (certain.message, certain.why, certain.hint) == ("m-1 will not become ready", late.why, "wake it")
+
+
 def test_the_errors_of_failed_probes() -> None:
     late = verdict.too_late("m-1", tally(LOADING))
     assert late.message == "m-1 did not become ready within 30 s"
     assert late.why == "1 probe, last: HTTP 503 'loading'"
     assert late.exit_code == 3
+
+    assert late.hint.startswith("read the container's log")
+    assert "0.0.0.0:80 (app.port)" in verdict.too_late("m-1", tally(REFUSED)).hint
 
     lost = verdict.hopeless("m-1", tally(LOADING))
     assert lost.message == "m-1 will not become ready"
