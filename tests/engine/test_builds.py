@@ -94,6 +94,26 @@ def test_what_only_buildkit_understands(app: App, buildx: None) -> None:
     assert inside(app, "v1", "/made") == {"made"}
 
 
+@pytest.mark.parametrize(
+    "more", ["RUN <<EOT\necho hi > /made\nEOT\n", "COPY --chmod=755 server.py /app/s2.py\n"], ids=["heredoc", "chmod"]
+)
+def test_the_classic_builder_names_buildkit(app: App, more: str) -> None:
+    prepare(app, "classic", more)
+    done = app.run("release", "v1", code=3)
+    assert f"error: the image {app.name}:v1 could not be built" in done.stderr
+    assert "next: this Dockerfile needs BuildKit: install docker-buildx-plugin" in done.stderr
+    assert 'build.builder = "auto"' in done.stderr
+
+
+@pytest.mark.parametrize("builder", ["classic", "buildkit"])
+def test_a_mistyped_instruction(app: App, buildx: None, builder: str) -> None:
+    prepare(app, builder, "COPPY server.py /app/s2.py\n")
+    done = app.run("release", "v1", code=3)
+    assert f"error: the image {app.name}:v1 could not be built" in done.stderr
+    assert "unknown instruction: COPPY" in done.stderr
+    assert "there is no instruction COPPY (did you mean COPY?)" in done.stderr
+
+
 def test_a_build_that_fails_in_buildkit(app: App, buildx: None) -> None:
     prepare(app, "buildkit", "RUN --mount=type=cache,target=/cache echo no such package >&2; exit 42\n")
     done = app.run("release", "v1", code=3)

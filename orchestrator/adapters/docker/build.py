@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from orchestrator.adapters.docker.liveness import watched
 from orchestrator.config.explain import printable
 from orchestrator.domain.version.build import BuildSpec
+from orchestrator.domain.version.build_hints import build_hint
 from orchestrator.errors import BuildFailed, UsageError
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ _TRANSIENT = re.compile(
     r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID|failed to get digest sha256:"
     r"|layer does not exist|content digest sha256:[0-9a-f]+: not found|after deleting the existing one: AlreadyExists"
 )
-# Errors of the classic builder about instructions that only BuildKit supports.
-_BUILDKIT = re.compile(r"requires BuildKit|Unknown flag: ", re.IGNORECASE)
-_NEEDS_BUILDKIT = "this Dockerfile needs BuildKit: install docker-buildx-plugin"
 # Seconds that buildx has to end after a signal.
 _GRACE = 10.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -63,9 +61,14 @@ def image(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
 
 
 def _classic(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
+    import docker.errors
+
     for last in (False, False, True):
         try:
             return _classic_once(client, spec, progress)
+        except docker.errors.APIError as error:
+            # A Dockerfile that cannot be parsed is rejected as a whole, before the first message.
+            raise _failed(spec, str(error.explanation or error).strip(), (), classic=True) from error
         except BuildFailed as error:
             # For example, an image was removed whose layers are in the cache of the builder.
             if last or not _TRANSIENT.search(error.why):
@@ -94,8 +97,7 @@ def _classic_once(client: DockerClient, spec: BuildSpec, progress: Progress) -> 
     for message in stream:
         progress.check()
         if "error" in message:
-            why = str(message["error"]).strip()
-            raise _failed(spec.tag, why, lines, _NEEDS_BUILDKIT if _BUILDKIT.search(why) else "")
+            raise _failed(spec, str(message["error"]).strip(), lines, classic=True)
         image_id = (message.get("aux") or {}).get("ID", image_id)
         for line in str(message.get("stream", "")).splitlines():
             _report(line, lines, progress)
@@ -158,7 +160,8 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
                     process.wait()
         if code != 0:
             errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-            raise _failed(spec.tag, errors[-1] if errors else f"docker buildx ended with exit code {code}", lines)
+            why = errors[-1] if errors else f"docker buildx ended with exit code {code}"
+            raise _failed(spec, why, lines, classic=False)
         return _known(client, id_file.read_text().strip(), spec.tag)
 
 
@@ -186,9 +189,14 @@ def _report(line: str, lines: deque[str], progress: Progress) -> None:
         progress.detail(plain)
 
 
-def _failed(tag: str, why: str, lines: Iterable[str], hint: str = "") -> BuildFailed:
-    hint = hint or "fix the Dockerfile or the build context, then release again"
-    return BuildFailed(f"the image {tag} could not be built", why=why, hint=hint, details="\n".join(lines))
+def _failed(spec: BuildSpec, why: str, lines: Iterable[str], *, classic: bool) -> BuildFailed:
+    details = "\n".join(lines)
+    try:
+        dockerfile = spec.dockerfile_path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        dockerfile = ""
+    hint = build_hint(why, details, dockerfile, classic=classic, builder=spec.builder)
+    return BuildFailed(f"the image {spec.tag} could not be built", why=why, hint=hint, details=details)
 
 
 def _has_buildx() -> bool:
