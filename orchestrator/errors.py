@@ -10,6 +10,7 @@
     │   ├── EngineError            exit 3   the Docker engine refused
     │   │   └── EngineUnreachable  exit 3   the Docker engine does not answer
     │   ├── RegistryError          exit 3   the registry refused, or does not answer
+    │   │   └── TagTaken           exit 3   the tag exists in the registry and is not moved
     │   ├── ProxyError             exit 3   the proxy refused, or does not answer
     │   ├── StorageError           exit 3   the state folder cannot be read or written, or its content was changed
     │   ├── GitError               exit 3   Git cannot provide what is needed
@@ -108,6 +109,10 @@ class EngineUnreachable(EngineError):
 
 class RegistryError(OperationFailed):
     """The registry refused, or does not answer."""
+
+
+class TagTaken(RegistryError):
+    """The registry has another image with this tag, and it is not or cannot be moved."""
 
 
 class ProxyError(OperationFailed):

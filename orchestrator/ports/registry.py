@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,11 +16,14 @@ class Registry(Protocol):
     Every method raises EngineUnreachable when the engine does not answer. Transient failures are retried inside.
     """
 
-    def push(self, image_id: str, reference: str, progress: Progress) -> str:
+    def push(self, image_id: str, reference: str, progress: Progress, *, replaces: Collection[str] = ()) -> str:
         """Pushes an image as `host/path:tag`; returns its name with the digest, `host/path@sha256:…`. May be repeated.
+
+        A tag of another image is moved only if that image is named in `replaces`, as an earlier `push` returned it.
 
         Raises:
             EngineError: the engine does not have the image.
+            TagTaken: the tag belongs to another image, or the registry does not allow to move it.
             RegistryError: the registry refuses it or makes no progress.
             Interrupted: `progress.check` raised it. The image may still have the name `reference`: see `untag`.
         """

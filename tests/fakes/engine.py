@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from orchestrator.domain.rollout.workload import Container, HostContainerSpec, W
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version.build import BuildSpec, Image, Layer
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import BuildFailed, EngineError, RegistryError, UsageError
+from orchestrator.errors import BuildFailed, EngineError, RegistryError, TagTaken, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.ports.progress import Progress
@@ -48,6 +48,9 @@ class FakeEngineState:
     untagged: set[str] = field(default_factory=set)
     image_labels: dict[str, dict[str, str]] = field(default_factory=dict)
     registry: dict[str, str] = field(default_factory=dict)
+    # The names with digest that tags in the registry have.
+    registry_tags: dict[str, str] = field(default_factory=dict)
+    immutable_tags: bool = False
     refusal: str = ""
     left_names: dict[str, str] = field(default_factory=dict)
     exits: set[str] = field(default_factory=set)
@@ -302,14 +305,18 @@ class FakeRegistry:
     def __init__(self, state: FakeEngineState) -> None:
         self._state = state
 
-    def push(self, image_id: str, reference: str, progress: Progress) -> str:
+    def push(self, image_id: str, reference: str, progress: Progress, *, replaces: Collection[str] = ()) -> str:
         progress.check()
         if self._state.image_id(image_id) is None:
             raise EngineError("the engine could not push the image", why=f"No such image: {image_id}")
         self._refuse(f"{reference} could not be pushed")
         progress.detail(f"pushing {reference}")
         pinned = f"{reference.rpartition(':')[0]}@sha256:{image_id[7:][::-1]}"
+        there = self._state.registry_tags.get(reference, pinned)
+        if there != pinned and (self._state.immutable_tags or there not in replaces):
+            raise TagTaken(f"{reference} is another image in the registry", why=f"the tag belongs to {there}")
         self._state.registry[pinned] = image_id
+        self._state.registry_tags[reference] = pinned
         return pinned
 
     def pull(self, version: Version, progress: Progress) -> str:

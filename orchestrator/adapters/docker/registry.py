@@ -6,7 +6,7 @@ Credentials are those of `docker login`, including credential helpers; they are 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +23,7 @@ from orchestrator.adapters.docker.transfer import (
 )
 from orchestrator.domain import naming
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import EngineError, RegistryError
+from orchestrator.errors import EngineError, RegistryError, TagTaken
 
 if TYPE_CHECKING:
     import tenacity
@@ -43,10 +43,15 @@ class DockerRegistry:
     def __init__(self, connect: Callable[[], DockerClient]) -> None:
         self._connect = connect
 
-    def push(self, image_id: str, reference: str, progress: Progress) -> str:
+    def push(self, image_id: str, reference: str, progress: Progress, *, replaces: Collection[str] = ()) -> str:
         repository, _, tag = reference.rpartition(":")
         with engine_errors("push the image"):
             client = self._connect()
+            there = self._digest(reference, progress)
+            if there and f"{repository}@{there}" not in replaces:
+                self._refuse_another(image_id, f"{repository}@{there}", reference, progress)
+            elif there:
+                progress.detail(f"{reference} is moved from {there}, which an earlier attempt pushed")
             client.api.tag(image_id, repository, tag)
             try:
                 digest = _retrying(lambda: self._push(repository, tag, progress), progress)
@@ -55,6 +60,39 @@ class DockerRegistry:
                 with suppress(EngineError):
                     self.untag(reference)
         return f"{repository}@{digest}"
+
+    def _digest(self, reference: str, progress: Progress) -> str:
+        """The digest that a tag has in the registry; empty when it does not exist, or may not be read."""
+        try:
+            answer = _retrying(lambda: self._ask(reference, f"{reference} could not be pushed"), progress)
+        except TransientError:
+            raise
+        except RegistryError:
+            return ""  # a login may be for pushes only; what is wrong otherwise, the push says as well
+        return str((answer.get("Descriptor") or {}).get("digest") or "")
+
+    def _refuse_another(self, image_id: str, pinned: str, reference: str, progress: Progress) -> None:
+        """Raises TagTaken unless `pinned` is the image: a push that was interrupted at its end has pushed it already.
+
+        The engine compares the manifest and gets the layers that it does not have, so this is for rare cases.
+        """
+        client = self._connect()
+        _retrying(lambda: self._pull(pinned, progress), progress)
+        found = client.images.get(pinned)
+        if found.id == image_id:
+            return
+        with suppress(EngineError):
+            self._forget(pinned)
+        raise TagTaken(
+            f"{reference} is another image in the registry",
+            why=f"the tag belongs to {pinned.partition('@')[2]}, which no release of this version has pushed",
+        )
+
+    def _forget(self, pinned: str) -> None:
+        import docker.errors
+
+        with engine_errors("remove an image"), suppress(docker.errors.ImageNotFound):
+            self._connect().images.remove(pinned)
 
     def _push(self, repository: str, tag: str, progress: Progress) -> str:
         client, digest = self._connect(), ""
@@ -116,24 +154,32 @@ class DockerRegistry:
         return True
 
     def check(self, repository: str) -> None:
+        with engine_errors("contact the registry"):
+            self._ask(f"{repository}:v1", f"the check of {repository} failed")
+
+    def _ask(self, reference: str, what: str) -> dict[str, Any]:
+        """What the registry tells about a reference; empty when it does not exist, which is an answer, too.
+
+        Raises:
+            RegistryError: the registry refuses, or does not answer. `what` is the message.
+        """
         import requests.exceptions
 
-        what = f"the check of {repository} failed"
-        with engine_errors("contact the registry"):
-            client = self._connect()
-            api: Any = client.api
-            url = f"{api.base_url}/v{api.api_version}/distribution/{repository}:v1/json"
-            try:
-                with closing(api.get(url, headers=login(repository), timeout=_CHECK_TIMEOUT)) as answer:
-                    text = "" if answer.ok else error_text(answer)
-            except requests.exceptions.RequestException as error:
-                if "timed out" not in str(error):
-                    raise
-                client.ping()  # raises if the engine itself hangs
-                raise RegistryError(what, why=f"no answer within {_CHECK_TIMEOUT} s") from error
-        # A missing tag is an answer, too.
-        if not answer.ok and not MISSING.search(text):
-            raise refusal(what, repository, text)
+        client = self._connect()
+        api: Any = client.api
+        url = f"{api.base_url}/v{api.api_version}/distribution/{reference}/json"
+        try:
+            with closing(api.get(url, headers=login(reference), timeout=_CHECK_TIMEOUT)) as answer:
+                text = "" if answer.ok else error_text(answer)
+                told: dict[str, Any] = answer.json() if answer.ok else {}
+        except requests.exceptions.RequestException as error:
+            if "timed out" not in str(error):
+                raise
+            client.ping()  # raises if the engine itself hangs
+            raise RegistryError(what, why=f"no answer within {_CHECK_TIMEOUT} s") from error
+        if text and not MISSING.search(text):
+            raise refusal(what, reference, text)
+        return told
 
 
 def _retrying(attempt: Callable[[], _Result], progress: Progress) -> _Result:

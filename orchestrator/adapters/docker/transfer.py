@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import RegistryError, UsageError
+from orchestrator.errors import RegistryError, TagTaken, UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -21,11 +21,33 @@ _TIMEOUT_VARIABLE, _TIMEOUT = "DEPLOYCTL_REGISTRY_TIMEOUT", 300
 # Seconds between two lines of progress.
 _REPORT_INTERVAL = 1.0
 MISSING = re.compile(r"manifest unknown|name unknown|not found|does not exist", re.IGNORECASE)
-# Errors that retries cannot fix, and the hints for them.
+# Errors about a tag that exists and may not be moved: of ECR, Harbor, Artifact Registry, Nexus and Docker Hub.
+_TAKEN = re.compile(
+    r"immutab|cannot be overwritten|cannot (?:update|overwrite) (?:the )?tag|does not allow updating"
+    r"|tag [^\n]*already exists",
+    re.IGNORECASE,
+)
+# Errors that retries cannot fix, and the hints for them. Registries add their own words to the codes of the protocol
+# (https://github.com/opencontainers/distribution-spec, "Error Codes"), so words come first: "denied" may be a quota.
 _PERMANENT: tuple[tuple[re.Pattern[str], str], ...] = (
     (
+        re.compile(
+            r"quota|exceed[^\n]*(?:limit|storage)|storage (?:limit|resource)|insufficient storage|\b507\b", re.I
+        ),
+        "the registry {host} has no room left for this repository: remove old images there, or increase its quota",
+    ),
+    (re.compile(r"rate limit|pull limit", re.I), "docker login {host}, or wait until the registry's limit is over"),
+    (
+        re.compile(r"\b413\b|(?:entity|payload) too large", re.I),
+        "a proxy in front of the registry {host} limits the size of requests (nginx: client_max_body_size)",
+    ),
+    (
+        re.compile(r"name unknown|repository[^\n]*(?:does not exist|not found)|project[^\n]*not found", re.I),
+        "create the repository in the registry {host} first, or check registry.push",
+    ),
+    (
         re.compile(r"no basic auth|unauthorized|authentication required|incorrect username|denied|forbidden", re.I),
-        "docker login {host}, as the user that runs deployctl",
+        "docker login {host}, as the user that runs deployctl; the login must be allowed to push to the repository",
     ),
     (
         re.compile(r"x509: certificate signed by unknown authority"),
@@ -43,6 +65,15 @@ _PERMANENT: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (MISSING, "it was removed from the registry"),
     (re.compile(r"no space left"), "free some disk space on the engine and in the registry"),
+    (
+        # What is left of the codes, and of HTTP's statuses, that the same request would get again.
+        re.compile(
+            r"(?:^|\n|: )(?:name|tag|manifest|digest|size|range) invalid\b|manifest unverified|\bunsupported:"
+            r"|HTTP status:? 4(?!08|25|29)\d\d",
+            re.IGNORECASE,
+        ),
+        "the registry {host} does not accept this request: check registry.push, and what the registry supports",
+    ),
 )
 
 
@@ -172,6 +203,8 @@ def error_text(answer: Any) -> str:
 def refusal(what: str, reference: str, text: str) -> RegistryError:
     """The error for a rejected request: a TransientError if a retry may succeed."""
     text = text.strip() or "the registry gave no reason"
+    if _TAKEN.search(text):
+        return TagTaken(what, why=text)
     for pattern, hint in _PERMANENT:
         if pattern.search(text):
             return RegistryError(what, why=text, hint=hint.format(host=_host(reference)))

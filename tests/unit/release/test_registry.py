@@ -10,7 +10,7 @@ import pytest
 from orchestrator.cli.render import show as render_show
 from orchestrator.cli.render import status as render_status
 from orchestrator.domain.record import labels as record
-from orchestrator.errors import DeploymentFailed, OperationFailed, StorageError
+from orchestrator.errors import DeploymentFailed, OperationFailed, StorageError, TagTaken
 from orchestrator.release.retention import prune
 from orchestrator.release.steps import pull as pull_step
 from orchestrator.reports.doctor import doctor
@@ -219,3 +219,43 @@ def test_the_estimate_of_a_pull(world: World) -> None:
     estimate = rollback(world)
     assert estimate is not None
     assert estimate.seconds is not None
+
+
+# --- tags that exist --------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_attempt_s_tag_is_moved_by_the_next(world: World) -> None:
+    world.prober.unready.add("v1")
+    with pytest.raises(OperationFailed):
+        world.release("v1")
+    first = world.engine.registry_tags[f"{REGISTRY}:v1"]
+    world.prober.unready.clear()
+    world.release("v1", context="sha256:fixed")
+    assert world.served() == "v1"
+    assert world.engine.registry_tags[f"{REGISTRY}:v1"] == world.ledger.versions(APP)["v1"].pushed != first
+
+
+def test_somebody_else_s_tag_is_not_moved(world: World) -> None:
+    world.release("v1")
+    theirs = f"{REGISTRY}@sha256:{'e' * 64}"
+    world.engine.registry_tags[f"{REGISTRY}:v2"] = theirs
+    with pytest.raises(TagTaken) as caught:
+        world.release("v2")
+    assert caught.value.hint == "release it under another name: deployctl release v3"
+    assert world.engine.registry_tags[f"{REGISTRY}:v2"] == theirs
+    assert world.served() == "v1"
+    world.release("v3")
+    assert world.served() == "v3"
+
+
+def test_an_immutable_tag_needs_another_name(world: World) -> None:
+    world.engine.immutable_tags = True
+    world.prober.unready.add("v1")
+    with pytest.raises(OperationFailed):
+        world.release("v1")
+    world.prober.unready.clear()
+    with pytest.raises(TagTaken, match="another image") as caught:
+        world.release("v1", context="sha256:fixed")
+    assert "deployctl release v2" in caught.value.hint
+    world.release("v2", context="sha256:fixed")
+    assert world.served() == "v2"

@@ -13,7 +13,7 @@ import requests.exceptions
 
 from orchestrator.adapters.docker import transfer
 from orchestrator.adapters.docker.registry import DockerRegistry
-from orchestrator.errors import EngineUnreachable, RegistryError, UsageError
+from orchestrator.errors import EngineUnreachable, RegistryError, TagTaken, UsageError
 from tests.fakes.progress import FakeProgress
 from tests.unit.builders import APP, REGISTRY, version
 
@@ -21,6 +21,7 @@ V1 = f"{REGISTRY}:v1"
 DIGEST = "sha256:" + "d" * 64
 PINNED = f"{REGISTRY}@{DIGEST}"
 HOST = "registry.example.com:5000"
+TAG = f"http+docker://localhost/v1.41/distribution/{V1}/json"
 DONE = {"progressDetail": {}, "aux": {"Tag": "v1", "Digest": DIGEST, "Size": 7}}
 
 
@@ -62,6 +63,8 @@ class Client:
     def __init__(self, *answers: Answer, image: Image | None = None) -> None:
         self.answers, self.did, self.asked = list(answers), [], []  # type: tuple[list[Answer], list[str], list[Any]]
         self.api = self.images = self
+        # What the registry answers about the tag before a push; None: the next of the answers.
+        self.tags: Answer | None = Answer({"message": "manifest unknown"}, status=404)
         self.image = image or Image("sha256:1", {}, ["mymodel:v1", V1], self)
         self.image.client = self
 
@@ -72,7 +75,7 @@ class Client:
     def get(self, what: str, **more: Any) -> Any:
         if what.startswith("http"):
             self.asked.append(what)
-            return self.answers.pop(0)
+            return self.answers.pop(0) if self.tags is None else self.tags
         return self.image
 
     def tag(self, image_id: str, repository: str, tag: str) -> None:
@@ -112,7 +115,7 @@ def pull(client: Client) -> str:
 def test_a_push_tags_the_image_only_temporarily() -> None:
     client = Client(Answer({"status": "Preparing", "id": "a"}, DONE))
     assert push(client) == PINNED
-    assert client.asked == [(f"/images/{REGISTRY}/push", {"tag": "v1"})]
+    assert client.asked == [TAG, (f"/images/{REGISTRY}/push", {"tag": "v1"})]
     assert client.did == [f"tag {V1}", f"remove {V1}"]
 
 
@@ -278,6 +281,7 @@ def test_an_invalid_time(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 )
 def test_the_check(answer: Answer, good: bool) -> None:
     client = Client(answer)
+    client.tags = None
     adapter = DockerRegistry(lambda: client)  # type: ignore[arg-type, return-value]
     if good:
         adapter.check(REGISTRY)
@@ -297,3 +301,105 @@ def test_a_check_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RegistryError, match="no answer within 20 s"):
         adapter.check(REGISTRY)
     assert client.did == ["ping"]
+
+
+# --- tags that exist --------------------------------------------------------------------------------------------------
+
+OTHER = "sha256:" + "e" * 64
+
+
+def there(digest: str) -> Answer:
+    return Answer({"Descriptor": {"digest": digest, "size": 7}})
+
+
+def push_again(client: Client, *replaces: str) -> str:
+    adapter = DockerRegistry(lambda: client)  # type: ignore[arg-type, return-value]
+    return adapter.push("sha256:1", V1, FakeProgress(), replaces=replaces)
+
+
+def test_a_tag_of_another_image_is_not_moved() -> None:
+    client = Client(Answer({"status": "Already exists", "id": "a"}), image=Image("sha256:2", {}, [], None))  # type: ignore[arg-type]
+    client.tags = there(OTHER)
+    with pytest.raises(TagTaken) as caught:
+        push_again(client, f"{REGISTRY}@{DIGEST}")
+    assert OTHER in caught.value.why
+    assert caught.value.message == f"{V1} is another image in the registry"
+    assert client.did == [f"remove {REGISTRY}@{OTHER}"], "nothing was pushed, and nothing is left"
+
+
+def test_a_tag_of_the_same_image_is_pushed_again() -> None:
+    client = Client(Answer({"status": "Already exists", "id": "a"}), Answer(DONE))
+    client.tags = there(DIGEST)
+    assert push_again(client) == PINNED
+
+
+def test_a_login_that_may_only_push_pushes() -> None:
+    client = Client(Answer(DONE))
+    client.tags = Answer({"message": "denied: requested access to the resource is denied"}, status=403)
+    assert push_again(client) == PINNED
+
+
+def test_a_registry_that_does_not_answer_about_the_tag_is_not_pushed_to(naps: list[float]) -> None:
+    client = Client()
+    client.tags = Answer({"message": "EOF"}, status=500)
+    with pytest.raises(RegistryError, match="could not be pushed: EOF"):
+        push_again(client)
+    assert naps == [1, 2, 4]
+    assert client.did == []
+
+
+def test_a_tag_of_an_earlier_attempt_is_moved_and_said() -> None:
+    client = Client(Answer(DONE))
+    client.tags = there(OTHER)
+    progress = FakeProgress()
+    adapter = DockerRegistry(lambda: client)  # type: ignore[arg-type, return-value]
+    assert adapter.push("sha256:1", V1, progress, replaces=[f"{REGISTRY}@{OTHER}"]) == PINNED
+    assert progress.details == [f"{V1} is moved from {OTHER}, which an earlier attempt pushed"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tag invalid: The image tag 'v1' already exists in the 'x' repository and cannot be overwritten because the"
+        " repository is immutable.",
+        "unknown: Failed to process request due to 'mymodel:v1' configured as immutable.",
+        "manifest invalid: cannot update tag v1. The repository has enabled tag immutability",
+        "denied: Repository does not allow updating assets: docker-hosted",
+    ],
+)
+def test_an_immutable_tag_is_tried_once(text: str, naps: list[float]) -> None:
+    with pytest.raises(TagTaken) as caught:
+        push(Client(refused(text)))
+    assert caught.value.why == text
+    assert naps == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "name unknown: The repository with name 'x' does not exist in the registry with id '1'",
+            "create the repository",
+        ),
+        ("denied: adding 12.3 MiB of storage resource, which will exceed the configured upper limit", "no room left"),
+        ("denied: Your account has exceeded its storage quota", "no room left"),
+        ("received unexpected HTTP status: 507 Insufficient Storage", "no room left"),
+        ("received unexpected HTTP status: 413 Request Entity Too Large", "client_max_body_size"),
+        ("error parsing HTTP 413 response body: invalid character '<'", "client_max_body_size"),
+        ("toomanyrequests: You have reached your unauthenticated pull rate limit.", "docker login"),
+        ("unsupported: The operation is unsupported.", "does not accept this request"),
+        ("manifest invalid: manifest invalid", "does not accept this request"),
+        ("received unexpected HTTP status: 405 Method Not Allowed", "does not accept this request"),
+    ],
+)
+def test_other_final_answers_are_tried_once(text: str, hint: str, naps: list[float]) -> None:
+    with pytest.raises(RegistryError) as caught:
+        push(Client(refused(text)))
+    assert hint in caught.value.hint
+    assert naps == []
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_statuses_that_may_pass_are_retried(status: int, naps: list[float]) -> None:
+    assert push(Client(refused(f"received unexpected HTTP status: {status} x"), Answer(DONE))) == PINNED
+    assert naps == [1]
