@@ -31,8 +31,11 @@ def python_image() -> None:
 class PrivateEngine:
     """`start`, then use `place`; `close` removes everything."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is empty; the namespace gets its name."""
+    def __init__(self, folder: Path, *, prepare: str = "", options: str = "") -> None:
+        """`folder` is empty; the namespace gets its name. `prepare` are lines of a shell script that run before the
+        engine, in its mount namespace; `options` are more of its options.
+        """
+        self.prepare, self.options = prepare, options
         self.folder, self.name = folder, folder.name
         self.namespace = f"/run/netns/{self.name}"
         self.socket = f"unix://{folder}/docker.sock"
@@ -51,10 +54,10 @@ class PrivateEngine:
         for command in (["ip", "netns", "add", self.name], ["ip", "-n", self.name, "link", "set", "lo", "up"]):
             subprocess.run(command, check=True)
         (self.folder / "run.sh").write_text(
-            "mkdir -p /run/docker\nmount -t tmpfs tmpfs /run/docker\n"
+            f"mkdir -p /run/docker\nmount -t tmpfs tmpfs /run/docker\n{self.prepare}"
             f"exec dockerd --data-root {self.folder}/data --exec-root {self.folder}/exec --pidfile {self.folder}/pid"
             f" --host {self.socket} --bip {self.bridge}"
-            f" --containerd-namespace {self.name} --containerd-plugins-namespace p{self.name}\n"
+            f" --containerd-namespace {self.name} --containerd-plugins-namespace p{self.name} {self.options}\n"
         )
         self.start()
         self.load(*images)
