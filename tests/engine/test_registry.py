@@ -81,7 +81,7 @@ def make(tmp_path: Path) -> Iterator[Callable[[str], App]]:
         place = Place(environment={"DOCKER_CONFIG": str(login)})
         app = App(tmp_path / "app", tmp_path / "state", name=name, place=place)
         made.append(app)
-        app.config["registry"] = {"push": f"{host}/mymodel"}
+        app.config["registry"] = {"push": f"{host}/{name}"}
         with (app.folder / "Dockerfile").open("a") as file:
             file.write("COPY weights /app/\n")
         return app
@@ -144,15 +144,15 @@ def test_a_version_comes_back_from_a_registry_with_tls_and_a_password(
     release(app, "v1")
     release(app, "v2")
     v1 = app.json("show", "v1")
-    assert v1["pushed"].startswith(f"{secured}/mymodel@sha256:")
+    assert v1["pushed"].startswith(f"{secured}/{app.name}@sha256:")
     for version in ("v1", "v2"):
         assert names(app, version) == {f"{app.name}:{version}"}, "a push leaves no name behind"
 
     # The tag is moved to another image.
     docker = ["docker", "--config", str(tmp_path / "login")]
-    subprocess.run([*docker, "tag", f"{app.name}:v2", f"{secured}/mymodel:v1"], check=True)
-    subprocess.run([*docker, "push", "-q", f"{secured}/mymodel:v1"], check=True, capture_output=True)
-    subprocess.run([*docker, "rmi", f"{secured}/mymodel:v1"], check=True, capture_output=True)
+    subprocess.run([*docker, "tag", f"{app.name}:v2", f"{secured}/{app.name}:v1"], check=True)
+    subprocess.run([*docker, "push", "-q", f"{secured}/{app.name}:v1"], check=True, capture_output=True)
+    subprocess.run([*docker, "rmi", f"{secured}/{app.name}:v1"], check=True, capture_output=True)
 
     lose(app, "v1")
     way_back = app.json("status")["previous"]["rollback"]
@@ -161,7 +161,7 @@ def test_a_version_comes_back_from_a_registry_with_tls_and_a_password(
     assert planned(app, "rollback")[:3] == ("pull", "vacate", "create")
     with Load(app.port, clients=4) as load:
         done = app.run("rollback")
-    assert f"v1 was pulled from {secured}/mymodel in " in done.stderr
+    assert f"v1 was pulled from {secured}/{app.name} in " in done.stderr
     assert load.failures() == []
     assert load.order() == ["v2", "v1"]
     assert app.serving() == "v1"
@@ -197,7 +197,7 @@ def test_who_may_not_push_is_told_what_to_do(
         assert app.json("status")["state"] == "stable"
         assert len(app.containers()) == 1
         assert foreign(app, secured) == []
-        assert f"{secured}/mymodel:{version} could not be pushed" in text
+        assert f"{secured}/{app.name}:{version} could not be pushed" in text
         return text
 
     def doctor() -> dict[str, str]:
@@ -305,7 +305,8 @@ def test_a_pull_that_fails_gives_way_to_the_commit(make: Callable[[str], App], w
         app.run("release", version)
     lose(app, "v1")
     digest = app.json("show", "v1")["pushed"].split("@sha256:")[1]
-    revision = storage / "images/docker/registry/v2/repositories/mymodel/_manifests/revisions/sha256" / digest
+    repository = storage / "images/docker/registry/v2/repositories" / app.name
+    revision = repository / "_manifests/revisions/sha256" / digest
     (revision / "link").unlink()
     done = app.run("rollback")
     why = "failed to resolve reference" if in_containerd() else "manifest"
@@ -323,7 +324,7 @@ def test_in_the_middle_of_a_push(make: Callable[[str], App], way: Way, how: sign
     process = app.start("release", "v2")
     try:
         until(lambda: way.stalls, "the push has begun")
-        assert foreign(app, way.host) == [f"{way.host}/mymodel:v2"]
+        assert foreign(app, way.host) == [f"{way.host}/{app.name}:v2"]
         process.send_signal(how)
         _, said = process.communicate(timeout=15)
     finally:
