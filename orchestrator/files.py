@@ -1,4 +1,8 @@
-"""Files: atomic writes, bounded reads and kernel locks."""
+"""Files: atomic writes, bounded reads and kernel locks.
+
+Some of these files are in folders that other users may write to. So no file is created under a name that somebody else
+can know in advance, no link is followed where a file is created, and nothing waits for the other end of a pipe.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY = ".tmp"
@@ -17,6 +22,8 @@ SMALL = 1024 * 1024
 FOREVER = math.inf
 # How long `lock` sleeps between two attempts, in seconds.
 _RETRY_INTERVAL = 0.01
+# The random part of the name of a temporary file, in bytes.
+_RANDOM = 8
 
 
 class NotRegular(OSError):
@@ -33,15 +40,15 @@ class TooLarge(OSError):
 def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> None:
     """Writes a file by temporary file, fsync, rename and fsync of the folder.
 
-    The temporary file always has the same name, so the next write replaces one that a crash has left. The file gets
-    `mode` regardless of the umask; without `mode`, 0644 reduced by the umask.
+    The file gets `mode` regardless of the umask; without `mode`, 0644 reduced by the umask. A link at `path` is
+    replaced, not followed. A crash can leave a temporary file: see `left_over`.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written; `path` is unchanged.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
+    temporary = _temporary(path)
+    descriptor = create(temporary, mode or 0o644)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode or 0o644)
         try:
             if mode is not None:
                 os.fchmod(descriptor, mode)
@@ -56,6 +63,33 @@ def write_atomic(path: Path, content: str | bytes, mode: int | None = None) -> N
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def create(path: Path, mode: int = 0o600) -> int:
+    """Creates a file that does not exist yet, and opens it to write; returns the descriptor.
+
+    Raises:
+        OSError: there is something of this name, even a link to nothing, or the folder cannot be written.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
+
+def left_over(path: Path) -> Iterator[Path]:
+    """The temporary files of this file that a crash of `write_atomic` has left. Only for a file with one writer."""
+    start = _start(path)
+    for other in path.parent.glob(f".*{TEMPORARY}"):
+        if other.name.startswith(start) and len(other.name) == len(start) + 2 * _RANDOM + len(TEMPORARY):
+            yield other
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{_start(path)}{os.urandom(_RANDOM).hex()}{TEMPORARY}")
+
+
+def _start(path: Path) -> str:
+    # The first dot hides the file from cron, and from programs that read all files of a folder. Shortened, because the
+    # name of a file has at most 255 bytes.
+    return f".{os.fsdecode(os.fsencode(path.name)[:200])}."
 
 
 def sync_folder(folder: Path) -> None:
@@ -100,16 +134,8 @@ def read_small(path: Path) -> bytes:
         TooLarge: it has more than `SMALL` bytes.
         OSError: it cannot be read; `strerror` says why.
     """
+    descriptor = open_regular(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError:  # a NUL, or a character that file names cannot have
-        raise OSError(errno.EINVAL, "invalid path", str(path)) from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
-            raise NotRegular(errno.EINVAL, "not a regular file", str(path))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(SMALL + 1)
     finally:
@@ -117,6 +143,28 @@ def read_small(path: Path) -> bytes:
     if len(data) > SMALL:
         raise TooLarge(errno.EFBIG, "larger than 1 MiB", str(path))
     return data
+
+
+def open_regular(path: Path) -> int:
+    """Opens a regular file to read; returns the descriptor. Does not block, even if the path is a pipe.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+        NotRegular: it is a device, a pipe or a socket.
+        OSError: it cannot be read; `strerror` says why.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except ValueError:  # a NUL, or a character that file names cannot have
+        raise OSError(errno.EINVAL, "invalid path", str(path)) from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise NotRegular(errno.EINVAL, "not a regular file", str(path))
 
 
 # --- locks -----------------------------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, cast
 from orchestrator.adapters.posix.host import LocalHost
 from orchestrator.adapters.posix.interrupts import ProcessInterrupts
 from orchestrator.adapters.posix.locks import FileLocks
+from orchestrator.adapters.posix.ownership import prepare_state_folder
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.moments import iso
 from orchestrator.domain.naming import DEFAULT_STATE_DIR, Names
-from orchestrator.errors import UsageError
 from orchestrator.loading import Late
 from orchestrator.ports.interrupts import Interrupts
 from orchestrator.ports.progress import Reporter
@@ -185,17 +185,9 @@ def build(
     """The services of one state folder. Creates the folder, but connects to nothing yet.
 
     Raises:
-        UsageError: the folder cannot be created.
+        UsageError: the folder cannot be created, or is not a folder for deployctl alone.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder = folder.resolve()
-    except OSError as error:
-        raise UsageError(
-            f"the state folder {folder} cannot be created",
-            why=str(error.strerror),
-            hint="use --state-dir, or run the command as root",
-        ) from error
+    folder = prepare_state_folder(folder)
     names = Names.of(str(folder))
 
     client = cache(_docker)

@@ -17,6 +17,7 @@ import typer
 from orchestrator import wiring
 from orchestrator.cli.completion_scripts import FILES
 from orchestrator.domain.naming import next_version
+from orchestrator.files import read_small
 
 
 def files(incomplete: str) -> list[str]:
@@ -73,6 +74,6 @@ def _read(ledger: Path, query: str, value: object) -> list[str]:
 def _toml(ctx: typer.Context) -> dict[str, Any]:
     """deploy.toml, unchecked; empty where it does not exist or cannot be read."""
     try:
-        return tomllib.loads(Path(ctx.find_root().params.get("file") or "deploy.toml").read_text("utf-8-sig"))
+        return tomllib.loads(read_small(Path(ctx.find_root().params.get("file") or "deploy.toml")).decode("utf-8-sig"))
     except (OSError, ValueError):
         return {}

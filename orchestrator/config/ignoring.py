@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.files import read_small
+
 if TYPE_CHECKING:
     from orchestrator.config.config import Config
 
@@ -29,5 +31,5 @@ def ignore_patterns(config: Config) -> list[str]:
     file = ignore_file(config)
     if not file.is_file():
         return []
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_small(file).decode(errors="replace").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]

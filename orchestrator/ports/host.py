@@ -22,6 +22,12 @@ class Host(Protocol):
     def hostname(self) -> str:
         """The machine's name."""
 
+    def writers(self, path: Path) -> str | None:
+        """Who besides root and the effective user can change a file or replace it, as a sentence; None: nobody can.
+
+        A file that does not exist, or cannot be checked, counts as one that others can change.
+        """
+
 
 @frozen
 class Ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.domain.watch.schedule import (
@@ -41,11 +42,13 @@ def install(
     """Installs a schedule that runs passes. The second time it changes nothing.
 
     Raises:
-        UsageError: the interval is invalid, or there is a schedule for another state folder or file.
+        UsageError: the interval is invalid, others can change the file, or there is a schedule for another state folder
+            or file.
         HostError: a program or a file of the machine cannot be used.
     """
     kind = services.scheduler.choose(systemd=systemd, user=user)
     job = watch_job(services, config, file, read_every(every, seconds=systemd))
+    _check_writers(services, job)
     before = services.scheduler.entries(job.app)
     for entry in before:
         if entry.kind == kind and not entry.serves(job) and not force:
@@ -83,6 +86,21 @@ def uninstall(services: Services, config: Config, file: str, *, force: bool) -> 
     for entry in removed:
         services.scheduler.remove(entry)
     return Removed(removed, [entry for entry in entries if entry not in removed])
+
+
+def _check_writers(services: Services, job: Job) -> None:
+    """Refuses a configuration that others can change: with its mounts and commands they would act as this user.
+
+    Raises:
+        UsageError: somebody else can change or replace the file.
+    """
+    why = services.host.writers(Path(job.file))
+    if why is not None:
+        raise UsageError(
+            f"a schedule for {job.file} would run what other users write",
+            why=why,
+            hint="remove their write permission (chmod go-w, chown), or run the command as the owner of the file",
+        )
 
 
 def _installed(services: Services, job: Job, kind: Kind) -> Entry:

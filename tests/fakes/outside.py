@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from orchestrator.domain.health.cause import Cause
@@ -82,9 +83,13 @@ class FakeHost:
     name: str = "somebody"
     host: str = "host"
     environ: Mapping[str, str] = field(default_factory=dict)
+    exposed: dict[str, str] = field(default_factory=dict)
 
     def user(self) -> str:
         return self.name
+
+    def writers(self, path: Path) -> str | None:
+        return self.exposed.get(str(path))
 
     def hostname(self) -> str:
         return self.host

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.haproxy.files import ProxyFiles
-from orchestrator.files import FOREVER, SMALL, NotRegular, TooLarge, lock, read_small, write_atomic
+from orchestrator.files import (
+    FOREVER,
+    SMALL,
+    NotRegular,
+    TooLarge,
+    create,
+    left_over,
+    lock,
+    open_regular,
+    read_small,
+    write_atomic,
+)
 
 
 def inside(folder: Path) -> list[str]:
@@ -25,7 +36,6 @@ def test_the_file_has_the_content_and_the_mode(tmp_path: Path) -> None:
 
 
 def test_a_given_mode_is_set_regardless_of_the_umask(tmp_path: Path) -> None:
-    (tmp_path / "with-mode.tmp").touch(0o600)  # left by a crash
     before = os.umask(0o077)
     try:
         write_atomic(tmp_path / "with-mode", "", mode=0o644)
@@ -46,11 +56,62 @@ def test_it_replaces_the_file_and_does_not_write_into_it(tmp_path: Path) -> None
     assert inside(tmp_path) == ["routes.map"]
 
 
-def test_a_temporary_file_that_a_crash_left_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "routes.map.tmp").write_text("half of a much longer text")
-    write_atomic(tmp_path / "routes.map", "new\n")
+def test_what_has_the_name_of_a_temporary_file_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user of the folder makes a link or a pipe of the name, even if they could know it."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    monkeypatch.setattr(os, "urandom", bytes)
+    for trap in (
+        lambda path: path.symlink_to(victim),
+        lambda path: path.symlink_to(tmp_path / "nowhere"),
+        lambda path: path.hardlink_to(victim),
+        lambda path: os.mkfifo(path),
+    ):
+        name = tmp_path / f".routes.map.{'00' * 8}.tmp"
+        trap(name)
+        with pytest.raises(FileExistsError):
+            write_atomic(tmp_path / "routes.map", "new\n")
+        name.unlink()
+        assert inside(tmp_path) == ["victim"]
+    assert victim.read_text() == "precious\n"
+
+
+def test_a_fixed_temporary_name_means_nothing(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    (tmp_path / "routes.map.tmp").symlink_to(victim)
+    os.mkfifo(tmp_path / ".routes.map.tmp")
+    (tmp_path / "routes.map").symlink_to(victim)
+    write_atomic(tmp_path / "routes.map", "new\n", mode=0o644)
+    assert (victim.read_text(), stat.S_IMODE(victim.stat().st_mode) & 0o077) == ("precious\n", 0o044)
     assert (tmp_path / "routes.map").read_text() == "new\n"
+    assert not (tmp_path / "routes.map").is_symlink()
+
+
+def test_two_writers_do_not_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def meanwhile(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", replace)
+        write_atomic(tmp_path / "routes.map", "of the other one\n")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", meanwhile)
+    write_atomic(tmp_path / "routes.map", "own\n")
+    assert (tmp_path / "routes.map").read_text() == "own\n"
     assert inside(tmp_path) == ["routes.map"]
+
+
+def test_temporary_files_of_a_crash_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("seen.json", "seen", "ü" * 120)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda *_: os.kill)  # the power fails before the rename
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        for name in names:
+            write_atomic(tmp_path / name, "")
+    found = {name: [path.name for path in left_over(tmp_path / name)] for name in names}
+    assert [len(paths) for paths in found.values()] == [1, 1, 1]
+    assert sorted(inside(tmp_path)) == sorted(path for paths in found.values() for path in paths)
 
 
 def test_a_folder_in_the_way_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -139,6 +200,14 @@ def test_pipes_devices_and_folders_are_refused_without_waiting(tmp_path: Path) -
         read_small(tmp_path)
     with pytest.raises(OSError, match="invalid path"):
         read_small(tmp_path / "a\0b")
+
+
+def test_a_pipe_is_not_opened_instead_of_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotRegular):
+        open_regular(tmp_path / "pipe")
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "pipe")
 
 
 def test_a_lock_is_exclusive_unless_it_is_shared(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.adapters.posix.ownership import writers
 from orchestrator.errors import HostError
-from orchestrator.files import write_atomic
+from orchestrator.files import read_small, write_atomic
 from orchestrator.ports.host import Ended
 
 # Time limit of a program. Seconds.
@@ -41,6 +42,12 @@ class LocalHost:
 
     def hostname(self) -> str:
         return socket.gethostname()
+
+    def writers(self, path: Path) -> str | None:
+        try:
+            return writers(path)
+        except OSError as error:
+            return f"{path} cannot be checked: {error.strerror}"
 
     def which(self, program: str) -> str | None:
         return shutil.which(program, path=self.environ.get("PATH"))
@@ -73,7 +80,7 @@ class LocalHost:
 
     def read(self, path: Path) -> str | None:
         try:
-            return path.read_bytes().decode(errors="surrogateescape")
+            return read_small(path).decode(errors="surrogateescape")
         except FileNotFoundError:
             return None
         except OSError as error:

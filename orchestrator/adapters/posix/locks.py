@@ -83,7 +83,7 @@ class FileLocks:
     def _open(self, name: str) -> int:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self._unusable(name, error) from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from orchestrator.errors import UsageError
+from orchestrator.files import open_regular
 
 _CHUNK = 1 << 20
 _TRIES = 3
@@ -33,7 +34,7 @@ def digest(
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
     for _ in range(_TRIES):
-        with source.open("rb", buffering=0) as file:
+        with os.fdopen(open_regular(source), "rb", buffering=0) as file:
             _let_tick_pass(os.fstat(file.fileno()))
             read_at = time.time_ns()
             before = os.fstat(file.fileno())

@@ -14,7 +14,7 @@ from orchestrator.adapters.store.seen import cache_file
 from orchestrator.config import printable
 from orchestrator.domain.version.manifest import MODEL, Manifest
 from orchestrator.errors import StorageError, UsageError
-from orchestrator.files import TEMPORARY
+from orchestrator.files import left_over
 
 if TYPE_CHECKING:
     from orchestrator.domain.version.version import Version
@@ -86,7 +86,8 @@ class StoreModelFiles:
     def tidy(self, app: str) -> None:
         self._objects.tidy(app)
         cache = cache_file(self._state_dir, app)
-        cache.with_name(cache.name + TEMPORARY).unlink(missing_ok=True)
+        for path in left_over(cache):
+            path.unlink(missing_ok=True)
 
 
 def cannot_store(place: Path, why: str) -> StorageError:

@@ -22,7 +22,16 @@ from pathlib import Path
 from orchestrator.adapters.store.digest import digest
 from orchestrator.domain.version.manifest import MODEL, File, Manifest, identity, read
 from orchestrator.errors import StorageError
-from orchestrator.files import FOREVER, TEMPORARY, lock, open_folder, remove_whole, sync_folder, write_atomic
+from orchestrator.files import (
+    FOREVER,
+    TEMPORARY,
+    create,
+    lock,
+    open_folder,
+    remove_whole,
+    sync_folder,
+    write_atomic,
+)
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 # The suffix of a tree that is being replaced.
@@ -58,7 +67,7 @@ class Objects:
         """Prevents all processes from removing objects, until `release` or the end of this process."""
         if self._held is None:
             self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._held = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._held = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             lock(self._held, shared=True, wait=FOREVER)
 
     def release(self) -> None:
@@ -81,7 +90,8 @@ class Objects:
         self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._incoming / f"{name}{TEMPORARY}"
         try:
-            with temporary.open("wb", buffering=0) as copy:
+            temporary.unlink(missing_ok=True)  # of a crash
+            with os.fdopen(create(temporary), "wb", buffering=0) as copy:
                 result = digest(source, copy, stopped)
                 os.fchmod(copy.fileno(), 0o555 if mode == "0755" else 0o444)
                 os.utime(copy.fileno(), ns=(_UNTOUCHED, _UNTOUCHED))
@@ -219,8 +229,9 @@ class Objects:
 
     def tidy(self, app: str) -> None:
         """Removes temporary files and trees of a crash. Callers hold the lock of the app."""
-        for path in self._incoming.glob(f"{app}.*{TEMPORARY}"):  # app names contain no dots
-            path.unlink(missing_ok=True)
+        for name in (f"{app}.*{TEMPORARY}", f".{app}.*{TEMPORARY}"):  # app names contain no dots
+            for path in self._incoming.glob(name):
+                path.unlink(missing_ok=True)
         folder = self._trees / app
         for path in folder.glob(f".*{_REPLACED}"):
             target = folder / path.name[1:].removesuffix(_REPLACED)

@@ -145,7 +145,6 @@ class SecretStore:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(0o700)
         staging.chmod(0o755)
-        # Sorted, so that no existing name is the temporary name of a later one.
         for name in sorted(values):
             write_atomic(staging / name, values[name], 0o444)
         if not target.is_dir():

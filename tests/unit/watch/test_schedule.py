@@ -53,6 +53,14 @@ def test_installing_twice_changes_nothing(world: World) -> None:
     assert [entry.every for entry in world.scheduler.installed] == [300]
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_others_can_change_gets_no_schedule(world: World, force: bool) -> None:
+    world.services.host.exposed["/f"] = "every user can write to /f"  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="would run what other users write: every user can write to /f"):
+        installed(world, force=force)
+    assert world.scheduler.installed == []
+
+
 def test_installing_in_another_place_removes_the_old_schedule(world: World) -> None:
     installed(world)
     moved = installed(world, systemd=True, user=True)

@@ -101,6 +101,16 @@ def test_disarmed_the_second_signal_ends_at_once_as_well(installed: ProcessInter
         send(signal.SIGTERM)
 
 
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT])
+def test_a_lost_terminal_may_send_its_signal_again(installed: ProcessInterrupts, first: int) -> None:
+    installed.disarm()
+    send(first)
+    send(signal.SIGHUP)
+    assert installed.error("").signal == first
+    with pytest.raises(KeyboardInterrupt):
+        send(signal.SIGINT)
+
+
 def test_a_signal_that_was_ignored_stays_ignored(installed: ProcessInterrupts) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     fresh = ProcessInterrupts()

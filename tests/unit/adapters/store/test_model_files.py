@@ -90,10 +90,11 @@ def test_a_copy_that_is_removed_is_complete_or_not_there(
 def test_tidy_removes_the_temporary_file_of_the_cache(tmp_path: Path, store: Stores) -> None:
     folder = tmp_path / "store" / "seen"
     folder.mkdir(parents=True)
-    for name in ("m.json", "m.json.tmp", "n.json.tmp"):
+    other = ".n.json.0123456789abcdef.tmp"
+    for name in ("m.json", ".m.json.0123456789abcdef.tmp", other):
         (folder / name).write_text("{}")
     store.models.tidy("m")
-    assert sorted(path.name for path in folder.iterdir()) == ["m.json", "n.json.tmp"]
+    assert sorted(path.name for path in folder.iterdir()) == [other, "m.json"]
 
 
 def test_tidy_changes_no_copy_and_no_other_app(tmp_path: Path, store: Stores, config: Config) -> None:
