@@ -2,7 +2,7 @@
 
 File names, commits, user names and the output of other programs may contain anything, so every method except `raw`
 escapes terminal control characters. Values inside a text are made `printable` where the text is built: only there it
-is known which line breaks belong to it.
+is known which line breaks belong to it. No method raises when a stream cannot be written: see `streams.py`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli import streams
 from orchestrator.errors import DeployctlError
 from orchestrator.reports.error import error_report
 from orchestrator.reports.serialize import document
@@ -28,11 +30,15 @@ _COLOURS = re.compile("\033\\[[0-9;]*m")
 
 @dataclass
 class Console:
-    """Writes to both streams. `json`: stdout carries one JSON document and nothing else."""
+    """Writes to both streams. `json`: stdout carries one JSON document and nothing else.
+
+    `lost` is why data could not be written to stdout; what follows will fail as well, so a command that repeats ends.
+    """
 
     json: bool = False
     quiet: bool = False
     no_color: bool = False
+    lost: OSError | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._color = not self.no_color and not os.environ.get("NO_COLOR") and sys.stderr.isatty()
@@ -50,9 +56,7 @@ class Console:
         text = _line(text)
         if sys.stderr.isatty():
             # One line that is overwritten: the many lines of a build matter only when it fails.
-            width = os.get_terminal_size(sys.stderr.fileno()).columns - 3
-            sys.stderr.write("\r\033[K" + self._paint(_DIM, f"  {text[:width]}"))
-            sys.stderr.flush()
+            streams.write(sys.stderr, "\r\033[K" + self._paint(_DIM, f"  {text[: _width() - 3]}"), flush=True)
             self._line_open = True
         else:
             self._message(f"  {text}")
@@ -73,31 +77,39 @@ class Console:
 
     def data(self, body: dict[str, Any]) -> None:
         """One JSON document on stdout. Printable characters of all scripts stay as they are, others are escaped."""
-        for line in json.dumps(body, indent=2, ensure_ascii=False).split("\n"):
+        ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+        for line in json.dumps(body, indent=2, ensure_ascii=ascii_only).split("\n"):
             # Only a JSON string can contain such a character, and there the escape has the same meaning.
             shown = line if line.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
-            sys.stdout.write(shown + "\n")
+            self._data(shown + "\n")
 
     def print(self, text: str) -> None:
         """A line of data on stdout."""
-        sys.stdout.write(plain(text) + "\n")
+        self._data(plain(text) + "\n")
 
     def lines(self, text: str) -> None:
         """Lines of data on stdout; line breaks inside values are already escaped."""
-        sys.stdout.write(plain(text, keep="\n") + "\n")
+        self._data(plain(text, keep="\n") + "\n")
 
     def raw(self, text: str) -> None:
         """The output of a container, or our own terminal control sequences, unchanged on stdout."""
-        sys.stdout.write(text + "\n")
+        self._data(text + "\n")
 
     def rich(self, renderable: Any) -> None:
         """A table or coloured lines on stdout. Lines are not truncated: a terminal wraps them."""
         from rich.console import Console as Rich
         from rich.text import Text
 
-        width = None if sys.stdout.isatty() else 160
-        rich = Rich(no_color=self.no_color or None, highlight=False, width=width)
+        terminal = sys.stdout.isatty()
+        text = StringIO()
+        width = None if terminal else 160
+        rich = Rich(file=text, force_terminal=terminal, no_color=self.no_color or None, highlight=False, width=width)
         rich.print(renderable, soft_wrap=isinstance(renderable, Text))
+        self._data(text.getvalue())
+
+    def flush(self) -> None:
+        """Writes what stdout still holds."""
+        self.lost = streams.write(sys.stdout, "", flush=True) or self.lost
 
     def error(self, error: DeployctlError) -> None:
         """What happened, why, and what to do next, on stderr; with --json also on stdout."""
@@ -111,12 +123,13 @@ class Console:
         if self.json:
             self.report(error_report(error))
 
+    def _data(self, text: str) -> None:
+        self.lost = streams.write(sys.stdout, text) or self.lost
+
     def _message(self, text: str) -> None:
-        if self._line_open:
-            sys.stderr.write("\r\033[K")
-            self._line_open = False
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        before = "\r\033[K" if self._line_open else ""
+        self._line_open = False
+        streams.write(sys.stderr, f"{before}{text}\n", flush=True)
 
     def _paint(self, color: str, text: str) -> str:
         return f"{color}{text}{_OFF}" if self._color else text
@@ -125,3 +138,10 @@ class Console:
 def _line(text: str) -> str:
     """A line of another program: its colours are removed, other control characters are escaped."""
     return plain(_COLOURS.sub("", text).expandtabs())
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:  # the terminal is lost
+        return 80

@@ -5,8 +5,8 @@ The root command imports this module, so it loads nothing heavy. See `services.p
 
 from __future__ import annotations
 
+import errno
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,18 +15,19 @@ from pathlib import Path
 import typer
 
 from orchestrator.cli.console import Console
-from orchestrator.errors import DeployctlError
+from orchestrator.errors import DeployctlError, HostError
 
 
 @dataclass
 class Context:
-    """The global options of one call."""
+    """The global options of one call. `changing`: the command may change something, so a signal does not end it."""
 
     file: Path
     json: bool = False
     quiet: bool = False
     no_color: bool = False
     state_dir: Path | None = None
+    changing: bool = False
     console: Console = field(init=False)
 
     def __post_init__(self) -> None:
@@ -34,21 +35,24 @@ class Context:
 
     @contextmanager
     def guarded(self) -> Iterator[Console]:
-        """Ends the program with the exit code that an error carries. Only an internal error shows its type."""
+        """Ends the program with the exit code that an error carries. Only an internal error shows its type.
+
+        Output that cannot be written is an error of a command that only reads, unless its reader (head, less) has
+        closed it. The exit code of a command that changes something says how that has ended.
+        """
         try:
             yield self.console
+            self.console.flush()
+            self._check_output()
         except DeployctlError as error:
             self.console.error(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            self.console.error(
-                DeployctlError("stopped immediately", hint="finish or undo the deployment: deployctl recover")
-            )
+            if self.changing:
+                self.console.error(
+                    DeployctlError("stopped immediately", hint="finish or undo the deployment: deployctl recover")
+                )
             raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # The reader of the output (head, less) has closed it, which is not an error.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
@@ -61,6 +65,15 @@ class Context:
                 )
             )
             raise typer.Exit(1) from None
+
+    def _check_output(self) -> None:
+        lost = self.console.lost
+        if lost is None or lost.errno == errno.EPIPE:
+            return
+        text = "the output cannot be written"
+        if not self.changing:
+            raise HostError(text, why=lost.strerror or str(lost), hint="check that its disk is not full")
+        self.console.note(f"{text}: {lost.strerror or lost}")
 
 
 def current(ctx: typer.Context) -> Context:

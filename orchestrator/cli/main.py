@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from orchestrator import __version__
+from orchestrator.cli import streams
 from orchestrator.cli.arguments import hoist
 from orchestrator.cli.context import Context
 from orchestrator.cli.program import CommandTable
+from orchestrator.errors import HostError
 
 app = typer.Typer(
     name="deployctl",
@@ -58,8 +60,15 @@ def _globals(
 
 def main() -> None:
     """Runs the program with the arguments of the process, and ends the process."""
+    streams.prepare()
     sys.argv[1:] = hoist(sys.argv[1:])
-    app(args=sys.argv[1:], prog_name="deployctl")
+    try:
+        app(args=sys.argv[1:], prog_name="deployctl")
+    except OSError as error:  # a help text that cannot be written; commands handle their own errors
+        streams.write(sys.stderr, f"error: the output cannot be written: {error.strerror}\n")
+        sys.exit(HostError.exit_code)
+    finally:
+        streams.finish()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def services(
     Raises:
         UsageError: the state folder cannot be created.
     """
+    context.changing = context.changing or changing
     interrupts = sharing.interrupts if sharing is not None else None
     return wiring.build(
         wiring.state_dir(context.state_dir),

@@ -6,7 +6,10 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Shows progress: `step` for a new step, `detail` for what happens in it, `note` for everything else."""
+    """Shows progress: `step` for a new step, `detail` for what happens in it, `note` for everything else.
+
+    Never raises: a message that cannot be shown does not decide how a deployment ends.
+    """
 
     def step(self, text: str) -> None:
         """A new step begins."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from orchestrator.config import Config
+from orchestrator.errors import Interrupted
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import recover
@@ -58,9 +59,16 @@ def wait_until_cold(services: Services, app: str) -> None:
     if warm is None or warm.warm_until is None:
         return
     services.reporter.step(f"{warm.version} stays warm until {warm.warm_until}")
-    with services.interrupts.interruptible():
-        left = (datetime.fromisoformat(warm.warm_until) - services.wall()).total_seconds()
-        if left > 0:
-            services.sleep(left + 0.01)
+    interrupts = services.interrupts
+    # The switch has disarmed signals so that the deployment is completed. Nothing is left to complete.
+    interrupts.arm()
+    try:
+        with interrupts.interruptible():
+            left = (datetime.fromisoformat(warm.warm_until) - services.wall()).total_seconds()
+            if left > 0:
+                services.sleep(left + 0.01)
+    except Interrupted:
+        why = f"the next command or the watchdog stops {warm.version} after {warm.warm_until}"
+        raise interrupts.error(f"the deployment is complete, only the wait has ended; {why}") from None
     with services.locks.app(app):
         recover(services, app)

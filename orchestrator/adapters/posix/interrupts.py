@@ -1,8 +1,8 @@
 """Ctrl-C, SIGTERM and SIGHUP: stop at the next safe point, not in the middle of a step.
 
 The first signal is stored, and raised between steps and inside waits that change nothing. After the switch nothing is
-undone any more, so the signal only shortens waits. The second signal ends the program immediately; the next command
-finishes or undoes the deployment from the journal.
+undone any more, so the signal only shortens waits. A second Ctrl-C or SIGTERM ends the program immediately; the next
+command finishes or undoes the deployment from the journal.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class ProcessInterrupts:
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
+            # A terminal that is lost sends SIGHUP more than once: by the kernel, and by the shell.
+            if number == signal.SIGHUP:
+                return
             raise KeyboardInterrupt
         self.signal = number
         if self._inside:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -30,7 +29,7 @@ def completion(
 
     Example: source <(deployctl completion bash)
     """
-    with current(ctx).guarded():
+    with current(ctx).guarded() as console:
         if shell not in SCRIPTS:
             raise UsageError(f"no completion script for {shell!r}", hint=f"choose one of: {', '.join(SCRIPTS)}")
-        sys.stdout.write(SCRIPTS[shell])
+        console.raw(SCRIPTS[shell].removesuffix("\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from typing import Annotated
 
@@ -37,4 +38,8 @@ def execute(
         # A shell needs a terminal, which the docker CLI provides if it is installed.
         if sys.stdin.isatty() and sys.stdout.isatty() and shutil.which("docker"):
             os.execvp("docker", ["docker", "exec", "-it", container.id, *command])
-        raise typer.Exit(own.access.execute(container, command, sys.stdout.buffer, sys.stderr.buffer))
+        try:
+            code = own.access.execute(container, command, sys.stdout.buffer, sys.stderr.buffer)
+        except BrokenPipeError:  # nobody reads its output any more: end as a program does that does not handle that
+            code = 128 + signal.SIGPIPE
+        raise typer.Exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Annotated
 
@@ -52,4 +51,6 @@ def logs(
             source = replace(source, containers=(first,))
         for container, line in read(own, source, tail=tail, follow=follow):
             console.raw(f"{container.name} | {line}" if len(source.containers) > 1 else line)
-            sys.stdout.flush()
+            console.flush()
+            if console.lost:
+                return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -36,4 +35,4 @@ def metrics(
         if cli.json:
             console.report(report)
         else:
-            sys.stdout.write(text(report.metrics))
+            console.raw(text(report.metrics).removesuffix("\n"))

@@ -40,7 +40,7 @@ def status(
                 console.report(report)
             else:
                 console.lines(render.status(report))
-            if not watch:
+            console.flush()
+            if not watch or console.lost:
                 return
-            sys.stdout.flush()
             time.sleep(1)

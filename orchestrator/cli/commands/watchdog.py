@@ -174,7 +174,7 @@ def _report(cli: Context, passes: list[Passed]) -> None:
             rest = "; ".join([*passed.problems, *passed.waiting])
             version = f" {passed.version}" if passed.version else ""
             cli.console.print(f"{passed.app}{version}: {passed.outcome}" + (f" ({rest})" if rest else ""))
-    sys.stdout.flush()
+    cli.console.flush()
 
 
 def _pass_report(passed: Passed) -> PassReport:
