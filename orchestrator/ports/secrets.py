@@ -55,4 +55,8 @@ class Secrets(Protocol):
         """Removes partial copies that a crash has left."""
 
     def mask(self, app: str, text: str) -> str:
-        """`text` with `***` in place of every line of a stored value that has at least 8 characters."""
+        """`text` with `***` in place of each stored value, and of each of its lines, of at least 8 characters.
+
+        Also where a program has escaped it (JSON, Python's repr, a shell, a URL, HTML) or encoded it (Base64,
+        hexadecimal digits), alone or within a longer text.
+        """

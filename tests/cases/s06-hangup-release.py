@@ -52,7 +52,8 @@ def hang_up_at(words: str) -> int:
 
 
 def main() -> int:
-    os.chdir(TOP)
+    (TOP / "app").mkdir()
+    os.chdir(TOP / "app")
     for name, text in FILES.items():
         Path(name).write_text(text)
     wrong = 0

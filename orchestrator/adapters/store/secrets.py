@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.config import Config
 from orchestrator.config.secrets import exposed_secrets, read_secrets
+from orchestrator.domain import masking
 from orchestrator.errors import SecretUnavailable, StorageError, UsageError
 from orchestrator.files import TEMPORARY, remove_whole, sync_folder, write_atomic
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from orchestrator.ports.secrets import Order
 
 _HINT = "set the variable, or create the file, then try again"
-# Shorter values occur in most logs by chance, and masking would reveal them.
-_SHORTEST_MASKED = 8
 
 
 class SecretStore:
@@ -88,15 +87,9 @@ class SecretStore:
         self._sweep(app)
 
     def mask(self, app: str, text: str) -> str:
-        words = set()
-        for version, copies in self.kept(app).items():
-            for deployment in copies:
-                for value in self._content(self.folder(app, version, deployment)).values():
-                    words |= {line.strip() for line in value.decode(errors="replace").splitlines()}
-        for word in sorted(words, key=len, reverse=True):
-            if len(word) >= _SHORTEST_MASKED:
-                text = text.replace(word, "***")
-        return text
+        folders = (self.folder(app, version, copy) for version, copies in self.kept(app).items() for copy in copies)
+        values = {value for folder in folders for value in self._content(folder).values()}
+        return masking.mask(text, values)
 
     def folder(self, app: str, version: str, deployment: int) -> Path:
         return self._root / app / version / str(deployment)
