@@ -35,6 +35,15 @@ class Workloads(Protocol):
     def inspect(self, container_id: str) -> Container | None:
         """The current state of a container; None when it does not exist."""
 
+    def differences(self, container: Container, spec: WorkloadSpec) -> list[str]:
+        """How a container differs from one that `create` makes of `spec`, in words; no text has a variable's value.
+
+        Compared are program, user, environment, mounts, limits and rights. Empty also when the image is gone.
+
+        Raises:
+            EngineError: the container does not exist.
+        """
+
     def create(self, spec: WorkloadSpec) -> Container:
         """Creates one replica, and its network if that is missing; does not start it.
 

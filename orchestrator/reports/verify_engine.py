@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from orchestrator.config import Config
 from orchestrator.domain import naming
 from orchestrator.domain.record.chain import plain
 from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.route import ProxyApp
+from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.version.build import Image
 from orchestrator.domain.version.manifest import MODEL
 from orchestrator.domain.version.version import Version
-from orchestrator.errors import EngineError, LedgerDamaged, ProxyError
+from orchestrator.errors import DeployctlError, EngineError, LedgerDamaged, ProxyError
 from orchestrator.ports.services import Services
+from orchestrator.release.workloads import workload_spec
 from orchestrator.reports.verify_record import RECORDED, Findings, Manifests
+
+# What reading a damaged record raises.
+_DAMAGED = (LedgerDamaged, ValueError, KeyError, TypeError)
 
 
 def check_slots(services: Services, app: str, findings: Findings) -> None:
@@ -21,7 +28,7 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
         slots = services.ledger.slots(app)
         traffic = services.ledger.traffic(app)
         known = services.ledger.proxy_app(app)
-    except (LedgerDamaged, ValueError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         findings.problems.append(f"the record of the slots or of the app's route is damaged: {error}")
         return
     findings.checked["slots"] += len(slots)
@@ -36,6 +43,7 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
             findings.problems.append(f"the route on disk leads to {route or 'nothing'}, the ledger {says}")
     if live is None:
         return
+    findings.problems += _wrong_route(services, app, live, known)
     wanted = max(1, len(known.slots[live.slot].addresses) if known and live.slot in known.slots else 1)
     containers = [
         each for each in services.workloads.containers(app) if (each.version, each.slot) == (live.version, live.slot)
@@ -44,6 +52,51 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
         findings.problems.append(
             f"{live.version} is live in {live.slot} with {len(containers)} of {wanted} container(s)"
         )
+
+
+def _wrong_route(services: Services, app: str, live: SlotState, known: ProxyApp | None) -> Iterator[str]:
+    """What differs between the record of what the proxy knows and the settings of the live version."""
+    if known is None:
+        yield "the record of the app's route is missing"
+        return
+    config = _settings(services, app, live.version)
+    if config is None:
+        return  # reported with the containers
+    wanted, found = config.route(), known.route
+    for key in ("listen", "hosts", "path_prefix", "strip_prefix", "timeout", "metrics"):
+        if getattr(wanted, key) != getattr(found, key):
+            yield (
+                f"the record of the app's route has {key} {plain(str(getattr(found, key)))}, and the settings of"
+                f" {live.version} have {plain(str(getattr(wanted, key)))}"
+            )
+    slot = known.slots.get(live.slot)
+    if slot is None:
+        yield f"the record of the app's route has no addresses of {live.slot}"
+        return
+    if slot.version != live.version:
+        yield f"the record of the app's route has {plain(slot.version)} in {live.slot}, not {live.version}"
+    if slot.probe != config.probe_spec():
+        yield f"the record of the app's route has another health check than the settings of {live.version}"
+    containers = (
+        each for each in services.workloads.containers(app) if (each.version, each.slot) == (live.version, live.slot)
+    )
+    if strange := sorted({each.address for each in containers if each.address} - set(slot.addresses)):
+        yield f"the record of the app's route does not have {', '.join(strange)}, where {live.version} runs"
+
+
+def _live(services: Services, app: str) -> SlotState | None:
+    try:
+        return services.live(app)
+    except _DAMAGED:
+        return None  # reported with the slots
+
+
+def _settings(services: Services, app: str, version: str) -> Config | None:
+    """The settings that a version ran with last; None when their record is damaged."""
+    try:
+        return Config.from_snapshot(services.ledger.settings(app, version))
+    except (DeployctlError, *_DAMAGED):
+        return None
 
 
 def check_images(services: Services, manifests: Manifests, findings: Findings) -> None:
@@ -71,8 +124,12 @@ def _elsewhere(services: Services, image: Image | None) -> bool:
 
 
 def check_containers(services: Services, app: str, manifests: Manifests, findings: Findings, *, rebuilt: bool) -> None:
-    """Checks each container's image, labels and model files. `rebuilt`: the ledger may not know its deployment."""
+    """Checks each container's image, labels, settings and model files.
+
+    `rebuilt`: the ledger may not know its deployment.
+    """
     placed = services.ledger.placements(app)
+    live = _live(services, app)
     for container in services.workloads.containers(app):
         findings.checked["containers"] += 1
         version = manifests.versions.get(container.version)
@@ -85,6 +142,7 @@ def check_containers(services: Services, app: str, manifests: Manifests, finding
             faults = [
                 *_wrong_labels(version, container.labels),
                 *_wrong_place(services, container, placed, rebuilt=rebuilt),
+                *_wrong_settings(services, container, version, live),
                 *_wrong_files(services, container, version, manifests, findings),
             ]
         except EngineError as error:
@@ -135,6 +193,19 @@ def _wrong_place(
             f"has the label {naming.LABEL_DEPLOYMENT} {container.deployment}, which by the record put"
             f" {plain(made_by[0])} into {plain(made_by[1])}"
         )
+
+
+def _wrong_settings(services: Services, container: Container, version: Version, live: SlotState | None) -> list[str]:
+    """What differs from what is created of the recorded settings."""
+    config = _settings(services, version.app, version.name)
+    if config is None:
+        return ["cannot be compared with its settings: their record is damaged"]
+    is_live = live is not None and (live.version, live.slot) == (container.version, container.slot)
+    # A container of an earlier deployment of the version may have the settings of then.
+    if not is_live and container.labels.get(naming.LABEL_CONFIG) != config.run_digest():
+        return []
+    spec = workload_spec(services, config, version, container.slot, container.index, container.deployment)
+    return services.workloads.differences(container, spec)
 
 
 def _wrong_files(

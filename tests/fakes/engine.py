@@ -115,6 +115,22 @@ class FakeWorkloads:
     def inspect(self, container_id: str) -> Container | None:
         return self._state.containers.get(container_id)
 
+    def differences(self, container: Container, spec: WorkloadSpec) -> list[str]:
+        self._state.known(container, f"inspect the container {container.name}")
+        made = self._state.specs[container.id]
+        mounts = {mount.target: mount.source for mount in spec.mounts}
+        return [
+            f"has another {word} than was recorded"
+            for word, same in (
+                ("command", made.runtime.command == spec.runtime.command),
+                ("user", made.runtime.user == spec.runtime.user),
+                ("environment", made.runtime.environment == spec.runtime.environment),
+                ("mounts", {mount.target: mount.source for mount in made.mounts} == mounts),
+                ("volumes", made.runtime.volumes == spec.runtime.volumes),
+            )
+            if not same
+        ]
+
     def create(self, spec: WorkloadSpec) -> Container:
         self._join_network()
         name = self.name(spec.app, spec.version, spec.slot, spec.index)

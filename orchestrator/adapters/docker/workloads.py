@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.adapters.docker import network
 from orchestrator.adapters.docker.addresses import address
 from orchestrator.adapters.docker.containers import description, inspections, observed
+from orchestrator.adapters.docker.differences import differences
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, WorkloadSpec
@@ -64,6 +65,17 @@ class DockerWorkloads:
                 return observed(self._api.inspect_container(container_id), self._names.network)
             except docker.errors.NotFound:
                 return None
+
+    def differences(self, container: Container, spec: WorkloadSpec) -> list[str]:
+        import docker.errors
+
+        with engine_errors(f"inspect the container {container.name}"):
+            info = self._api.inspect_container(container.id)
+            try:
+                image = self._api.inspect_image(spec.image_id)["Config"]
+            except docker.errors.ImageNotFound:
+                return []  # without the image it is unknown what comes from it
+            return differences(description(self._api, self._names, spec, container.address), info, image)
 
     def create(self, spec: WorkloadSpec) -> Container:
         subnet = network.ensure(self._connect(), self._names).subnet

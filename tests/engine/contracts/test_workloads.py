@@ -35,6 +35,28 @@ def test_a_created_container_is_what_was_asked_for(rig: Rig) -> None:
     assert list(rig.access.logs(container, tail=10)) == []
 
 
+def test_a_container_is_compared_with_what_was_asked_for(rig: Rig) -> None:
+    version = rig.build()
+    container = rig.run(version)
+    spec = rig.spec(version)
+    assert rig.workloads.differences(container, spec) == []
+    rig.workloads.keep_running(container)
+    assert rig.workloads.differences(rig.now(container), spec) == []
+    for changes, word in (
+        ({"command": ("sh", "-c", "true")}, "command"),
+        ({"environment": {"SECRET": "value"}}, "environment"),
+        ({"user": "1:1"}, "user"),
+        ({"volumes": ("/etc:/host:ro",)}, "volumes"),
+    ):
+        other = replace(spec, runtime=replace(spec.runtime, **changes))
+        [difference] = rig.workloads.differences(container, other)
+        assert word in difference
+        assert "value" not in difference
+    rig.workloads.remove(container)
+    with pytest.raises(EngineError):
+        rig.workloads.differences(container, spec)
+
+
 def test_a_container_has_its_labels(rig: Rig) -> None:
     container = rig.create(rig.build(), "green", 2)
     expected = {

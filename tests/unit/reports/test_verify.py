@@ -16,6 +16,7 @@ from orchestrator.adapters.docker import files_in as seen
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.record.labels import Restored
 from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest
@@ -164,6 +165,56 @@ def test_a_changed_label_is_named(world: World, key: str, value: str, seen_as: d
     differences = problems(world)
     assert differences
     assert all(text.startswith(f"{container.name} has the label") for text in differences)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"command": ("sh",)}, "command"),
+        ({"environment": {"X": "1"}}, "environment"),
+        ({"volumes": ("/etc:/host",)}, "volumes"),
+        ({"user": "root"}, "user"),
+    ],
+)
+def test_a_container_that_was_replaced_by_another_is_named(world: World, changes: dict[str, Any], named: str) -> None:
+    """Its name, labels, image and address are the same."""
+    container = container_of(world, "v2")
+    spec = world.engine.specs[container.id]
+    world.engine.specs[container.id] = replace(spec, runtime=replace(spec.runtime, **changes))
+    assert problems(world) == [f"{container.name} has another {named} than was recorded"]
+
+
+def test_a_warm_container_with_the_settings_of_an_earlier_deployment_is_not_compared(world: World) -> None:
+    container = container_of(world, "v1")
+    spec = world.engine.specs[container.id]
+    world.engine.specs[container.id] = replace(spec, runtime=replace(spec.runtime, user="root"))
+    assert problems(world) == [f"{container.name} has another user than was recorded"]
+    world.engine.change(container, labels={**container.labels, "deployctl.config": "of then"})
+    assert problems(world) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda app: replace(app, route=replace(app.route, listen="0.0.0.0:1")), "has listen 0.0.0.0:1"),
+        (lambda app: replace(app, route=replace(app.route, hosts=("evil",))), "has hosts"),
+        (lambda app: changed(app, addresses=("10.9.9.9",)), "does not have 10.213."),
+        (lambda app: changed(app, version="v1"), "has v1 in green, not v2"),
+        (lambda app: changed(app, probe=replace(app.slots["green"].probe, path="/x")), "another health check"),
+        (lambda app: replace(app, slots={}), "has no addresses of green"),
+    ],
+)
+def test_a_changed_record_of_the_route_is_named(
+    world: World, change: Callable[[ProxyApp], ProxyApp], named: str
+) -> None:
+    known = world.ledger.proxy_app(APP)
+    assert known is not None
+    world.ledger.save_proxy_app(change(known))
+    assert any(text.startswith("the record of the app's route") and named in text for text in problems(world))
+
+
+def changed(app: ProxyApp, **changes: Any) -> ProxyApp:
+    return replace(app, slots={**app.slots, "green": replace(app.slots["green"], **changes)})
 
 
 def test_a_container_that_is_removed_meanwhile_is_skipped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
