@@ -17,6 +17,7 @@ from orchestrator.adapters.posix.ownership import prepare_state_folder
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.moments import iso
 from orchestrator.domain.naming import DEFAULT_STATE_DIR, Names
+from orchestrator.errors import DeployctlError
 from orchestrator.loading import Late
 from orchestrator.ports.interrupts import Interrupts
 from orchestrator.ports.progress import Reporter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from orchestrator.adapters.store.objects import Objects
+    from orchestrator.domain.engine import Engine
     from orchestrator.ports.container_access import ContainerAccess
     from orchestrator.ports.edge import Edge
     from orchestrator.ports.endpoints import Endpoints
@@ -71,10 +73,16 @@ def _has_routes(folder: Path) -> bool:
 # An adapter that not every command uses is imported at its first use: see `Late`.
 
 
-def _docker() -> DockerClient:
+def _docker(ledger: SqliteLedger) -> DockerClient:
     from orchestrator.adapters.docker.client import connect
 
-    return connect()
+    def recorded() -> Engine | None:
+        try:
+            return ledger.engine()
+        except DeployctlError:
+            return None  # whoever needs the ledger reports it
+
+    return connect(recorded)
 
 
 def _workloads(client: Callable[[], DockerClient], names: Names) -> Workloads:
@@ -190,11 +198,12 @@ def build(
     folder = prepare_state_folder(folder)
     names = Names.of(str(folder))
 
-    client = cache(_docker)
-    proxy = cache(lambda: _proxy(client, names, folder / "proxy"))
-
     def now() -> str:
         return iso(wall())
+
+    ledger = SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _has_routes(folder))
+    client = cache(lambda: _docker(ledger))
+    proxy = cache(lambda: _proxy(client, names, folder / "proxy"))
 
     @cache
     def objects() -> Objects:
@@ -212,7 +221,7 @@ def build(
         traffic=cast("Traffic", Late(lambda: proxy()[1])),
         endpoints=cast("Endpoints", Late(lambda: proxy()[2])),
         prober=cast("Prober", Late(_prober)),
-        ledger=SqliteLedger(folder / "ledger.db", now=now, lost=lambda: _has_routes(folder)),
+        ledger=ledger,
         manifests=cast("Manifests", Late(lambda: _manifests(folder, objects()))),
         models=cast("ModelFiles", Late(lambda: _models(folder, objects()))),
         source_control=cast("SourceControl", Late(lambda: _source_control(folder))),

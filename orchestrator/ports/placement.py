@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from orchestrator.domain.engine import Engine
     from orchestrator.domain.traffic.route import ProxyApp
     from orchestrator.domain.traffic.slot import Slot, SlotState
     from orchestrator.domain.traffic.state import TrafficState
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
 
 class Placement(Protocol):
     """Which version is in which slot, and who gets the requests. See `Ledger` for what all records share."""
+
+    def engine(self) -> Engine | None:
+        """The engine that the containers run on; None when none was recorded."""
+
+    def record_engine(self, engine: Engine) -> None:
+        """Writes the engine that the containers run on. The same one again changes nothing."""
 
     def apps(self) -> list[str]:
         """All apps, sorted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from orchestrator.domain.engine import Engine
     from orchestrator.domain.rollout.workload import Container, WorkloadSpec
     from orchestrator.domain.traffic.slot import Slot
 
@@ -25,6 +26,9 @@ class Workloads(Protocol):
         Raises:
             UsageError: they cannot; the hint says what to do.
         """
+
+    def engine(self) -> Engine:
+        """Which engine this is."""
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         """The name of a replica's container, which need not exist. Does not ask the engine."""

@@ -78,6 +78,9 @@ def _deploy(services: Services, prepared: PreparedRelease) -> Deployment:
     if prepared.choice.action != "build":
         draft.source.done()
     services.interrupts.check()
+    # When the engine does not answer, a step fails, so that the failure is recorded.
+    with suppress(EngineUnreachable):
+        services.ledger.record_engine(services.workloads.engine())
     services.ledger.app_number(prepared.plan.app)  # records the app, which all other records refer to
     deployment = services.ledger.begin(
         prepared.plan.record(),

@@ -40,8 +40,8 @@ def doctor(services: Services, config: Config) -> DoctorReport:
     checks.append(_state_dir(services))
     checks.append(_disk(services))
     checks.append(_guard("ledger", lambda: _ledger(services, app)))
-    checks.append(_guard("listen", lambda: _listen(services, config)))
     if checks[0].ok:
+        checks.append(_guard("listen", lambda: _listen(services, config)))
         checks.append(_guard("proxy", lambda: _proxy(services)))
         if config.registry.push:
             checks.append(_guard("registry", lambda: _registry(services, config.registry.push or "")))
@@ -59,7 +59,8 @@ def _guard(name: str, check: Callable[[], Check]) -> Check:
 def _engine(services: Services) -> Check:
     engine = services.workloads.version()
     services.workloads.check()
-    return Check("engine", True, f"Docker {engine['version']}, API {engine['api']}")
+    where = services.workloads.engine()
+    return Check("engine", True, f"Docker {engine['version']}, API {engine['api']}, on {where}")
 
 
 def _state_dir(services: Services) -> Check:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.addresses import address, app_number_of
 from orchestrator.domain import naming
+from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.sockets import Listener
 from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
@@ -104,6 +105,9 @@ class FakeWorkloads:
     def check(self) -> None:
         if self._state.unsupported:
             raise UsageError("this engine is not supported", why=self._state.unsupported)
+
+    def engine(self) -> Engine:
+        return Engine("fake", "machine", "unix:///fake")
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         return self._state.names.container(app, version, slot, index)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from orchestrator.adapters.docker import context
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.domain.engine import Engine
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,22 +37,51 @@ def timeout() -> int:
     return seconds
 
 
-def connect() -> DockerClient:
-    """A client for the engine that DOCKER_HOST names, or for the local one.
+def connect(recorded: Callable[[], Engine | None] = lambda: None) -> DockerClient:
+    """A client for the engine that DOCKER_HOST or the docker context names, or for the local one.
+
+    `recorded` is the engine of the containers. It is compared only when it had another address: the comparison takes
+    30 ms.
 
     Raises:
         EngineUnreachable: the engine does not answer.
+        UsageError: it is another engine than the recorded one, or the docker context cannot be used.
     """
     import docker
 
+    host = context.follow(os.environ)
     with engine_errors("report its version"):
-        host = os.environ.get("DOCKER_HOST", "")
         if host not in _API_VERSIONS:
             _API_VERSIONS[host] = _api_version(docker.DockerClient)
         client = docker.DockerClient.from_env(version=_API_VERSIONS[host], timeout=timeout())
     # A local socket needs no web proxy, and the search for one takes 0.4 ms per request.
     client.api.trust_env = not client.api.base_url.startswith("http+docker:")
+    known = recorded()
+    if known is not None and known.host != host:
+        _refuse_another(known, engine_of(client, host))
     return client
+
+
+def engine_of(client: DockerClient, host: str) -> Engine:
+    """The identity of an engine, which is asked for it.
+
+    Raises:
+        EngineUnreachable: it does not answer.
+    """
+    with engine_errors("report its identity"):
+        info = client.api.info()
+    # Older engines of one machine share the id.
+    return Engine(f"{info.get('ID', '')} {info.get('DockerRootDir', '')}", str(info.get("Name", "")), host)
+
+
+def _refuse_another(known: Engine, asked: Engine) -> None:
+    if asked.id != known.id:
+        raise UsageError(
+            f"this is another engine: the containers of this state folder are on {known}, not on {asked}",
+            why="DOCKER_HOST or the docker context names it; a second copy of everything would be made there",
+            hint=f"run the command with DOCKER_HOST={known.host} (or: docker context use default), or use another"
+            " --state-dir for the other engine",
+        )
 
 
 def _api_version(client: type[DockerClient]) -> str:

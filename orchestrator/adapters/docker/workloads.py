@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.adapters.docker import network
+from orchestrator.adapters.docker import context, network
 from orchestrator.adapters.docker.addresses import address
+from orchestrator.adapters.docker.client import engine_of
 from orchestrator.adapters.docker.containers import description, inspections, observed
 from orchestrator.adapters.docker.differences import differences
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.domain.engine import Engine
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
@@ -48,6 +51,9 @@ class DockerWorkloads:
                 why="it keeps its containers in a network of its own, which this machine cannot reach",
                 hint="use an engine that runs as root: see DOCKER_HOST and 'docker context ls'",
             )
+
+    def engine(self) -> Engine:
+        return engine_of(self._connect(), context.follow(os.environ))
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         return self._names.container(app, version, slot, index)

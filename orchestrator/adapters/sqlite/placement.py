@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from orchestrator.adapters.sqlite.file import LedgerFile
 from orchestrator.adapters.sqlite.sealing import last_live, went_live
+from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.record.chain import Switch
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
@@ -24,6 +25,19 @@ _TRAFFIC = "live, candidate, share, shield, preview, held"
 
 class SqlitePlacement(LedgerFile):
     """Which version is in which slot, and which slot gets the requests."""
+
+    def engine(self) -> Engine | None:
+        """The engine that the containers run on; None when none was recorded."""
+        row = self._read("SELECT id, name, host FROM engine").fetchone()
+        return Engine(*row) if row else None
+
+    def record_engine(self, engine: Engine) -> None:
+        """Writes the engine that the containers run on. The same one again changes nothing."""
+        if self.engine() == engine:
+            return
+        with self._transaction() as db:
+            db.execute("DELETE FROM engine")
+            db.execute("INSERT INTO engine (id, name, host) VALUES (?, ?, ?)", (engine.id, engine.name, engine.host))
 
     def apps(self) -> list[str]:
         """All apps, sorted."""

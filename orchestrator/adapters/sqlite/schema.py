@@ -146,6 +146,13 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         PRIMARY KEY (app, name)
     );
     """,
+    """
+    CREATE TABLE engine (                       -- that the containers run on: at most one
+        id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        host TEXT NOT NULL
+    );
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -20,6 +20,13 @@ def test_the_engine_reports_its_version(rig: Rig) -> None:
     assert sorted(rig.workloads.version()) == ["api", "version"]
 
 
+def test_an_engine_has_an_identity_that_stays(rig: Rig) -> None:
+    engine = rig.workloads.engine()
+    assert engine.id and engine.host
+    assert rig.workloads.engine() == engine
+    assert str(engine) == f"{engine.name} ({engine.host})"
+
+
 def test_a_created_container_is_what_was_asked_for(rig: Rig) -> None:
     version = rig.build()
     container = rig.create(version, "green", 2)

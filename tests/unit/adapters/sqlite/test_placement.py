@@ -15,6 +15,7 @@ import pytest
 
 from orchestrator.adapters.sqlite import placement
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.domain.engine import Engine
 from orchestrator.domain.traffic.route import Route
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import LedgerDamaged, StorageError
@@ -27,6 +28,14 @@ CANARY = TrafficState(live="blue", candidate="green", share=500, shield=True, pr
 
 def states(ledger: SqliteLedger) -> dict[str, tuple[str, str, str | None]]:
     return {name: (each.version, each.state, each.warm_until) for name, each in ledger.slots(APP).items()}
+
+
+def test_one_engine_is_recorded(ledger: SqliteLedger, opened: Callable[[], SqliteLedger]) -> None:
+    assert ledger.engine() is None
+    one, two = Engine("id 1", "here", "unix:///one"), Engine("id 2", "there", "unix:///two")
+    for engine in (one, one, two):
+        ledger.record_engine(engine)
+        assert opened().engine() == engine
 
 
 # --- apps --------------------------------------------------------------------------------------------------------

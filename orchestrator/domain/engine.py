@@ -1,0 +1,17 @@
+"""The engine that the containers of a state folder run on."""
+
+from __future__ import annotations
+
+from orchestrator.frozen import frozen
+
+
+@frozen
+class Engine:
+    """An engine: its identity, the name of its machine, and the address at which it was asked."""
+
+    id: str
+    name: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.host})"
