@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.domain.rollout.observed import Observed
-from orchestrator.errors import LedgerDamaged
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import LedgerDamaged, ProxyError
 from orchestrator.ports.services import Services
 
 
@@ -37,3 +38,11 @@ def refuse_unrecorded(services: Services, observed: Observed) -> None:
     if unrecorded:
         why = f"it has no record of {observed.app}, but the container {unrecorded[0].name} exists"
         raise LedgerDamaged(str(services.state_dir / "ledger.db"), why)
+
+
+def healthy(services: Services, app: str, slot: Slot) -> bool:
+    """Whether the proxy has found a replica in a slot up. False when it does not answer."""
+    try:
+        return any(endpoint.up for endpoint in services.endpoints.health(app, slot))
+    except ProxyError:
+        return False

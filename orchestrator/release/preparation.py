@@ -131,7 +131,7 @@ def rollback_way(observed: Observed, to: str | None) -> WayBack:
             hint="'deployctl tree' shows all versions; 'deployctl rollback --to v1' selects one",
         )
     lost = observed.versions[back.version]
-    if back.mode == "rebuild" and (lost.git_commit is None or lost.git_dirty):
+    if back.mode == "gone":
         origin = f"commit {lost.git_commit[:10]} and changes to it" if lost.git_commit else "files outside of Git"
         raise UsageError(
             f"{back.version} cannot be restored: its containers and its image are gone",

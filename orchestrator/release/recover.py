@@ -19,7 +19,7 @@ from orchestrator.domain.rollout.recovery import recover as decide
 from orchestrator.ports.services import Services
 from orchestrator.release.executor import carry_on
 from orchestrator.release.heal import heal
-from orchestrator.release.observe import observe
+from orchestrator.release.observe import healthy, observe
 from orchestrator.release.retention import forget_secrets
 from orchestrator.release.slots import free, note_cold, park
 from orchestrator.release.steps import restored
@@ -148,6 +148,9 @@ def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
             continue
         if any(other.baking for other in slots.values()) or not free(services, app, slot):
             continue
+        live = services.live(app)
+        if live is not None and not healthy(services, app, live.slot):
+            continue  # the warm version is the fastest way back: it stays until its successor serves
         park(services, app, slot)
         for container in services.workloads.containers(app):
             if container.slot == slot and container.version == state.version:

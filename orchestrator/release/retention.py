@@ -28,11 +28,11 @@ class Pruned:
 def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) -> Pruned:
     """Removes containers, images and model files of the versions that retention does not keep.
 
-    The newest `limit` versions are kept, and those that are live, warm, or the rollback target. The caller holds the
+    `limit` versions are kept, and those that are live, warm, or the rollback target: see `kept`. The caller holds the
     app's lock.
     """
     observed = observe(services, app)
-    keep = _kept(observed, limit)
+    keep = _kept(observed, limit, services.ledger.left_by_rollback(app))
     pruned = Pruned()
     for container in _superfluous(services, observed, keep):
         pruned.containers.append(container.name)
@@ -93,10 +93,10 @@ def forget_secrets(services: Services, app: str) -> None:
             services.secrets.drop(app, name, deployment)
 
 
-def _kept(observed: Observed, limit: int) -> set[str]:
+def _kept(observed: Observed, limit: int, rolled_back: set[str]) -> set[str]:
     live = observed.live.version if observed.live else None
     in_use = {slot.version for slot in observed.slots.values() if slot.state != "cold"}
-    return kept(observed.versions, live, in_use, limit)
+    return kept(observed.versions, live, in_use, limit, rolled_back=rolled_back)
 
 
 def _superfluous(services: Services, observed: Observed, keep: set[str]) -> list[Container]:

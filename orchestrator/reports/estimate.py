@@ -8,25 +8,31 @@ from orchestrator.domain.rollout.deployment import StepRecord
 from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.ports.services import Services
 
-# For a rollback that was never measured: a switch takes less than a tenth of a second, the rest is the start of Python.
+# For a switch that was never measured: it takes less than a tenth of a second, the rest is the start of Python.
 _SWITCH_SECONDS = 0.3
-_START_SECONDS = 2.0
 _RECENT = 50
 
 
 def estimate(services: Services, app: str, back: WayBack) -> float | None:
-    """The expected duration of a rollback in seconds, from the durations of the same steps last time; None: unknown."""
-    wanted = ["register", "probe", "switch"]
-    wanted += [] if back.mode == "switch" else ["start"]
-    wanted += {"rebuild": ["build", "rebuild"], "pull": ["push", "pull"]}.get(back.mode, [])
+    """The expected duration of a rollback in seconds, from the last time that the version came in this way; None:
+    unknown.
+
+    A switch to a warm version says nothing about a start, which loads the model, and a start nothing about a build.
+    """
+    if back.mode == "gone":
+        return None
+    wanted = {"register", "probe", "switch"} | (set() if back.mode == "switch" else {"start"})
+    extra = {"rebuild": {"build", "rebuild"}, "pull": {"pull"}}.get(back.mode, set())
     for deployment in services.ledger.deployments(app, _RECENT):
         if deployment.outcome != "succeeded" or deployment.to_version != back.version:
             continue
-        if back.mode == "switch" and deployment.mode != "switch":
+        if (back.mode == "switch") != (deployment.mode == "switch"):
             continue
-        durations = [duration(step) for step in services.ledger.steps(deployment.id) if step.name in wanted]
-        return round(sum(durations) + _SWITCH_SECONDS / 2, 2)
-    return {"switch": _SWITCH_SECONDS, "start": _START_SECONDS}.get(back.mode)
+        steps = [step for step in services.ledger.steps(deployment.id) if not step.undo]
+        if extra and not any(step.name in extra for step in steps):
+            continue
+        return round(sum(duration(step) for step in steps if step.name in wanted | extra) + _SWITCH_SECONDS / 2, 2)
+    return _SWITCH_SECONDS if back.mode == "switch" else None
 
 
 def duration(step: StepRecord) -> float:

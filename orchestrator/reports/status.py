@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
+from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import way_back
@@ -16,7 +18,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import DeployctlError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.observe import observe
+from orchestrator.release.observe import healthy, observe
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.evidence import traffic
 
@@ -48,7 +50,7 @@ class LiveVersion:
 
 @frozen
 class RollbackEstimate:
-    """How a rollback would go. `mode`: `switch`, `start`, `pull` or `rebuild`; `seconds` is None when unknown."""
+    """How a rollback would go. `mode`: `switch`, `start`, `pull`, `rebuild` or `gone`; `seconds` None: unknown."""
 
     mode: str
     seconds: float | None
@@ -265,12 +267,27 @@ def _previous(services: Services, observed: Observed) -> PreviousVersion | None:
     if back is None:
         return None
     slot = observed.slots.get(back.slot)
+    until = slot.warm_until if slot and slot.version == back.version else None
+    if (
+        back.mode == "switch"
+        and until is not None
+        and until <= iso(services.wall())
+        and not _spared(services, observed)
+    ):
+        # The rollback, like every command, stops it first.
+        back, until = replace(back, mode="start"), None
     return PreviousVersion(
         version=back.version,
         slot=back.slot,
         rollback=RollbackEstimate(back.mode, estimate(services, observed.app, back), back.kept),
-        warm_until=slot.warm_until if slot and slot.version == back.version else None,
+        warm_until=until,
     )
+
+
+def _spared(services: Services, observed: Observed) -> bool:
+    """Whether a warm version whose standby time is over is not stopped yet: its successor bakes, or is not healthy."""
+    live = observed.live
+    return live is not None and (live.baking or not healthy(services, observed.app, live.slot))
 
 
 def _open_deployment(services: Services, app: str, problems: list[str]) -> OpenDeployment | None:

@@ -97,8 +97,12 @@ def target(services: Services, observed: Observed, live: SlotState) -> WayBack |
         deployment = services.ledger.deployment(observed.app, live.deployment)
         replaced = observed.versions.get(deployment.from_version or "") if deployment else None
         if replaced is not None and replaced.stable_at and not replaced.bad_at and replaced.name != live.version:
-            return way_back(observed, replaced.name)
-    return way_back(observed)
+            return _possible(way_back(observed, replaced.name))
+    return _possible(way_back(observed))
+
+
+def _possible(back: WayBack | None) -> WayBack | None:
+    return None if back is None or back.mode == "gone" else back
 
 
 def _replicas(services: Services, config: Config, healer: Healer, live: SlotState) -> tuple[tuple[Replica, ...], int]:

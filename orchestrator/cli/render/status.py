@@ -18,6 +18,7 @@ _HOW = {
     "switch": "by a switch, still warm",
     "start": "by a start",
     "pull": "by a pull from the registry (its image is not on the engine any more)",
+    "gone": "not possible: its containers and its image are gone, and its source is in no commit",
     "rebuild": "by a build from its commit (its image is not on the engine any more)",
 }
 Row = tuple[str, str]

@@ -12,15 +12,16 @@ from orchestrator.domain.version.version import Version
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
 
-Mode = Literal["switch", "start", "pull", "rebuild"]
+Mode = Literal["switch", "start", "pull", "rebuild", "gone"]
 
 
 @frozen
 class WayBack:
-    """A rollback that is possible now.
+    """How a rollback would go now.
 
     `mode`: `switch` (the version is warm), `start` (its containers or its image exist), `pull` (its image comes from
-    the registry) or `rebuild` (its image is built from its commit). `kept`: its containers exist.
+    the registry), `rebuild` (its image is built from its commit) or `gone` (it is not possible: its image is gone, and
+    it is not known what it was built from). `kept`: its containers exist.
     """
 
     version: str
@@ -48,8 +49,15 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
         warm = state is not None and state.version == target.name and state.state == "warm"
         running = all(container.running for container in kept)
         return WayBack(target.name, slot, "switch" if warm and running else "start", True)
-    mode: Mode = "start" if observed.image_exists(target.image_id) else "pull" if target.pushed else "rebuild"
-    return WayBack(target.name, slot, mode, False)
+    return WayBack(target.name, slot, _without_containers(observed, target), False)
+
+
+def _without_containers(observed: Observed, target: Version) -> Mode:
+    if observed.image_exists(target.image_id):
+        return "start"
+    if target.pushed:
+        return "pull"
+    return "rebuild" if target.git_commit and not target.git_dirty else "gone"
 
 
 def _named(observed: Observed, to: str, live: str) -> Version:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from orchestrator.domain.naming import version_number
 from orchestrator.domain.version.version import Version
@@ -57,13 +58,26 @@ def tree(versions: Mapping[str, Version]) -> tuple[Node, ...]:
     return tuple(node(version, frozenset()) for version in children.get(None, []))
 
 
-def kept(versions: Mapping[str, Version], live: str | None, warm: set[str], limit: int) -> set[str]:
-    """The versions that retention keeps: live, its rollback target, the warm ones, and the newest `limit`.
+def kept(
+    versions: Mapping[str, Version],
+    live: str | None,
+    warm: set[str],
+    limit: int,
+    *,
+    rolled_back: AbstractSet[str] = frozenset(),
+) -> set[str]:
+    """The versions that retention keeps: live, its rollback target, the warm ones, and the best `limit`.
 
-    Only versions that have been live are counted as the newest: no other version can be a rollback target.
+    Only versions that have been live are counted: no other version can be a rollback target. Those that went bad, were
+    never stable, or were left by a rollback go first, then the older ones.
     """
     served = [v for v in versions.values() if v.live_at and not v.pruned_at]
-    served.sort(key=lambda item: (item.live_at or "", version_number(item.name)), reverse=True)
+
+    def worth(version: Version) -> tuple[bool, str, int]:
+        good = version.stable_at is not None and version.bad_at is None and version.name not in rolled_back
+        return good, version.live_at or "", version_number(version.name)
+
+    served.sort(key=worth, reverse=True)
     keep = {version.name for version in served[:limit]} | warm
     if live is not None:
         keep.add(live)

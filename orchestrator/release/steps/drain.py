@@ -11,7 +11,7 @@ from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
 # How long to sleep between two looks, in seconds.
-_TICK = 0.02
+TICK = 0.02
 # After a signal, open requests get so many seconds: most requests finish within them, streams do not.
 _GRACE = 1.0
 
@@ -64,5 +64,5 @@ class Drain(Action):
                 services.reporter.detail(
                     f"{open_requests} request(s) still open on {self.version}, {limit - waited:.0f} s left"
                 )
-            services.sleep(_TICK)
+            services.sleep(TICK)
         return open_requests, limit

@@ -7,9 +7,11 @@ from typing import ClassVar
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
 from orchestrator.release.slots import park
 from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.drain import TICK
 from orchestrator.release.steps.remove import Remove
 from orchestrator.release.steps.stop import Stop
 from orchestrator.release.work import Detail, Work
@@ -38,6 +40,7 @@ class Vacate(Action):
     def run(self, work: Work) -> Detail:
         services = work.services
         removed, stopped = [], []
+        cut = self._let_finish(work) if any(container.running for container in work.in_slot(self.slot)) else 0
         for container in work.in_slot(self.slot):
             if container.version == self.version and not self.keep:
                 services.workloads.remove(container)
@@ -47,4 +50,34 @@ class Vacate(Action):
                 services.workloads.stop(container)
                 stopped.append(container.name)
         services.ledger.clear_slot(work.app, self.slot)
-        return {"removed": removed, "stopped": stopped}
+        return {"removed": removed, "stopped": stopped, "cut": cut}
+
+    def _let_finish(self, work: Work) -> int:
+        """Waits until no request is open on the slot, up to the drain limit; returns how many were cut then.
+
+        A warm version may still answer streams and WebSockets that began before it lost the traffic.
+
+        Raises:
+            Interrupted: a signal came; nothing was stopped.
+        """
+        services, started = work.services, work.services.clock()
+        limit, reported = work.config.proxy.drain, 0.0
+        try:
+            while left := sum(services.endpoints.open_requests(work.app, self.slot).values()):
+                services.interrupts.check()
+                waited = services.clock() - started
+                if waited >= limit:
+                    services.endpoints.cut(work.app, self.slot)
+                    services.reporter.note(
+                        f"{left} request(s) in {self.slot} were cut at the drain limit of {limit:g} s"
+                    )
+                    return left
+                if waited >= reported + 1:
+                    reported = waited
+                    services.reporter.detail(
+                        f"{left} request(s) still open in {self.slot}, {limit - waited:.0f} s left"
+                    )
+                services.sleep(TICK)
+        except ProxyError:
+            return 0  # without the proxy no request is open; a later step reports that it does not answer
+        return 0

@@ -415,6 +415,16 @@ def test_requests_that_are_open_at_the_drain_limit_are_cut_and_counted(world: Wo
     assert world.reports.notes == ["3 request(s) on v1 were cut at the drain limit of 2 s"]
 
 
+def test_what_is_open_on_a_slot_that_is_needed_again_is_drained_and_counted(world: World) -> None:
+    v2_live_v1_warm(world)
+    world.proxy.open[APP, "blue"] = 3  # streams that began on v1
+    world.release("v3")
+    [vacated] = [step for step in world.ledger.steps(world.ledger.deployments(APP, 1)[0].id) if step.name == "vacate"]
+    assert vacated.detail["cut"] == 3
+    assert world.served() == "v3"
+    assert any("3 request(s) in blue were cut at the drain limit of 2 s" in note for note in world.reports.notes)
+
+
 def test_a_drain_ends_when_no_request_is_open(world: World) -> None:
     world.release("v1")
     world.proxy.open[APP, "blue"] = 3

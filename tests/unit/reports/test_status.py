@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ from unittest.mock import ANY
 import pytest
 
 from orchestrator.cli.render import tree as render
+from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.errors import UsageError
+from orchestrator.release.recover import recover
 from orchestrator.reports.catalog import report_schema
 from orchestrator.reports.doctor import doctor
+from orchestrator.reports.estimate import estimate
 from orchestrator.reports.history import history
 from orchestrator.reports.logs import find_logs, logs
 from orchestrator.reports.metrics import collect
@@ -97,6 +102,48 @@ def test_every_report_of_a_stable_app_conforms(world: World) -> None:
         "held": False,
     }
     assert document(history(world.process(), APP, 1))["rollouts"] == []
+
+
+def way(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = document(status(world.process(), APP, ""))["previous"]
+    return {**found["rollback"], "until": found["warm_until"] is not None}
+
+
+def test_a_warm_version_whose_standby_time_is_over_is_not_called_warm(world: World) -> None:
+    world.release("v2")
+    assert (way(world)["mode"], way(world)["until"]) == ("switch", True)
+    world.time += 601
+    assert (way(world)["mode"], way(world)["until"]) == ("start", False)
+
+
+def test_a_warm_version_stays_while_its_successor_is_not_healthy(world: World) -> None:
+    world.release("v2")
+    (v2,) = (c for c in world.workloads.containers(APP) if c.version == "v2")
+    endpoints = world.proxy.endpoints[APP, "green"]
+    world.proxy.endpoints[APP, "green"] = replace(endpoints, addresses=("10.0.0.1",))
+    world.time += 601
+    assert way(world)["mode"] == "switch"
+    assert v2.running
+    recover(world.process(), APP)
+    assert world.ledger.slots(APP)["blue"].state == "warm"
+    world.proxy.endpoints[APP, "green"] = endpoints
+    assert recover(world.process(), APP).repaired == ["v1 stopped: its standby time is over"]
+
+
+def test_a_start_is_not_estimated_from_a_switch(world: World) -> None:
+    world.release("v2")
+    slow = 30.0
+    [first] = [each for each in world.ledger.deployments(APP, 9) if each.to_version == "v1"]
+    with closing(sqlite3.connect(world.folder / "ledger.db")) as db:
+        db.execute("UPDATE steps SET seconds = ? WHERE deployment = ? AND name = 'probe'", (slow, first.id))
+        db.commit()
+    world.rollback()  # a switch
+    cold = WayBack("v1", "blue", "start", True)
+    assert slow < (estimate(world.process(), APP, cold) or 0) < slow + 5
+    warm = estimate(world.process(), APP, WayBack("v1", "blue", "switch", True))
+    assert warm is not None and warm < 5
+    assert estimate(world.process(), APP, WayBack("v1", "blue", "gone", False)) is None
+    assert estimate(world.process(), APP, WayBack("v9", "blue", "start", False)) is None
 
 
 def test_every_report_of_a_baking_app_conforms(world: World) -> None:

@@ -26,7 +26,15 @@ def test_the_mode_of_a_rollback(previous: Literal["warm", "cold", "gone"], expec
 
 def test_without_containers_and_image_a_rollback_is_a_rebuild() -> None:
     observed_app = replace(v2_live("gone"), image_exists=lambda image_id: False)
-    assert way_back(observed_app) == WayBack("v1", "blue", "rebuild", False)
+    v1 = observed_app.versions["v1"]
+    for commit, dirty, pushed, mode in (
+        ("c" * 40, False, None, "rebuild"),
+        ("c" * 40, True, None, "gone"),
+        (None, None, None, "gone"),
+        (None, None, "registry/m@sha256:1", "pull"),
+    ):
+        known = {**observed_app.versions, "v1": replace(v1, git_commit=commit, git_dirty=dirty, pushed=pushed)}
+        assert way_back(replace(observed_app, versions=known)) == WayBack("v1", "blue", mode, False)
 
 
 def test_a_stopped_replica_makes_the_version_cold() -> None:

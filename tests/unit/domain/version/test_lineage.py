@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,13 +72,22 @@ def test_retention_keeps_the_newest_versions_that_were_live() -> None:
     assert kept(versions, "v6", {"v1"}, 2) == {"v1", "v5", "v6"}
 
 
+def test_versions_that_went_bad_or_were_left_by_a_rollback_go_first() -> None:
+    versions = chain(6)
+    versions["v5"] = replace(versions["v5"], bad_at="2031-01-01T00:00:00.000Z")
+    versions["v4"] = replace(versions["v4"], stable_at=None)
+    assert kept(versions, "v6", set(), 3) == {"v2", "v3", "v6"}
+    assert kept(versions, "v6", set(), 3, rolled_back={"v2"}) == {"v1", "v3", "v6"}
+    assert kept(versions, "v6", {"v5"}, 3, rolled_back={"v2"}) == {"v1", "v3", "v5", "v6"}
+
+
 def test_retention_keeps_the_rollback_target_however_old_it_is() -> None:
     versions = {
         **chain(1),
         **{f"v{n}": version(f"v{n}", "v1", stable=False) for n in range(2, 9)},
         "v9": version("v9", "v8"),
     }
-    assert kept(versions, "v9", set(), 2) == {"v1", "v8", "v9"}
+    assert kept(versions, "v9", set(), 2) == {"v1", "v9"}
 
 
 @st.composite
