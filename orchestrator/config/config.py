@@ -19,10 +19,10 @@ from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 from orchestrator.config.app import App
 from orchestrator.config.build import Build
 from orchestrator.config.env_file import read_env_file
-from orchestrator.config.explain import explain, printable
+from orchestrator.config.explain import explain
 from orchestrator.config.git import Git
 from orchestrator.config.health import DEFAULT_HEALTH_PATH, Health
-from orchestrator.config.ignoring import ignore_file, ignore_patterns
+from orchestrator.config.ignoring import ignore_patterns
 from orchestrator.config.model import Model
 from orchestrator.config.notify import Notify
 from orchestrator.config.proxy import Proxy
@@ -37,7 +37,7 @@ from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.rollout.workload import Runtime
 from orchestrator.domain.traffic.route import Route
 from orchestrator.domain.version.build import BuildSpec
-from orchestrator.errors import ConfigError, Finding, UsageError
+from orchestrator.errors import ConfigError, Finding
 
 _LIVE_STATUSES = (200, 499)
 
@@ -142,21 +142,15 @@ class Config(Section):
         """What the image of a version is built from.
 
         Raises:
-            UsageError: the ignore file cannot be read.
+            UsageError: the ignore file cannot be read, or is invalid.
         """
-        try:
-            ignore = tuple(ignore_patterns(self))
-        except OSError as error:
-            raise UsageError(
-                f"{printable(ignore_file(self))} cannot be read", why=error.strerror or str(error)
-            ) from error
         return BuildSpec(
             tag=naming.image(self.app.name, version),
             context=self.context_dir,
             dockerfile=self.build.dockerfile,
             target=self.build.target,
             args=dict(self.build.args),
-            ignore=ignore,
+            ignore=ignore_patterns(self),
             labels=labels,
             builder=self.build.builder,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.config.explain import printable
 from orchestrator.config.ignoring import ignore_file, ignore_patterns
+from orchestrator.domain.version.ignoring import Ignoring
 from orchestrator.errors import Finding
 from orchestrator.files import SMALL, NotRegular, TooLarge, read_small
 
@@ -130,12 +131,5 @@ def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
 
 
 def _ignored(config: Config, name: Path) -> bool:
-    # Imported here, so that commands that release nothing start fast.
-    from docker.utils.build import PatternMatcher
-
-    try:
-        patterns = ignore_patterns(config)
-    except OSError:
-        return False
-    matcher = PatternMatcher([*patterns, f"!{config.build.dockerfile}"])
-    return bool(matcher.matches(str(name)))  # type: ignore[arg-type]
+    # The Dockerfile is sent even when it is ignored.
+    return name.as_posix() != config.build.dockerfile and Ignoring(ignore_patterns(config)).ignores(name.as_posix())

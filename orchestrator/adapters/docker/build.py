@@ -5,20 +5,25 @@ The SDK speaks to the classic builder only: a Dockerfile with `RUN --mount` or `
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections import deque
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
-from shutil import which
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.liveness import watched
+from orchestrator.config.context import entries
 from orchestrator.config.explain import printable
 from orchestrator.domain.version.build import BuildSpec
 from orchestrator.domain.version.build_hints import build_hint
+from orchestrator.domain.version.ignoring import Ignoring, literal, write
 from orchestrator.errors import BuildFailed, UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.ports.progress import Progress
 
 _LAST_LINES = 20
+_IGNORE_FILE = ".dockerignore"
 # Errors that do not occur again at the next attempt: a cached layer was removed, or the same tag was set meanwhile.
 # The last two come from an engine with the containerd image store.
 _TRANSIENT = re.compile(
@@ -49,6 +55,12 @@ def image(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
         raise UsageError(
             f"build.dockerfile: {printable(spec.dockerfile_path)} does not exist",
             hint="write one, or set build.dockerfile (relative to build.context)",
+        )
+    if not spec.dockerfile_path.resolve().is_relative_to(spec.context.resolve()):
+        raise UsageError(
+            f"build.dockerfile: {printable(spec.dockerfile_path)} is a symlink that leads out of build.context",
+            why="builders do not follow it",
+            hint="replace it with a copy of its target",
         )
     buildx = spec.builder != "classic" and _has_buildx()
     if spec.builder == "buildkit" and not buildx:
@@ -105,32 +117,58 @@ def _classic_once(client: DockerClient, spec: BuildSpec, progress: Progress) -> 
 
 
 def _context(spec: BuildSpec) -> IO[bytes]:
-    """The build context as the manifest lists it: the SDK itself only reads `.dockerignore`."""
-    from docker.utils.build import tar
-
-    dockerfile = (spec.dockerfile, None)
+    """The build context as the manifest lists it: the SDK itself understands some patterns differently."""
     archive = tempfile.TemporaryFile()  # noqa: SIM115  closed by the caller
     try:
-        tar(spec.context, exclude=list(spec.ignore), dockerfile=dockerfile, fileobj=archive)
+        _pack(spec, archive)
+        archive.seek(0)
         return archive
     except OSError as error:
         # Closing the file tries to write the rest again.
         with suppress(OSError):
             archive.close()
-        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
         raise BuildFailed(
             f"the image {spec.tag} could not be built",
-            why=f"its context cannot be packed: {cause.strerror or cause}",
+            why=f"its context cannot be packed: {error.strerror or error}",
             hint=f"it is packed in {tempfile.gettempdir()} ($TMPDIR): free some space, or add files to .dockerignore",
         ) from error
+
+
+def _pack(spec: BuildSpec, archive: IO[bytes]) -> None:
+    """Writes what the builder gets as a tar archive."""
+    names = set()
+    with tarfile.open(mode="w", fileobj=archive) as tar:
+        for entry in entries(spec.context, spec.ignore, spec.dockerfile):
+            info = tar.gettarinfo(spec.context / entry.path, arcname=entry.path)
+            if info is None:
+                continue  # a socket
+            names.add(entry.path)
+            # Times before 1970, and very large ones, do not fit into a header with fractions.
+            info.mtime = int(info.mtime)
+            if info.isfile():
+                with (spec.context / entry.path).open("rb") as file:
+                    tar.addfile(info, file)
+            else:
+                tar.addfile(info)
+        if _IGNORE_FILE not in names and Ignoring(spec.ignore).ignores(spec.dockerfile):
+            # The engine reads the Dockerfile, and removes it from the context when this file names it.
+            text = write([*literal(spec.dockerfile), _IGNORE_FILE]).encode()
+            info = tarfile.TarInfo(_IGNORE_FILE)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text))
 
 
 def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
         id_file = Path(folder) / "image-id"
+        # BuildKit reads the ignore file beside the Dockerfile instead of that in the context.
+        dockerfile = Path(folder) / "build" / spec.dockerfile_path.name
+        dockerfile.parent.mkdir()
+        shutil.copyfile(spec.dockerfile_path, dockerfile)
+        dockerfile.with_name(f"{dockerfile.name}.dockerignore").write_text(write(spec.ignore), encoding="utf-8")
         command = ["docker", "buildx", "build", "--progress=plain", "--load", "--tag", spec.tag]
-        command += ["--file", str(spec.dockerfile_path), "--iidfile", str(id_file)]
+        command += ["--file", str(dockerfile), "--iidfile", str(id_file)]
         for key, value in spec.labels.items():
             command += ["--label", f"{key}={value}"]
         for key, value in spec.args.items():
@@ -143,6 +181,8 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            # Without it buildx asks Git about the context, which may run what the repository's configuration names.
+            env={**os.environ, "BUILDX_GIT_INFO": "false"},
         )
         try:
             assert process.stdout is not None
@@ -200,7 +240,7 @@ def _failed(spec: BuildSpec, why: str, lines: Iterable[str], *, classic: bool) -
 
 
 def _has_buildx() -> bool:
-    if which("docker") is None:
+    if shutil.which("docker") is None:
         return False
     try:
         done = subprocess.run(["docker", "buildx", "version"], capture_output=True, timeout=10, check=False)

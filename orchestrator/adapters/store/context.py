@@ -1,7 +1,7 @@
 """The source files of a version: the build context as Docker sees it, and the model folder.
 
 deploy.toml and `.git` are ignored: a changed keep_warm is not a new version, and Git commands change files in `.git`.
-Empty folders are not part of a version.
+Empty folders of the context are not part of a version.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.config import Config, ignore_patterns, printable
+from orchestrator.config.context import entries
 from orchestrator.domain.version.manifest import CONTEXT, MODEL
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
@@ -71,22 +72,12 @@ def unreadable(error: OSError) -> UsageError:
 
 
 def _context(config: Config) -> Iterator[SourceFile]:
-    from docker.utils.build import exclude_paths
-
-    # Resolved, so that a checkout of the same commit has the same files.
-    own = os.path.relpath(config.base.resolve() / Path(config.source).name, config.context_dir.resolve())
-    names: Iterable[str] = exclude_paths(
-        str(config.context_dir), ignore_patterns(config), dockerfile=config.build.dockerfile
-    )
-    for name in names:
-        place = config.context_dir / name
-        if ".git" in Path(name).parts or name == own:
-            continue
-        status = place.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            yield SourceFile(CONTEXT + name, place, status, str(place.readlink()))
-        elif stat.S_ISREG(status.st_mode):
-            yield SourceFile(CONTEXT + name, place, status)
+    for entry in entries(config.context_dir, ignore_patterns(config), config.build.dockerfile):
+        place = config.context_dir / entry.path
+        if stat.S_ISLNK(entry.status.st_mode):
+            yield SourceFile(CONTEXT + entry.path, place, entry.status, str(place.readlink()))
+        elif stat.S_ISREG(entry.status.st_mode):
+            yield SourceFile(CONTEXT + entry.path, place, entry.status)
 
 
 def model(config: Config) -> list[SourceFile]:

@@ -12,7 +12,7 @@ from orchestrator.frozen import frozen
 
 @frozen
 class BuildSpec:
-    """An image to build. `dockerfile` is relative to `context`; `ignore` are the lines of its .dockerignore."""
+    """An image to build. `dockerfile` is relative to `context`; `ignore` are the patterns of what no builder gets."""
 
     tag: str
     context: Path
