@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class SourceControl(Protocol):
     """Commits, checkouts and tags. All methods may be repeated.
 
-    The user's working tree, index, branches and stash are never changed, and no hook runs. A folder without a
-    repository is not an error where the result can express it.
+    The user's working tree, index, branches and stash are never changed. No hook runs, and no program that the
+    repository's own configuration names. A folder without a repository is not an error where the result can express it.
     """
 
     def state(self, config: Config) -> GitState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,10 +26,15 @@ _HOOK = (
     "GIT_OBJECT_DIRECTORY",
     "GIT_NAMESPACE",
 )
-# Our worktrees are complete, and nothing that the user has configured for theirs runs in them.
+# No command runs a hook, or a program that only makes Git faster or shows more.
+_ALWAYS = (
+    ("core.hooksPath", os.devnull),
+    ("core.fsmonitor", "false"),
+    ("log.showSignature", "false"),
+    ("protocol.ext.allow", "never"),
+)
+# Our worktrees are complete, whatever the user has configured for theirs.
 OURS = (
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "core.fsmonitor=false"),
     *("-c", "core.sparseCheckout=false"),
     *("-c", "submodule.recurse=false"),
 )
@@ -62,11 +68,16 @@ def run(
     timeout: float = QUICK,
     data: str | None = None,
     environment: dict[str, str] | None = None,
+    settings: Sequence[tuple[str, str]] = (),
 ) -> Done | None:
-    """Runs Git in a folder; None when it is not installed, or did not end within `timeout` seconds."""
+    """Runs Git in a folder; None when it is not installed, or did not end within `timeout` seconds.
+
+    `settings` override every configuration, in the submodules too.
+    """
     environ = {key: value for key, value in os.environ.items() if key not in _HOOK}
     # Messages in English, no prompts; and commands that only read write nothing and wait for no lock.
     environ |= {"LC_ALL": "C", "LANGUAGE": "", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    environ |= _settings(environ, (*_ALWAYS, *settings))
     try:
         process = subprocess.Popen(
             ["git", "-C", str(folder), *arguments],
@@ -91,3 +102,13 @@ def run(
                 return None
             raise
     return Done(process.returncode, out, words.decode("utf-8", "replace"))
+
+
+def _settings(environ: Mapping[str, str], settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Git's variables for settings, behind those that the environment has. Unlike with `-c`, a key may have a `=`."""
+    count = environ.get("GIT_CONFIG_COUNT", "")
+    begin = int(count) if count.isdecimal() else 0
+    variables = {"GIT_CONFIG_COUNT": str(begin + len(settings))}
+    for number, (key, value) in enumerate(settings, begin):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables

@@ -1,7 +1,7 @@
 """Reads the state of a folder from Git. Without Git or a repository there is no state, which is not an error.
 
 These commands do not change a tree, an index, a branch, the stash or the configuration of a repository, do not wait
-for its locks, and do not run its hooks. Only tags are added.
+for its locks, and do not run its hooks or the programs that its configuration names. Only tags are added.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.adapters.git.program import OURS, run
+from orchestrator.adapters.git.untrusted import replacements
 from orchestrator.domain.version.version import Commit
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
@@ -109,6 +110,7 @@ def status(repository: Repository, paths: Sequence[Path]) -> Status | None:
         *("--untracked-files=normal", "--ignore-submodules=none", "--"),
         *(str(path) for path in paths),
         environment={"GIT_LITERAL_PATHSPECS": "1"},
+        settings=replacements(repository.top, submodules=True),
     )
     if done is None or done.code != 0:
         return None

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.adapters.git.program import LONG, NO_ANSWER, OURS, QUICK, Done, run
+from orchestrator.adapters.git.untrusted import Settings, replacements
 from orchestrator.errors import GitError
 from orchestrator.files import lock, open_folder
 
@@ -23,8 +24,11 @@ def add(top: Path, commit: str, place: Path) -> None:
         GitError: Git cannot provide it.
     """
     made = _listed(top, "add", "--quiet", "--detach", "--force", "--no-checkout", str(place), commit)
-    # The files are written without the lock, because there may be many.
-    done = run(place, *OURS, "reset", "--quiet", "--hard", timeout=LONG) if made and made.code == 0 else made
+    settings = replacements(top)
+    done = made
+    if made and made.code == 0:
+        # The files are written without the lock, because there may be many.
+        done = run(place, *OURS, "reset", "--quiet", "--hard", timeout=LONG, settings=settings)
     if done is None or done.code != 0:
         raise GitError(
             f"commit {commit[:10]} cannot be fetched",
@@ -32,14 +36,14 @@ def add(top: Path, commit: str, place: Path) -> None:
             hint=f"check that the repository still has it: git -C {top} show {commit[:10]}",
         )
     if (place / ".gitmodules").is_file():
-        _add_submodules(top, commit, place)
+        _add_submodules(top, commit, place, settings)
 
 
-def _add_submodules(top: Path, commit: str, place: Path) -> None:
+def _add_submodules(top: Path, commit: str, place: Path, settings: Settings) -> None:
     # Without --init, which would change the configuration of the user's repository.
     chosen = run(top, "config", "--get-all", "submodule.active")
     every = () if chosen is not None and chosen.code == 0 else ("-c", "submodule.active=.")
-    done = run(place, *OURS, *every, "submodule", "--quiet", "update", "--recursive", timeout=LONG)
+    done = run(place, *OURS, *every, "submodule", "--quiet", "update", "--recursive", timeout=LONG, settings=settings)
     if done is not None and done.code == 0:
         return
     words = done.words.replace(f"{place}/", "") if done else NO_ANSWER
