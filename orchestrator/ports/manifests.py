@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Manifests(Protocol):
 
         Raises:
             UsageError: a source cannot be read, changes while it is read, is a Git LFS pointer, or cannot be part of a
-                version.
+                version: a symlink in the model folder of a checkout that leads out of the checkout, for example.
             StorageError: the model files cannot be stored; the disk is full, for example.
             Interrupted: `progress.check` raised it.
         """
@@ -33,6 +34,13 @@ class Manifests(Protocol):
 
         Raises:
             UsageError: a source cannot be read.
+        """
+
+    def followed(self, config: Config) -> list[tuple[str, Path]]:
+        """The symlinks in the model folder that lead out of it, with the files that a version gets in their place.
+
+        Raises:
+            UsageError: the folder cannot be read, or a file cannot be part of a version.
         """
 
     def load(self, digest: str) -> Manifest | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from orchestrator.config import Config, printable
 from orchestrator.domain import naming
@@ -25,6 +26,7 @@ from orchestrator.supply.source import Source, git_state
 
 # How long a warm container may take to answer, in seconds.
 _WARM_PROBE_TIMEOUT = 2.0
+_SHOWN_LINKS = 3
 
 
 @frozen
@@ -92,7 +94,8 @@ def prepare_release(
         image_lost=image_lost,
     )
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
-    plan = replace(plan, notes=(*source.notes, *plan.notes, *refused))
+    copied = _copied(services.manifests.followed(source.building))
+    plan = replace(plan, notes=(*source.notes, *plan.notes, *refused, *copied))
     return PreparedRelease(config, choice, plan, Draft(version, source, manifest))
 
 
@@ -158,6 +161,15 @@ def _refuse_invalid(services: Services, source: Source, requested: str | None) -
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
     services.secrets.check(config, building=source.building if source.commit else None)
+
+
+def _copied(followed: list[tuple[str, Path]]) -> tuple[str, ...]:
+    """The note about files from outside of the model folder, whose content becomes part of the version."""
+    if not followed:
+        return ()
+    shown = [f"{printable(name)} -> {printable(target)}" for name, target in followed[:_SHOWN_LINKS]]
+    more = [f"and {len(followed) - _SHOWN_LINKS} more"] if len(followed) > _SHOWN_LINKS else []
+    return (f"model.path: symlinks lead out of the folder, and their targets are copied: {', '.join([*shown, *more])}",)
 
 
 def _live_run_digest(services: Services, config: Config, observed: Observed) -> str | None:

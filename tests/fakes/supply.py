@@ -26,6 +26,8 @@ class SupplyState:
     build: dict[str, str] = field(default_factory=dict)
     # The path that `changed` returns.
     written: str | None = None
+    # What `followed` returns.
+    followed: list[tuple[str, Path]] = field(default_factory=list)
     # The commit of the folder, and the paths that differ from it.
     commit: str | None = None
     changed: tuple[str, ...] = ()
@@ -58,6 +60,9 @@ class FakeManifests:
 
     def changed(self, config: Config, manifest: Manifest) -> str | None:
         return self._state.written
+
+    def followed(self, config: Config) -> list[tuple[str, Path]]:
+        return self._state.followed
 
     def load(self, digest: str) -> Manifest | None:
         if digest in self._state.damaged:

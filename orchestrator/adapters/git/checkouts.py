@@ -135,6 +135,12 @@ class Checkout:
         file = self._moved(own_file(config), config.base)
         if file is None or not file.is_file():
             return None
+        if not file.resolve().is_relative_to(self._place.resolve()):
+            raise UsageError(
+                f"the {file.name} of commit {self._commit[:10]} cannot be used",
+                why="it is a symlink that leads out of the commit",
+                hint="release a commit with the file itself",
+            )
         try:
             return load_elsewhere(file, config.base, config.source)
         except UsageError as error:
@@ -187,6 +193,8 @@ class Checkout:
         real = folder.resolve()
         if real.is_relative_to(self._top) and not real.is_relative_to(self._place):
             why = f"a symlink of the commit leads to {self._top}, which may have changed since"
+        elif key == "build.context" and real.is_dir() and not real.is_relative_to(self._place.resolve()):
+            why = f"a symlink of the commit leads to {real}, which the commit does not contain"
         elif not real.is_dir():
             why = f"it is in the repository {self._top}, and this commit does not contain it"
         else:

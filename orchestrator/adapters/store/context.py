@@ -22,12 +22,16 @@ from orchestrator.frozen import frozen
 
 @frozen
 class SourceFile:
-    """A file, or a symlink (`target` is not None): its path in the manifest, and its path on disk."""
+    """A file, or a symlink (`target` is not None): its path in the manifest, and its path on disk.
+
+    `follows` is the path of a file outside of the model folder, whose content is taken in place of a link to it.
+    """
 
     path: str
     place: Path
     status: os.stat_result
     target: str | None = None
+    follows: Path | None = None
 
     @property
     def mode(self) -> str:
@@ -42,14 +46,14 @@ def facts(config: Config) -> dict[str, str]:
     return {"dockerfile": build.dockerfile, "target": build.target or "", "args": arguments}
 
 
-def sources(config: Config) -> list[SourceFile]:
-    """All files and links of the context and of the model's folder.
+def sources(config: Config, checkouts: Path) -> list[SourceFile]:
+    """All files and links of the context and of the model's folder. `checkouts` is the folder of temporary checkouts.
 
     Raises:
         UsageError: a file cannot be read, or cannot be part of a version.
     """
     try:
-        files = [*_context(config), *model(config)]
+        files = [*_context(config), *model(config, checkouts)]
     except OSError as error:
         raise unreadable(error) from error
     for source in files:
@@ -80,8 +84,8 @@ def _context(config: Config) -> Iterator[SourceFile]:
             yield SourceFile(CONTEXT + entry.path, place, entry.status)
 
 
-def model(config: Config) -> list[SourceFile]:
-    """All files and links of the model folder; none without one.
+def model(config: Config, checkouts: Path) -> list[SourceFile]:
+    """All files and links of the model folder; none without one. `checkouts` is the folder of temporary checkouts.
 
     Raises:
         OSError: a file cannot be read.
@@ -89,13 +93,13 @@ def model(config: Config) -> list[SourceFile]:
     """
     if config.model_dir is None:
         return []
-    files = list(_model(config.model_dir))
+    files = list(_model(config.model_dir, checkouts))
     if not files:
         raise UsageError(f"model.path: {printable(config.model_dir)} is empty", hint="copy the weights into it")
     return files
 
 
-def _model(folder: Path) -> Iterator[SourceFile]:
+def _model(folder: Path, checkouts: Path) -> Iterator[SourceFile]:
     if not folder.is_dir():
         raise UsageError(
             f"model.path: {printable(folder)} is not a folder", hint="set it to the folder with the weights"
@@ -104,6 +108,7 @@ def _model(folder: Path) -> Iterator[SourceFile]:
     def stop(error: OSError) -> None:
         raise error
 
+    commit = _checkout(folder, checkouts)
     for parent, folders, names in os.walk(folder, onerror=stop):
         for own in (folders, names):
             if ".git" in own:  # of a clone or a submodule; not part of the model
@@ -112,20 +117,35 @@ def _model(folder: Path) -> Iterator[SourceFile]:
         for name in (*names, *links):
             place = Path(parent, name)
             path = MODEL + place.relative_to(folder).as_posix()
-            status = place.lstat()
+            status, follows = place.lstat(), None
             if stat.S_ISLNK(status.st_mode):
                 if _leads_inside(folder, place):
                     yield SourceFile(path, place, status, str(place.readlink()))
                     continue
                 # A downloaded model is often a folder of symlinks into a cache, which containers do not see.
-                status = place.stat()
+                status, follows = place.stat(), place.resolve()
+                if commit is not None and not follows.is_relative_to(commit):
+                    raise UsageError(
+                        f"model.path: {printable(place.relative_to(folder))} is a symlink to {printable(follows)}",
+                        why="the commit does not contain that file: it is one of this host",
+                        hint="commit the file itself, or release without --ref",
+                    )
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(
                     f"model.path: {printable(place)} cannot be part of a version",
                     why="it is a symlink to a folder outside, or a device, a pipe or a socket",
                     hint="remove it from the folder, or replace it with a copy of its target",
                 )
-            yield SourceFile(path, place, status)
+            yield SourceFile(path, place, status, follows=follows)
+
+
+def _checkout(folder: Path, checkouts: Path) -> Path | None:
+    """The checkout that a folder is in, without symlinks; None when it is in none."""
+    real, root = folder.resolve(), checkouts.resolve()
+    if not real.is_relative_to(root):
+        return None
+    # A checkout is two folders below: see `adapters/git/checkouts.py`.
+    return root.joinpath(*real.relative_to(root).parts[:2])
 
 
 def _leads_inside(folder: Path, link: Path) -> bool:

@@ -49,7 +49,7 @@ class StoreManifests:
         self._marks: dict[Path, tuple[int, ...]] = {}
 
     def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
-        sources = context.sources(config)
+        sources = context.sources(config, self._checkouts)
         self._refuse_own_folder(config, sources)
         seen = Seen(cache_file(self._state_dir, config.app.name))
         try:
@@ -75,7 +75,11 @@ class StoreManifests:
         return Manifest.of((_file(source, known.get(source.place)) for source in sources), context.facts(config))
 
     def changed(self, config: Config, manifest: Manifest) -> str | None:
-        now = {source.path: source for source in context.sources(config) if source.path.startswith(CONTEXT)}
+        now = {
+            source.path: source
+            for source in context.sources(config, self._checkouts)
+            if source.path.startswith(CONTEXT)
+        }
         before = {path: file for path, file in manifest.files.items() if path.startswith(CONTEXT)}
         changed = sorted(now.keys() ^ before.keys())
         for path, source in now.items():
@@ -83,6 +87,13 @@ class StoreManifests:
             if not same and self._marks.get(source.place) != marks(source.status):
                 changed.append(path)
         return changed[0].removeprefix(CONTEXT) if changed else None
+
+    def followed(self, config: Config) -> list[tuple[str, Path]]:
+        try:
+            found = context.model(config, self._checkouts)
+        except OSError as error:
+            raise context.unreadable(error) from error
+        return [(source.path.removeprefix(MODEL), source.follows) for source in found if source.follows is not None]
 
     def load(self, digest: str) -> Manifest | None:
         return self._objects.load(digest)
@@ -176,7 +187,7 @@ class StoreManifests:
     def _refuse_changes(self, config: Config, sources: list[SourceFile]) -> None:
         """Rejects a model folder that changed while its files were copied."""
         before = {source.path for source in sources if source.path.startswith(MODEL)}
-        now = {source.path: source for source in context.model(config)}
+        now = {source.path: source for source in context.model(config, self._checkouts)}
         changed = sorted(before ^ now.keys())
         changed += [
             path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.fakes.progress import FakeProgress
 from tests.unit.contracts.supply import Rig
 
@@ -28,3 +30,13 @@ def test_a_manifest_is_loaded_after_it_was_kept(rig: Rig) -> None:
 def test_nothing_has_changed_directly_after_a_read(rig: Rig) -> None:
     manifest = rig.supply.manifests.read(rig.config, keep=False, progress=FakeProgress())
     assert rig.supply.manifests.changed(rig.config, manifest) is None
+
+
+def test_a_link_out_of_the_model_folder_is_named(rig: Rig, tmp_path: Path) -> None:
+    assert rig.supply.manifests.followed(rig.config) == []
+    (tmp_path / "blob").write_text("weights")
+    (rig.folder / "model" / "more").symlink_to(tmp_path / "blob")
+    (rig.folder / "model" / "inside").symlink_to("weights")
+    if rig.state is not None:
+        rig.state.followed = [("more", tmp_path / "blob")]
+    assert rig.supply.manifests.followed(rig.config) == [("more", tmp_path / "blob")]
