@@ -24,7 +24,10 @@ _BOM = "\ufeff"
 # What Go's `unicode.IsSpace` accepts; `str.strip` also removes U+001C to U+001F.
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _WILD = re.compile(r"[*?\[\]\\^]")
-_QUOTED = frozenset(".+()|{}$")
+# moby means to quote `|`, `{` and `}` as well, but the bit mask in its `shouldEscape` has no place for them.
+_QUOTED = frozenset(".+()$")
+_OPERATORS = re.compile(r"[|{]")
+_REPEATED = re.compile(r"\{[0-9]{1,3}(,[0-9]{0,3})?\}")
 # A backslash and a letter, outside and inside of brackets.
 _LETTERS = {letter: f"\\{letter}" for letter in "afnrtvdDwW"}
 _OUTSIDE = _LETTERS | {"s": "[\t\n\f\r ]", "S": "[^\t\n\f\r ]"}
@@ -63,16 +66,18 @@ def read(data: bytes) -> list[str]:
 
 
 def write(patterns: Iterable[str]) -> str:
-    """An ignore file with these patterns, from which `read` of every builder makes the same ones."""
-    # The slash is removed again; before it, nothing is a comment or an exception.
-    lines = ("!/" + text[1:] if text.startswith("!") else "/" + text for text in patterns)
+    """An ignore file with these valid patterns, from which every builder reads the same ones."""
+    # The slash is removed again; behind it, nothing is a comment or an exception.
+    matching = (text for text in patterns if _compiled(text) is not None)
+    lines = ("!/" + text[1:] if text.startswith("!") else "/" + text for text in matching)
     return "".join(f"{line}\n" for line in ("# Written by deployctl", *lines))
 
 
 def literal(path: str) -> tuple[str, str]:
     """Two patterns that ignore a path and everything below it, whatever the exceptions before them say."""
-    # A character that some reader may remove or change is replaced by a wildcard.
-    quoted = "".join("?" if not char.isprintable() else f"\\{char}" if _WILD.match(char) else char for char in path)
+    # Old engines accept only printable ASCII; a wildcard stands for the rest.
+    plain = (char if " " <= char <= "~" else "?" for char in path)
+    quoted = "".join(f"\\{char}" if _WILD.match(char) and char != "?" else char for char in plain)
     if quoted[0] in "! ":
         quoted = f"[{quoted[0]}]{quoted[1:]}"
     if quoted[-1] == " ":
@@ -162,11 +167,15 @@ class _Pattern:
             return self.text
         if self.kind == "prefix":
             return self.text[:-2]
-        return "" if self.kind == "suffix" else self.text[: _first(self.text)]
+        if self.kind == "suffix" or _OPERATORS.search(self.text):
+            return ""
+        return self.text[: _first(self.text)]
 
     @cached_property
     def tail(self) -> str:
         """What every path that the expression matches ends with."""
+        if _OPERATORS.search(self.text):
+            return ""
         last = max(match.end() for match in _WILD.finditer(self.text))
         rest = self.text[last:]
         if self.text[last - 1] == "\\":
@@ -196,7 +205,7 @@ class _Run:
 
     @cached_property
     def _tried(self) -> list[tuple[str, str, Callable[[str], object]]]:
-        return [(head, tail, re.compile(text, re.ASCII).fullmatch) for head, tail, text in self._expressions]
+        return [(head, tail, re.compile(text, re.ASCII).search) for head, tail, text in self._expressions]
 
     def matches(self, path: str) -> bool:
         """Whether one of the patterns matches a path itself."""
@@ -317,10 +326,13 @@ def _expression(pattern: str, text: str) -> tuple[str, str]:
 
 def _python(pattern: str, expression: str) -> str:
     """The expression that Go would compile, for Python."""
-    made, place = "", 0
+    made, place = "^", 0
     while place < len(expression):
         char = expression[place]
-        if char == "\\":
+        if repeated := _REPEATED.match(expression, place):
+            made += repeated.group()
+            place = repeated.end()
+        elif char == "\\":
             made += _escaped(pattern, expression[place + 1], _OUTSIDE)
             place += 2
         elif char == "[":
@@ -328,8 +340,10 @@ def _python(pattern: str, expression: str) -> str:
             made += group
         else:
             # These are operators; everything else is itself.
-            made += char if char in "^.*?()" else re.escape(char)
+            made += char if char in "^.*?()|" else re.escape(char)
             place += 1
+    # Without a group around it, as in Go: an alternative is not bound to the end.
+    made += r"\Z"
     try:
         re.compile(made, re.ASCII)
     except re.error as error:

@@ -1,0 +1,136 @@
+"""Patterns of ignore files. `tests/chaos/test_ignoring.py` compares them with BuildKit's."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.domain.version.ignoring import BadPattern, Ignoring, literal, read, write
+
+
+@pytest.mark.parametrize(
+    ("data", "patterns"),
+    [
+        (b"", []),
+        (b"a\n\n  b \r\n/c/\n", ["a", "b", "c"]),
+        (b"# comment\n #no comment\n", ["#no comment"]),
+        (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", ["a", "\ufeffb"]),
+        ("a\x85\nb\u2028\n\u3000c\nd\x85e\n".encode(), ["a", "b", "c", "d\x85e"]),
+        (b"\x1ca\n", ["\x1ca"]),
+        (b"!a\n! /b\n!\n! /\n", ["!a", "!b", "!", "!/"]),
+        (b"a//b/./c/../d\n//e\n.\n..\n", ["a/b/d", "e", ".", ".."]),
+    ],
+)
+def test_what_an_ignore_file_says(data: bytes, patterns: list[str]) -> None:
+    assert read(data) == patterns
+
+
+def test_what_is_not_utf_8() -> None:
+    assert read("# größer\na\n".encode("latin-1")) == ["a"]
+    with pytest.raises(BadPattern, match="not UTF-8"):
+        read("größer\n".encode("latin-1"))
+
+
+# Each line: the patterns, what they ignore, and what they do not.
+CASES = [
+    ("a", "a a/b a/b/c", "ab A b/a"),
+    ("keys", "keys/x", "Keys/x KEYS"),
+    ("a/*", "a/b a/b/c", "a b/a/b"),
+    ("*", "a a/b .x", ""),
+    ("*/b", "a/b a/b/c", "b a/c/b"),
+    ("**", "a a/b", ""),
+    ("**/b", "b a/b a/c/b a/b/c", "ab a/ab"),
+    ("**b", "b ab a/b a/ab", "ba"),
+    ("a**", "a ab ab/c", "b/a"),
+    ("a/**", "a/b a/b/c", "a ab"),
+    ("a/**/b", "a/b a/c/b a/c/d/b", "ab b"),
+    ("a**b", "ab acd/b a/b", "acb"),
+    ("*.py", "a.py .py", "a/b.py apy a.pyc"),
+    ("**/*.py", "a.py a/b.py", "a.txt"),
+    ("?.py", "a.py", "ab.py .py"),
+    ("[ab]", "a b a/x", "c ab"),
+    ("[^a]", "b c", "a"),
+    ("[!a]", "a !", "b"),
+    ("[a-c]x", "ax cx", "dx"),
+    ("a[^b]c", "axc a/c", "abc"),
+    ("a\\*", "a*", "ab"),
+    ("\\[a]", "[a]", "a"),
+    ("[\\]]", "]", "a"),
+    ("\\!a", "!a", "a"),
+    ("a.b", "a.b", "axb"),
+    ("a.*", "a.b", "axb"),
+    ("a+b*", "a+b a+bc", "aab"),
+    ("*.{a,b}", "x.{a,b}", "x.a x.b"),
+    ("x^y", "x^y", "xy"),
+    ("x^y*", "", "x^y xy"),
+    ("a]*", "a]b", "ab"),
+    ("*|!src/*/h.py", "a src/a/b src/h.py", "src/a/h.py src/b/h.py"),
+    ("*|!**/*.py", "a src/a", "a.py src/b.py src/a/b.py"),
+    ("a|!a/b|a/b/c", "a/x a/b/c", "a/b/d"),
+    ("a|!a/b|a", "a/x", "a/b"),
+    ("!a|a", "a a/b", "b"),
+    ("a*|!ab", "a ac", "ab ab/c"),
+    ("../a|.|/", "", "a"),
+]
+
+
+@pytest.mark.parametrize(("patterns", "ignored", "kept"), CASES)
+def test_what_patterns_ignore(patterns: str, ignored: str, kept: str) -> None:
+    ignoring = Ignoring(read("\n".join(patterns.split("|")).encode()))
+    assert [path for path in ignored.split() if not ignoring.ignores(path)] == []
+    assert [path for path in kept.split() if ignoring.ignores(path)] == []
+
+
+def test_operators_of_an_expression_are_not_quoted() -> None:
+    """As in moby, where `|` and a repetition count, when a pattern is an expression."""
+    assert Ignoring(["a|b*"]).ignores("axyz")
+    assert not Ignoring(["a|b"]).ignores("a")
+    assert Ignoring(["[x]{2}"]).ignores("xx")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("!", "nothing after the exclamation mark"),
+        ("! /", "nothing after the exclamation mark"),
+        ("a\\", "nothing after the last backslash"),
+        ("a[", "bracket"),
+        ("a[b", "bracket"),
+        ("[]a]", "bracket"),
+        ("[-a]", "bracket"),
+        ("[a-]", "bracket"),
+        ("[^]", "bracket"),
+        ("[z-a]", "bad character range"),
+        ("[[:alpha:]]", "classes of characters"),
+        ("\\p*", "builders do not agree"),
+    ],
+)
+def test_what_is_refused(pattern: str, why: str) -> None:
+    with pytest.raises(BadPattern, match=why):
+        Ignoring(read(pattern.encode()))
+
+
+def test_an_ignore_file_that_is_written_is_read_the_same() -> None:
+    patterns = read(b"a\n!b/*\n #c\n! d\n!!e\n**/f\n./g\n")
+    assert read(write(patterns).encode()) == patterns
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "a/b c", " a ", "!a", "#a", "a*b", "[a]", "x^y", "a\\b", "a{1}", "é", "a\nb", "**", "a?"]
+)
+def test_a_literal_path_and_all_below_it(path: str) -> None:
+    patterns = [*read(b"*\n!**/kept\n"), *literal(path)]
+    ignoring = Ignoring(patterns)
+    assert ignoring.ignores(path)
+    assert ignoring.ignores(f"{path}/kept")
+    assert not ignoring.ignores("other/kept")
+    assert read(write(patterns).encode("ascii")) == patterns
+    assert not Ignoring(literal(path)).ignores(f"{path}x")
+
+
+def test_which_folders_an_exception_may_reach() -> None:
+    ignoring = Ignoring(["*", "!src/a", "!lib/*/b"])
+    assert [name for name in ("src", "src/a", "src/b", "lib", "lib/x", "libs", "data") if ignoring.excepts(name)] == [
+        *("src", "src/a", "lib", "lib/x")
+    ]
+    assert Ignoring(["*", "!**/a"]).excepts("anything")
+    assert not Ignoring(["*"]).excepts("anything")
