@@ -22,7 +22,7 @@ from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import explain
 from orchestrator.config.git import Git
 from orchestrator.config.health import DEFAULT_HEALTH_PATH, Health
-from orchestrator.config.ignoring import ignore_patterns
+from orchestrator.config.ignoring import ignore_patterns, withheld
 from orchestrator.config.model import Model
 from orchestrator.config.notify import Notify
 from orchestrator.config.proxy import Proxy
@@ -151,6 +151,7 @@ class Config(Section):
             target=self.build.target,
             args=dict(self.build.args),
             ignore=ignore_patterns(self),
+            withheld=withheld(self),
             labels=labels,
             builder=self.build.builder,
         )

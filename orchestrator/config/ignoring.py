@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,10 +54,27 @@ def ignore_patterns(config: Config) -> tuple[str, ...]:
     return (*patterns, *_NEVER, *own)
 
 
-def withheld(config: Config) -> list[str]:
-    """The paths in the context that are not sent although no pattern names them: deploy.toml."""
+def withheld(config: Config) -> dict[str, str]:
+    """The paths in the context that are not sent although no pattern names them, and what each is, in words.
+
+    These are deploy.toml, the model folder and the volumes, which containers see in another way, and the file that
+    this program's own output goes to, which changes while it is read.
+    """
     # Resolved, so that a checkout of the same commit has the same files.
+    found = {config.base.resolve() / Path(config.source).name: "deploy.toml"}
+    named = [(config.model_dir, "model.path")] if config.model_dir else []
+    named += [(Path(volume.split(":")[0]), "run.volumes") for volume in config.run.volumes if volume.startswith("/")]
+    for path, key in named:
+        found |= {path.parent.resolve() / path.name: key, path.resolve(): key}
+    found |= dict.fromkeys(_outputs(), "the output of this command")
     context = config.context_dir.resolve()
-    paths = [config.base.resolve() / Path(config.source).name]
-    names = (os.path.relpath(path, context) for path in paths)
-    return [name for name in names if name != "." and not name.startswith("..")]
+    names = ((os.path.relpath(path, context), what) for path, what in found.items())
+    return {name: what for name, what in names if name != "." and not name.startswith("../") and name != ".."}
+
+
+def _outputs() -> Iterator[Path]:
+    """The files that standard output and standard error are redirected to."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                yield Path(f"/proc/self/fd/{descriptor}").readlink()

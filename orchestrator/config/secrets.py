@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def read_secrets(config: Config) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
-    """The problems with the files that run.secrets names, and the variables that are not set now."""
+    """The problems with the files that have secrets, and the variables that are not set now."""
     wrong = exposed_secrets(config)
     unset: list[Finding] = []
     for name, why in read_secrets(config)[1].items():
@@ -55,17 +56,25 @@ def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
 
 
 def exposed_secrets(config: Config, *, existing: bool = False) -> list[Finding]:
-    """The secret files that would become part of the version: of its image, its manifest, or its model files.
+    """The files with passwords that would become part of the version: of its image, its manifest, or its model files.
 
     With `existing`, only those that exist now: a checkout contains only what its commit contains.
     """
     return [
-        Finding(f"run.secrets.{name}", *problem)
-        for name, source in sorted(config.run.secrets.items())
-        if source.startswith("file:")
-        and (problem := _exposed(config, path := _path(config.base, source)))
-        and (not existing or _exists(path))
+        Finding(key, *problem)
+        for key, path in _files(config)
+        if (problem := _exposed(config, path)) and (not existing or _exists(path))
     ]
+
+
+def _files(config: Config) -> Iterator[tuple[str, Path]]:
+    """The files that have passwords or may have some, with the keys that name them."""
+    for name, source in sorted(config.run.secrets.items()):
+        if source.startswith("file:"):
+            yield f"run.secrets.{name}", _path(config.base, source.partition(":")[2])
+    for key, text in (("run.env_file", config.run.env_file), ("notify.urls_file", config.notify.urls_file)):
+        if text is not None:
+            yield key, _path(config.base, text)
 
 
 def _exists(path: Path) -> bool:
@@ -83,7 +92,7 @@ def _value(base: Path, source: str) -> bytes:
         if value is None:
             raise _Missing(f"{shown} is not set")
     else:
-        path = _path(base, source)
+        path = _path(base, rest)
         shown = printable(path)
         value = _read(path, shown)
     # A file that is being written is empty at first, and so is a variable that a CI system does not have.
@@ -107,8 +116,8 @@ def _read(path: Path, shown: str) -> bytes:
         raise _Missing(f"{shown} cannot be read: {error.strerror}") from None
 
 
-def _path(base: Path, source: str) -> Path:
-    return Path(os.path.normpath(base / source.partition(":")[2]))
+def _path(base: Path, text: str) -> Path:
+    return Path(os.path.normpath(base / text))
 
 
 def _exposed(config: Config, path: Path) -> tuple[str, str] | None:

@@ -39,6 +39,7 @@ _TRANSIENT = re.compile(
     r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID|failed to get digest sha256:"
     r"|layer does not exist|content digest sha256:[0-9a-f]+: not found|after deleting the existing one: AlreadyExists"
 )
+_MISSING = re.compile("not found|no such file|does not exist", re.IGNORECASE)
 # Seconds that buildx has to end after a signal.
 _GRACE = 10.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -235,8 +236,17 @@ def _failed(spec: BuildSpec, why: str, lines: Iterable[str], *, classic: bool) -
         dockerfile = spec.dockerfile_path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         dockerfile = ""
-    hint = build_hint(why, details, dockerfile, classic=classic, builder=spec.builder)
+    hint = _withheld(spec, why) or build_hint(why, details, dockerfile, classic=classic, builder=spec.builder)
     return BuildFailed(f"the image {spec.tag} could not be built", why=why, hint=hint, details=details)
+
+
+def _withheld(spec: BuildSpec, why: str) -> str:
+    """The hint for a file that the Dockerfile asks for and no builder gets; empty when that is not the cause."""
+    if _MISSING.search(why):
+        for name, what in spec.withheld.items():
+            if re.search(rf"(^|[\s\"'/]){re.escape(name)}([\s\"':/]|$)", why):
+                return f"{name} is {what}, which no build gets: copy what the image needs to another place"
+    return ""
 
 
 def _has_buildx() -> bool:

@@ -173,8 +173,16 @@ class Checkout:
             if complete and model is not None and model != weights:
                 self._check_folder(model, "model.path", config.model_dir, _WEIGHTS)
             settings["model"] = {**settings["model"], "path": str(model or config.model_dir)}
+        # They are not mounted from here, but what they name in the context is not sent to the builder.
+        settings["run"] = {**settings["run"], "volumes": [self._volume(config, text) for text in config.run.volumes]}
         base = self._moved(config.base, config.base)
-        return Config.from_snapshot({**settings, "base": str(base or config.base)})
+        moved = Config.from_snapshot({**settings, "base": str(base or config.base)})
+        return moved.model_copy(update={"notify": config.notify})
+
+    def _volume(self, config: Config, volume: str) -> str:
+        source, *rest = volume.split(":")
+        moved = self._moved(Path(source), config.base) if source.startswith("/") else None
+        return ":".join([str(moved or source), *rest])
 
     def _moved(self, path: Path, base: Path) -> Path | None:
         """The path in this checkout that corresponds to a path in the user's tree; None outside the repository.

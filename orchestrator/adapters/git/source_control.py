@@ -34,7 +34,8 @@ class GitSourceControl:
     def at(self, config: Config, commit: str) -> Iterator[tuple[Config | None, Config]]:
         with checkouts.checkout(config, commit, self._folder) as checkout:
             own = checkout.configuration(config)
-            yield own, checkout.building(own or config)
+            # Notifications are always those of the current file.
+            yield own, checkout.building((own or config).model_copy(update={"notify": config.notify}))
 
     @contextmanager
     def checkout(self, config: Config, version: Version, weights: Path | None) -> Iterator[Config]:

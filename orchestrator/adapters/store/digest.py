@@ -61,7 +61,7 @@ def digest(
     raise UsageError(
         f"{source} changes while it is read",
         why=f"it changed during each of {_TRIES} attempts",
-        hint="let the program that writes it finish, then release again",
+        hint="let the program that writes it finish, or add the file to .dockerignore; then release again",
     )
 
 

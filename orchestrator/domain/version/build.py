@@ -12,7 +12,10 @@ from orchestrator.frozen import frozen
 
 @frozen
 class BuildSpec:
-    """An image to build. `dockerfile` is relative to `context`; `ignore` are the patterns of what no builder gets."""
+    """An image to build. `dockerfile` is relative to `context`; `ignore` are the patterns of what no builder gets.
+
+    `withheld` are the paths among that which the user did not ignore, and what each is.
+    """
 
     tag: str
     context: Path
@@ -20,6 +23,7 @@ class BuildSpec:
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict, repr=False)
     ignore: tuple[str, ...] = ()
+    withheld: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     builder: Literal["auto", "classic", "buildkit"] = "auto"
 

@@ -37,7 +37,7 @@ class Build(Action):
                 raise DeploymentFailed(
                     f"{changed} changed while {self.image} was built",
                     why="it is unknown which content is in the image",
-                    hint="let the program that writes it finish, then release again",
+                    hint="let the program that writes it finish, or add the file to .dockerignore; then release again",
                 )
             services.models.keep(work.app, self.version, draft.manifest)
         except (OperationFailed, UsageError):
