@@ -160,6 +160,8 @@ class Config(Section):
         """The digest of everything that containers are started with; with the same digest no new ones are needed."""
         stored = self.snapshot()
         parts = {key: stored[key] for key in ("port", "environment", "run", "health", "model")}
+        if self.model is not None:
+            parts["model"] = {key: value for key, value in parts["model"].items() if key != "ignore"}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def probe_spec(self) -> ProbeSpec:

@@ -54,6 +54,11 @@ def ignore_patterns(config: Config) -> tuple[str, ...]:
     return (*patterns, *_NEVER, *own)
 
 
+def model_patterns(config: Config) -> tuple[str, ...]:
+    """The patterns of the files in the model folder that are no part of a version."""
+    return (*read("\n".join(config.model.ignore if config.model else ()).encode()), *_NEVER)
+
+
 def withheld(config: Config) -> dict[str, str]:
     """The paths in the context that are not sent although no pattern names them, and what each is, in words.
 

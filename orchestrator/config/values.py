@@ -16,6 +16,8 @@ from decimal import Decimal
 from pydantic import ValidationInfo
 
 from orchestrator.config.explain import Invalid, describe
+from orchestrator.domain.version.ignoring import BadPattern, Ignoring
+from orchestrator.domain.version.ignoring import read as read_patterns
 
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 SIZE = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT]([iI]?[bB])?)$"
@@ -301,6 +303,16 @@ def inside(value: str) -> str:
         raise Invalid(f"must be relative to the build context, got {describe(value)}")
     if ".." in value.split("/"):
         raise Invalid(f"must stay inside the build context, got {describe(value)}")
+    return value
+
+
+def ignore_pattern(value: str) -> str:
+    """A pattern of an ignore file."""
+    plain_text(value)
+    try:
+        Ignoring(read_patterns(value.encode()))
+    except BadPattern as error:
+        raise Invalid(f"not a pattern: {error}", "write it as in .dockerignore") from None
     return value
 
 

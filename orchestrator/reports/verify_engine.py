@@ -214,7 +214,9 @@ def _wrong_files(
     """The differences between the model files in a running container and its manifest."""
     model = version.settings.get("model")
     manifest = manifests.intact(version.name) if container.running and model else None
-    wanted = {path: file.digest for path, file in manifest.below(MODEL).items()} if manifest else {}
+    wanted = (
+        {path: file.digest for path, file in manifest.below(MODEL).items() if file.kind != "folder"} if manifest else {}
+    )
     if not wanted or not model:
         return
     mount = str(model["mount"])

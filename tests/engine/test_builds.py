@@ -66,12 +66,37 @@ def test_the_manifest_lists_what_the_builder_got(app: App, buildx: None, builder
     got = inside(app, "v1", "/context")
     assert {"kept", "notes-kept", "b"} <= got
     assert not {"notes", "a.tmp"} & got
-    assert got - {"deploy.toml"} == in_manifest(app, "v1")
+    assert got == in_manifest(app, "v1")
     # Ignored files change nothing; files that only the general ignore file names do.
     (app.folder / "notes").write_text("changed")
     app.run("release", "v1")
     (app.folder / "kept").write_text("changed")
     assert "v1 has been live" in app.run("release", "v1", code=2).stderr
+
+
+@pytest.mark.parametrize("builder", ["classic", "buildkit"])
+def test_what_no_builder_gets(app: App, buildx: None, builder: str) -> None:
+    """An ignored Dockerfile is read, and not copied; what deploy.toml names is left out whatever the exceptions say."""
+    app.config["build"] = {"builder": builder}
+    app.config["model"] = {"path": "weights"}
+    app.config["run"] = {**app.config.get("run", {}), "volumes": ["./cache:/cache"]}
+    for name in ("weights/w", "cache/c", ".git/config", "src/a/h.py", "Keys/k", "empty/.keep"):
+        (app.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (app.folder / name).write_text(name)
+    (app.folder / "empty" / ".keep").unlink()
+    names = "keys\n!weights\n!cache/c\n!empty\n!**/.git"
+    (app.folder / ".dockerignore").write_text(f"*\n!version\n!mode\n!**/*.py\n!{names}\n")
+    with (app.folder / "Dockerfile").open("a") as file:
+        file.write("COPY . /context/\n")
+    app.write("v1")
+    app.run("release", "v1")
+    got = inside(app, "v1", "/context")
+    assert got == in_manifest(app, "v1") - {"Dockerfile", "w"} == {"server.py", "h.py", "mode", "version"}
+    assert app.container("v1").exec_run(["test", "-d", "/context/empty"]).exit_code == 0
+    with (app.folder / "Dockerfile").open("a") as file:
+        file.write("COPY weights/w /copied\n")
+    done = app.run("release", "v2", code=3)
+    assert "next: weights is model.path, which no build gets" in done.stderr
 
 
 @pytest.mark.parametrize("builder", ["classic", "buildkit"])

@@ -39,7 +39,6 @@ _TRANSIENT = re.compile(
     r"unable to find image \"sha256:|No such image: sha256:|unknown parent image ID|failed to get digest sha256:"
     r"|layer does not exist|content digest sha256:[0-9a-f]+: not found|after deleting the existing one: AlreadyExists"
 )
-_MISSING = re.compile("not found|no such file|does not exist", re.IGNORECASE)
 # Seconds that buildx has to end after a signal.
 _GRACE = 10.0
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -242,10 +241,9 @@ def _failed(spec: BuildSpec, why: str, lines: Iterable[str], *, classic: bool) -
 
 def _withheld(spec: BuildSpec, why: str) -> str:
     """The hint for a file that the Dockerfile asks for and no builder gets; empty when that is not the cause."""
-    if _MISSING.search(why):
-        for name, what in spec.withheld.items():
-            if re.search(rf"(^|[\s\"'/]){re.escape(name)}([\s\"':/]|$)", why):
-                return f"{name} is {what}, which no build gets: copy what the image needs to another place"
+    for name, what in spec.withheld.items():
+        if re.search(rf"(\"/| stat ){re.escape(name)}[/\":].*(not found|not exist)", why):
+            return f"{name} is {what}, which no build gets: copy what the image needs to another place"
     return ""
 
 

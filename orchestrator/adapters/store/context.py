@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orchestrator.config import Config, ignore_patterns, printable
 from orchestrator.config.context import entries
+from orchestrator.config.ignoring import model_patterns
 from orchestrator.domain.version.manifest import CONTEXT, MODEL
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
@@ -22,7 +23,7 @@ from orchestrator.frozen import frozen
 
 @frozen
 class SourceFile:
-    """A file, or a symlink (`target` is not None): its path in the manifest, and its path on disk.
+    """A file, a symlink (`target` is not None), or an empty folder: its path in the manifest, and its path on disk.
 
     `follows` is the path of a file outside of the model folder, whose content is taken in place of a link to it.
     """
@@ -32,6 +33,11 @@ class SourceFile:
     status: os.stat_result
     target: str | None = None
     follows: Path | None = None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is an empty folder."""
+        return stat.S_ISDIR(self.status.st_mode)
 
     @property
     def mode(self) -> str:
@@ -85,7 +91,9 @@ def _context(config: Config) -> Iterator[SourceFile]:
 
 
 def model(config: Config, checkouts: Path) -> list[SourceFile]:
-    """All files and links of the model folder; none without one. `checkouts` is the folder of temporary checkouts.
+    """All files, links and empty folders of the model folder; none without one.
+
+    `checkouts` is the folder of temporary checkouts.
 
     Raises:
         OSError: a file cannot be read.
@@ -93,50 +101,46 @@ def model(config: Config, checkouts: Path) -> list[SourceFile]:
     """
     if config.model_dir is None:
         return []
-    files = list(_model(config.model_dir, checkouts))
-    if not files:
+    files = list(_model(config, config.model_dir, checkouts))
+    if all(source.is_folder for source in files):
         raise UsageError(f"model.path: {printable(config.model_dir)} is empty", hint="copy the weights into it")
     return files
 
 
-def _model(folder: Path, checkouts: Path) -> Iterator[SourceFile]:
+def _model(config: Config, folder: Path, checkouts: Path) -> Iterator[SourceFile]:
     if not folder.is_dir():
         raise UsageError(
             f"model.path: {printable(folder)} is not a folder", hint="set it to the folder with the weights"
         )
 
-    def stop(error: OSError) -> None:
-        raise error
-
     commit = _checkout(folder, checkouts)
-    for parent, folders, names in os.walk(folder, onerror=stop):
-        for own in (folders, names):
-            if ".git" in own:  # of a clone or a submodule; not part of the model
-                own.remove(".git")
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        for name in (*names, *links):
-            place = Path(parent, name)
-            path = MODEL + place.relative_to(folder).as_posix()
-            status, follows = place.lstat(), None
-            if stat.S_ISLNK(status.st_mode):
-                if _leads_inside(folder, place):
-                    yield SourceFile(path, place, status, str(place.readlink()))
-                    continue
-                # A downloaded model is often a folder of symlinks into a cache, which containers do not see.
-                status, follows = place.stat(), place.resolve()
-                if commit is not None and not follows.is_relative_to(commit):
-                    raise UsageError(
-                        f"model.path: {printable(place.relative_to(folder))} is a symlink to {printable(follows)}",
-                        why="the commit does not contain that file: it is one of this host",
-                        hint="commit the file itself, or release without --ref",
-                    )
-            if not stat.S_ISREG(status.st_mode):
+    for entry in entries(folder, model_patterns(config), ""):
+        place, path = folder / entry.path, MODEL + entry.path
+        status, follows = entry.status, None
+        if entry.is_folder:
+            # Servers look for folders: an ensemble of Triton has one without files, for example.
+            if not any(place.iterdir()):
+                yield SourceFile(path, place, status)
+            continue
+        if stat.S_ISLNK(status.st_mode):
+            if _leads_inside(folder, place):
+                yield SourceFile(path, place, status, str(place.readlink()))
+                continue
+            # A downloaded model is often a folder of symlinks into a cache, which containers do not see.
+            status, follows = place.stat(), place.resolve()
+            if commit is not None and not follows.is_relative_to(commit):
                 raise UsageError(
-                    f"model.path: {printable(place)} cannot be part of a version",
-                    why="it is a symlink to a folder outside, or a device, a pipe or a socket",
-                    hint="remove it from the folder, or replace it with a copy of its target",
+                    f"model.path: {printable(entry.path)} is a symlink to {printable(follows)}",
+                    why="the commit does not contain that file: it is one of this host",
+                    hint="commit the file itself, or release without --ref",
                 )
-            yield SourceFile(path, place, status, follows=follows)
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(
+                f"model.path: {printable(place)} cannot be part of a version",
+                why="it is a symlink to a folder outside, or a device, a pipe or a socket",
+                hint="remove it from the folder, replace it with a copy of its target, or name it in model.ignore",
+            )
+        yield SourceFile(path, place, status, follows=follows)
 
 
 def _checkout(folder: Path, checkouts: Path) -> Path | None:

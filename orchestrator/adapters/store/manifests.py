@@ -105,7 +105,7 @@ class StoreManifests:
         known: dict[Path, tuple[str, int]] = {}
         unread: dict[Path, SourceFile] = {}
         for source in sources:
-            if source.target is not None:
+            if source.target is not None or source.is_folder:
                 continue
             cached = seen.digest(source.place, source.status)
             stored = keep and source.path.startswith(MODEL)
@@ -189,16 +189,15 @@ class StoreManifests:
         before = {source.path for source in sources if source.path.startswith(MODEL)}
         now = {source.path: source for source in context.model(config, self._checkouts)}
         changed = sorted(before ^ now.keys())
-        changed += [
-            path
-            for path, source in now.items()
-            if source.target is None and self._marks.get(source.place, marks(source.status)) != marks(source.status)
-        ]
+        for path, source in now.items():
+            seen = self._marks.get(source.place)  # a link and a folder have none
+            if seen is not None and seen != marks(source.status):
+                changed.append(path)
         if changed:
             raise UsageError(
                 f"model.path: {printable(changed[0].removeprefix(MODEL))} changed while the folder was copied",
                 why="the version would contain old and new files",
-                hint="let the program that writes it finish, then release again",
+                hint="let the program that writes it finish, or name the file in model.ignore; then release again",
             )
 
     def _unusable(self, error: OSError) -> StorageError | UsageError:
@@ -210,6 +209,8 @@ class StoreManifests:
 
 
 def _file(source: SourceFile, known: tuple[str, int] | None) -> File:
+    if source.is_folder:
+        return File.folder(source.path)
     if source.target is not None or known is None:
         return File.link(source.path, source.target or "")
     value, size = known

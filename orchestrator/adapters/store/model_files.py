@@ -52,7 +52,7 @@ class StoreModelFiles:
         if self._objects.whole(version.app, version.name, files):
             return True
         self._objects.hold()
-        if not all(file.kind == "link" or self._objects.has(file) for file in files.values()):
+        if not all(file.kind != "file" or self._objects.has(file) for file in files.values()):
             self._objects.release()
             return False
         self.keep(version.app, version.name, manifest)

@@ -15,6 +15,8 @@ import errno
 import os
 import re
 import shutil
+import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -36,9 +38,7 @@ from orchestrator.files import (
 _DIGEST = re.compile("[0-9a-f]{64}")
 # The suffix of a tree that is being replaced.
 _REPLACED = f".replaced{TEMPORARY}"
-# The modification time of every object, in nanoseconds since the epoch: 2000-01-01 (zip has no times before 1980).
-# A write changes the time, so a change is detected without reading the file.
-_UNTOUCHED = 946_684_800 * 10**9
+_SECOND = 10**9  # nanoseconds
 
 
 class Objects:
@@ -94,7 +94,7 @@ class Objects:
             with os.fdopen(create(temporary), "wb", buffering=0) as copy:
                 result = digest(source, copy, stopped)
                 os.fchmod(copy.fileno(), 0o555 if mode == "0755" else 0o444)
-                os.utime(copy.fileno(), ns=(_UNTOUCHED, _UNTOUCHED))
+                _stamp(copy.fileno(), result[0], int(time.time()))
             target = self.place(result[0], mode)
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
@@ -198,7 +198,9 @@ class Objects:
             for path, file in files.items():
                 place = temporary / path
                 place.parent.mkdir(parents=True, exist_ok=True)
-                if file.kind == "link":
+                if file.kind == "folder":
+                    place.mkdir()
+                elif file.kind == "link":
                     place.symlink_to(file.target)
                 else:
                     _link(self.place(file.digest, file.mode), place)
@@ -207,6 +209,7 @@ class Objects:
                 *(path for path in temporary.rglob("*") if path.is_dir() and not path.is_symlink()),
             ):
                 folder.chmod(0o755)  # readable for every user of a container, independent of the umask
+            self._make_later(app, files)
             # The old tree stays complete until the new one is renamed: see `tidy`.
             replaced = target.with_name(f".{version}{_REPLACED}")
             shutil.rmtree(replaced, ignore_errors=True)
@@ -222,6 +225,21 @@ class Objects:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         self.release()
+
+    def _make_later(self, app: str, files: dict[str, File]) -> None:
+        """Makes each file later than those with another content that other versions have at its path.
+
+        HTTP clients that ask whether a file has changed since its time would otherwise keep the other content.
+        """
+        for tree in self._trees.joinpath(app).glob("[!.]*"):
+            for path, file in files.items():
+                if file.kind != "file":
+                    continue
+                place = self.place(file.digest, file.mode)
+                with suppress(OSError):  # that version has no such file
+                    other, own = (tree / path).stat(), place.stat()
+                    if other.st_ino != own.st_ino and other.st_mtime_ns // _SECOND >= own.st_mtime_ns // _SECOND:
+                        _stamp(place, file.digest, max(int(time.time()), other.st_mtime_ns // _SECOND + 1))
 
     def uproot(self, app: str, version: str) -> None:
         """Removes the tree of a version, if it exists."""
@@ -253,7 +271,9 @@ class Objects:
         for path, file in wanted.items():
             place = root / path
             try:
-                if file.kind == "link":
+                if file.kind == "folder":
+                    same = place.is_dir() and not place.is_symlink()
+                elif file.kind == "link":
                     same = place.is_symlink() and str(place.readlink()) == file.target
                 else:
                     same = not place.is_symlink() and self._same(place, file)
@@ -278,9 +298,11 @@ def _intact(place: Path, file: File) -> bool:
     """Whether a file or a symlink exists as it was stored. The content is read only when its time has changed."""
     try:
         status = place.lstat()
+        if file.kind == "folder":
+            return stat.S_ISDIR(status.st_mode)
         if status.st_size != file.size:
             return False
-        if status.st_mtime_ns == _UNTOUCHED or file.kind == "link":
+        if status.st_mtime_ns % _SECOND == _mark(file.digest) or file.kind == "link":
             return True
         if digest(place)[0] != file.digest:
             return False
@@ -288,8 +310,22 @@ def _intact(place: Path, file: File) -> bool:
         return False  # it does not exist, or the disk has a read error
     # For example, it was restored from a backup. Reset its time, so that the next check need not read it.
     with suppress(OSError):
-        os.utime(place, ns=(_UNTOUCHED, _UNTOUCHED))
+        _stamp(place, file.digest, int(time.time()))
     return True
+
+
+def _mark(digest: str) -> int:
+    """The fraction of a second in the time of an object, in nanoseconds; whole microseconds, which file systems keep.
+
+    A write changes the time, so a change is detected without reading the file.
+    """
+    return int(digest[:8], 16) % 10**6 * 1000
+
+
+def _stamp(place: Path | int, digest: str, seconds: int) -> None:
+    """Sets the time of an object: when it was stored, because servers compare times to tell versions of a file."""
+    moment = seconds * _SECOND + _mark(digest)
+    os.utime(place, ns=(moment, moment))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -21,14 +21,16 @@ _SCHEMA = 1
 
 @frozen
 class File:
-    """One file or symbolic link. `size` is in bytes, `digest` is the SHA-256 of the content (or link target) in hex.
+    """One file, symbolic link, or empty folder of the model.
+
+    `size` is in bytes, `digest` is the SHA-256 of the content (or link target) in hex.
 
     `path` begins with `context/` or `model/`. `mode` is the mode that Git would record, 0644 or 0755, so that a fresh
-    checkout gives the same manifest; a link has none. Times and owners are not part of a manifest.
+    checkout gives the same manifest; links and folders have none. Times and owners are not part of a manifest.
     """
 
     path: str
-    kind: Literal["file", "link"]
+    kind: Literal["file", "link", "folder"]
     mode: str
     size: int
     digest: str
@@ -39,6 +41,11 @@ class File:
         """A symbolic link."""
         data = target.encode()
         return cls(path, "link", "", len(data), hashlib.sha256(data).hexdigest(), target)
+
+    @classmethod
+    def folder(cls, path: str) -> File:
+        """An empty folder."""
+        return cls(path, "folder", "", 0, hashlib.sha256().hexdigest())
 
 
 @frozen
