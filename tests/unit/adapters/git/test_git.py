@@ -375,7 +375,9 @@ def test_the_commits_own_configuration_with_the_folders_paths(app: Path, store: 
         assert own is not None
         assert own.build.args == building.build.args == {"X": "old"}
         assert own.environment() == building.environment() == {"TOKEN": "1"}
-        assert own.run.volumes == building.run.volumes == [f"{app}/data:/data:rw"]
+        assert own.run.volumes == [f"{app}/data:/data:rw"]
+        # Not to be mounted: what it names in the checkout is not sent to the builder either.
+        assert building.run.volumes == [f"{building.base}/data:/data:rw"]
         assert (own.base, own.source) == (app, str(app / "deploy.toml"))
         assert own.context_dir == app
         assert str(building.context_dir) not in str(own.snapshot())
