@@ -998,7 +998,7 @@ def test_a_release_of_a_commit_that_fails(project: Project, tmp_path: Path, how:
         ref = "none"
     else:
         (project.app / ".git" / "info" / "attributes").write_text("* filter=slow\n")
-        git(project.app, "config", "filter.slow.smudge", f"kill -INT {os.getpid()}; sleep 30")
+        git(project.app, "config", "--global", "filter.slow.smudge", f"kill -INT {os.getpid()}; sleep 30")
         before = fingerprint(project.app)
         expected = Interrupted  # type: ignore[assignment]
     services = project.process()
