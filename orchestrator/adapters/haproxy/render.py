@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from orchestrator.adapters.haproxy import rules
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import SLOTS, Slot, other
@@ -94,11 +95,10 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         f"  bind {_word(listen)}",
         f"  timeout client {_milliseconds(max(app.route.timeout for app in apps))}",
         "  option forwardfor",
+        *(f"  {rule}" for rule in (*rules.request_id(), *rules.refusals(), *rules.without_upgrade())),
         "  http-request set-header X-Forwarded-Proto http",
         "  http-request set-header X-Forwarded-Host %[req.hdr(Host)]",
         "  http-request set-header X-Forwarded-Port %[dst_port]",
-        "  http-request set-header X-Request-Id %[uuid()] unless { req.hdr(X-Request-Id) -m found }",
-        "  http-request set-var(txn.request) req.hdr(X-Request-Id)",
     ]
     for name, condition in _matches(apps):
         unless = "!{ var(txn.app) -m found }"
@@ -110,6 +110,7 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)",
         f"  http-after-response set-header X-Model-Version %[var(txn.backend),map_str({VERSIONS},none)]",
         "  http-after-response set-header X-Request-Id %[var(txn.request)]",
+        *(f"  {rule}" for rule in rules.answers()),
         "  use_backend deployctl_unknown if !{ var(txn.app) -m found }",
         "  use_backend %[var(txn.backend)]",
         "  default_backend deployctl_none",

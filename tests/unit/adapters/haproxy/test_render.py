@@ -83,11 +83,17 @@ frontend listen_0
   bind 127.0.0.1:8000
   timeout client 3600000ms
   option forwardfor
+  http-request set-header X-Request-Id %[uuid()] unless {{ req.hdr(X-Request-Id) -m len 1:200 }}
+  http-request set-var(txn.request) req.hdr(X-Request-Id)
+  http-request deny status 400 hdr Connection close content-type text/plain\
+ lf-string "Content-Length must be a number of 1 to 18 digits (request %[var(txn.request)])\\n"\
+ if {{ req.hdr(Content-Length) -m found }} !{{ req.fhdr(Content-Length) -m reg ^[0-9]{{1,18}}$ }}
+  http-request del-header Connection if {{ req.hdr(Upgrade) -m beg -i h2c }}
+  http-request del-header Upgrade if {{ req.hdr(Upgrade) -m beg -i h2c }}
+  http-request del-header HTTP2-Settings
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Host %[req.hdr(Host)]
   http-request set-header X-Forwarded-Port %[dst_port]
-  http-request set-header X-Request-Id %[uuid()] unless {{ req.hdr(X-Request-Id) -m found }}
-  http-request set-var(txn.request) req.hdr(X-Request-Id)
   http-request set-var(txn.app) str(mymodel) if !{{ var(txn.app) -m found }}
   http-request set-var(txn.slot) var(txn.app),map_str(/etc/deployctl/routes.map,none)
   http-request set-var(txn.fallback) var(txn.app),map_str(/etc/deployctl/shields.map,none)
@@ -100,6 +106,10 @@ frontend listen_0
   http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
   http-after-response set-header X-Model-Version %[var(txn.backend),map_str(/etc/deployctl/versions.map,none)]
   http-after-response set-header X-Request-Id %[var(txn.request)]
+  http-response deny status 502 hdr Connection close content-type text/plain\
+ lf-string "the model sent a Content-Length that is not a number of 1 to 18 digits\
+ (request %[var(txn.request)])\\n"\
+ if {{ res.hdr(Content-Length) -m found }} !{{ res.fhdr(Content-Length) -m reg ^[0-9]{{1,18}}$ }}
   use_backend deployctl_unknown if !{{ var(txn.app) -m found }}
   use_backend %[var(txn.backend)]
   default_backend deployctl_none

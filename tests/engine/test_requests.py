@@ -1,0 +1,124 @@
+"""What the real proxy passes on, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.domain.traffic.route import Route
+from tests.engine.raw_model import KEY, Proxied, ended, exchange, fields, proxied, request
+
+HOST = "Host: models.example.com"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    with proxied(tmp_path_factory.mktemp("requests") / "proxy", mymodel=Route("")) as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(shared: Proxied) -> Proxied:
+    shared.model.heads.clear()
+    return shared
+
+
+# --- lengths ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        str(2**64),
+        str(2**64 + 5),
+        str(2**63),
+        "0" * 18 + "5",
+        "-1",
+        "+5",
+        "5 5",
+        "0x5",
+        "",
+        f"{2**64}, {2**64}",
+        f"0, {2**64}",
+        "5, 6",
+    ],
+)
+def test_a_length_that_is_not_certain_is_refused(proxy: Proxied, length: str) -> None:
+    with proxy.connect() as connection:
+        status, head, _ = exchange(connection, request(HOST, f"Content-Length: {length}"))
+        assert status == 400
+        assert ended(connection), "what follows on this connection cannot be trusted"
+    assert fields(head, "connection") == ["close"]
+    assert proxy.model.heads == []
+
+
+def test_the_answer_to_a_refused_length_has_reason_and_id(proxy: Proxied) -> None:
+    status, head, body = proxy.ask(HOST, "X-Request-Id: mine-7", f"Content-Length: {2**64}")
+    assert (status, fields(head, "x-request-id")) == (400, ["mine-7"])
+    assert body == b"Content-Length must be a number of 1 to 18 digits (request mine-7)\n"
+
+
+@pytest.mark.parametrize("lines", [("Content-Length: 0",), ("Content-Length: 5, 5",), ("Content-Length: 5",) * 2, ()])
+def test_an_ordinary_length_is_passed_on(proxy: Proxied, lines: tuple[str, ...]) -> None:
+    assert proxy.ask(HOST, *lines, body=b"hello" if "5" in "".join(lines) else b"")[0] == 200
+    (head,) = proxy.model.heads
+    assert fields(head, "content-length") == ([lines[0].split()[-1]] if lines else [])
+
+
+def test_no_client_makes_the_request_of_another_one_vanish(proxy: Proxied) -> None:
+    for length in (str(2**64), "0"):
+        for _ in range(5):
+            attackers = [proxy.connect() for _ in range(6)]
+            for connection in attackers:
+                exchange(connection, request(HOST, f"Content-Length: {length}", path="/attack"))
+            for connection in attackers:
+                connection.close()
+            with proxy.connect() as victim:
+                # Only the later requests of a client use a connection that another client has used.
+                for _ in range(3):
+                    status, _, body = exchange(victim, request(HOST, path="/victim"))
+                    assert status == 200
+                    assert body.startswith(b"GET /victim")
+
+
+def test_an_answer_with_a_length_that_is_not_certain_is_refused(proxy: Proxied) -> None:
+    with proxy.connect() as connection:
+        assert exchange(connection, request(HOST))[0] == 200
+        status, head, body = exchange(connection, request(HOST, path="/long-length"))
+        assert (status, fields(head, "connection")) == (502, ["close"])
+        assert f"(request {fields(head, 'x-request-id')[0]})" in body.decode()
+    with proxy.connect() as other:
+        for _ in range(3):
+            # No byte of the refused answer is read as the answer to another request.
+            assert exchange(other, request(HOST, path="/mine"))[2].startswith(b"GET /mine")
+
+
+# --- the offer of another protocol -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "H2C", "h2c, foo", "foo, h2c"])
+def test_the_model_is_not_offered_http2(proxy: Proxied, upgrade: str) -> None:
+    lines = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}", "HTTP2-Settings: AAMAAABkAAQAAP__")
+    status, _, _ = proxy.ask(HOST, *lines)
+    assert status == 200
+    (head,) = proxy.model.heads
+    for name in ("connection", "upgrade", "http2-settings"):
+        assert fields(head, name) == []
+
+
+def test_a_websocket_is_still_offered(proxy: Proxied) -> None:
+    offer = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}")
+    assert proxy.ask(HOST, *offer)[0] == 101
+    assert fields(proxy.model.heads[0], "upgrade") == ["websocket"]
+
+
+# --- ids -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_id_of_a_client_is_kept_unless_it_is_too_long(proxy: Proxied) -> None:
+    for wanted in ("mine-7", "x" * 200):
+        assert fields(proxy.ask(HOST, f"X-Request-Id: {wanted}")[1], "x-request-id") == [wanted]
+    made = fields(proxy.ask(HOST, "X-Request-Id: " + "x" * 201)[1], "x-request-id")
+    assert [len(text) for text in made] == [36]
+    assert fields(proxy.model.heads[-1], "x-request-id") == made
