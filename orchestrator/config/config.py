@@ -174,8 +174,10 @@ class Config(Section):
 
             preset = resolve(health.preset, health.model)
             asked = {name: getattr(preset, name) for name in ("path", "body", "failed_body", "statuses")}
+        names = (name for name in self.proxy.host if not name.startswith("*."))
         return ProbeSpec(
-            port=self.port,
+            port=health.port or self.port,
+            host=health.host or next(names, "localhost"),
             interval=health.interval,
             timeout=health.timeout,
             successes=health.successes,

@@ -27,6 +27,13 @@ class Health(Section):
     live_path: Annotated[str, AfterValidator(read.url_path)] | None = Field(
         default=None, description="Path that says whether the process lives; else any answer to a probe says so."
     )
+    host: Annotated[str, AfterValidator(read.probe_host)] | None = Field(
+        default=None,
+        description='Host of every probe; default: the first proxy.host without "*", else "localhost".',
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port of the health path, when it is not app.port."
+    )
     interval: Duration = written(0.5, "500ms", "Pause between two probes.")
     timeout: Duration = written(2.0, "2s", "Hard limit on one whole probe.")
     successes: int = Field(default=2, ge=1, le=100, description="Successful probes in a row that make a version ready.")

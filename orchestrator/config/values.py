@@ -234,6 +234,26 @@ def host_name(value: str) -> str:
     return value.lower()
 
 
+def probe_host(value: str) -> str:
+    """The Host of a request: a DNS name or an IP address, with an optional port."""
+    parts = re.fullmatch(r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9.-]+))(:(?P<port>[0-9]{1,5}))?", value)
+    good = parts is not None and 1 <= int(parts["port"] or 1) <= 65535
+    if parts is not None and parts["v6"]:
+        try:
+            ipaddress.IPv6Address(parts["v6"])
+        except ValueError:
+            good = False
+    elif parts is not None:
+        name = parts["name"].lower()
+        good = good and len(name) <= 253 and re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name) is not None
+    if not good:
+        raise Invalid(
+            f"expected a name or an address, optionally with a port, got {describe(value)}",
+            'write "models.example.com", "models.example.com:8443" or "[::1]"',
+        )
+    return value.lower()
+
+
 def listen(value: str) -> str:
     """Where the proxy listens, as `address:port` with an address that HAProxy takes literally."""
     hint = 'write "127.0.0.1:8000", "[::1]:8000" or ":8000" (all addresses)'

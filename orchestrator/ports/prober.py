@@ -37,8 +37,10 @@ class Prober(Protocol):
         alive: Callable[[Target], str | None],
         progress: Progress,
         diagnose: Callable[[Target, Tally], Cause | None] = unknown,
-    ) -> None:
+    ) -> bool:
         """Waits until every target has given `spec.successes` good replies in a row.
+
+        Returns whether all of them closed the connection after their last reply, as a probe asks them to.
 
         `alive` returns why a target has ended, or None while it runs. `diagnose` says why a target is not ready yet; it
         is called about once a second, beside the probes. A cause that stays the same for its `patience` ends the wait.

@@ -133,7 +133,9 @@ def _proxy_app(restored: Restored, containers: Sequence[Container]) -> ProxyApp 
             continue  # the next release registers the slot again
         here = [c for c in containers if (c.version, c.slot) == (slot.version, slot.slot)]
         addresses = tuple(c.address for c in sorted(here, key=lambda c: c.index))
-        slots[slot.slot] = SlotEndpoints(slot.version, addresses, config.probe_spec(), active=slot.state != "cold")
+        slots[slot.slot] = SlotEndpoints(
+            slot.version, addresses, config.probe_spec(), active=slot.state != "cold", port=config.port
+        )
         if slot.state == "ready":
             route = config.route()
     return ProxyApp(restored.app, route, slots) if route is not None else None

@@ -130,6 +130,8 @@ class FakeProber:
         self.silent: set[str] = set()
         self.lives: dict[str, int] = {}
         self.speaks: Protocol = ""
+        # Whether the models close connections when they are asked to.
+        self.closing = True
         # Returns the status of a request through the proxy.
         self.through: Callable[[], int] = _answer
 
@@ -154,7 +156,7 @@ class FakeProber:
         alive: Callable[[Target], str | None],
         progress: Progress,
         diagnose: Callable[[Target, Tally], Cause | None] = unknown,
-    ) -> None:
+    ) -> bool:
         for target in targets:
             progress.check()
             ended = alive(target)
@@ -166,3 +168,4 @@ class FakeProber:
                 with suppress(DeployctlError):
                     cause = diagnose(target, tally)
                 raise too_late(target.name, tally, cause)
+        return self.closing

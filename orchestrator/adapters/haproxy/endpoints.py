@@ -40,7 +40,9 @@ class HAProxyEndpoints:
                 self._park(worker, name, server)
                 return
             address = endpoints.addresses[server.index - 1]
-            self._runtime.tell(worker, f"set server {name} addr {address} port {endpoints.probe.port}")
+            self._runtime.tell(worker, f"set server {name} addr {address} port {endpoints.service_port}")
+            if not server.backup:
+                self._runtime.tell(worker, f"set server {name} check-port {endpoints.probe.port}")
             if server.parked:
                 self._runtime.tell(worker, f"set server {name} state ready")
 
@@ -54,6 +56,7 @@ class HAProxyEndpoints:
             self._runtime.tell(worker, f"set server {name} state maint")
         self._runtime.tell(worker, f"set server {name} addr {render.PARKED_ADDRESS} port {render.PARKED_PORT}")
         if not server.backup:
+            self._runtime.tell(worker, f"set server {name} check-port {render.PARKED_PORT}")
             # The last check was for another address.
             self._runtime.tell(worker, f"set server {name} health down")
 

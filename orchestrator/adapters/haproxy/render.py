@@ -12,8 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from orchestrator.adapters.haproxy import rules
-from orchestrator.domain.health.probe import ProbeSpec
+from orchestrator.adapters.haproxy import checks, rules
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import SLOTS, Slot, other
 
@@ -22,16 +21,12 @@ ROUTES = f"{FOLDER}/routes.map"
 VERSIONS = f"{FOLDER}/versions.map"
 SHIELDS = f"{FOLDER}/shields.map"
 UNSET_CONFIG = "none"
-# The address of the servers of a parked slot, where nothing listens. Their checks fail at once and are repeated
-# quickly, so a registered slot is up soon; HAProxy checks servers in maintenance only once a second.
+# The address of the servers of a parked slot, where nothing listens. Their checks fail at once; they are not in
+# maintenance, because a server that leaves it counts as up until its next check.
 PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
-PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
 # HAProxy accepts at most 64 words on a line.
 _HOSTS_PER_LINE = 32
-# The longest time that HAProxy accepts, in milliseconds: 24 days and 20 hours.
-_LONGEST = 2**31 - 1
 _WORD = re.compile(r"(?!.*%\[)[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
-_EXPECTATION = re.compile(r"[A-Za-z0-9_ :\\s*\"|()\[\].,-]+")
 
 
 def backend(app: str, slot: Slot) -> str:
@@ -93,7 +88,7 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
     lines = [
         f"frontend listen_{number}",
         f"  bind {_word(listen)}",
-        f"  timeout client {_milliseconds(max(app.route.timeout for app in apps))}",
+        f"  timeout client {checks.milliseconds(max(app.route.timeout for app in apps))}",
         "  option forwardfor",
         *(f"  {rule}" for rule in (*rules.request_id(), *rules.refusals(), *rules.without_upgrade())),
         "  http-request set-header X-Forwarded-Proto http",
@@ -171,14 +166,9 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
     probe, route = spec.probe, app.route
     lines = [
         f"backend {backend(app.name, slot)}",
-        f"  timeout server {_milliseconds(route.timeout)}",
-        f"  timeout check {_milliseconds(probe.timeout)}",
-        "  option httpchk",
-        f"  http-check send meth GET uri {_word(probe.path)} ver HTTP/1.1 hdr Host deployctl hdr Connection close",
-        f"  http-check expect status {probe.statuses[0]}-{probe.statuses[1]}",
+        f"  timeout server {checks.milliseconds(route.timeout)}",
+        *(f"  {line}" for line in checks.check(spec)),
     ]
-    if probe.body:
-        lines.append(f"  http-check expect rstring {_quoted(probe.body)}")
     if route.path_prefix and route.strip_prefix:
         lines += [
             f"  http-request set-header X-Forwarded-Prefix {_word(route.path_prefix)}",
@@ -190,18 +180,12 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
     own = app.slots.get(slot)
     for index in range(servers(app)):
         active = with_state and own is not None and own.active and index < len(own.addresses)
-        target = f"{_word(own.addresses[index])}:{probe.port}" if own is not None and active else PARKED
-        lines.append(f"  server s{index + 1} {target} check inter {_interval(probe)}")
+        address = _word(own.addresses[index]) if own is not None and active else PARKED_ADDRESS
+        port, checked = (own.service_port, own.probe.port) if own is not None and active else (PARKED_PORT, PARKED_PORT)
+        target = f"{address}:{port}"
+        lines.append(f"  server s{index + 1} {target} check port {checked} {checks.pauses(probe)}")
         lines.append(f"  server b{index + 1} {target} backup{'' if active else ' disabled'}")
     return "\n".join([*lines, ""])
-
-
-def _interval(probe: ProbeSpec) -> str:
-    return _milliseconds(max(probe.interval, 1.0))
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{min(max(1, round(seconds * 1000)), _LONGEST)}ms"
 
 
 def _word(text: str) -> str:
@@ -212,9 +196,3 @@ def _word(text: str) -> str:
 
 def _regex(prefix: str) -> str:
     return _word(prefix).replace(".", "\\.").replace("~", "\\x7e")
-
-
-def _quoted(pattern: str) -> str:
-    if not _EXPECTATION.fullmatch(pattern):
-        raise ValueError(f"{pattern!r} must not reach the proxy's configuration")
-    return "'" + pattern + "'"

@@ -86,8 +86,8 @@ class HttpProber:
         alive: Alive,
         progress: Progress,
         diagnose: Diagnose = unknown,
-    ) -> None:
-        """Returns when every target gave `spec.successes` good answers in a row.
+    ) -> bool:
+        """Returns when every target gave `spec.successes` good answers in a row, and whether all closed the connection.
 
         `alive` and the probes run in one thread per target, `diagnose` in another, `progress` in the thread of the
         caller. The deadline is checked there, too, so neither a server nor an engine that hangs can delay it.
@@ -110,6 +110,7 @@ class HttpProber:
             self._await(watches, done, started, progress)
         finally:
             stop.set()
+        return not any(watch.tally.kept_open for watch in watches)
 
     def _await(
         self,

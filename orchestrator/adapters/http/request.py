@@ -9,6 +9,10 @@ from typing import Any
 from orchestrator.domain.health.probe import ProbeSpec, Reply
 
 MAX_BODY = 64 * 1024
+# More of an answer is read, so that its server can send all of it, and forgotten.
+MAX_READ = 1024 * 1024
+# The time in which a server closes the connection after its answer, as it was asked to. Seconds.
+CLOSING = 0.25
 MAX_LOCATION = 500
 
 
@@ -18,6 +22,8 @@ class Connection:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+        # The same connection once more: httpx closes its own.
+        self._twin: socket.socket | None = None
         self._cut = False
         self.answered = False
 
@@ -30,10 +36,28 @@ class Connection:
         if event == "connection.connect_tcp.complete":
             with self._lock:
                 self._socket = info["return_value"].get_extra_info("socket")
+                self._twin = self._socket.dup() if self._socket is not None else None
                 if self._cut:
                     self._shut()
         elif event == "http11.receive_response_headers.complete":
             self.answered = True
+
+    def kept_open(self, limit: float) -> bool:
+        """Whether the server keeps the connection open after its answer, for `limit` seconds."""
+        if self._twin is None:
+            return False
+        self._twin.settimeout(limit)
+        try:
+            return self._twin.recv(1) != b""
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Closes the second descriptor, after httpx has closed the first one."""
+        if self._twin is not None:
+            self._twin.close()
 
     def cut(self) -> None:
         with self._lock:
@@ -64,7 +88,7 @@ def ask(address: str, host: str, timeout: float, line: Connection) -> Reply:
         "Connection": "close",
         **({"Host": host} if host else {}),
     }
-    body = bytearray()
+    body, size = bytearray(), 0
     try:
         with (
             # verify=False: no certificates are needed, and loading them takes 20 ms per probe.
@@ -77,13 +101,18 @@ def ask(address: str, host: str, timeout: float, line: Connection) -> Reply:
             client.stream("GET", address, headers=headers, extensions={"trace": line.trace}) as answer,
         ):
             for piece in answer.iter_raw():
+                size += len(piece)
                 body += piece[: MAX_BODY - len(body)]
-                if len(body) >= MAX_BODY:
+                if size >= MAX_READ:
                     break
             location = answer.headers.get("Location", "")[:MAX_LOCATION]
-            return Reply(status=answer.status_code, body=body.decode("utf-8", "replace"), location=location)
+        kept_open = size < MAX_READ and line.kept_open(min(CLOSING, timeout / 4))
+        text = body.decode("utf-8", "replace")
+        return Reply(status=answer.status_code, body=text, kept_open=kept_open, location=location)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return _failure(error, timeout, line)
+    finally:
+        line.close()
 
 
 def _failure(error: Exception, timeout: float, line: Connection) -> Reply:

@@ -40,13 +40,15 @@ class Target:
 class Reply:
     """The outcome of one probe: the HTTP status and the beginning of the body, or `error` in words.
 
-    `refused`: the connection was refused. `seconds` is how long the probe took. `location` is where a redirect leads.
+    `refused`: the connection was refused. `kept_open`: the server did not close the connection after its answer,
+    although it was asked to. `seconds` is how long the probe took. `location` is where a redirect leads.
     """
 
     status: int | None = None
     body: str = ""
     error: str = ""
     refused: bool = False
+    kept_open: bool = False
     seconds: float = 0.0
     location: str = ""
 

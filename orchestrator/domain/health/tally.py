@@ -24,6 +24,7 @@ class Tally:
     longest: int = 0
     last: str = ""
     refused: bool = False
+    kept_open: bool = False
     hopeless: bool = False
     reply: Reply | None = None
 
@@ -37,6 +38,7 @@ class Tally:
             longest=max(self.longest, streak),
             last=judgement.reason,
             refused=reply.refused,
+            kept_open=reply.kept_open,
             hopeless=judgement.hopeless,
             reply=reply,
         )

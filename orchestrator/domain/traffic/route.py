@@ -33,13 +33,22 @@ class Route:
 class SlotEndpoints:
     """What the edge knows about one slot: the addresses of its replicas in order of their indexes, and their probe.
 
-    `active`: the slot is in use. Otherwise it is parked: its replicas get no checks and no requests.
+    `active`: the slot is in use. Otherwise it is parked: its replicas get no checks and no requests. `port` is where
+    the replicas answer requests; 0: where they answer probes. `closing`: they close a connection after an answer when
+    they are asked to.
     """
 
     version: str
     addresses: tuple[str, ...]
     probe: ProbeSpec
     active: bool = False
+    port: int = 0
+    closing: bool = True
+
+    @property
+    def service_port(self) -> int:
+        """The port for requests."""
+        return self.port or self.probe.port
 
 
 @frozen

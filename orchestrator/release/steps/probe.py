@@ -18,7 +18,7 @@ from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
-# The proxy checks the containers from their start on, so it needs little time after the probes have passed. Seconds.
+# The time that the proxy needs for its own checks after the probes have passed, besides one interval. Seconds.
 _PROXY_TIMEOUT = 10.0
 # Warm containers must answer within this time, in seconds.
 _WARM_DEADLINE = 5.0
@@ -48,18 +48,21 @@ class Probe(Action):
         diagnosis = Diagnosis(work, spec, containers)
         try:
             with services.interrupts.interruptible():
-                services.prober.wait_ready(
+                closing = services.prober.wait_ready(
                     [Target(container.name, container.address) for container in containers],
                     spec,
                     alive=_liveness(services.workloads, containers),
                     progress=services.progress,
                     diagnose=diagnosis,
                 )
+                if not self.warm:
+                    self._let_the_proxy_check(work, closing)
                 services.endpoints.wait_up(
                     work.app,
                     self.slot,
                     len(containers),
-                    timeout=_PROXY_TIMEOUT,
+                    # Its first check comes within an interval.
+                    timeout=_PROXY_TIMEOUT + spec.interval + spec.timeout,
                     cancelled=services.interrupts.check,
                 )
         except ProbeFailed as error:
@@ -68,6 +71,18 @@ class Probe(Action):
             error.hint = error.hint or f"fix it and release it again; the full log: deployctl logs {self.version}"
             raise
         return {"seconds": round(services.clock() - started, 3)}
+
+    def _let_the_proxy_check(self, work: Work, closing: bool) -> None:
+        """The proxy begins to check the containers, in the way that suits how they end a connection."""
+        services = work.services
+        with services.locks.proxy():
+            known = services.ledger.proxy_app(work.app)
+            if known is None or self.slot not in known.slots:
+                return
+            endpoints = replace(known.slots[self.slot], active=True, closing=closing)
+            services.ledger.save_proxy_app(replace(known, slots={**known.slots, self.slot: endpoints}))
+            services.edge.apply(services.ledger.proxy_apps(), services.progress)
+            services.endpoints.register(work.app, self.slot, endpoints)
 
 
 def _explain(error: ProbeFailed, diagnosis: Diagnosis) -> None:

@@ -18,7 +18,10 @@ from orchestrator.release.work import Detail, Work
 
 @frozen
 class Register(Action):
-    """Registers the containers of a version with the proxy, which begins to check them. It moves no traffic."""
+    """Registers the containers of a version with the proxy. It moves no traffic.
+
+    The proxy begins to check the containers when they are ready (see `Probe`), and those of a warm version at once.
+    """
 
     name: ClassVar[str] = "register"
     version: str
@@ -37,10 +40,23 @@ class Register(Action):
     def run(self, work: Work) -> Detail:
         services = work.services
         addresses = tuple(container.address for container in work.containers(self.version, self.slot))
-        endpoints = SlotEndpoints(self.version, addresses, work.config.probe_spec(), active=True)
+        warm = work.plan.mode == "switch"
         with services.locks.proxy():
             known = services.ledger.proxy_app(work.app) or ProxyApp(work.app, work.config.route(), {})
+            endpoints = SlotEndpoints(
+                self.version,
+                addresses,
+                work.config.probe_spec(),
+                # While a version starts, only the probes ask it, so that it is not asked more often than configured.
+                active=warm,
+                port=work.config.port,
+                # As the other version does: a difference would need a reload of the proxy.
+                closing=all(slot.closing for slot in known.slots.values()),
+            )
             services.ledger.save_proxy_app(replace(known, slots={**known.slots, self.slot: endpoints}))
             reloaded = services.edge.apply(services.ledger.proxy_apps(), services.progress)
-            services.endpoints.register(work.app, self.slot, endpoints)
+            if warm:
+                services.endpoints.register(work.app, self.slot, endpoints)
+            else:
+                services.endpoints.park(work.app, self.slot)
         return {"addresses": list(addresses), "reloaded": reloaded}

@@ -71,7 +71,7 @@ def test_only_name_and_port_are_needed() -> None:
     assert (config.proxy.drain, config.proxy.timeout) == (30.0, 3600.0)
     assert config.rollout.keep_warm == 600.0
     assert config.retention.versions == 5
-    assert config.probe_spec() == ProbeSpec(path="/healthz", port=8080)
+    assert config.probe_spec() == ProbeSpec(path="/healthz", port=8080, host="localhost")
 
 
 def test_frozen() -> None:
@@ -560,6 +560,26 @@ def test_the_file_beats_the_presets_port() -> None:
     config = ok('[health]\npreset = "tf-serving"\nmodel = "resnet"')
     assert config.probe_spec().port == 8080
     assert config.probe_spec().path == "/v1/models/resnet"
+
+
+@pytest.mark.parametrize(
+    ("lines", "host"),
+    [
+        ("", "localhost"),
+        ('host = "A.example.com"', "a.example.com"),
+        ('host = ["*.example.com", "b.example.com", "a.example.com"]', "b.example.com"),
+        ('host = "*.example.com"', "localhost"),
+    ],
+)
+def test_probes_ask_for_a_name_of_the_app(lines: str, host: str) -> None:
+    assert ok(f"[proxy]\n{lines}").probe_spec().host == host
+    assert ok(f'[health]\nhost = "Other:8443"\n[proxy]\n{lines}').probe_spec().host == "other:8443"
+
+
+def test_probes_ask_on_a_port_of_their_own() -> None:
+    config = ok("[health]\nport = 8081")
+    assert (config.port, config.probe_spec().port) == (8080, 8081)
+    assert ok('[health]\npreset = "bentoml"\nport = 8081', '[app]\nname = "x"\n').probe_spec().port == 8081
 
 
 # --- the disk --------------------------------------------------------------------------------------------

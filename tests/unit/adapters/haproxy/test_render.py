@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -117,21 +118,27 @@ frontend listen_0
 backend mymodel_blue
   timeout server 3600000ms
   timeout check 2000ms
-  option httpchk
-  http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host deployctl hdr Connection close
-  http-check expect status 200-299
+  option tcp-check
+  tcp-check connect linger
+  tcp-check send\
+ "GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nUser-Agent: deployctl\\r\\nConnection: close\\r\\n\\r\\n"
+  tcp-check expect rstring '^HTTP/1[.][01] 2[0-9][0-9]'
+  tcp-check expect ! rstring x^
   option allbackups
-  server s1 10.213.0.64:8080 check inter 1000ms
+  server s1 10.213.0.64:8080 check port 8080 inter 1000ms fastinter 500ms downinter 500ms
   server b1 10.213.0.64:8080 backup
 
 backend mymodel_green
   timeout server 3600000ms
   timeout check 2000ms
-  option httpchk
-  http-check send meth GET uri /healthz ver HTTP/1.1 hdr Host deployctl hdr Connection close
-  http-check expect status 200-299
+  option tcp-check
+  tcp-check connect linger
+  tcp-check send\
+ "GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nUser-Agent: deployctl\\r\\nConnection: close\\r\\n\\r\\n"
+  tcp-check expect rstring '^HTTP/1[.][01] 2[0-9][0-9]'
+  tcp-check expect ! rstring x^
   option allbackups
-  server s1 127.0.0.1:1 check inter 1000ms
+  server s1 127.0.0.1:1 check port 1 inter 1000ms fastinter 500ms downinter 500ms
   server b1 127.0.0.1:1 backup disabled
 """
     )
@@ -196,7 +203,7 @@ frontend metrics_1
 def test_a_prefix_is_stripped_unless_configured_otherwise() -> None:
     found = text(ALPHA, BETA)
     for name in ("backend alpha_blue", "backend alpha_green"):
-        assert section(found, name)[5:7] == [
+        assert section(found, name)[7:9] == [
             "http-request set-header X-Forwarded-Prefix /v1.0",
             "http-request replace-path ^/v1\\.0/?(.*) /\\1",
         ]
@@ -205,18 +212,19 @@ def test_a_prefix_is_stripped_unless_configured_otherwise() -> None:
 
 
 def test_both_slots_have_as_many_servers_as_the_larger_one() -> None:
+    slow, usual = (f"inter {2 * pause}ms fastinter {pause}ms downinter {pause}ms" for pause in (5000, 500))
     found = text(BETA)
     assert section(found, "backend beta_blue")[-4:] == [
-        "server s1 10.213.0.128:8080 check inter 5000ms",
+        f"server s1 10.213.0.128:8080 check port 8080 {slow}",
         "server b1 10.213.0.128:8080 backup",
-        "server s2 10.213.0.129:8080 check inter 5000ms",
+        f"server s2 10.213.0.129:8080 check port 8080 {slow}",
         "server b2 10.213.0.129:8080 backup",
     ]
     # The servers of a parked slot have the parked address.
     parked = [
-        "server s1 127.0.0.1:1 check inter 1000ms",
+        f"server s1 127.0.0.1:1 check port 1 {usual}",
         "server b1 127.0.0.1:1 backup disabled",
-        "server s2 127.0.0.1:1 check inter 1000ms",
+        f"server s2 127.0.0.1:1 check port 1 {usual}",
         "server b2 127.0.0.1:1 backup disabled",
     ]
     assert section(found, "backend beta_green")[-4:] == parked
@@ -224,7 +232,7 @@ def test_both_slots_have_as_many_servers_as_the_larger_one() -> None:
     green = replace(BETA.slots["green"], active=True)
     found = text(replace(BETA, slots={**BETA.slots, "green": green}))
     assert section(found, "backend beta_green")[-4:] == [
-        "server s1 10.213.0.160:8080 check inter 1000ms",
+        f"server s1 10.213.0.160:8080 check port 8080 {usual}",
         "server b1 10.213.0.160:8080 backup",
         *parked[2:],
     ]
@@ -235,11 +243,14 @@ def test_a_preset_that_reads_the_body() -> None:
         "timeout server 3600000ms",
         "timeout check 2000ms",
         "option httpchk",
-        "http-check send meth GET uri /v1/models/model ver HTTP/1.1 hdr Host deployctl hdr Connection close",
-        "http-check expect status 200-200",
+        "http-check connect linger",
+        "http-check send meth GET uri /v1/models/model ver HTTP/1.1 hdr Host localhost hdr User-Agent deployctl"
+        " hdr Connection close",
         'http-check expect rstring \'"state" *: *"AVAILABLE"\'',
+        "http-check expect status 200-200",
+        "http-check expect ! rstring x^",
         "option allbackups",
-        "server s1 10.213.0.192:8501 check inter 1000ms",
+        "server s1 10.213.0.192:8501 check port 8501 inter 1000ms fastinter 500ms downinter 500ms",
         "server b1 10.213.0.192:8501 backup",
     ]
 
@@ -253,9 +264,12 @@ def test_every_preset_can_be_written(name: str, model: str | None) -> None:
         proxy_app("m", Route("*:80"), SlotEndpoints("v1", ("10.213.0.64",), probe), backend("v2", "10.213.0.96"))
     )
     lines = section(found, "backend m_blue")
-    assert f"http-check expect status {preset.statuses[0]}-{preset.statuses[1]}" in lines
-    if preset.body is not None:
+    wanted = "2[0-9][0-9]" if preset.statuses == (200, 299) else "(200)"
+    if preset.body is None:
+        assert f"tcp-check expect rstring '^HTTP/1[.][01] {wanted}'" in lines
+    else:
         assert f"http-check expect rstring '{preset.body}'" in lines
+        assert f"http-check expect status {preset.statuses[0]}-{preset.statuses[1]}" in lines
 
 
 def test_the_most_specific_route_is_asked_first() -> None:
@@ -306,13 +320,13 @@ def test_no_time_is_longer_than_haproxy_can_count() -> None:
     slow = turned(ONE, probe=ProbeSpec("/", 8080, interval=month, timeout=month))
     found = text(replace(slow, route=Route("127.0.0.1:8000", timeout=month)))
     assert "2592000000" not in found
-    for words in ("timeout client", "timeout server", "timeout check", "check inter"):
-        assert f"{words} 2147483647ms\n" in found
+    for words in ("timeout client", "timeout server", "timeout check", " inter", " fastinter", " downinter"):
+        assert re.search(rf"{words} 2147483647ms[ \n]", found)
 
 
 def test_a_path_with_our_own_marks_in_it_stays_as_it_is() -> None:
     found = text(turned(ONE, probe=ProbeSpec("/@config@/@threads@", 8080)))
-    assert " uri /@config@/@threads@ ver " in found
+    assert ' "GET /@config@/@threads@ HTTP/1.1' in found
 
 
 # --- the digest --------------------------------------------------------------------------------------------------
@@ -330,7 +344,11 @@ def test_which_slot_is_in_use_changes_the_text_and_not_the_digest() -> None:
 
 
 def test_where_its_containers_are_changes_the_text_and_not_the_digest() -> None:
-    for moved in (turned(ONE, addresses=("10.213.0.70",)), turned(ONE, probe=ProbeSpec("/healthz", 8081))):
+    for moved in (
+        turned(ONE, addresses=("10.213.0.70",)),
+        turned(ONE, probe=ProbeSpec("/healthz", 8081)),
+        turned(ONE, port=9090),
+    ):
         assert configuration(moved)[0] != text(ONE)
         assert configuration(moved)[1] == configuration(ONE)[1]
 
@@ -375,6 +393,8 @@ def test_the_order_of_the_apps_does_not_matter() -> None:
         replace(ONE, route=Route("127.0.0.1:8000", metrics="127.0.0.1:8405")),
         turned(ONE, addresses=("10.213.0.64", "10.213.0.65")),
         turned(ONE, probe=ProbeSpec("/ready", 8080)),
+        turned(ONE, probe=ProbeSpec("/healthz", 8080, host="models.example.com")),
+        turned(ONE, closing=False),
         turned(ONE, probe=ProbeSpec("/healthz", 8080, timeout=3.0)),
         turned(ONE, probe=ProbeSpec("/healthz", 8080, body="ok")),
     ],

@@ -228,8 +228,53 @@ def test_an_endless_body_costs_neither_memory_nor_time(serve: Serve) -> None:
         tracemalloc.stop()
     assert reply.status == 200
     assert len(reply.body) == MAX_BODY
+    assert not reply.kept_open
     assert peak < 2_000_000
     assert server.sent < 50_000_000  # two probes; nearly all of it is in buffers of the kernel
+
+
+def test_a_long_answer_is_read_to_its_end(serve: Serve) -> None:
+    broken: list[OSError] = []
+
+    def pieces(server: Server, connection: socket.socket, _: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n")
+        try:
+            for _ in range(50):
+                connection.sendall(b"x" * 10_000)
+                time.sleep(0.002)
+        except OSError as error:
+            broken.append(error)
+
+    reply = probe(serve(pieces))
+    assert (reply.status, len(reply.body)) == (200, MAX_BODY)
+    assert broken == []
+
+
+@pytest.mark.parametrize("body", [b"ok", b""])
+def test_a_server_that_keeps_the_connection_open_is_recognized(serve: Serve, body: bytes) -> None:
+    def keep(server: Server, connection: socket.socket, _: int) -> None:
+        server.send(connection, answer(200, body))
+        server.stopping.wait(10)
+
+    keeping, closing = serve(keep), serve(always(answer(200, body)))
+    with Stopwatch() as watch:
+        reply = probe(keeping)
+    assert (reply.status, reply.body, reply.kept_open) == (200, body.decode(), True)
+    assert watch.seconds < 0.9
+    assert probe(closing).kept_open is False
+
+
+def test_the_wait_says_whether_all_servers_close_connections(serve: Serve) -> None:
+    def keep(server: Server, connection: socket.socket, _: int) -> None:
+        server.send(connection, answer(200))
+        server.stopping.wait(10)
+
+    for script, closed in ((always(answer(200)), True), (keep, False)):
+        port = serve(script).port
+        found = HttpProber().wait_ready(
+            [Target("m-1", "127.0.0.1")], spec(port), alive=lambda _: None, progress=FakeProgress()
+        )
+        assert found is closed
 
 
 @pytest.mark.parametrize("line", [b"X-More: again\r\n", b"x" * 1000], ids=["lines", "one line"])
