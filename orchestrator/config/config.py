@@ -35,7 +35,7 @@ from orchestrator.config.watchdog import Watchdog
 from orchestrator.domain import naming
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.rollout.workload import Runtime
-from orchestrator.domain.traffic.route import Route
+from orchestrator.domain.traffic.route import EVERYBODY, LOOPBACK, Route
 from orchestrator.domain.version.build import BuildSpec
 from orchestrator.errors import ConfigError, Finding
 
@@ -114,7 +114,16 @@ class Config(Section):
         """What the proxy needs to know about the app."""
         proxy = self.proxy
         hosts, metrics = tuple(proxy.host), proxy.metrics or ""
-        return Route(proxy.listen, hosts, proxy.path_prefix, proxy.strip_prefix, proxy.timeout, metrics)
+        trusted = {"loopback": LOOPBACK, "all": EVERYBODY}.get(str(proxy.trust_forwarded))
+        return Route(
+            proxy.listen,
+            hosts,
+            proxy.path_prefix,
+            proxy.strip_prefix,
+            proxy.timeout,
+            metrics,
+            trusted if trusted is not None else tuple(proxy.trust_forwarded),
+        )
 
     def runtime(self) -> Runtime:
         """How the engine starts the containers."""

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from orchestrator.config import values as read
 from orchestrator.config.section import Section
-from orchestrator.config.types import Duration, DurationOrZero, Hosts, written
+from orchestrator.config.types import Duration, DurationOrZero, Hosts, Trusted, written
 
 
 class Proxy(Section):
@@ -24,6 +24,11 @@ class Proxy(Section):
     strip_prefix: bool = Field(default=True, description="Remove the prefix before the request reaches the model.")
     drain: DurationOrZero = written(30.0, "30s", "Time for open requests to finish after a switch.")
     timeout: Duration = written(3600.0, "1h", "Longest time that the model may take to answer.")
+    trust_forwarded: Trusted = Field(
+        default="loopback",
+        description='Whose X-Forwarded-* headers are passed on: "loopback", "all", or networks; those of others are'
+        " replaced.",
+    )
     metrics: Annotated[str, AfterValidator(read.listen)] | None = Field(
         default=None, description='"address:port" where the proxy serves metrics for Prometheus, at /metrics.'
     )

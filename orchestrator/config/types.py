@@ -70,6 +70,11 @@ Gpus = Annotated[Literal["all"] | int, BeforeValidator(read.gpus), _GPUS]
 Words = Annotated[list[Word], BeforeValidator(read.command), _ONE_OR_MANY]
 Hosts = Annotated[list[Annotated[str, AfterValidator(read.host_name)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY]
 IgnorePattern = Annotated[str, AfterValidator(read.ignore_pattern)]
+Trusted = Annotated[
+    Literal["loopback", "all"] | list[str],
+    BeforeValidator(read.trusted),
+    WithJsonSchema({"anyOf": [{"enum": ["loopback", "all"]}, {"type": "array", "items": {"type": "string"}}]}),
+]
 ContainerPath = Annotated[str, AfterValidator(read.container_path)]
 Volume = Annotated[str, AfterValidator(read.volume)]
 Repository = Annotated[str, AfterValidator(read.repository)]

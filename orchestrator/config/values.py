@@ -234,6 +234,33 @@ def host_name(value: str) -> str:
     return value.lower()
 
 
+def trusted(value: object) -> object:
+    """`"loopback"`, `"all"`, or a list of networks and addresses, each as a network such as 10.0.0.0/8."""
+    if value in ("loopback", "all"):
+        return value
+    hint = 'write "loopback", "all", or networks: ["10.0.0.0/8", "203.0.113.7"]'
+    if not isinstance(value, list):
+        raise Invalid(f"expected a list of networks, got {describe(value)}", hint)
+    networks = []
+    for item in value:
+        try:
+            if not isinstance(item, str) or "%" in item:
+                raise ValueError
+            networks.append(str(ipaddress.ip_network(item)))
+        except ValueError:
+            exact = _network_of(item)
+            raise Invalid(f"not a network: {describe(item)}", f'write "{exact}"' if exact else hint) from None
+    return networks
+
+
+def _network_of(item: object) -> str | None:
+    """The network of an address with a mask, such as 10.0.0.0/8 for 10.1.2.3/8."""
+    try:
+        return str(ipaddress.ip_network(item, strict=False)) if isinstance(item, str) and "%" not in item else None
+    except ValueError:
+        return None
+
+
 def probe_host(value: str) -> str:
     """The Host of a request: a DNS name or an IP address, with an optional port."""
     parts = re.fullmatch(r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9.-]+))(:(?P<port>[0-9]{1,5}))?", value)

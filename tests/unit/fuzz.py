@@ -162,6 +162,13 @@ GOOD: dict[str, list[Any]] = {
     "proxy.host": [*HOSTS, HOSTS, ["a.example", "A.example"], [f"h{n}.example" for n in range(100)], []],
     "proxy.path_prefix": ["", "/", "/a", "/a/b/", "/v1.0", "/~x-_", "/.a", "/-", "/" + "x" * 255],
     "proxy.strip_prefix": [True, False],
+    "proxy.trust_forwarded": [
+        "loopback",
+        "all",
+        [],
+        ["10.0.0.0/8", "::1", "fe80::/10"],
+        [f"10.{n}.0.0/16" for n in range(99)],
+    ],
     "proxy.drain": [*DURATIONS, "0s"],
     "proxy.timeout": DURATIONS,
     "rollout.strategy": ["blue-green"],
@@ -302,6 +309,16 @@ NEAR: dict[str, list[Any]] = {
     "health.port": [0, 65536, "8081", 8081.5],
     "proxy.listen": ["[::1%lo]:80", "::1:80", ":0", ":65536", "127.1:80", "a.example:80", "127.0.0.1:\u0668"],
     "proxy.host": ["a.example.", "*.*.a", "\u212a.example", "a_b.example", "a.example:80", ".".join(["b" * 60] * 5)],
+    "proxy.trust_forwarded": [
+        "",
+        "nobody",
+        "10.0.0.0/8",
+        ["10.1.2.3/8"],
+        ["a.example"],
+        [8],
+        ["::1%lo"],
+        ["10.0.0.0/33"],
+    ],
     "proxy.path_prefix": ["/%61", "/..", "/a//b", "/" + "x" * 256, "/a b", "/a{b}"],
 }
 WRONG_TIMES = ["0s", "0.1ms", "31d", "5", "5 s", "s", "٥s", "1..5s", "9" * 70 + "s", 5, 0.5, 1e-5]

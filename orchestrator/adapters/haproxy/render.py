@@ -89,16 +89,13 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         f"frontend listen_{number}",
         f"  bind {_word(listen)}",
         f"  timeout client {checks.milliseconds(max(app.route.timeout for app in apps))}",
-        "  option forwardfor",
-        *(f"  {rule}" for rule in (*rules.request_id(), *rules.refusals(), *rules.without_upgrade())),
-        "  http-request set-header X-Forwarded-Proto http",
-        "  http-request set-header X-Forwarded-Host %[req.hdr(Host)]",
-        "  http-request set-header X-Forwarded-Port %[dst_port]",
+        *(f"  {rule}" for rule in (*rules.request_id(), *rules.refusals(), *rules.without_upgrade(), *rules.host())),
     ]
     for name, condition in _matches(apps):
         unless = "!{ var(txn.app) -m found }"
         lines.append(f"  http-request set-var(txn.app) str({name}) if {unless}{condition}")
     lines += [
+        *(f"  {rule}" for rule in rules.forwarded(apps)),
         f"  http-request set-var(txn.slot) var(txn.app),map_str({ROUTES},none)",
         f"  http-request set-var(txn.fallback) var(txn.app),map_str({SHIELDS},none)",
         *(line for app in apps for slot in SLOTS for line in _use_fallback(app, slot)),
@@ -148,10 +145,10 @@ def _matches(apps: Sequence[ProxyApp]) -> list[tuple[str, str]]:
         exact = [_word(host) for host in hosts if not host.startswith("*.")]
         for start in range(0, len(exact), _HOSTS_PER_LINE):
             names = " ".join(exact[start : start + _HOSTS_PER_LINE])
-            text = f" {{ req.hdr(Host),host_only,lower -m str {names} }}{_prefix(prefix)}"
+            text = f" {{ var(txn.host) -m str {names} }}{_prefix(prefix)}"
             rows.append((-2, 0, -len(prefix), app.name, text))
         for end in [_word(host[1:]) for host in hosts if host.startswith("*.")]:
-            text = f" {{ req.hdr(Host),host_only,lower -m end {end} }}{_prefix(prefix)}"
+            text = f" {{ var(txn.host) -m end {end} }}{_prefix(prefix)}"
             rows.append((-1, -len(end), -len(prefix), app.name, text))
     return [(name, condition) for *_, name, condition in sorted(rows)]
 
@@ -171,7 +168,9 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
     ]
     if route.path_prefix and route.strip_prefix:
         lines += [
-            f"  http-request set-header X-Forwarded-Prefix {_word(route.path_prefix)}",
+            # After the prefix that a front has removed.
+            f"  http-request set-header X-Forwarded-Prefix"
+            f" %[req.fhdr(X-Forwarded-Prefix),rtrim(/)]{_word(route.path_prefix)}",
             f"  http-request replace-path ^{_regex(route.path_prefix)}/?(.*) /\\1",
         ]
     # When all checked servers of a slot fail their checks, requests go to the backup servers, which are not checked: a

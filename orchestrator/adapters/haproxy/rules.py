@@ -6,9 +6,16 @@ closed: after a request that two programs read differently, no later one on it c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from orchestrator.domain.traffic.route import ProxyApp
+
 # HAProxy 2.6.12 reads a Content-Length of 2^64 as 0 and passes it on, so a model would take the next request on the
 # connection, which may be that of another client, for the body. 18 digits stay below 2^63.
 _LENGTH = "^[0-9]{1,18}$"
+# The name in the first element of Forwarded, with or without quotes, instead of all of it.
+_FORWARDED_HOST = r"'^[^,]*host=[\x22]?([^,;\x22]*).*','\\1',i"
+_WORDS = 24
 
 
 def request_id() -> list[str]:
@@ -26,8 +33,79 @@ def refusals() -> list[str]:
         _refuse(
             "Content-Length must be a number of 1 to 18 digits",
             f"{{ req.hdr(Content-Length) -m found }} !{{ req.fhdr(Content-Length) -m reg {_LENGTH} }}",
-        )
+        ),
+        # The proxy would route by any of them, and a model may take another one.
+        _refuse("Host must be one name", "{ req.hdr_cnt(Host) gt 1 }"),
     ]
+
+
+def host() -> list[str]:
+    """The name that a request asks for, as routes compare it: in lowercase, without a port and a dot at its end."""
+    return ["http-request set-var(txn.host) req.hdr(Host),host_only,rtrim(.),lower"]
+
+
+def forwarded(apps: Sequence[ProxyApp]) -> list[str]:
+    """The headers X-Forwarded-*: those of a front that the app trusts are passed on, all others are replaced.
+
+    txn.app is the app of the request.
+    """
+    missing = "unless {{ req.hdr({0}) -m found }}".format
+    told = "req.fhdr(Forwarded,1)"
+    return [
+        *_trusted(apps),
+        # The names with which frameworks and proxies pass on what X-Forwarded-* says.
+        *(
+            f"http-request del-header {name} if !{{ var(txn.trusted) -m bool }}"
+            for name in ("X-Forwarded- -m beg", "Forwarded", "X-Real-IP", "X-Scheme")
+        ),
+        # What only Forwarded says is said in both ways.
+        "http-request set-header X-Forwarded-Proto https"
+        f" if !{{ req.hdr(X-Forwarded-Proto) -m found }} {{ {told} -m reg -i '^[^,]*proto=.?https' }}",
+        f'http-request set-header X-Forwarded-Host "%[{told},regsub({_FORWARDED_HOST})]"'
+        f" if !{{ req.hdr(X-Forwarded-Host) -m found }} {{ {told} -m reg -i '^[^,]*host=' }}",
+        # A name without a port has the port of its scheme, which is rarely that of this proxy.
+        "http-request set-header X-Forwarded-Port %[req.hdr(X-Forwarded-Host,1),port_only]"
+        " if !{ req.hdr(X-Forwarded-Port) -m found } { req.hdr(X-Forwarded-Host,1),port_only gt 0 }",
+        "http-request set-header X-Forwarded-Port 443"
+        " if !{ req.hdr(X-Forwarded-Port) -m found } { req.hdr(X-Forwarded-Proto,1) -m str -i https }",
+        f"http-request set-header X-Forwarded-Port %[dst_port] {missing('X-Forwarded-Port')}",
+        f"http-request set-header X-Forwarded-Proto http {missing('X-Forwarded-Proto')}",
+        "http-request set-header X-Forwarded-Host %[req.hdr(Host)]"
+        " if !{ req.hdr(X-Forwarded-Host) -m found } { req.hdr(Host) -m found }",
+        *_append("X-Forwarded-For", "%[src]"),
+        "http-request set-header X-Forwarded-For %[src] unless { req.hdr(X-Forwarded-For) -m found }",
+        *_append("Forwarded", "for=%[src]", " { src 0.0.0.0/0 }"),
+        *_append("Forwarded", 'for=\\"[%[src]]\\"', " !{ src 0.0.0.0/0 }"),
+    ]
+
+
+def _append(name: str, value: str, condition: str = "") -> list[str]:
+    """Appends to a list that a request has, on the same line if there is one: some servers read only one line."""
+    return [
+        f'http-request add-header {name} "{value}" if {{ req.fhdr_cnt({name}) gt 1 }}{condition}',
+        f'http-request set-header {name} "%[req.fhdr({name})], {value}" if {{ req.fhdr_cnt({name}) 1 }}{condition}',
+    ]
+
+
+def _trusted(apps: Sequence[ProxyApp]) -> list[str]:
+    """Sets txn.trusted for requests that come from networks that their app trusts."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for app in apps:
+        groups.setdefault(app.route.trusted, []).append(app.name)
+    lines = []
+    for networks, names in groups.items():
+        for part in _parts(networks):
+            source = f"{{ src {' '.join(part)} }}"
+            # An app's name is a word of HAProxy: it has only lowercase letters, digits and hyphens.
+            owners = [f" {{ var(txn.app) -m str {' '.join(some)} }}" for some in _parts(names)]
+            for owner in owners if len(groups) > 1 else [""]:
+                lines.append(f"http-request set-var(txn.trusted) bool(true) if {source}{owner}")
+    return lines
+
+
+def _parts(words: Sequence[str]) -> list[Sequence[str]]:
+    """The words in parts that leave room on a line: HAProxy reads at most 64 words of one."""
+    return [words[start : start + _WORDS] for start in range(0, len(words), _WORDS)]
 
 
 def without_upgrade() -> list[str]:

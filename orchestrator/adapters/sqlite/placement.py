@@ -194,4 +194,5 @@ def _proxy_app(name: str, text: str) -> ProxyApp:
     for slot, item in data["slots"].items():
         probe = ProbeSpec(**{**item["probe"], "statuses": tuple(item["probe"]["statuses"])})
         slots[cast("Slot", slot)] = SlotEndpoints(**{**item, "addresses": tuple(item["addresses"]), "probe": probe})
-    return ProxyApp(name, Route(**{**route, "hosts": tuple(route["hosts"])}), slots)
+    lists = {key: tuple(route[key]) for key in ("hosts", "trusted") if key in route}
+    return ProxyApp(name, Route(**{**route, **lists}), slots)

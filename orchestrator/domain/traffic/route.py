@@ -9,12 +9,16 @@ from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.frozen import frozen
 
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+EVERYBODY = ("0.0.0.0/0", "::/0")
+
 
 @frozen
 class Route:
     """Which requests belong to an app, and their time limit in seconds.
 
-    `metrics` is the address of the proxy's metrics for Prometheus; empty: there is none.
+    `metrics` is the address of the proxy's metrics for Prometheus; empty: there is none. `trusted` are the networks
+    whose X-Forwarded-* headers are passed on.
     """
 
     listen: str
@@ -23,6 +27,7 @@ class Route:
     strip_prefix: bool = True
     timeout: float = 3600.0
     metrics: str = ""
+    trusted: tuple[str, ...] = LOOPBACK
 
     def claims(self) -> set[tuple[str, str, str]]:
         """The (listen, host, prefix) combinations of this route; an empty host stands for any host."""

@@ -576,6 +576,22 @@ def test_probes_ask_for_a_name_of_the_app(lines: str, host: str) -> None:
     assert ok(f'[health]\nhost = "Other:8443"\n[proxy]\n{lines}').probe_spec().host == "other:8443"
 
 
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        ('"loopback"', ("127.0.0.0/8", "::1/128")),
+        ('"all"', ("0.0.0.0/0", "::/0")),
+        ("[]", ()),
+        ('["10.0.0.0/8", "203.0.113.7", "FE80::/10"]', ("10.0.0.0/8", "203.0.113.7/32", "fe80::/10")),
+    ],
+)
+def test_whose_forwarded_headers_are_trusted(value: str, networks: tuple[str, ...]) -> None:
+    config = ok(f"[proxy]\ntrust_forwarded = {value}")
+    assert config.route().trusted == networks
+    assert Config.from_snapshot(config.snapshot()).route() == config.route()
+    assert ok().route().trusted == ("127.0.0.0/8", "::1/128")
+
+
 def test_probes_ask_on_a_port_of_their_own() -> None:
     config = ok("[health]\nport = 8081")
     assert (config.port, config.probe_spec().port) == (8080, 8081)

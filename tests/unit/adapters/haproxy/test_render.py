@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy import render, rules
 from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.config import PRESET_NAMES
 from orchestrator.domain.health.presets import resolve
@@ -66,6 +66,22 @@ GAMMA = proxy_app(
 )
 
 
+# The lines of the rules; test_rules.py compares their text.
+ROUTE = "http-request set-var(txn.app) str(mymodel) if !{ var(txn.app) -m found }"
+RULES = "\n".join(
+    f"  {line}"
+    for line in (
+        *rules.request_id(),
+        *rules.refusals(),
+        *rules.without_upgrade(),
+        *rules.host(),
+        ROUTE,
+        *rules.forwarded([ONE]),
+    )
+)
+ANSWERS = "\n".join(f"  {line}" for line in rules.answers())
+
+
 def test_no_app() -> None:
     found, digest = configuration()
     assert found == f"global\n  setenv DEPLOYCTL_CONFIG {digest}\n  nbthread 2\n"
@@ -83,19 +99,7 @@ global
 frontend listen_0
   bind 127.0.0.1:8000
   timeout client 3600000ms
-  option forwardfor
-  http-request set-header X-Request-Id %[uuid()] unless {{ req.hdr(X-Request-Id) -m len 1:200 }}
-  http-request set-var(txn.request) req.hdr(X-Request-Id)
-  http-request deny status 400 hdr Connection close content-type text/plain\
- lf-string "Content-Length must be a number of 1 to 18 digits (request %[var(txn.request)])\\n"\
- if {{ req.hdr(Content-Length) -m found }} !{{ req.fhdr(Content-Length) -m reg ^[0-9]{{1,18}}$ }}
-  http-request del-header Connection if {{ req.hdr(Upgrade) -m beg -i h2c }}
-  http-request del-header Upgrade if {{ req.hdr(Upgrade) -m beg -i h2c }}
-  http-request del-header HTTP2-Settings
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(Host)]
-  http-request set-header X-Forwarded-Port %[dst_port]
-  http-request set-var(txn.app) str(mymodel) if !{{ var(txn.app) -m found }}
+{RULES}
   http-request set-var(txn.slot) var(txn.app),map_str(/etc/deployctl/routes.map,none)
   http-request set-var(txn.fallback) var(txn.app),map_str(/etc/deployctl/shields.map,none)
   acl mymodel_blue_up srv_is_up(mymodel_blue/s1)
@@ -107,10 +111,7 @@ frontend listen_0
   http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
   http-after-response set-header X-Model-Version %[var(txn.backend),map_str(/etc/deployctl/versions.map,none)]
   http-after-response set-header X-Request-Id %[var(txn.request)]
-  http-response deny status 502 hdr Connection close content-type text/plain\
- lf-string "the model sent a Content-Length that is not a number of 1 to 18 digits\
- (request %[var(txn.request)])\\n"\
- if {{ res.hdr(Content-Length) -m found }} !{{ res.fhdr(Content-Length) -m reg ^[0-9]{{1,18}}$ }}
+{ANSWERS}
   use_backend deployctl_unknown if !{{ var(txn.app) -m found }}
   use_backend %[var(txn.backend)]
   default_backend deployctl_none
@@ -161,7 +162,7 @@ def test_apps_by_host_and_prefix() -> None:
     assert first[:2] == ["bind 127.0.0.1:8000", "timeout client 7200000ms"]
     assert second[:2] == ["bind [::1]:9000", "timeout client 3600000ms"]
     unless = "!{ var(txn.app) -m found }"
-    host = "req.hdr(Host),host_only,lower"
+    host = "var(txn.host)"
     assert [line for line in first if "set-var(txn.app)" in line] == [
         f"http-request set-var(txn.app) str(alpha) if {unless}"
         f" {{ {host} -m str a.example.com }} {{ path -m reg ^/v1\\.0(/|$) }}",
@@ -204,7 +205,7 @@ def test_a_prefix_is_stripped_unless_configured_otherwise() -> None:
     found = text(ALPHA, BETA)
     for name in ("backend alpha_blue", "backend alpha_green"):
         assert section(found, name)[7:9] == [
-            "http-request set-header X-Forwarded-Prefix /v1.0",
+            "http-request set-header X-Forwarded-Prefix %[req.fhdr(X-Forwarded-Prefix),rtrim(/)]/v1.0",
             "http-request replace-path ^/v1\\.0/?(.*) /\\1",
         ]
     assert not [line for line in section(found, "backend beta_blue") if "prefix" in line.lower()]
