@@ -22,7 +22,10 @@ ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 # Paths of the model with answers of their own.
 _ANSWERS = {
     b"/long-length": b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\nhello",
-    b"/long-header": b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 100_000 + b"\r\nContent-Length: 2\r\n\r\nok",
+    **{
+        b"/long-header/%d" % size: b"HTTP/1.1 200 OK\r\nX-Long: %b\r\nContent-Length: 2\r\n\r\nok" % (b"a" * size)
+        for size in (60_000, 80_000)
+    },
     b"/nothing": b"",
 }
 
@@ -36,6 +39,8 @@ class RawModel:
     def __init__(self) -> None:
         self.port = free_port()
         self.heads: list[bytes] = []
+        # How many connections are open.
+        self.open = 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -51,6 +56,13 @@ class RawModel:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        self.open += 1
+        try:
+            self._answer(connection)
+        finally:
+            self.open -= 1
+
+    def _answer(self, connection: socket.socket) -> None:
         with suppress(OSError), connection, connection.makefile("rb") as file:
             while head := _read_head(file):
                 path = head.split(b" ", 2)[1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from orchestrator.domain.traffic.route import Route
+from tests.engine.harness import until
 from tests.engine.raw_model import KEY, Proxied, ended, exchange, fields, proxied, request
 
 HOST = "Host: models.example.com"
@@ -111,6 +113,52 @@ def test_a_websocket_is_still_offered(proxy: Proxied) -> None:
     offer = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}")
     assert proxy.ask(HOST, *offer)[0] == 101
     assert fields(proxy.model.heads[0], "upgrade") == ["websocket"]
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [20_000, 32_000, 60_000, 70_000])
+def test_long_headers_are_passed_on(proxy: Proxied, size: int) -> None:
+    status, _, body = proxy.ask(HOST, "X-Long: " + "a" * size)
+    assert (status, len(fields(body, "x-long")[0])) == (200, size)
+
+
+def test_a_long_path_is_passed_on(proxy: Proxied) -> None:
+    path = "/" + "a" * 60_000
+    assert proxy.ask(HOST, path=path)[2].startswith(f"GET {path} HTTP/1.1".encode())
+
+
+def test_many_headers_are_passed_on(proxy: Proxied) -> None:
+    status, _, body = proxy.ask(HOST, *(f"X-Number-{number}: {number}" for number in range(900)))
+    assert status == 200
+    assert fields(body, "x-number-899") == ["899"]
+
+
+@pytest.mark.parametrize("lines", [["X-Long: " + "a" * 80_000], [f"X-{number}: 1" for number in range(1001)]])
+def test_a_head_beyond_the_limits_is_refused(proxy: Proxied, lines: list[str]) -> None:
+    assert proxy.ask(HOST, *lines)[0] == 400
+    assert proxy.model.heads == []
+
+
+def test_a_model_may_answer_with_long_headers(proxy: Proxied) -> None:
+    status, head, _ = proxy.ask(HOST, path="/long-header/60000")
+    assert (status, len(fields(head, "x-long")[0])) == (200, 60_000)
+    assert proxy.ask(HOST, path="/long-header/80000")[0] == 502
+
+
+def test_idle_connections_are_closed_before_a_server_closes_them(proxy: Proxied) -> None:
+    """Many servers close theirs after 5 s: a request that is on its way then would be lost."""
+    clients = [proxy.connect() for _ in range(8)]
+    for client in clients:
+        exchange(client, request(HOST))
+    started = time.monotonic()
+    until(lambda: proxy.model.open <= 1, "only the check of the proxy may have a connection", 10)
+    assert time.monotonic() - started < 4
+    for client in clients:
+        # Those of the clients stay open.
+        assert exchange(client, request(HOST))[0] == 200
+        client.close()
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------
