@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -73,6 +74,8 @@ class RawModel:
                     if not _ANSWERS[path]:
                         return
                     continue
+                if path == b"/slow":
+                    time.sleep(0.5)
                 upgrade = fields(head, "upgrade")
                 if upgrade:
                     connection.sendall(
