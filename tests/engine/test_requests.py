@@ -163,6 +163,66 @@ def test_idle_connections_are_closed_before_a_server_closes_them(proxy: Proxied)
         client.close()
 
 
+# --- odd requests ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/gr\u00f6\u00dfe?q=\u20ac", '/a{b}|c^d`e"f\\g[h]<i>', "/%zz", "//a/../b"])
+def test_an_odd_path_reaches_the_model_as_it_is(proxy: Proxied, path: str) -> None:
+    line = f"GET {path} HTTP/1.1".encode()
+    with proxy.connect() as connection:
+        status, _, body = exchange(connection, line + b"\r\n" + HOST.encode() + b"\r\n\r\n")
+    assert (status, body.splitlines()[0]) == (200, line)
+
+
+@pytest.mark.parametrize("line", [b"X_Under.score: 1", b"X-Name: gr\xc3\xb6\xc3\x9fe", b"!#$%&'*+-.^_`|~: 1"])
+def test_an_odd_header_reaches_the_model(proxy: Proxied, line: bytes) -> None:
+    status, _, body = proxy.ask(HOST, line)
+    assert status == 200
+    assert line.lower() in body.lower()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Transfer-Encoding : chunked",
+        b"Content-Length\t: 5",
+        b"X Y: 1",
+        b"X,Y: 1",
+        b"X\xc3\xb6: 1",
+        b"(X): 1",
+        b"X\x00: 1",
+    ],
+)
+def test_a_header_with_an_invalid_name_is_refused(proxy: Proxied, line: bytes) -> None:
+    with proxy.connect() as connection:
+        status, head, body = exchange(connection, request(HOST, line))
+        assert ended(connection)
+    assert (status, len(fields(head, "x-request-id"))) == (400, 1)
+    assert body.startswith(b"the name of a header has a character that is not allowed there (request ")
+    assert proxy.model.heads == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["GET /a#b HTTP/1.1", "GET http://other.example.com/ HTTP/1.1", "GET / HTTP/3.7", "GET / RTSP/2.5"],
+)
+def test_a_first_line_that_can_be_misread_is_refused(proxy: Proxied, line: str) -> None:
+    with proxy.connect() as connection:
+        assert exchange(connection, f"{line}\r\n{HOST}\r\n\r\n".encode())[0] == 400
+    assert proxy.model.heads == []
+
+
+@pytest.mark.parametrize("name", ["models.example.com", "MODELS.example.com:80", "models.example.com."])
+def test_a_url_with_the_name_of_its_host_is_passed_on(proxy: Proxied, name: str) -> None:
+    assert proxy.ask(HOST, path=f"http://{name}/x")[0] == 200
+
+
+def test_the_answers_of_the_proxy_have_the_id_of_the_request(proxy: Proxied) -> None:
+    status, head, body = proxy.ask(HOST, "X-Request-Id: mine-7", path="/nothing")
+    assert (status, fields(head, "x-request-id")) == (502, ["mine-7"])
+    assert body.decode().endswith("(request mine-7)\n")
+
+
 # --- ids -------------------------------------------------------------------------------------------------------------
 
 

@@ -89,7 +89,8 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         f"frontend listen_{number}",
         f"  bind {_word(listen)}",
         f"  timeout client {checks.milliseconds(max(app.route.timeout for app in apps))}",
-        *(f"  {rule}" for rule in (*rules.request_id(), *rules.refusals(), *rules.without_upgrade(), *rules.host())),
+        *(f"  {rule}" for rule in rules.tolerant()),
+        *(f"  {rule}" for rule in (*rules.request_id(), *rules.host(), *rules.refusals(), *rules.without_upgrade())),
     ]
     for name, condition in _matches(apps):
         unless = "!{ var(txn.app) -m found }"

@@ -13,6 +13,8 @@ from orchestrator.domain.traffic.route import ProxyApp
 # HAProxy 2.6.12 reads a Content-Length of 2^64 as 0 and passes it on, so a model would take the next request on the
 # connection, which may be that of another client, for the body. 18 digits stay below 2^63.
 _LENGTH = "^[0-9]{1,18}$"
+# Matches the names of headers, joined with colons, unless each of them is a token as HTTP defines it.
+_NOT_NAMES = r"-m reg '[^!#$%&\x27*+.^_`|~0-9A-Za-z:-]'"
 # The name in the first element of Forwarded, with or without quotes, instead of all of it.
 _FORWARDED_HOST = r"'^[^,]*host=[\x22]?([^,;\x22]*).*','\\1',i"
 _WORDS = 24
@@ -27,8 +29,16 @@ def request_id() -> list[str]:
     ]
 
 
+def tolerant() -> list[str]:
+    """Lets URLs with characters pass that should be encoded, such as those in UTF-8: most servers take them.
+
+    What else the option lets pass is refused by `refusals`.
+    """
+    return ["option accept-invalid-http-request"]
+
+
 def refusals() -> list[str]:
-    """Refuses requests whose meaning or whose length is not certain."""
+    """Refuses requests whose meaning or whose length is not certain. It needs the variable of `host`."""
     return [
         _refuse(
             "Content-Length must be a number of 1 to 18 digits",
@@ -36,6 +46,17 @@ def refusals() -> list[str]:
         ),
         # The proxy would route by any of them, and a model may take another one.
         _refuse("Host must be one name", "{ req.hdr_cnt(Host) gt 1 }"),
+        # The option of `tolerant` lets these pass as well.
+        _refuse(
+            "the name of a header has a character that is not allowed there", f"{{ req.hdr_names(:) {_NOT_NAMES} }}"
+        ),
+        _refuse("the URL has a control character or a #", "{ url -m reg '[\\x00-\\x20\\x7f#]' }"),
+        _refuse("the version of HTTP must be 1.0, 1.1 or 2", "!{ req.ver 1.0 1.1 2.0 }"),
+        _refuse(
+            "the name in the URL is not that in Host",
+            "{ url -m reg -i ^https?:// } { var(txn.host) -m found }"
+            " !{ url,field(3,/),host_only,rtrim(.),lower,strcmp(txn.host) eq 0 }",
+        ),
     ]
 
 

@@ -71,10 +71,11 @@ ROUTE = "http-request set-var(txn.app) str(mymodel) if !{ var(txn.app) -m found 
 RULES = "\n".join(
     f"  {line}"
     for line in (
+        *rules.tolerant(),
         *rules.request_id(),
+        *rules.host(),
         *rules.refusals(),
         *rules.without_upgrade(),
-        *rules.host(),
         ROUTE,
         *rules.forwarded([ONE]),
     )

@@ -16,10 +16,11 @@ TEXT = Path(__file__).with_name("rules.txt")
 
 def test_each_rule_is_written_as_haproxy_reads_it() -> None:
     parts = [
+        rules.tolerant(),
         rules.request_id(),
+        rules.host(),
         rules.refusals(),
         rules.without_upgrade(),
-        rules.host(),
         rules.forwarded([APP]),
         rules.answers(),
     ]
