@@ -17,7 +17,7 @@ _LENGTH = "^[0-9]{1,18}$"
 _NOT_NAMES = r"-m reg '[^!#$%&\x27*+.^_`|~0-9A-Za-z:-]'"
 # The name in the first element of Forwarded, with or without quotes, instead of all of it.
 _FORWARDED_HOST = r"'^[^,]*host=[\x22]?([^,;\x22]*).*','\\1',i"
-_WORDS = 24
+_WORDS = 20
 
 
 def request_id() -> list[str]:
@@ -54,7 +54,7 @@ def refusals() -> list[str]:
         _refuse("the version of HTTP must be 1.0, 1.1 or 2", "!{ req.ver 1.0 1.1 2.0 }"),
         _refuse(
             "the name in the URL is not that in Host",
-            "{ url -m reg -i ^https?:// } { var(txn.host) -m found }"
+            "{ url -m beg -i http } { var(txn.host) -m found }"
             " !{ url,field(3,/),host_only,rtrim(.),lower,strcmp(txn.host) eq 0 }",
         ),
     ]
@@ -70,45 +70,53 @@ def forwarded(apps: Sequence[ProxyApp]) -> list[str]:
 
     txn.app is the app of the request.
     """
-    missing = "unless {{ req.hdr({0}) -m found }}".format
-    told = "req.fhdr(Forwarded,1)"
+    missing = "!{{ req.hdr({0}) -m found }}".format
+    forwarded = "req.fhdr(Forwarded,1)"
+    # First in each condition: most requests have none of these headers, and each other test costs time.
+    told, plain = "{ var(txn.told) -m bool }", "!{ var(txn.told) -m bool }"
+    names = "'forwarded|x-real-ip|x-scheme'"
     return [
-        *_trusted(apps),
+        f"http-request set-var(txn.told) bool(true) if {{ req.hdr_names(:) -m reg -i {names} }}",
+        f"http-request set-header X-Forwarded-For %[src] if {plain}",
+        f"http-request set-header X-Forwarded-Proto http if {plain}",
+        f"http-request set-header X-Forwarded-Host %[req.hdr(Host)] if {plain} {{ req.hdr(Host) -m found }}",
+        f"http-request set-header X-Forwarded-Port %[dst_port] if {plain}",
+        *_trusted(apps, told),
         # The names with which frameworks and proxies pass on what X-Forwarded-* says.
         *(
-            f"http-request del-header {name} if !{{ var(txn.trusted) -m bool }}"
+            f"http-request del-header {name} if {told} !{{ var(txn.trusted) -m bool }}"
             for name in ("X-Forwarded- -m beg", "Forwarded", "X-Real-IP", "X-Scheme")
         ),
         # What only Forwarded says is said in both ways.
-        "http-request set-header X-Forwarded-Proto https"
-        f" if !{{ req.hdr(X-Forwarded-Proto) -m found }} {{ {told} -m reg -i '^[^,]*proto=.?https' }}",
-        f'http-request set-header X-Forwarded-Host "%[{told},regsub({_FORWARDED_HOST})]"'
-        f" if !{{ req.hdr(X-Forwarded-Host) -m found }} {{ {told} -m reg -i '^[^,]*host=' }}",
+        f"http-request set-header X-Forwarded-Proto https if {told} {missing('X-Forwarded-Proto')}"
+        f" {{ {forwarded} -m reg -i '^[^,]*proto=.?https' }}",
+        f'http-request set-header X-Forwarded-Host "%[{forwarded},regsub({_FORWARDED_HOST})]" if {told}'
+        f" {missing('X-Forwarded-Host')} {{ {forwarded} -m reg -i '^[^,]*host=' }}",
         # A name without a port has the port of its scheme, which is rarely that of this proxy.
-        "http-request set-header X-Forwarded-Port %[req.hdr(X-Forwarded-Host,1),port_only]"
-        " if !{ req.hdr(X-Forwarded-Port) -m found } { req.hdr(X-Forwarded-Host,1),port_only gt 0 }",
-        "http-request set-header X-Forwarded-Port 443"
-        " if !{ req.hdr(X-Forwarded-Port) -m found } { req.hdr(X-Forwarded-Proto,1) -m str -i https }",
-        f"http-request set-header X-Forwarded-Port %[dst_port] {missing('X-Forwarded-Port')}",
-        f"http-request set-header X-Forwarded-Proto http {missing('X-Forwarded-Proto')}",
-        "http-request set-header X-Forwarded-Host %[req.hdr(Host)]"
-        " if !{ req.hdr(X-Forwarded-Host) -m found } { req.hdr(Host) -m found }",
-        *_append("X-Forwarded-For", "%[src]"),
-        "http-request set-header X-Forwarded-For %[src] unless { req.hdr(X-Forwarded-For) -m found }",
-        *_append("Forwarded", "for=%[src]", " { src 0.0.0.0/0 }"),
-        *_append("Forwarded", 'for=\\"[%[src]]\\"', " !{ src 0.0.0.0/0 }"),
+        f"http-request set-header X-Forwarded-Port %[req.hdr(X-Forwarded-Host,1),port_only] if {told}"
+        f" {missing('X-Forwarded-Port')} {{ req.hdr(X-Forwarded-Host,1),port_only gt 0 }}",
+        f"http-request set-header X-Forwarded-Port 443 if {told} {missing('X-Forwarded-Port')}"
+        " { req.hdr(X-Forwarded-Proto,1) -m str -i https }",
+        f"http-request set-header X-Forwarded-Port %[dst_port] if {told} {missing('X-Forwarded-Port')}",
+        f"http-request set-header X-Forwarded-Proto http if {told} {missing('X-Forwarded-Proto')}",
+        f"http-request set-header X-Forwarded-Host %[req.hdr(Host)] if {told} {missing('X-Forwarded-Host')}"
+        " { req.hdr(Host) -m found }",
+        *_append("X-Forwarded-For", "%[src]", told),
+        f"http-request set-header X-Forwarded-For %[src] if {told} {missing('X-Forwarded-For')}",
+        *_append("Forwarded", "for=%[src]", f"{told} {{ src 0.0.0.0/0 }}"),
+        *_append("Forwarded", 'for=\\"[%[src]]\\"', f"{told} !{{ src 0.0.0.0/0 }}"),
     ]
 
 
-def _append(name: str, value: str, condition: str = "") -> list[str]:
+def _append(name: str, value: str, condition: str) -> list[str]:
     """Appends to a list that a request has, on the same line if there is one: some servers read only one line."""
     return [
-        f'http-request add-header {name} "{value}" if {{ req.fhdr_cnt({name}) gt 1 }}{condition}',
-        f'http-request set-header {name} "%[req.fhdr({name})], {value}" if {{ req.fhdr_cnt({name}) 1 }}{condition}',
+        f'http-request add-header {name} "{value}" if {condition} {{ req.fhdr_cnt({name}) gt 1 }}',
+        f'http-request set-header {name} "%[req.fhdr({name})], {value}" if {condition} {{ req.fhdr_cnt({name}) 1 }}',
     ]
 
 
-def _trusted(apps: Sequence[ProxyApp]) -> list[str]:
+def _trusted(apps: Sequence[ProxyApp], condition: str) -> list[str]:
     """Sets txn.trusted for requests that come from networks that their app trusts."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for app in apps:
@@ -120,7 +128,7 @@ def _trusted(apps: Sequence[ProxyApp]) -> list[str]:
             # An app's name is a word of HAProxy: it has only lowercase letters, digits and hyphens.
             owners = [f" {{ var(txn.app) -m str {' '.join(some)} }}" for some in _parts(names)]
             for owner in owners if len(groups) > 1 else [""]:
-                lines.append(f"http-request set-var(txn.trusted) bool(true) if {source}{owner}")
+                lines.append(f"http-request set-var(txn.trusted) bool(true) if {condition} {source}{owner}")
     return lines
 
 

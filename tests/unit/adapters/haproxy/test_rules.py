@@ -48,7 +48,9 @@ def trusting(name: str, *networks: str) -> ProxyApp:
 )
 def test_each_app_trusts_its_own_networks(apps: list[ProxyApp], lines: list[str]) -> None:
     found = [line for line in rules.forwarded(apps) if "set-var(txn.trusted)" in line]
-    assert found == [f"http-request set-var(txn.trusted) bool(true) if {line}" for line in lines]
+    assert found == [
+        f"http-request set-var(txn.trusted) bool(true) if {{ var(txn.told) -m bool }} {line}" for line in lines
+    ]
 
 
 def test_no_line_has_more_words_than_haproxy_reads() -> None:
