@@ -704,7 +704,7 @@ def proxy_app(config: Config, name: str | None = None, block: int = 1) -> ProxyA
 
     def backend(version: str, slot: Any) -> SlotEndpoints:
         addresses = tuple(fixed_address(SUBNET, block, slot, index) for index in range(1, count + 1))
-        return SlotEndpoints(version, addresses, probe, slot == "blue")
+        return SlotEndpoints(version, addresses, probe, slot == "blue", port=config.port)
 
     slots: Any = {"blue": backend("v1", "blue"), "green": backend("none", "green")}
     return ProxyApp(name or config.app.name, config.route(), slots)
@@ -714,7 +714,16 @@ def rendered(config: Config) -> None:
     """Checks that HAProxy's configuration is that of a harmless app with this app's values in their places."""
     app = proxy_app(config)
     route, spec, name = app.route, config.probe_spec(), app.name
-    for word in (name, route.listen, route.metrics, route.path_prefix, spec.path, *route.hosts):
+    for word in (
+        name,
+        route.listen,
+        route.metrics,
+        route.path_prefix,
+        spec.path,
+        spec.host,
+        *route.hosts,
+        *route.trusted,
+    ):
         assert _SAFE.fullmatch(word), word
         assert "%[" not in word
     # These are written where HAProxy would expand a %.
@@ -724,7 +733,7 @@ def rendered(config: Config) -> None:
         f"*.h{n:04}.invalid" if host.startswith("*.") else f"h{n:04}.invalid" for n, host in enumerate(route.hosts)
     ]
     shape = (bool(route.path_prefix), route.strip_prefix, config.run.replicas, spec.body, spec.statuses)
-    reference = _reference(tuple(hosts), bool(route.metrics), *shape)
+    reference = _reference(tuple(hosts), bool(route.metrics), route.trusted, *shape)
     meant = {
         "the-app": name,
         "192.0.2.9:9": route.listen,
@@ -732,8 +741,11 @@ def rendered(config: Config) -> None:
         "/the-probe": spec.path,
         "7654321ms": _timer(route.timeout),
         "54321ms": _timer(spec.timeout),
-        "98765ms": _timer(max(spec.interval, 1.0)),
-        ":45454": f":{spec.port}",
+        "98765ms": _timer(spec.interval),
+        "197530ms": _timer(max(2 * spec.interval, 1.0)),
+        ":45454": f":{config.port}",
+        "45455": str(spec.port),
+        "the-probe-host": spec.host,
         **{placeholder.lstrip("*"): host.lstrip("*") for placeholder, host in zip(hosts, route.hosts, strict=True)},
     }
     # Only lines with a mark differ between apps.
@@ -772,6 +784,8 @@ port = 45454
 replicas = {replicas}
 [health]
 path = "/the-probe"
+host = "the-probe-host"
+port = 45455
 interval = "98765ms"
 timeout = "54321ms"
 [proxy]
@@ -788,6 +802,7 @@ timeout = "7654321ms"
 def _reference(
     hosts: tuple[str, ...],
     metrics: bool,
+    trusted: tuple[str, ...],
     prefix: bool,
     strip: bool,
     replicas: int,
@@ -801,13 +816,15 @@ def _reference(
     app = proxy_app(config)
     # The pattern of a preset, which is not user input.
     probe = replace(config.probe_spec(), body=body, statuses=statuses)
-    app = replace(app, slots={slot: replace(backend, probe=probe) for slot, backend in app.slots.items()})
+    slots = {slot: replace(backend, probe=probe) for slot, backend in app.slots.items()}
+    app = replace(app, slots=slots, route=replace(app.route, trusted=trusted))
     lines = [words(line) for line in render.configuration(_template(), [app], 2)[0].split("\n")]
     return [(line, any(_MARKS.search(word) or "/the-prefix" in word for word in line)) for line in lines]
 
 
 _MARKS = re.compile(
-    r"the-app|192\.0\.2\.9:[89]|/the-probe|\b7654321ms|\b54321ms|\b98765ms|:45454|\.?h[0-9]{4}\.invalid"
+    r"the-app|192\.0\.2\.9:[89]|/the-probe(?!-)|the-probe-host|\b7654321ms|\b54321ms|\b98765ms|\b197530ms|:45454"
+    r"|\b45455\b|\.?h[0-9]{4}\.invalid"
 )
 
 
@@ -819,8 +836,8 @@ def _replaced(line: list[str], meant: dict[str, str], prefix: str) -> list[str]:
             assert re.match(pattern, prefix + "/x")
             assert not (word.endswith("(/|$)") and re.match(pattern, prefix + "x"))
             replaced.append(pattern)
-        elif word == "/the-prefix":
-            replaced.append(prefix)
+        elif word.endswith("/the-prefix"):
+            replaced.append(word.removesuffix("/the-prefix") + prefix)
         else:
             replaced.append(_MARKS.sub(lambda mark: meant[mark[0]], word))
     return replaced
