@@ -34,7 +34,7 @@ from orchestrator.config.section import Section
 from orchestrator.config.watchdog import Watchdog
 from orchestrator.domain import naming
 from orchestrator.domain.health.probe import ProbeSpec
-from orchestrator.domain.rollout.workload import Runtime
+from orchestrator.domain.rollout.workload import NetworkSpec, Runtime
 from orchestrator.domain.traffic.route import EVERYBODY, LOOPBACK, Route
 from orchestrator.domain.version.build import BuildSpec
 from orchestrator.errors import ConfigError, Finding
@@ -124,6 +124,10 @@ class Config(Section):
             metrics,
             trusted if trusted is not None else tuple(proxy.trust_forwarded),
         )
+
+    def network(self) -> NetworkSpec:
+        """The network of the containers."""
+        return NetworkSpec()
 
     def runtime(self) -> Runtime:
         """How the engine starts the containers."""

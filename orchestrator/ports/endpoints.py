@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -20,6 +20,15 @@ class Endpoints(Protocol):
 
     def register(self, app: str, slot: Slot, endpoints: SlotEndpoints) -> None:
         """Sets the addresses of a slot; each replica is up after it passes the proxy's checks. May be repeated."""
+
+    def drift(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[str]:
+        """How the running proxy differs from `slots` (addresses, stopped replicas, versions), in words.
+
+        Changes nothing.
+        """
+
+    def repair(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[str]:
+        """Makes the running proxy match `slots`; returns what `drift` found before. May be repeated."""
 
     def park(self, app: str, slot: Slot) -> None:
         """Removes the addresses of a slot: its replicas get no checks and no requests. May be repeated."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from orchestrator.domain.engine import Engine
-    from orchestrator.domain.rollout.workload import Container, WorkloadSpec
+    from orchestrator.domain.rollout.workload import Container, NetworkSpec, WorkloadSpec
     from orchestrator.domain.traffic.slot import Slot
 
 
@@ -86,8 +86,17 @@ class Workloads(Protocol):
     def restart(self, container: Container) -> None:
         """Stops a container that does not answer, within two seconds, and starts it again."""
 
-    def reconnect(self, container: Container, app_number: int) -> None:
-        """Connects a container to its network again, with the address that it was created with. May be repeated."""
+    def reconnect(self, container: Container, app_number: int, network: NetworkSpec) -> None:
+        """Connects a container to its network again, with the replica's own address there. May be repeated.
+
+        The network is created if it is missing; its addresses may differ from those that it had before.
+        """
+
+    def own_addresses(self, app_number: int, slot: Slot, index: int, network: NetworkSpec) -> dict[str, bool]:
+        """The addresses that a replica can have now, one for each network that exists; empty without a network.
+
+        True: no other container ever gets this address, even while the replica does not run.
+        """
 
     def tidy(self) -> bool:
         """Removes the containers' network when no container is left. True: it was removed."""

@@ -11,6 +11,7 @@ from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import EngineUnreachable, OperationFailed
 from orchestrator.ports.secrets import Order
 from orchestrator.ports.services import Services
+from orchestrator.release.addresses import register_address
 from orchestrator.release.workloads import workload_spec
 from orchestrator.supply.model_files import restore
 
@@ -34,7 +35,7 @@ class Healer:
         self.config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
         self.containers = {container.index: container for container in observed.of(live.version, live.slot)}
         known = services.ledger.proxy_app(observed.app)
-        # The addresses that the proxy sends requests to.
+        # The addresses that the proxy sends requests to: a container with another one gets none.
         self._addresses = known.slots[live.slot].addresses if known and live.slot in known.slots else ()
 
     @property
@@ -74,9 +75,11 @@ class Healer:
             return [self._recreate(index)]
         workloads = self.services.workloads
         done = []
-        if self._detached(container):
-            with self.services.locks.proxy():  # two apps must not create the network at the same moment
-                workloads.reconnect(container, self.services.ledger.app_number(self.app))
+        detached = self._detached(container)
+        # A network that was removed and made again has the old name, and a container that ended does not know it.
+        if detached or container.state in _ENDED:
+            self._reconnect(container)
+        if detached:
             done.append(f"{container.name} reconnected to its network")
         if container.state == "paused":
             workloads.resume(container)
@@ -104,9 +107,21 @@ class Healer:
     def _detached(self, container: Container) -> bool:
         if container.state == "restarting":
             return False
-        if container.index > len(self._addresses):
+        if not container.address or container.index > len(self._addresses):
             return not container.address
         return container.address != self._addresses[container.index - 1]
+
+    def _reconnect(self, container: Container) -> None:
+        services = self.services
+        with services.locks.proxy():  # two apps must not create the network at the same moment
+            services.workloads.reconnect(container, services.ledger.app_number(self.app), self.config.network())
+        now = services.workloads.inspect(container.id)
+        if now is not None:
+            self._register(now)
+
+    def _register(self, container: Container) -> None:
+        """Makes the proxy use the container's address: that of a network that was made again may be another one."""
+        register_address(self.services, self.app, self.live.slot, container.index, container.address)
 
     def _recreate(self, index: int) -> str:
         self._restore_files()
@@ -114,6 +129,8 @@ class Healer:
         with self.services.locks.proxy():
             spec = workload_spec(self.services, self.config, self.version, live.slot, index, live.deployment)
             container = self.services.workloads.create(spec)
+        # Before it starts: until then the requests may go to whoever has the old address now.
+        self._register(container)
         self.services.workloads.keep_running(container)
         self.services.workloads.start(container)
         return f"{container.name} recreated"

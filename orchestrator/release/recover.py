@@ -17,6 +17,7 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.recovery import Recovery
 from orchestrator.domain.rollout.recovery import recover as decide
 from orchestrator.ports.services import Services
+from orchestrator.release.addresses import follow
 from orchestrator.release.executor import carry_on
 from orchestrator.release.heal import heal
 from orchestrator.release.observe import healthy, observe
@@ -118,6 +119,7 @@ def _repair(services: Services, app: str, recovered: Recovered, *, healing: bool
     if note_cold(services, app, observed):
         observed = observe(services, app)
     recovered.observed = observed
+    recovered.repaired += follow(services, observed)
     if not healing:
         return
     healed = heal(services, observed)
@@ -129,14 +131,16 @@ def _repair(services: Services, app: str, recovered: Recovered, *, healing: bool
 
 def _repair_proxy(services: Services, app: str, *, in_deployment: bool = False) -> list[str]:
     apps = services.ledger.proxy_apps()
-    if not any(known.name == app for known in apps):
+    known = next((each for each in apps if each.name == app), None)
+    if known is None:
         return []
     states = services.ledger.traffic_states()
     if in_deployment and services.traffic.readable(app):
         # During a deployment the traffic state on disk decides: it is restored only when it is lost.
         states.pop(app, None)
     with services.locks.proxy():
-        return services.edge.repair(app, apps, states, services.progress)
+        repaired = services.edge.repair(app, apps, states, services.progress)
+        return repaired + services.endpoints.repair(app, known.slots)
 
 
 def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:

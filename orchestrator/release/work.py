@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.config import Config
@@ -82,6 +83,20 @@ class Work:
                 hint=f"deployctl release {version}",
             )
         return sorted(containers, key=lambda container: container.index)
+
+    def reconnect(self, containers: Sequence[Container]) -> None:
+        """Connects containers to their network again, with their own addresses. Those that are there are not changed.
+
+        Raises:
+            EngineError: the engine refuses.
+        """
+        services = self.services
+        self.seen = None
+        number = services.ledger.app_number(self.app)
+        # Two apps must not create the network at the same moment.
+        with services.locks.proxy():
+            for container in containers:
+                services.workloads.reconnect(container, number, self.config.network())
 
     def placed_by(self, slot: Slot) -> int:
         """The id of the deployment that placed the version in a slot."""

@@ -21,6 +21,7 @@ from orchestrator.ports.services import Services
 from orchestrator.release.observe import healthy, observe
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.evidence import traffic
+from orchestrator.reports.wrong_addresses import wrong_addresses
 
 State = Literal["empty", "deploying", "baking", "stable", "degraded"]
 
@@ -158,6 +159,9 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
     bake = _bake(services, app, live) if live and live.baking else None
     if live is not None and deployment is None:
         problems += _wrong_route(services, app, live.slot, proxy)
+        problems += [
+            f"{text}: deployctl recover" for text in wrong_addresses(services, app, observed.containers, proxy.state)
+        ]
     return StatusReport(
         app=app,
         state=_state(live, deployment, problems),

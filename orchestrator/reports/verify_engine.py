@@ -17,6 +17,7 @@ from orchestrator.errors import DeployctlError, EngineError, LedgerDamaged, Prox
 from orchestrator.ports.services import Services
 from orchestrator.release.workloads import workload_spec
 from orchestrator.reports.verify_record import RECORDED, Findings, Manifests
+from orchestrator.reports.wrong_addresses import wrong_addresses
 
 # What reading a damaged record raises.
 _DAMAGED = (LedgerDamaged, ValueError, KeyError, TypeError)
@@ -44,10 +45,10 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
     if live is None:
         return
     findings.problems += _wrong_route(services, app, live, known)
+    everything = services.workloads.containers(app)
+    findings.problems += wrong_addresses(services, app, everything, services.edge.state())
     wanted = max(1, len(known.slots[live.slot].addresses) if known and live.slot in known.slots else 1)
-    containers = [
-        each for each in services.workloads.containers(app) if (each.version, each.slot) == (live.version, live.slot)
-    ]
+    containers = [each for each in everything if (each.version, each.slot) == (live.version, live.slot)]
     if len(containers) < wanted:
         findings.problems.append(
             f"{live.version} is live in {live.slot} with {len(containers)} of {wanted} container(s)"

@@ -245,6 +245,32 @@ class FakeEndpoints:
         if self._proxy.count(app):
             self._proxy.endpoints[app, slot] = endpoints
 
+    def drift(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[str]:
+        return [f"{what} is {found}, recorded is {recorded}" for what, found, recorded in self._differences(app, slots)]
+
+    def repair(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[str]:
+        differences = self._differences(app, slots)
+        for slot in SLOTS:
+            recorded = slots.get(slot)
+            if recorded is not None and recorded.active:
+                self.register(app, slot, recorded)
+            else:
+                self.park(app, slot)
+        return [f"{what} was set to {recorded}, it was {found}" for what, found, recorded in differences]
+
+    def _differences(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[tuple[str, str, str]]:
+        self._proxy.workers()
+        rows = []
+        for slot in SLOTS:
+            running, recorded = self._proxy.endpoints.get((app, slot)), slots.get(slot)
+            for index in range(1, self._proxy.count(app) + 1):
+                found, wanted = (each.target(index) if each is not None else "" for each in (running, recorded))
+                if found != wanted:
+                    rows.append((f"the address of replica {index} of {app} in {slot}", found, wanted))
+            if running is not None and recorded is not None and running.version != recorded.version:
+                rows.append((f"the version of {app} in {slot}", running.version, recorded.version))
+        return rows
+
     def park(self, app: str, slot: Slot) -> None:
         self._proxy.workers()
         self._proxy.endpoints.pop((app, slot), None)
@@ -265,7 +291,8 @@ class FakeEndpoints:
         rows = []
         for index in range(1, self._proxy.count(app) + 1):
             up = index <= len(addresses) and addresses[index - 1] in running
-            rows.append(EndpointHealth(index, up, "UP" if up else "DOWN"))
+            target = endpoints.target(index) if endpoints is not None else ""
+            rows.append(EndpointHealth(index, up, "UP" if up else "DOWN", target))
         return tuple(rows)
 
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:

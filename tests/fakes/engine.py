@@ -17,7 +17,7 @@ from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.sockets import Listener
 from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
-from orchestrator.domain.rollout.workload import Container, HostContainerSpec, WorkloadSpec
+from orchestrator.domain.rollout.workload import Container, HostContainerSpec, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version.build import BuildSpec, Image, Layer
 from orchestrator.domain.version.version import Version
@@ -41,6 +41,7 @@ class FakeEngineState:
 
     names: Names = field(default_factory=lambda: Names("default"))
     network: bool = False
+    subnet: str = SUBNET
     foreign_network: bool = False
     containers: dict[str, Container] = field(default_factory=dict)
     specs: dict[str, WorkloadSpec] = field(default_factory=dict)
@@ -153,7 +154,7 @@ class FakeWorkloads:
             index=spec.index,
             image_id=spec.image_id,
             state="created",
-            address=address(SUBNET, spec.app_number, spec.slot, spec.index),
+            address=address(self._state.subnet, spec.app_number, spec.slot, spec.index),
             labels={
                 **spec.labels,
                 naming.LABEL_STATE: self._state.names.state_id,
@@ -206,11 +207,14 @@ class FakeWorkloads:
         self._state.restarted.append(container.name)
         self._state.change(container, state="running")
 
-    def reconnect(self, container: Container, app_number: int) -> None:
+    def reconnect(self, container: Container, app_number: int, network: NetworkSpec) -> None:
         self._state.known(container, f"connect the container {container.name} to the network")
         self._join_network()
-        fixed = address(SUBNET, app_number, container.slot, container.index)
+        fixed = address(self._state.subnet, app_number, container.slot, container.index)
         self._state.change(container, address=fixed)
+
+    def own_addresses(self, app_number: int, slot: Slot, index: int, network: NetworkSpec) -> dict[str, bool]:
+        return {address(self._state.subnet, app_number, slot, index): True} if self._state.network else {}
 
     def tidy(self) -> bool:
         removed = self._state.network and not self._state.containers
@@ -271,7 +275,7 @@ class FakeContainerAccess:
                 container.labels.get(naming.LABEL_RECORD, ""),
                 dict(self._state.specs[container.id].runtime.environment),
                 CREATED,
-                app_number_of(SUBNET, container.address),
+                app_number_of(self._state.subnet, container.address),
             )
             for container in sorted(self._state.containers.values(), key=lambda container: container.name)
         )

@@ -15,7 +15,7 @@ from orchestrator.adapters.docker.differences import differences
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.engine import Engine
 from orchestrator.domain.naming import Names
-from orchestrator.domain.rollout.workload import Container, WorkloadSpec
+from orchestrator.domain.rollout.workload import Container, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import UsageError
 
@@ -133,7 +133,11 @@ class DockerWorkloads:
         with engine_errors(f"restart the container {container.name}"):
             self._api.restart(container.id, timeout=_HUNG_GRACE)
 
-    def reconnect(self, container: Container, app_number: int) -> None:
+    def own_addresses(self, app_number: int, slot: Slot, index: int, spec: NetworkSpec) -> dict[str, bool]:
+        current = network.find(self._connect(), self._names)
+        return {} if current is None else {address(current.subnet, app_number, slot, index): True}
+
+    def reconnect(self, container: Container, app_number: int, spec: NetworkSpec) -> None:
         current = network.ensure(self._connect(), self._names)
         fixed = address(current.subnet, app_number, container.slot, container.index)
         with engine_errors(f"connect the container {container.name} to the network"):

@@ -7,7 +7,7 @@ state for the next start; this module changes it in every worker.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.runtime import Runtime, Server
@@ -16,6 +16,7 @@ from orchestrator.domain.traffic.route import SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError
+from orchestrator.frozen import frozen
 
 
 class HAProxyEndpoints:
@@ -36,17 +37,39 @@ class HAProxyEndpoints:
         self._runtime.set_entry(render.VERSIONS, render.backend(app, slot), endpoints.version)
 
         def point(worker: str, name: str, server: Server) -> None:
-            if server.index > len(endpoints.addresses):
+            if server.index > len(endpoints.addresses) or not endpoints.addresses[server.index - 1]:
                 self._park(worker, name, server)
                 return
             address = endpoints.addresses[server.index - 1]
             self._runtime.tell(worker, f"set server {name} addr {address} port {endpoints.service_port}")
             if not server.backup:
                 self._runtime.tell(worker, f"set server {name} check-port {endpoints.probe.port}")
-            if server.parked:
+            if server.stopped:
                 self._runtime.tell(worker, f"set server {name} state ready")
 
         self._runtime.each_server(app, slot, point)
+
+    def drift(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[str]:
+        differences = self._differences(app, slots)
+        return [f"{each.what} is {each.found}, recorded is {each.recorded}" for _, each in differences]
+
+    def repair(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[str]:
+        differences = self._differences(app, slots)
+        for slot in {slot for slot, _ in differences}:
+            recorded = slots.get(slot)
+            if recorded is not None and recorded.active:
+                self.register(app, slot, recorded)
+            else:
+                self.park(app, slot)
+        return [f"{each.what} was set to {each.recorded}, it was {each.found}" for _, each in differences]
+
+    def _differences(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[tuple[Slot, _Difference]]:
+        found: list[tuple[Slot, _Difference]] = []
+        for worker in self._runtime.slots(app):
+            for slot, (servers, version) in worker.items():
+                found += [(slot, each) for each in _differences(app, slot, servers.values(), version, slots.get(slot))]
+        # A server and its backup, or two workers, often have the same fault.
+        return list(dict.fromkeys(found))
 
     def park(self, app: str, slot: Slot) -> None:
         self._runtime.each_server(app, slot, self._park)
@@ -84,7 +107,7 @@ class HAProxyEndpoints:
     def health(self, app: str, slot: Slot) -> tuple[EndpointHealth, ...]:
         # Until the first check of a new worker, HAProxy assumes that a server is up; `wait_up` waits for that check.
         return tuple(
-            EndpointHealth(server.index, server.status.startswith("UP"), server.status)
+            EndpointHealth(server.index, server.status.startswith("UP"), server.status, _target(server))
             for server in self._checked(app, slot)
         )
 
@@ -110,3 +133,31 @@ class HAProxyEndpoints:
     def _checked(self, app: str, slot: Slot) -> list[Server]:
         servers = [server for server in self._runtime.servers(app, slot).values() if not server.backup]
         return sorted(servers, key=lambda server: server.index)
+
+
+@frozen
+class _Difference:
+    """Something of the running proxy that is not what the ledger records."""
+
+    what: str
+    found: str
+    recorded: str
+
+
+def _target(server: Server) -> str:
+    return "" if server.address == render.PARKED else server.address
+
+
+def _differences(
+    app: str, slot: Slot, servers: Iterable[Server], version: str | None, recorded: SlotEndpoints | None
+) -> Iterator[_Difference]:
+    """How one worker differs from what is recorded of a slot."""
+    for server in sorted(servers, key=lambda server: (server.index, server.backup)):
+        replica = f"of replica {server.index} of {app} in {slot}"
+        wanted = recorded.target(server.index) if recorded is not None else ""
+        if _target(server) != wanted:
+            yield _Difference(f"the running proxy's address {replica}", _target(server) or "none", wanted or "none")
+        elif wanted and server.stopped:
+            yield _Difference(f"the running proxy's state {replica}", server.status, "ready")
+    if recorded is not None and recorded.active and version != recorded.version:
+        yield _Difference(f"the running proxy's version of {app} in {slot}", version or "none", recorded.version)

@@ -179,12 +179,11 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
     lines.append("  option allbackups")
     own = app.slots.get(slot)
     for index in range(servers(app)):
-        active = with_state and own is not None and own.active and index < len(own.addresses)
-        address = _word(own.addresses[index]) if own is not None and active else PARKED_ADDRESS
-        port, checked = (own.service_port, own.probe.port) if own is not None and active else (PARKED_PORT, PARKED_PORT)
-        target = f"{address}:{port}"
-        lines.append(f"  server s{index + 1} {target} check port {checked} {checks.pauses(probe)}")
-        lines.append(f"  server b{index + 1} {target} backup{'' if active else ' disabled'}")
+        target = own.target(index + 1) if with_state and own is not None else ""
+        checked = own.probe.port if target and own is not None else PARKED_PORT
+        place = _word(target or PARKED)
+        lines.append(f"  server s{index + 1} {place} check port {checked} {checks.pauses(probe)}")
+        lines.append(f"  server b{index + 1} {place} backup{'' if target else ' disabled'}")
     return "\n".join([*lines, ""])
 
 

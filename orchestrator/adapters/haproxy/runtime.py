@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.adapters.haproxy.render import backend
+from orchestrator.adapters.haproxy.render import VERSIONS, backend
 from orchestrator.domain.traffic.sample import Sample
-from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
 
@@ -41,6 +41,7 @@ class Server:
     check: str
     sessions: int
     answered: int = 0
+    address: str = ""
 
     @property
     def index(self) -> int:
@@ -52,8 +53,9 @@ class Server:
         return self.name.startswith("b")
 
     @property
-    def parked(self) -> bool:
-        return self.status.startswith("MAINT")
+    def stopped(self) -> bool:
+        """Whether it gets no requests until it is set to `ready`."""
+        return self.status.startswith(("MAINT", "DRAIN"))
 
     @property
     def up(self) -> bool:
@@ -209,15 +211,22 @@ class Runtime:
     def servers(self, app: str, slot: Slot, worker: str | None = None) -> dict[str, Server]:
         """The servers of a slot by name, in one worker (default: the current one); empty for an unknown slot."""
         name = backend(app, slot)
-        text = self.tell(worker or self.workers()[0], f"show stat {name} 4 -1")
-        rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
-        return {
-            row["svname"]: Server(
-                row["svname"], row["status"], row["check_status"], int(row["scur"] or 0), _answered(row)
-            )
-            for row in rows
-            if row.get("pxname") == name
-        }
+        return _servers(name, self.tell(worker or self.workers()[0], f"show stat {name} 4 -1"))
+
+    def slots(self, app: str) -> list[dict[Slot, tuple[dict[str, Server], str | None]]]:
+        """The servers and the version of each slot, in each worker that has the app."""
+        commands = [f"show stat {backend(app, slot)} 4 -1" for slot in SLOTS]
+        found = []
+        for worker in self.workers():
+            *stats, versions = self.tell_all(worker, [*commands, f"show map {VERSIONS}"])
+            names = _map_rows(versions)
+            servers = {
+                slot: (_servers(backend(app, slot), "\n".join(text)), names.get(backend(app, slot)))
+                for slot, text in zip(SLOTS, stats, strict=True)
+            }
+            if any(rows for rows, _ in servers.values()):
+                found.append(servers)
+        return found
 
     def sessions(self, app: str, slot: Slot) -> int:
         """How many requests, streams and WebSockets are open on a slot, in all workers."""
@@ -274,6 +283,18 @@ class Runtime:
 
 def _answered(row: Mapping[str, str]) -> int:
     return sum(int(row.get(f"hrsp_{group}xx") or 0) for group in (2, 3, 4))
+
+
+def _servers(name: str, text: str) -> dict[str, Server]:
+    """The servers of the backend `name` that `show stat` lists."""
+    rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
+    return {
+        row["svname"]: Server(
+            row["svname"], row["status"], row["check_status"], int(row["scur"] or 0), _answered(row), row["addr"]
+        )
+        for row in rows
+        if row.get("pxname") == name
+    }
 
 
 def _map_rows(lines: Sequence[str]) -> dict[str, str]:

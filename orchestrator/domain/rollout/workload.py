@@ -76,6 +76,18 @@ class Runtime:
 
 
 @frozen
+class NetworkSpec:
+    """The network that the containers of an app share with those of other apps.
+
+    Without a `name` it is that of the state folder; without a `subnet` a free range; `mtu` 0: that of the engine.
+    """
+
+    name: str = ""
+    subnet: str = ""
+    mtu: int = 0
+
+
+@frozen
 class WorkloadSpec:
     """One replica to create: what it is a replica of, and how it runs.
 
@@ -93,6 +105,7 @@ class WorkloadSpec:
     runtime: Runtime
     mounts: tuple[Mount, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    network: NetworkSpec = NetworkSpec()
 
 
 @frozen

@@ -38,6 +38,7 @@ class Route:
 class SlotEndpoints:
     """What the edge knows about one slot: the addresses of its replicas in order of their indexes, and their probe.
 
+    An empty address: the replica gets no requests, because no address is certain to be its own.
     `active`: the slot is in use. Otherwise it is parked: its replicas get no checks and no requests. `port` is where
     the replicas answer requests; 0: where they answer probes. `closing`: they close a connection after an answer when
     they are asked to.
@@ -54,6 +55,11 @@ class SlotEndpoints:
     def service_port(self) -> int:
         """The port for requests."""
         return self.port or self.probe.port
+
+    def target(self, index: int) -> str:
+        """Where the requests for replica `index` (from 1) go, as `address:port`; empty: nowhere."""
+        here = self.active and index <= len(self.addresses) and self.addresses[index - 1]
+        return f"{here}:{self.service_port}" if here else ""
 
 
 @frozen

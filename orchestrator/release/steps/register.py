@@ -39,7 +39,11 @@ class Register(Action):
 
     def run(self, work: Work) -> Detail:
         services = work.services
-        addresses = tuple(container.address for container in work.containers(self.version, self.slot))
+        containers = work.containers(self.version, self.slot)
+        if not all(container.address for container in containers):
+            work.reconnect(containers)
+            containers = work.containers(self.version, self.slot)
+        addresses = tuple(container.address for container in containers)
         warm = work.plan.mode == "switch"
         with services.locks.proxy():
             known = services.ledger.proxy_app(work.app) or ProxyApp(work.app, work.config.route(), {})

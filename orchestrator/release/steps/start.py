@@ -35,6 +35,9 @@ class Start(Action):
         containers = work.containers(self.version, self.slot)
         restore(services, work.config, work.version(self.version), services.progress)
         work.record_slot(self.slot, self.version, "starting", work.deployment.id)
+        if work.plan.mode == "start":
+            # While they were stopped, their network may have been removed and made again.
+            work.reconnect(containers)
         for container in containers:
             services.workloads.start(container)
         return {"containers": [container.name for container in containers]}

@@ -165,3 +165,35 @@ def test_the_version_in_a_slot_is_that_of_its_replicas(rig: ProxyRig) -> None:
     assert rig.version() == "v2"
     rig.endpoints.register(APP, "green", replace(rig.slot("green"), version="v7"))
     assert rig.version() == "v7"
+
+
+def test_what_somebody_changed_in_the_running_proxy_is_found_and_repaired(rig: ProxyRig) -> None:
+    app = rig.running("blue")
+    recorded = {"blue": rig.slot("blue"), "green": rig.slot("green", active=False)}
+    assert rig.endpoints.drift(APP, recorded) == []
+    # The blue slot gets the address and the version of the green one.
+    rig.endpoints.register(APP, "blue", rig.slot("green"))
+    found = rig.endpoints.drift(APP, recorded)
+    assert any(f"{rig.address('green')}:{rig.port}" in text for text in found), found
+    assert any(" v2" in text for text in found), found
+    assert len(rig.endpoints.repair(APP, recorded)) == len(found)
+    assert rig.endpoints.drift(APP, recorded) == rig.endpoints.repair(APP, recorded) == []
+    rig.endpoints.wait_up(APP, "blue", 1, timeout=10, cancelled=go_on)
+    assert [endpoint.address for endpoint in rig.endpoints.health(APP, "blue")] == [f"{rig.address('blue')}:{rig.port}"]
+    # A slot that is not in use is parked.
+    rig.endpoints.register(APP, "green", rig.slot("green"))
+    assert len(rig.endpoints.repair(APP, recorded)) == 1
+    assert [endpoint.address for endpoint in rig.endpoints.health(APP, "green")] == [""]
+    rig.edge.apply([app], PROGRESS)
+    assert rig.endpoints.drift(APP, recorded) == []
+
+
+def test_a_replica_without_an_address_gets_nothing(rig: ProxyRig) -> None:
+    rig.running("blue", replicas=2)
+    half = replace(rig.slot("blue", 2), addresses=(rig.address("blue"), ""))
+    rig.endpoints.register(APP, "blue", half)
+    until(lambda: up(rig, "blue") == [True, False], "the second endpoint is down")
+    assert [endpoint.address for endpoint in rig.endpoints.health(APP, "blue")][1] == ""
+    assert rig.endpoints.drift(APP, {"blue": half}) == []
+    rig.endpoints.register(APP, "blue", rig.slot("blue", 2))
+    rig.endpoints.wait_up(APP, "blue", 2, timeout=10, cancelled=go_on)

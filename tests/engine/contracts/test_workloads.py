@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.adapters.docker.addresses import address, app_number_of, subnet_around
 from orchestrator.domain.naming import Names
+from orchestrator.domain.rollout.workload import NetworkSpec
 from orchestrator.errors import EngineError
 from tests.engine.contracts.rig import Rig
 
@@ -156,7 +157,7 @@ def test_what_is_gone_can_be_stopped_and_nothing_else(rig: Rig) -> None:
         lambda: rig.workloads.keep_running(container),
         lambda: rig.workloads.resume(container),
         lambda: rig.workloads.restart(container),
-        lambda: rig.workloads.reconnect(container, rig.app_number),
+        lambda: rig.workloads.reconnect(container, rig.app_number, NetworkSpec()),
     ]
     for call in refused:
         with pytest.raises(EngineError):
@@ -254,7 +255,7 @@ def test_a_detached_container_gets_its_address_back(rig: Rig) -> None:
         detached = rig.now(container)
         assert detached.address == ""
         for _ in range(2):
-            rig.workloads.reconnect(detached, rig.app_number)
+            rig.workloads.reconnect(detached, rig.app_number, NetworkSpec())
             assert rig.now(container) == container
     rig.workloads.start(stopped)
     assert rig.now(stopped) == replace(stopped, state="running")
@@ -262,10 +263,10 @@ def test_a_detached_container_gets_its_address_back(rig: Rig) -> None:
 
 def test_a_container_at_another_address_gets_its_own(rig: Rig) -> None:
     container = rig.run(rig.build())
-    rig.workloads.reconnect(container, rig.app_number + 1)
+    rig.workloads.reconnect(container, rig.app_number + 1, NetworkSpec())
     moved = rig.now(container)
     assert app_number_of(subnet_around(moved.address), moved.address) == rig.app_number + 1
-    rig.workloads.reconnect(moved, rig.app_number)
+    rig.workloads.reconnect(moved, rig.app_number, NetworkSpec())
     assert rig.now(container) == container
 
 
