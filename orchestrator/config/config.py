@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, TypeAdapter, ValidationError
 
 from orchestrator.config.app import App
 from orchestrator.config.build import Build
+from orchestrator.config.engine import Engine
 from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import explain
 from orchestrator.config.git import Git
@@ -49,6 +50,7 @@ class Config(Section):
     build: Build = Field(default_factory=Build)
     model: Model | None = None
     registry: Registry = Field(default_factory=Registry)
+    engine: Engine = Field(default_factory=Engine)
     run: Run = Field(default_factory=Run)
     health: Health = Field(default_factory=Health)
     proxy: Proxy = Field(default_factory=Proxy)
@@ -127,7 +129,10 @@ class Config(Section):
 
     def network(self) -> NetworkSpec:
         """The network of the containers."""
-        return NetworkSpec()
+        engine = self.engine
+        # "deployctl" stands for the network of the state folder, whose name contains a digest in some folders.
+        name = "" if engine.network in (None, "deployctl") else str(engine.network)
+        return NetworkSpec(name, engine.subnet or "", engine.mtu or 0)
 
     def runtime(self) -> Runtime:
         """How the engine starts the containers."""
@@ -175,6 +180,9 @@ class Config(Section):
         parts = {key: stored[key] for key in ("port", "environment", "run", "health", "model")}
         if self.model is not None:
             parts["model"] = {key: value for key, value in parts["model"].items() if key != "ignore"}
+        if self.network() != NetworkSpec():
+            # Only then: a digest from before this section stays the same.
+            parts["engine"] = stored["engine"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def probe_spec(self) -> ProbeSpec:
@@ -256,7 +264,7 @@ def _texts() -> TypeAdapter[dict[str, str]]:
 
 def keys() -> dict[str, list[str]]:
     """The sections, and the keys that each may hold."""
-    sections = (App, Build, Model, Registry, Run, Health, Proxy, Rollout, Retention, Git, Watchdog, Notify)
+    sections = (App, Build, Model, Registry, Engine, Run, Health, Proxy, Rollout, Retention, Git, Watchdog, Notify)
     return {section.__name__.lower(): list(section.model_fields) for section in sections}
 
 

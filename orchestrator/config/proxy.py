@@ -15,7 +15,7 @@ class Proxy(Section):
     """Where clients reach the app."""
 
     listen: Annotated[str, AfterValidator(read.listen)] = Field(
-        default="127.0.0.1:8000", description='"address:port"; ":8000" listens on all addresses.'
+        default="127.0.0.1:8000", description='"address:port"; ":8000" listens on all addresses, IPv4 and IPv6.'
     )
     host: Hosts = Field(default=[], description="DNS names of this app; without any, it receives all names.")
     path_prefix: Annotated[str, AfterValidator(read.path_prefix)] = Field(

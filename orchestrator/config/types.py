@@ -34,7 +34,8 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-def _matching(pattern: str, words: str) -> tuple[AfterValidator, WithJsonSchema]:
+def matching(pattern: str, words: str) -> tuple[AfterValidator, WithJsonSchema]:
+    """Text that matches a pattern; `words` say what is expected."""
     schema = {"type": "string", "pattern": f"^{pattern.strip('^$')}$"}
     return AfterValidator(read.matching(pattern, words)), WithJsonSchema(schema)
 
@@ -43,25 +44,25 @@ Text = Annotated[str, AfterValidator(read.some_text)]
 Word = Annotated[str, AfterValidator(read.plain_text)]
 AppName = Annotated[
     str,
-    *_matching(_NAME, "expected at most 40 lowercase letters, digits and hyphens, no hyphen first or last"),
+    *matching(_NAME, "expected at most 40 lowercase letters, digits and hyphens, no hyphen first or last"),
     AfterValidator(_not_reserved),
 ]
-Variable = Annotated[str, *_matching(read.VARIABLE, "expected letters, digits and underscores, no digit first")]
+Variable = Annotated[str, *matching(read.VARIABLE, "expected letters, digits and underscores, no digit first")]
 ArgValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.plain_text), _SCALAR]
 EnvValue = Annotated[str, BeforeValidator(read.scalar), AfterValidator(read.env_text), _SCALAR]
 SecretName = Annotated[
     str,
-    *_matching(read.SECRET_NAME, "expected a file name of letters, digits and ._-, no dot first"),
+    *matching(read.SECRET_NAME, "expected a file name of letters, digits and ._-, no dot first"),
 ]
 SecretSource = Annotated[
     str,
     AfterValidator(read.secret_source),
     WithJsonSchema({"type": "string", "pattern": read.SECRET_SOURCE, "examples": ["env:HF_TOKEN", "file:db.txt"]}),
 ]
-Stage = Annotated[str, *_matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "expected the name of a build stage")]
-User = Annotated[str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?", 'expected "user" or "user:group"')]
-Capability = Annotated[str, *_matching(r"[A-Z][A-Z0-9_]*", 'expected a capability such as "SYS_NICE"')]
-ModelName = Annotated[str, *_matching(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", "expected letters, digits, ._~-")]
+Stage = Annotated[str, *matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "expected the name of a build stage")]
+User = Annotated[str, *matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?", 'expected "user" or "user:group"')]
+Capability = Annotated[str, *matching(r"[A-Z][A-Z0-9_]*", 'expected a capability such as "SYS_NICE"')]
+ModelName = Annotated[str, *matching(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", "expected letters, digits, ._~-")]
 Duration = Annotated[float, BeforeValidator(read.duration), _DURATION]
 DurationOrZero = Annotated[float, BeforeValidator(read.duration_or_zero), _DURATION]
 Size = Annotated[int, BeforeValidator(read.size), _SIZE]

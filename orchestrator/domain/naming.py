@@ -19,6 +19,7 @@ LABEL_MANIFEST = "deployctl.manifest"
 LABEL_STATE = "deployctl.state"
 LABEL_ROLE = "deployctl.role"
 LABEL_INDEX = "deployctl.index"
+LABEL_NUMBER = "deployctl.number"
 LABEL_CONFIG = "deployctl.config"
 LABEL_RECORD = "deployctl.record"
 

@@ -98,5 +98,11 @@ class Workloads(Protocol):
         True: no other container ever gets this address, even while the replica does not run.
         """
 
+    def shared_networks(self, network: NetworkSpec) -> dict[str, bool]:
+        """The app's networks in which the containers of different apps reach each other, by their names.
+
+        True: deployctl made it. Changes nothing.
+        """
+
     def tidy(self) -> bool:
         """Removes the containers' network when no container is left. True: it was removed."""

@@ -31,6 +31,7 @@ def workload_spec(
         image_id=version.image_id,
         runtime=config.runtime(),
         mounts=tuple(mounts),
+        network=config.network(),
         labels={
             naming.LABEL_STATE: services.names.state_id,
             naming.LABEL_APP: version.app,

@@ -42,6 +42,7 @@ def doctor(services: Services, config: Config) -> DoctorReport:
     checks.append(_guard("ledger", lambda: _ledger(services, app)))
     if checks[0].ok:
         checks.append(_guard("listen", lambda: _listen(services, config)))
+        checks.append(_guard("network", lambda: _network(services, config)))
         checks.append(_guard("proxy", lambda: _proxy(services)))
         if config.registry.push:
             checks.append(_guard("registry", lambda: _registry(services, config.registry.push or "")))
@@ -85,6 +86,17 @@ def _ledger(services: Services, app: str) -> Check:
 def _listen(services: Services, config: Config) -> Check:
     services.edge.check_listen(config.route())
     return Check("listen", True, config.proxy.listen)
+
+
+def _network(services: Services, config: Config) -> Check:
+    shared = services.workloads.shared_networks(config.network())
+    if not shared:
+        return Check("network", True, "containers of different apps do not reach each other")
+    message = f"containers of different apps reach each other in {', '.join(sorted(shared))}"
+    if not any(shared.values()):
+        # Somebody made it so on purpose, or has a reason.
+        return Check("network", True, f"{message}, which deployctl did not make")
+    return Check("network", False, message, "release each app: its new containers go to an isolated network")
 
 
 def _proxy(services: Services) -> Check:

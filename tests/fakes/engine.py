@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator.adapters.docker.addresses import address, app_number_of
+from orchestrator.adapters.docker.addresses import address
 from orchestrator.domain import naming
 from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.sockets import Listener
@@ -42,6 +42,7 @@ class FakeEngineState:
     names: Names = field(default_factory=lambda: Names("default"))
     network: bool = False
     subnet: str = SUBNET
+    shared_networks: dict[str, bool] = field(default_factory=dict)
     foreign_network: bool = False
     containers: dict[str, Container] = field(default_factory=dict)
     specs: dict[str, WorkloadSpec] = field(default_factory=dict)
@@ -163,6 +164,7 @@ class FakeWorkloads:
                 naming.LABEL_SLOT: spec.slot,
                 naming.LABEL_DEPLOYMENT: str(spec.deployment),
                 naming.LABEL_INDEX: str(spec.index),
+                naming.LABEL_NUMBER: str(spec.app_number),
             },
         )
         self._state.containers[container.id] = container
@@ -216,6 +218,9 @@ class FakeWorkloads:
     def own_addresses(self, app_number: int, slot: Slot, index: int, network: NetworkSpec) -> dict[str, bool]:
         return {address(self._state.subnet, app_number, slot, index): True} if self._state.network else {}
 
+    def shared_networks(self, network: NetworkSpec) -> dict[str, bool]:
+        return dict(self._state.shared_networks)
+
     def tidy(self) -> bool:
         removed = self._state.network and not self._state.containers
         self._state.network = self._state.network and not removed
@@ -223,7 +228,7 @@ class FakeWorkloads:
 
     def _join_network(self) -> None:
         if self._state.foreign_network:
-            raise EngineError(f"a network named {self._state.names.network} exists and is not deployctl's")
+            raise EngineError(f"the network {self._state.names.network} belongs to another state folder of deployctl")
         self._state.network = True
 
 
@@ -275,7 +280,7 @@ class FakeContainerAccess:
                 container.labels.get(naming.LABEL_RECORD, ""),
                 dict(self._state.specs[container.id].runtime.environment),
                 CREATED,
-                app_number_of(self._state.subnet, container.address),
+                int(container.labels[naming.LABEL_NUMBER]),
             )
             for container in sorted(self._state.containers.values(), key=lambda container: container.name)
         )

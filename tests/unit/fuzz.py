@@ -117,6 +117,10 @@ GOOD: dict[str, list[Any]] = {
     "build.args": [{"A": SECRET}, {"B": 1, "_c": True}, {"X": SECRET + " #{}%[x]${HOME}\"'\\"}, {}],
     "build.target": ["serve", "0", "a.b_c-d"],
     "build.builder": ["auto", "buildkit", "classic"],
+    "engine.kind": ["docker"],
+    "engine.network": ["models", "deployctl", "a.b_c-d", "0"],
+    "engine.subnet": ["10.99.0.0/18", "192.168.7.0/24", "10.0.0.0/8"],
+    "engine.mtu": [1280, 1400, 9000],
     "model.path": ["model", "..", "/weights", "a\u200bb", "a\tb", "x" * 300],
     "model.mount": ["/model", "/a/../b", "//m//", "/ü \u202e", "/a'\"b"],
     "run.replicas": [1, 2, 3, 32],
@@ -305,6 +309,8 @@ NEAR: dict[str, list[Any]] = {
     "run.memory": ["5m", "6291455b", "99999999t", "0m", 6 * 2**20 - 1],
     "run.volumes": [["./a:/b:/c"], ["a:/b"], ["/a:/"], ["~/a:/b"], ["../a:/b:z"], ["/a:/b", "/c:/b/"]],
     "health.model": ["a b", "..", "a/b"],
+    "engine.network": ["host", "none", "bridge", "-a", "a b", "container:x", ""],
+    "engine.subnet": ["10.99.0.0", "10.99.0.1/18", "10.99.0.0/25", "0.0.0.0/0", "fd00::/64", "10.99.0.0/18\n"],
     "health.host": ["", "a b", "*.a", "a:", "a:0", "a:65536", "[::1", "[fe80::1%lo]", "a_b", "\u212a.example", "a.:80"],
     "health.port": [0, 65536, "8081", 8081.5],
     "proxy.listen": ["[::1%lo]:80", "::1:80", ":0", ":65536", "127.1:80", "a.example:80", "127.0.0.1:\u0668"],
@@ -663,7 +669,7 @@ def contained(config: Config) -> dict[str, Any]:
         mounts=tuple(mounts),
         labels={naming.LABEL_CONFIG: config.run_digest()},
     )
-    described = description(_engine(), Names("default"), spec, fixed_address(SUBNET, 1, "blue", 1))
+    described = description(_engine(), Names("default"), spec, fixed_address(SUBNET, 1, "blue", 1), "deployctl")
     assert described.pop("name") == f"{config.app.name}-v1-blue-1"
     request: dict[str, Any] = _engine().create_container_config(described.pop("image"), **described)
     read = json.loads(json.dumps(request))

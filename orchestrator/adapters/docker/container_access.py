@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator.adapters.docker import network
 from orchestrator.adapters.docker.addresses import app_number_of, subnet_around
 from orchestrator.adapters.docker.containers import inspections, observed
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.health.sockets import Listener
-from orchestrator.domain.naming import LABEL_RECORD, Names
+from orchestrator.domain.naming import LABEL_NUMBER, LABEL_RECORD, Names
 from orchestrator.domain.record.labels import Evidence
 from orchestrator.domain.rollout.workload import Container
 
@@ -75,17 +74,17 @@ class DockerContainerAccess:
             return sum(1 for _ in events)
 
     def evidence(self) -> tuple[Evidence, ...]:
-        current = network.find(self._connect(), self._names)
         with engine_errors("read the labels of the containers"):
             inspected = inspections(self._api, self._names)
-            return tuple(self._evidence(info, current.subnet if current else None) for info in inspected)
+            return tuple(self._evidence(info) for info in inspected)
 
-    def _evidence(self, info: dict[str, Any], subnet: str | None) -> Evidence:
-        container = observed(info, self._names.network)
-        number = None
-        if container.address:
-            # Even if the network was removed (docker network prune), the address identifies the app.
-            number = app_number_of(subnet or subnet_around(container.address), container.address)
+    def _evidence(self, info: dict[str, Any]) -> Evidence:
+        container = observed(info, self._names)
+        label = container.labels.get(LABEL_NUMBER, "")
+        number = int(label) if label.isdecimal() else None
+        if number is None and container.address:
+            # A container from before this label: its address has the number.
+            number = app_number_of(subnet_around(container.address), container.address)
         own = set(info["Config"].get("Env") or []) - self._image_environment(container.image_id)
         return Evidence(
             container,

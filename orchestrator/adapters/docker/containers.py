@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from orchestrator.adapters.docker.network import names_of
 from orchestrator.domain import naming
 from orchestrator.domain.naming import Names
-from orchestrator.domain.rollout.workload import Container, Runtime, WorkloadSpec
+from orchestrator.domain.rollout.workload import Container, NetworkSpec, Runtime, WorkloadSpec
 from orchestrator.domain.traffic.slot import SLOTS
 
 
-def description(api: Any, names: Names, spec: WorkloadSpec, address: str) -> dict[str, Any]:
-    """The arguments of the SDK's `create_container`.
+def description(api: Any, names: Names, spec: WorkloadSpec, address: str, network: str) -> dict[str, Any]:
+    """The arguments of the SDK's `create_container`, for a container with an address in a network.
 
     The container has only the capabilities of the spec, and the engine does not restart it.
     """
-    runtime, network = spec.runtime, names.network
+    runtime = spec.runtime
     return {
         "name": names.container(spec.app, spec.version, spec.slot, spec.index),
         "image": spec.image_id,
@@ -66,6 +67,7 @@ def _labels(names: Names, spec: WorkloadSpec) -> dict[str, str]:
         naming.LABEL_SLOT: spec.slot,
         naming.LABEL_DEPLOYMENT: str(spec.deployment),
         naming.LABEL_INDEX: str(spec.index),
+        naming.LABEL_NUMBER: str(spec.app_number),
     }
 
 
@@ -95,10 +97,23 @@ def inspections(api: Any, names: Names, app: str | None = None) -> list[dict[str
     return sorted(inspected, key=lambda info: str(info["Name"]))
 
 
-def observed(info: dict[str, Any], network: str) -> Container:
-    """The container that an inspection describes; `network` is the name of the network of all apps."""
+def endpoint_of(info: dict[str, Any], names: Names) -> tuple[str, dict[str, Any]]:
+    """The name of the network through which the proxy reaches a container, and its endpoint there; empty without one.
+
+    People may connect it to other networks as well, but deployctl alone gives it a fixed address.
+    """
+    networks: dict[str, dict[str, Any]] = info["NetworkSettings"]["Networks"] or {}
+    plain = [name for name in names_of(names, NetworkSpec()) if name in networks]
+    fixed = [name for name, each in networks.items() if (each.get("IPAMConfig") or {}).get("IPv4Address")]
+    for name in (*(name for name in plain if name in fixed), *fixed, *plain):
+        return name, networks[name]
+    return "", {}
+
+
+def observed(info: dict[str, Any], names: Names) -> Container:
+    """The container that an inspection describes."""
     labels = info["Config"].get("Labels") or {}
-    endpoint = info["NetworkSettings"]["Networks"].get(network) or {}
+    _, endpoint = endpoint_of(info, names)
     fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
     state = info["State"]
     return Container(

@@ -17,6 +17,10 @@ _HINTS: tuple[tuple[str, str], ...] = (
     ("docker-init", "the engine lacks its init program: install it (package tini), or set run.init = false"),
     ("exec format error", "the image is for another platform, or its start script lacks its first line (#!/bin/sh)"),
     ("permission denied: unknown", "the program of run.command or CMD is not executable: chmod +x, and build again"),
+    (
+        "user configured subnets",
+        "the network has no range of its own: make it with docker network create --subnet 10.99.0.0/18 …",
+    ),
     ("could not select device driver", "run.gpus needs the NVIDIA container toolkit on this machine"),
     ("executable file not found", "check run.command and the CMD of the image"),
     ("no such file or directory", "check run.command and the CMD of the image"),

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker import context, network
-from orchestrator.adapters.docker.addresses import address
+from orchestrator.adapters.docker.addresses import address, app_count
 from orchestrator.adapters.docker.client import engine_of
-from orchestrator.adapters.docker.containers import description, inspections, observed
+from orchestrator.adapters.docker.containers import description, endpoint_of, inspections, observed
 from orchestrator.adapters.docker.differences import differences
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.engine import Engine
@@ -61,14 +61,14 @@ class DockerWorkloads:
     def containers(self, app: str | None = None) -> tuple[Container, ...]:
         with engine_errors("list the containers"):
             inspected = inspections(self._api, self._names, app)
-        return tuple(observed(info, self._names.network) for info in inspected)
+        return tuple(observed(info, self._names) for info in inspected)
 
     def inspect(self, container_id: str) -> Container | None:
         import docker.errors
 
         with engine_errors("inspect a container"):
             try:
-                return observed(self._api.inspect_container(container_id), self._names.network)
+                return observed(self._api.inspect_container(container_id), self._names)
             except docker.errors.NotFound:
                 return None
 
@@ -81,15 +81,20 @@ class DockerWorkloads:
                 image = self._api.inspect_image(spec.image_id)["Config"]
             except docker.errors.ImageNotFound:
                 return []  # without the image it is unknown what comes from it
-            return differences(description(self._api, self._names, spec, container.address), info, image)
+            # That of its creation: it stays the same when the container moves between the two.
+            possible = network.names_of(self._names, spec.network)
+            mode = info["HostConfig"]["NetworkMode"]
+            created_in = mode if mode in possible else possible[0]
+            wanted = description(self._api, self._names, spec, container.address, created_in)
+            return differences(wanted, info, image)
 
     def create(self, spec: WorkloadSpec) -> Container:
-        subnet = network.ensure(self._connect(), self._names).subnet
-        fixed = address(subnet, spec.app_number, spec.slot, spec.index)
-        wanted = description(self._api, self._names, spec, fixed)
+        place = network.ensure(self._connect(), self._names, spec.network)
+        fixed = address(place.subnet, spec.app_number, spec.slot, spec.index)
+        wanted = description(self._api, self._names, spec, fixed, place.name)
         with engine_errors(f"create the container {wanted['name']}"):
             created = self._api.create_container(**wanted)
-            return observed(self._api.inspect_container(created["Id"]), self._names.network)
+            return observed(self._api.inspect_container(created["Id"]), self._names)
 
     def start(self, container: Container) -> None:
         with engine_errors(f"start the container {container.name}"):
@@ -134,23 +139,32 @@ class DockerWorkloads:
             self._api.restart(container.id, timeout=_HUNG_GRACE)
 
     def own_addresses(self, app_number: int, slot: Slot, index: int, spec: NetworkSpec) -> dict[str, bool]:
-        current = network.find(self._connect(), self._names)
-        return {} if current is None else {address(current.subnet, app_number, slot, index): True}
+        found = network.find(self._connect(), self._names, spec)
+        return {
+            address(each.subnet, app_number, slot, index): each.ours
+            for each in found
+            if app_number <= app_count(each.subnet)
+        }
 
     def reconnect(self, container: Container, app_number: int, spec: NetworkSpec) -> None:
-        current = network.ensure(self._connect(), self._names)
-        fixed = address(current.subnet, app_number, container.slot, container.index)
+        place = network.ensure(self._connect(), self._names, spec)
+        fixed = address(place.subnet, app_number, container.slot, container.index)
         with engine_errors(f"connect the container {container.name} to the network"):
-            api, name = self._api, self._names.network
+            api = self._api
             info = api.inspect_container(container.id)
-            endpoint = info["NetworkSettings"]["Networks"].get(name)
-            if endpoint is not None:
-                # The endpoint of a container that was never started has no network id.
-                same = endpoint.get("NetworkID") in ("", current.id)
-                if same and observed(info, name).address == fixed:
-                    return
-                api.disconnect_container_from_network(container.id, name, force=True)
-            api.connect_container_to_network(container.id, name, ipv4_address=fixed)
+            name, endpoint = endpoint_of(info, self._names)
+            # The endpoint of a container that was never started has no network id.
+            same = name == place.name and endpoint.get("NetworkID") in ("", place.id)
+            if same and observed(info, self._names).address == fixed:
+                return
+            for left in {name, place.name} & info["NetworkSettings"]["Networks"].keys():
+                # With `force` also from a network that does not exist any more.
+                api.disconnect_container_from_network(container.id, left, force=True)
+            api.connect_container_to_network(container.id, place.name, ipv4_address=fixed)
+
+    def shared_networks(self, spec: NetworkSpec) -> dict[str, bool]:
+        found = network.find(self._connect(), self._names, spec)
+        return {each.name: each.ours for each in found if not each.isolated}
 
     def tidy(self) -> bool:
         return not self.containers() and network.remove(self._connect(), self._names)

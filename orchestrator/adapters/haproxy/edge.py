@@ -11,6 +11,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
@@ -26,6 +28,7 @@ from orchestrator.ports.progress import Progress
 _NEW_CONFIG = f"{CONFIG}{NEW}"
 # Time limit of a start or a reload. Seconds.
 _START_LIMIT = 15.0
+_IPV6 = Path("/proc/net/if_inet6")
 # A running proxy answers within a millisecond, a paused one never. Seconds.
 _QUICK = 1.0
 
@@ -102,8 +105,10 @@ class HAProxyEdge:
 
     def check_listen(self, route: Route) -> None:
         for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
-            ours = f"bind {address}\n" in self._files.config() and self.state() == "running"
-            if address and not ours:
+            if not address:
+                continue
+            line = f"  {render.bind(_on_this_host(address))}\n"
+            if line not in self._files.config() or self.state() != "running":
                 _check_free(key, address)
 
     # Compared with the ledger
@@ -191,23 +196,36 @@ def _wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
     """The files for `apps`, by name, and the digest of the configuration's structure."""
     # One thread is faster than two on two busy cores, because the models need the others.
     threads = max(1, (os.cpu_count() or 1) // 4)
+    apps = [replace(app, route=_route_on_this_host(app.route)) for app in apps]
     text, digest = render.configuration(shipped(CONFIG), apps, threads)
     # The configuration last: a proxy that starts in between has the versions of the new one.
     return {VERSIONS: render.versions_map(apps), CONFIG: text}, digest
 
 
+def _route_on_this_host(route: Route) -> Route:
+    return replace(route, listen=_on_this_host(route.listen), metrics=_on_this_host(route.metrics))
+
+
+def _on_this_host(address: str) -> str:
+    """The address to listen at: all addresses are those of IPv4 where the kernel has no IPv6."""
+    return f"0.0.0.0{address[1:]}" if address.startswith("*:") and not _IPV6.exists() else address
+
+
 def _check_free(key: str, address: str) -> None:
-    host, port = split_listen(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Without SO_REUSEPORT: the attempt must fail when any process listens there.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("" if host == "*" else host, port))
-            probe.listen(1)
-        except OSError as error:
-            why, hint = _unusable(error, port)
-            raise UsageError(f"{key}: {address} cannot be used", why=why, hint=hint) from error
+    host, port = split_listen(_on_this_host(address))
+    try:
+        # An address of both families has a socket for each, as in `render.bind`.
+        for family, name in _sockets("::" if host == "*" else host):
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                # Without SO_REUSEPORT: the attempt must fail when any process listens there.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((name, port))
+                probe.listen(1)
+    except OSError as error:
+        why, hint = _unusable(error, port)
+        raise UsageError(f"{key}: {address} cannot be used", why=why, hint=hint) from error
 
 
 def _unusable(error: OSError, port: int) -> tuple[str, str]:
@@ -224,6 +242,12 @@ def _unusable(error: OSError, port: int) -> tuple[str, str]:
         return f"{reason}: no network interface of this machine has it", "choose an address that 'ip address' lists"
     why = "another process uses it" if error.errno == errno.EADDRINUSE else reason
     return why, f"choose another address, or find the process: ss -ltnp 'sport = :{port}'"
+
+
+def _sockets(host: str) -> list[tuple[socket.AddressFamily, str]]:
+    if host == "::":
+        return [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
+    return [(socket.AF_INET6 if ":" in host else socket.AF_INET, host)]
 
 
 def _last_alert(log: str) -> str:

@@ -34,6 +34,15 @@ def backend(app: str, slot: Slot) -> str:
     return f"{app}_{slot}"
 
 
+def bind(listen: str) -> str:
+    """The line that listens at `address:port`. `*` and `[::]` are all addresses of both families.
+
+    They get a socket for each family: on one for both, IPv4 clients would have addresses such as ::ffff:192.0.2.1.
+    """
+    host, _, port = _word(listen).rpartition(":")
+    return f"bind *:{port},[::]:{port} v6only" if host in ("*", "[::]") else f"bind {listen}"
+
+
 def configuration(template: str, apps: Sequence[ProxyApp], threads: int) -> tuple[str, str]:
     """The configuration for `apps`, and the digest of its structure.
 
@@ -87,7 +96,7 @@ def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state
 def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
     lines = [
         f"frontend listen_{number}",
-        f"  bind {_word(listen)}",
+        f"  {bind(listen)}",
         f"  timeout client {checks.milliseconds(max(app.route.timeout for app in apps))}",
         *(f"  {rule}" for rule in rules.tolerant()),
         *(f"  {rule}" for rule in (*rules.request_id(), *rules.host(), *rules.refusals(), *rules.without_upgrade())),
@@ -125,7 +134,7 @@ def _exporter(number: int, address: str) -> str:
     # Successful requests are not logged: option dontlog-normal in the defaults.
     lines = [
         f"frontend metrics_{number}",
-        f"  bind {_word(address)}",
+        f"  {bind(address)}",
         "  mode http",
         "  timeout client 30s",
         "  http-request use-service prometheus-exporter if { path /metrics }",

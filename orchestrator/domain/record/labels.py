@@ -25,7 +25,7 @@ _FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "
 class Evidence:
     """What the engine knows about one container: its state, its label, its environment, its creation time.
 
-    `created` is UTC in ISO 8601. `app_number` is the number of its app, derived from its address; None without one.
+    `created` is UTC in ISO 8601. `app_number` is the number of its app, None when it is not known.
     """
 
     container: Container

@@ -72,11 +72,11 @@ def _conflict(one: str, two: str) -> bool:
 
 def _overlap(host: str, other: str) -> bool:
     """Whether one of two different addresses includes the other."""
-    if "::" in (host, other):
-        # On Linux, :: includes all IPv4 addresses.
+    if {"*", "::"} & {host, other}:
+        # Both are all addresses of both families.
         return True
     return any(_all_ipv4(one) and ":" not in two for one, two in ((host, other), (other, host)))
 
 
 def _all_ipv4(host: str) -> bool:
-    return host == "*" or ipaddress.ip_address(host) == ipaddress.IPv4Address(0)
+    return ipaddress.ip_address(host) == ipaddress.IPv4Address(0)

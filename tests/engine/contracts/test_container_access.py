@@ -138,8 +138,8 @@ def test_containers_say_what_they_are(rig: Rig) -> None:
     assert all(len(item.created) == len("2031-01-01T00:00:00.000Z") and item.created[-1] == "Z" for item in evidence)
 
 
-def test_a_detached_container_does_not_tell_the_app_number(rig: Rig) -> None:
+def test_a_detached_container_tells_its_app_number_too(rig: Rig) -> None:
     container = rig.run(rig.build())
     rig.disconnect(container)
     (item,) = rig.access.evidence()
-    assert item.app_number is None
+    assert item.app_number == rig.app_number

@@ -73,6 +73,7 @@ def test_a_container_has_its_labels(rig: Rig) -> None:
         "deployctl.version": "v1",
         "deployctl.slot": "green",
         "deployctl.index": "2",
+        "deployctl.number": "3",
         "deployctl.deployment": "7",
         "deployctl.manifest": "sha256:manifest",
         "deployctl.config": "digest of the settings",
@@ -270,19 +271,31 @@ def test_a_container_at_another_address_gets_its_own(rig: Rig) -> None:
     assert rig.now(container) == container
 
 
-def test_somebody_else_s_network_of_that_name_is_not_touched(rig: Rig) -> None:
+def test_the_network_of_another_state_folder_is_not_used(rig: Rig) -> None:
     version = rig.build()
     name = Names(rig.state_id).network
     if rig.fake is not None:
         rig.fake.foreign_network = True
         theirs = None
     else:
-        theirs = rig.client().networks.create(name)
+        theirs = rig.client().networks.create(name, labels={"deployctl.state": "another"})
     try:
-        with pytest.raises(EngineError, match=f"a network named {name} exists and is not deployctl's"):
+        with pytest.raises(EngineError, match=f"the network {name} belongs to another state folder of deployctl"):
             rig.create(version)
         assert rig.workloads.containers() == ()
         assert rig.workloads.tidy() is False
     finally:
         if theirs is not None:
             theirs.remove()
+
+
+def test_a_replica_s_own_address_is_known_without_its_container(rig: Rig) -> None:
+    version, spec = rig.build(), NetworkSpec()
+    assert rig.workloads.own_addresses(rig.app_number, "blue", 1, spec) == {}
+    container = rig.create(version)
+    other = rig.create(version, "green", 2)
+    assert rig.workloads.own_addresses(rig.app_number, "blue", 1, spec) == {container.address: True}
+    rig.workloads.remove(container)
+    assert rig.workloads.own_addresses(rig.app_number, "blue", 1, spec) == {container.address: True}
+    assert rig.workloads.own_addresses(rig.app_number, "green", 2, spec) == {other.address: True}
+    assert rig.workloads.shared_networks(spec) == {}

@@ -22,6 +22,7 @@ from orchestrator import config as module
 from orchestrator.config import Config, example, json_schema, load, parse
 from orchestrator.domain.health.presets import PRESETS
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
+from orchestrator.domain.rollout.workload import NetworkSpec
 from orchestrator.errors import ConfigError, Finding, UsageError
 from tests.unit.builders import kept
 
@@ -379,6 +380,14 @@ def test_names(name: str) -> None:
         "[retention]\nversions = 1",
         '[rollout]\nstrategy = "canary"',
         '[health]\npreset = "kserve-v2"\nmodel = "a b"',
+        '[engine]\nkind = "swarm"',
+        '[engine]\nnetwork = "host"',
+        '[engine]\nnetwork = "a b"',
+        '[engine]\nsubnet = "10.99.0.0"',
+        '[engine]\nsubnet = "10.99.0.1/18"',
+        '[engine]\nsubnet = "10.99.0.0/25"',
+        '[engine]\nsubnet = "fd00::/64"',
+        "[engine]\nmtu = 1000",
     ],
 )
 def test_values_that_cannot_be_used(text: str) -> None:
@@ -725,6 +734,27 @@ def test_parse_reads_the_env_file_when_it_is_asked(tmp_path: Path) -> None:
         config.environment()
     (tmp_path / "prod.env").write_text("A=1", encoding="utf-8")
     assert config.environment() == {"A": "1"}
+
+
+# --- the network ------------------------------------------------------------------------------------------
+
+
+def test_the_network_of_the_state_folder_is_the_default() -> None:
+    assert ok("").network() == NetworkSpec()
+    # The plain name stands for it, also where the real name contains a digest.
+    assert ok('[engine]\nkind = "docker"\nnetwork = "deployctl"').network() == NetworkSpec()
+    assert ok('[engine]\nnetwork = "models"\nsubnet = "10.99.0.0/18"\nmtu = 1400').network() == NetworkSpec(
+        "models", "10.99.0.0/18", 1400
+    )
+
+
+def test_a_change_of_the_network_needs_new_containers_and_its_absence_changes_no_digest() -> None:
+    digests = [
+        ok(text).run_digest()
+        for text in ("", '[engine]\nnetwork = "deployctl"', '[engine]\nnetwork = "models"', "[engine]\nmtu = 1400")
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
 
 
 # --- snapshots -------------------------------------------------------------------------------------------

@@ -413,6 +413,22 @@ def test_the_shipped_template_has_all_placeholders() -> None:
     assert len(digest) == 12
 
 
+@pytest.mark.parametrize(
+    ("listen", "line"),
+    [
+        ("127.0.0.1:8000", "bind 127.0.0.1:8000"),
+        ("0.0.0.0:8000", "bind 0.0.0.0:8000"),
+        ("[::1]:8000", "bind [::1]:8000"),
+        ("*:8000", "bind *:8000,[::]:8000 v6only"),
+        ("[::]:8000", "bind *:8000,[::]:8000 v6only"),
+    ],
+)
+def test_all_addresses_are_those_of_both_families(listen: str, line: str) -> None:
+    assert render.bind(listen) == line
+    assert f"\n  {line}\n" in text(replace(ONE, route=Route(listen)))
+    assert f"\n  {line}\n" in text(replace(ONE, route=Route("127.0.0.1:1", metrics=listen)))
+
+
 # --- the maps ----------------------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,6 @@ def test_split_listen(listen: str, expected: tuple[str, int]) -> None:
         (Route(ADDRESS), Route("127.0.0.2:8000")),
         (Route("*:8000"), Route("127.0.0.1:8001")),
         # All IPv4 addresses include no IPv6 address.
-        (Route("*:8000"), Route("[::1]:8000")),
         (Route("0.0.0.0:8000"), Route("[fe80::1]:8000")),
         (Route("*:8000", (), "/a"), Route("*:8000", (), "/b")),
         # One exporter reports all apps.
@@ -76,7 +75,8 @@ def test_different_routes_do_not_conflict(mine: Route, theirs: Route) -> None:
         ),
         (Route("127.0.0.1:8000"), Route("0.0.0.0:8000"), "proxy.listen: 127.0.0.1:8000 overlaps 0.0.0.0:8000"),
         (Route("[::]:8000"), Route("[::1]:8000"), "proxy.listen: [::]:8000 overlaps [::1]:8000"),
-        # On Linux, :: includes all IPv4 addresses.
+        # Both * and :: are all addresses of both families.
+        (Route("*:8000"), Route("[::1]:8000"), "proxy.listen: *:8000 overlaps [::1]:8000"),
         (Route("127.0.0.1:8000"), Route("[::]:8000"), "proxy.listen: 127.0.0.1:8000 overlaps [::]:8000"),
         (Route("[::]:8000"), Route("*:8000"), "proxy.listen: [::]:8000 overlaps *:8000"),
         (Route("*:8000"), Route("0.0.0.0:8000"), "proxy.listen: *:8000 overlaps 0.0.0.0:8000"),

@@ -1,0 +1,75 @@
+"""What a new network needs to know about the host: which address ranges are in use, and the MTU of its way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from orchestrator.adapters.docker.addresses import NETWORK_PREFIX
+
+_ROUTES = Path("/proc/net/route")
+_INTERFACES = Path("/sys/class/net")
+_MTU = "com.docker.network.driver.mtu"
+_ETHERNET = 1500
+# 10.213.0.0/16 first: rarely used in companies, and not one of Docker's defaults.
+_BLOCKS = ("10.213.0.0/16", "10.214.0.0/16", "172.30.0.0/16", "10.215.0.0/16", "192.168.128.0/17")
+
+
+def free(rows: Sequence[dict[str, Any]], routes: Path = _ROUTES) -> Iterator[IPv4Network]:
+    """Ranges for a network that overlap none of the networks `rows` and no route of the host."""
+    taken = {network for row in rows for network in ipv4_ranges(row)}
+    # Networks that the host routes to must stay reachable; the default route covers everything and is ignored.
+    taken |= {network for network, _ in _routes(routes) if network.prefixlen}
+    for block in _BLOCKS:
+        for subnet in IPv4Network(block).subnets(new_prefix=NETWORK_PREFIX):
+            if not any(subnet.overlaps(other) for other in taken):
+                yield subnet
+
+
+def ipv4_ranges(row: dict[str, Any]) -> Iterator[IPv4Network]:
+    """The IPv4 ranges of a network, as the engine lists it."""
+    for pool in (row.get("IPAM") or {}).get("Config") or []:
+        network = ip_network(pool["Subnet"], strict=False) if pool.get("Subnet") else None
+        if isinstance(network, IPv4Network):
+            yield network
+
+
+def mtu(wanted: int, engine: int, route: int) -> int:
+    """The MTU to set for a network; 0: the engine's own default is right.
+
+    `engine` is the setting of the daemon, which it applies to its default network only; `route` is that of the host's
+    way out. Larger packets than the way out carries are dropped there, often without a word to the sender.
+    """
+    if wanted:
+        return wanted
+    if engine not in (0, _ETHERNET):
+        return engine
+    return route if 0 < route < _ETHERNET else 0
+
+
+def engine_mtu(rows: Sequence[dict[str, Any]]) -> int:
+    """The MTU of the daemon's configuration; 0 when it is not known."""
+    default = next((row for row in rows if row.get("Name") == "bridge"), {})
+    text = str((default.get("Options") or {}).get(_MTU, ""))
+    return int(text) if text.isdigit() else 0
+
+
+def route_mtu(routes: Path = _ROUTES, interfaces: Path = _INTERFACES) -> int:
+    """The MTU of the interface of the default route; 0 when there is none."""
+    interface = next((name for network, name in _routes(routes) if not network.prefixlen), "")
+    try:
+        return int((interfaces / interface / "mtu").read_text()) if interface else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def _routes(file: Path) -> list[tuple[IPv4Network, str]]:
+    """The IPv4 routes of the host with their interfaces, those with the lowest metric first."""
+    rows = [line.split() for line in file.read_text().splitlines()[1:]] if file.exists() else []
+    found = []
+    for row in sorted(rows, key=lambda row: int(row[6])):
+        destination, mask = (int.from_bytes(bytes.fromhex(row[i])[::-1]) for i in (1, 7))
+        found.append((IPv4Network((destination, mask.bit_count())), row[0]))
+    return found
