@@ -99,7 +99,7 @@ class Workloads(Protocol):
         """
 
     def shared_networks(self, network: NetworkSpec) -> dict[str, bool]:
-        """The app's networks in which the containers of different apps reach each other, by their names.
+        """The app's networks in use in which the containers of different apps reach each other, by their names.
 
         True: deployctl made it. Changes nothing.
         """

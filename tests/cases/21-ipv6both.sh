@@ -45,7 +45,7 @@ grep -q '^0*1 ' /proc/net/if_inet6 2>/dev/null || { echo "no IPv6 here"; exit 0;
 both() { # what is written as proxy.listen
   a=$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:$PORT/healthz); b=$(curl -g -s -o /dev/null -w '%{http_code}' "http://[::1]:$PORT/healthz")
   [ "$a$b" = 200200 ] || bad "$1: 127.0.0.1: $a, [::1]: $b; $(ss -ltn | grep -o "[^ ]*:$PORT")"
-  f=$(curl -s http://127.0.0.1:$PORT/headers | tr -d '\r' | sed -n 's/^X-Forwarded-For: //p'); [ "$f" = 127.0.0.1 ] || bad "$1: X-Forwarded-For of an IPv4 client is $f"
+  f=$(curl -s http://127.0.0.1:$PORT/headers | tr -d '\r' | sed -n 's/^x-forwarded-for: //Ip'); [ "$f" = 127.0.0.1 ] || bad "$1: X-Forwarded-For of an IPv4 client is $f"
 }
 sed -i "s/127.0.0.1:$PORT/[::]:$PORT/" deploy.toml
 "$D" release >../out 2>&1 || bad "release: $(tail -3 ../out)"

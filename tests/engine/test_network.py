@@ -147,21 +147,19 @@ def test_new_containers_leave_a_network_that_is_not_isolated_and_running_ones_st
     own = rig.workloads.own_addresses(1, "blue", 1, NetworkSpec())
     assert own.pop("10.98.104.64")
     assert len(own) == 1
-    # A container that is stopped and kept moves before it starts again.
+    # When the old one has ended, its network is made again, and the containers of the next release go there.
     rig.workloads.stop(old)
-    rig.workloads.reconnect(old, 1, NetworkSpec())
-    rig.workloads.start(old)
-    assert networks(rig, old) == [f"{name}-2"]
-    assert rig.now(old).address in own
-    # Now the first one is free: it is made again, and the containers of the next release go there.
+    assert rig.workloads.shared_networks(NetworkSpec()) == {}
     last = rig.run(rig.build("v3"), "green", 2)
     assert networks(rig, last) == [name]
     assert attrs(rig, name)["Options"][ICC] == "false"
-    assert rig.workloads.shared_networks(NetworkSpec()) == {}
-    for container in (old, new):
-        rig.workloads.remove(container)
-    rig.create(rig.build("v4"))
-    assert [each.name for each in rig.client().networks.list(names=[name])] == [name], "the second one is removed"
+    # A container that was kept moves before it starts again, and the second network is removed with its last one.
+    rig.workloads.remove(new)
+    rig.workloads.reconnect(old, 1, NetworkSpec())
+    rig.workloads.start(old)
+    assert networks(rig, old) == [name]
+    assert rig.now(old).address in rig.workloads.own_addresses(1, "blue", 1, NetworkSpec())
+    assert [each.name for each in rig.client().networks.list(names=[name])] == [name]
 
 
 def test_a_stopped_container_whose_network_was_removed_starts_in_the_new_one(rig: Rig) -> None:

@@ -184,12 +184,21 @@ def _both_in_use(first: str, second: str) -> EngineError:
 
 
 def _remove_unused(client: DockerClient, row: dict[str, Any]) -> bool:
-    """Removes a network to which no container belongs, running or not; False when one does."""
+    """Removes a network that no container uses; False when one does."""
+    if in_use(client, row["Id"], row["Name"]):
+        return False
     with engine_errors(f"remove the network {row['Name']}"):
-        # A stopped container needs its network for its next start, and the engine would remove it all the same.
-        if client.api.containers(all=True, filters={"network": [row["Id"], row["Name"]]}):
-            return False
         return _remove(client, row["Id"])
+
+
+def in_use(client: DockerClient, network_id: str, name: str) -> bool:
+    """Whether a container of a network runs, or may be started by the engine or another command.
+
+    One that ended does not count: deployctl connects it to the current network before it starts again.
+    """
+    with engine_errors(f"list the containers in the network {name}"):
+        rows = client.api.containers(all=True, filters={"network": [network_id, name]})
+    return any(row["State"] not in ("exited", "dead") for row in rows)
 
 
 def _remove(client: DockerClient, network_id: str) -> bool:

@@ -163,8 +163,9 @@ class DockerWorkloads:
             api.connect_container_to_network(container.id, place.name, ipv4_address=fixed)
 
     def shared_networks(self, spec: NetworkSpec) -> dict[str, bool]:
-        found = network.find(self._connect(), self._names, spec)
-        return {each.name: each.ours for each in found if not each.isolated}
+        client = self._connect()
+        found = [each for each in network.find(client, self._names, spec) if not each.isolated]
+        return {each.name: each.ours for each in found if network.in_use(client, each.id, each.name)}
 
     def tidy(self) -> bool:
         return not self.containers() and network.remove(self._connect(), self._names)
