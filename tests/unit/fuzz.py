@@ -682,6 +682,7 @@ def contained(config: Config) -> dict[str, Any]:
         "deployctl.slot": "blue",
         "deployctl.deployment": "1",
         "deployctl.index": "1",
+        "deployctl.number": "1",
         "deployctl.config": config.run_digest(),
     }
     assert read["Cmd"] == (config.run.command or None)
@@ -742,8 +743,8 @@ def rendered(config: Config) -> None:
     reference = _reference(tuple(hosts), bool(route.metrics), route.trusted, *shape)
     meant = {
         "the-app": name,
-        "192.0.2.9:9": route.listen,
-        "192.0.2.9:8": route.metrics,
+        "192.0.2.9:9": _bound(route.listen),
+        "192.0.2.9:8": _bound(route.metrics),
         "/the-probe": spec.path,
         "7654321ms": _timer(route.timeout),
         "54321ms": _timer(spec.timeout),
@@ -844,9 +845,17 @@ def _replaced(line: list[str], meant: dict[str, str], prefix: str) -> list[str]:
             replaced.append(pattern)
         elif word.endswith("/the-prefix"):
             replaced.append(word.removesuffix("/the-prefix") + prefix)
+        elif word.startswith("192.0.2.9:"):
+            replaced += meant[word].split()  # all addresses have one more word
         else:
             replaced.append(_MARKS.sub(lambda mark: meant[mark[0]], word))
     return replaced
+
+
+def _bound(listen: str) -> str:
+    """What follows `bind` for an address."""
+    host, _, port = listen.rpartition(":")
+    return f"*:{port},[::]:{port} v6only" if host in ("*", "[::]") else listen
 
 
 @functools.lru_cache(maxsize=4096)
