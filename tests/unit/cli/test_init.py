@@ -31,6 +31,7 @@ def test_init_check_schema(run: Run, tmp_path: Path) -> None:
         "build",
         "model",
         "registry",
+        "engine",
         "run",
         "health",
         "proxy",
