@@ -24,6 +24,7 @@ UNSET_CONFIG = "none"
 # The address of the servers of a parked slot, where nothing listens. Their checks fail at once; they are not in
 # maintenance, because a server that leaves it counts as up until its next check.
 PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
+PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
 # HAProxy accepts at most 64 words on a line.
 _HOSTS_PER_LINE = 32
 _WORD = re.compile(r"(?!.*%\[)[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
