@@ -28,7 +28,7 @@ class Run(Section):
 
     replicas: int = Field(default=1, ge=1, le=32, description="Containers of one version.")
     env: dict[Variable, EnvValue] = Field(default={}, repr=False, description="Environment variables.")
-    env_file: Text | None = Field(default=None, description="File of KEY=VALUE lines; run.env takes precedence.")
+    env_file: Text | None = Field(default=None, description="File of NAME=VALUE lines; run.env takes precedence.")
     secrets: dict[SecretName, SecretSource] = Field(
         default={}, repr=False, description='Files in /run/secrets: name = "env:NAME" or "file:PATH".'
     )

@@ -718,8 +718,12 @@ def test_env_file(tmp_path: Path) -> None:
 def test_malformed_env_file(tmp_path: Path) -> None:
     env = tmp_path / "prod.env"
     path = write(tmp_path, '[run]\nenv_file = "prod.env"\n')
-    env.write_text("A=1\n\nsecret\n=x\n1A=secret\nB=\0\n", encoding="utf-8")
-    assert load_findings(path) == [f"run.env_file: line {line}: expected KEY=VALUE" for line in (3, 4, 5, 6)]
+    env.write_text("A=1\n\nsecret\n=x\nA b=secret\nB=\0\n", encoding="utf-8")
+    assert load_findings(path) == [
+        "run.env_file: line 4: there is no name before the = (write NAME=VALUE)",
+        "run.env_file: line 5: the name contains a space (write NAME=VALUE)",
+        "run.env_file: line 6: the value contains a NUL character",
+    ]
     env.write_bytes(b"A=\xff")
     assert "is not UTF-8" in load_findings(path)[0]
     env.unlink()

@@ -261,7 +261,7 @@ def test_files_on_the_disk(folder: Path) -> None:
     for words in (
         "there is no folder",
         "there is no file",
-        "expected KEY=VALUE",
+        "the value contains a NUL character",
         "cannot be read",
         "not a regular file",
     ):
