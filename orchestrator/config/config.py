@@ -37,6 +37,7 @@ from orchestrator.domain import naming
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.rollout.workload import NetworkSpec, Runtime
 from orchestrator.domain.traffic.route import EVERYBODY, LOOPBACK, Route
+from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version.build import BuildSpec
 from orchestrator.errors import ConfigError, Finding
 
@@ -134,8 +135,8 @@ class Config(Section):
         name = "" if engine.network in (None, "deployctl") else str(engine.network)
         return NetworkSpec(name, engine.subnet or "", engine.mtu or 0)
 
-    def runtime(self) -> Runtime:
-        """How the engine starts the containers."""
+    def runtime(self, slot: Slot, index: int) -> Runtime:
+        """How the engine starts a replica; `index` is from 1."""
         run = self.run
         return Runtime(
             command=tuple(run.command or ()),
@@ -144,7 +145,14 @@ class Config(Section):
             volumes=tuple(run.volumes),
             memory=run.memory,
             cpus=run.cpus,
-            gpus=run.gpus,
+            gpus=run.gpus_of(slot, index),
+            tmpfs=dict(_pair(folder) for folder in run.tmpfs),
+            devices=tuple(run.devices),
+            ulimits={name: _limits(text) for name, text in run.ulimits.items()},
+            ipc=run.ipc,
+            networks=tuple(dict.fromkeys(run.networks)),
+            dns=tuple(run.dns),
+            extra_hosts=dict(run.extra_hosts),
             shm_size=run.shm_size,
             pids_limit=run.pids_limit or None,
             read_only=run.read_only,
@@ -154,6 +162,8 @@ class Config(Section):
             stop_timeout=run.stop_timeout,
             log_max_size=run.log_max_size,
             log_max_files=run.log_max_files,
+            log_driver=run.log_driver,
+            log_options=dict(run.log_options),
         )
 
     def build_spec(self, version: str, labels: Mapping[str, str]) -> BuildSpec:
@@ -266,6 +276,16 @@ def keys() -> dict[str, list[str]]:
     """The sections, and the keys that each may hold."""
     sections = (App, Build, Model, Registry, Engine, Run, Health, Proxy, Rollout, Retention, Git, Watchdog, Notify)
     return {section.__name__.lower(): list(section.model_fields) for section in sections}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    before, _, after = text.partition(":")
+    return before, after
+
+
+def _limits(text: str) -> tuple[int, int]:
+    soft, hard = map(int, _pair(text))
+    return soft, hard
 
 
 def under(base: Path, path: str) -> Path:

@@ -29,7 +29,10 @@ _EXPECTED = {
     "model_type": "a table",
 }
 # The values of these keys are never shown: they may be passwords.
-_SECRET = (("run", "env"), ("run", "secrets"), ("build", "args"), ("notify", "urls"), ("watchdog", "heartbeat"))
+_SECRET = (
+    *(("run", "env"), ("run", "secrets"), ("run", "log_options"), ("build", "args")),
+    *(("notify", "urls"), ("watchdog", "heartbeat")),
+)
 _LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
 _MISSING = {
     "app.name": 'write name = "mymodel" under [app]',

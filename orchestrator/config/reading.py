@@ -13,12 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from orchestrator.config.config import Config, keys, under
 from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import Loc, explain, printable
-from orchestrator.config.secrets import covers
+from orchestrator.config.run_conflicts import run_conflicts
 from orchestrator.config.types import MODEL_PRESETS, Duration
 from orchestrator.errors import ConfigError, Finding, UsageError
 from orchestrator.files import TooLarge, read_small
-
-_ELSEWHERE = "mount it somewhere else"
 
 
 def load(path: Path) -> Config:
@@ -169,7 +167,7 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
     def known(*paths: str) -> bool:
         return _known(bad, *paths)
 
-    health, run = config.health, config.run
+    health = config.health
     if known("health.path", "health.preset") and health.path and health.preset:
         yield Finding("health.preset", "conflicts with health.path", f"remove one: '{health.preset}' has its own path")
     elif known("health.preset", "health.model") and health.model and health.preset not in MODEL_PRESETS:
@@ -188,18 +186,7 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
     watch = config.watchdog
     if known("watchdog.failures", "watchdog.probes") and watch.failures > watch.probes:
         yield Finding("watchdog.failures", f"must be at most watchdog.probes ({watch.probes}), got {watch.failures}")
-    targets: dict[str, str] = {}
-    if config.model and known("model.mount"):
-        targets[config.model.mount] = "model.mount"
-        if run.secrets and known("run.secrets") and covers(config.model.mount):
-            yield Finding("model.mount", f"{printable(config.model.mount)} is taken by run.secrets", _ELSEWHERE)
-    for index, volume in enumerate(run.volumes if known("run.volumes") else ()):
-        target, where = volume.split(":")[1], f"run.volumes[{index}]"
-        if target in targets:
-            yield Finding(where, f"{printable(target)} is taken by {targets[target]}", _ELSEWHERE)
-        elif run.secrets and known("run.secrets") and covers(target):
-            yield Finding(where, f"{printable(target)} is taken by run.secrets", _ELSEWHERE)
-        targets[target] = where
+    yield from run_conflicts(config, known)
 
 
 def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> Iterator[Finding]:
@@ -223,6 +210,9 @@ def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> I
             # Docker would create an empty folder that belongs to root, which may be wanted for an absolute path.
             if text.startswith(".") and not _exists(source):
                 yield Finding(f"run.volumes[{index}]", f"there is no {printable(source)}", "create it first")
+    for index, device in enumerate(config.run.devices if _known(bad, "run.devices") else ()):
+        if not _exists(source := Path(device.split(":")[0])):
+            yield Finding(f"run.devices[{index}]", f"there is no {printable(source)} on this machine")
 
 
 def _exists(path: Path, *, folder: bool = False) -> bool:

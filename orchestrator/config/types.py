@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from orchestrator.config import run_values as run
 from orchestrator.config import values as read
 from orchestrator.config.explain import Invalid
 
@@ -25,7 +26,28 @@ _SIZE = WithJsonSchema(
 )
 _ONE_OR_MANY = WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]})
 _SCALAR = WithJsonSchema({"type": ["string", "integer", "number", "boolean"]})
-_GPUS = WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1, "maximum": 1024}]})
+_IDS = {"type": "array", "minItems": 1, "items": {"type": ["string", "integer"]}}
+_GPUS = WithJsonSchema(
+    {
+        "anyOf": [
+            {"const": "all"},
+            {"type": "integer", "minimum": 1, "maximum": 1024},
+            _IDS,
+            {"type": "object", "properties": {"blue": _IDS, "green": _IDS}, "required": ["blue", "green"]},
+        ],
+        "examples": [["0", "1"]],
+    }
+)
+_EXTRA_HOSTS = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "object", "additionalProperties": {"type": "string"}},
+            {"type": "array", "items": {"type": "string"}},
+        ],
+        "examples": [{"db.internal": "10.0.0.5", "host.docker.internal": "host-gateway"}],
+    }
+)
+_ULIMIT = WithJsonSchema({"type": ["integer", "string"], "pattern": "^(-1|[0-9]+)(:(-1|[0-9]+))?$", "minimum": -1})
 
 
 def _not_reserved(name: str) -> str:
@@ -67,7 +89,9 @@ Duration = Annotated[float, BeforeValidator(read.duration), _DURATION]
 DurationOrZero = Annotated[float, BeforeValidator(read.duration_or_zero), _DURATION]
 Size = Annotated[int, BeforeValidator(read.size), _SIZE]
 Memory = Annotated[int, BeforeValidator(read.memory_size), _SIZE]
-Gpus = Annotated[Literal["all"] | int, BeforeValidator(read.gpus), _GPUS]
+Gpus = Annotated[
+    Literal["all"] | int | list[str] | dict[Literal["blue", "green"], list[str]], BeforeValidator(run.gpus), _GPUS
+]
 Words = Annotated[list[Word], BeforeValidator(read.command), _ONE_OR_MANY]
 Hosts = Annotated[list[Annotated[str, AfterValidator(read.host_name)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY]
 IgnorePattern = Annotated[str, AfterValidator(read.ignore_pattern)]
@@ -76,8 +100,21 @@ Trusted = Annotated[
     BeforeValidator(read.trusted),
     WithJsonSchema({"anyOf": [{"enum": ["loopback", "all"]}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-ContainerPath = Annotated[str, AfterValidator(read.container_path)]
-Volume = Annotated[str, AfterValidator(read.volume)]
+ContainerPath = Annotated[str, AfterValidator(run.container_path)]
+Volume = Annotated[str, AfterValidator(run.volume)]
+Tmpfs = Annotated[list[Annotated[str, AfterValidator(run.tmpfs)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY]
+Device = Annotated[str, AfterValidator(run.device)]
+Network = Annotated[str, AfterValidator(run.network)]
+Address = Annotated[str, AfterValidator(run.address)]
+ExtraHosts = Annotated[
+    dict[Annotated[str, AfterValidator(run.host_name)], Annotated[str, AfterValidator(run.host_address)]],
+    BeforeValidator(run.extra_hosts),
+    _EXTRA_HOSTS,
+]
+UlimitName = Annotated[str, AfterValidator(run.ulimit_name), WithJsonSchema({"enum": list(run.ULIMITS)})]
+Ulimit = Annotated[str, BeforeValidator(run.ulimit), _ULIMIT]
+LogDriver = Annotated[str, *_matching(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*", "expected the name of a logging driver")]
+LogOption = Annotated[str, *_matching(r"[a-z0-9][a-z0-9_.-]*", 'expected an option such as "syslog-address"')]
 Repository = Annotated[str, AfterValidator(read.repository)]
 
 

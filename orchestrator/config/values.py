@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import os.path
 import re
 import shlex
 from collections.abc import Callable
@@ -35,11 +34,10 @@ _SECONDS = {
 _LONGEST = 30 * 86400.0
 _DURATION_HINT = 'units are ms, s, m, h and d: "500ms", "1m30s"'
 _SIZE_HINT = 'write "512m" or "2g"'
-_NAMED_VOLUME = r"[A-Za-z0-9][A-Za-z0-9_.-]+"
 # Matching values are written to HAProxy's configuration: never allow a space, quote, backslash, #, $ or brace.
 _URL_PATH = r"/[A-Za-z0-9._~%/?=&:@+,;-]*"
 _PREFIX = r"/[A-Za-z0-9._~/-]*"
-_HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _REPOSITORY_PART = r"[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*"
 
 
@@ -191,17 +189,6 @@ def memory_size(value: object) -> int:
     return count
 
 
-def gpus(value: object) -> object:
-    """`"all"`, or the number of GPUs."""
-    if value is None or value == "all":
-        return value
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Invalid(f'expected "all" or a whole number, got {describe(value)}')
-    if not 1 <= value <= 1024:
-        raise Invalid(f"must be between 1 and 1024, got {describe(value)}")
-    return value
-
-
 def command(value: object) -> object:
     """A command as a list of words; text is split as a shell would split it, but no shell runs."""
     if isinstance(value, str):
@@ -226,7 +213,7 @@ def host_name(value: str) -> str:
     """A DNS name in lowercase, with an optional leading `*.`."""
     name = value.lower().removeprefix("*.")
     # lower() maps some characters outside ASCII to ASCII letters, such as the Kelvin sign to k.
-    if not value.isascii() or len(name) > 253 or not re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name):
+    if not value.isascii() or len(name) > 253 or not re.fullmatch(rf"{HOST_LABEL}(\.{HOST_LABEL})*", name):
         raise Invalid(
             f"not a DNS name: {describe(value)}",
             'write "models.example.com" or "*.example.com", without a port',
@@ -317,7 +304,7 @@ def repository(value: str) -> str:
     name, colon, port = host.partition(":")
     if not path or not ("." in name or colon or name == "localhost"):
         raise Invalid(wrong, hint)
-    if not re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name) or len(value) > 255:
+    if not re.fullmatch(rf"{HOST_LABEL}(\.{HOST_LABEL})*", name) or len(value) > 255:
         raise Invalid(wrong, hint)
     if colon and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
         raise Invalid(wrong, "the port is a number from 1 to 65535")
@@ -361,34 +348,3 @@ def ignore_pattern(value: str) -> str:
     except BadPattern as error:
         raise Invalid(f"not a pattern: {error}", "write it as in .dockerignore") from None
     return value
-
-
-def container_path(value: str) -> str:
-    """An absolute path in the container, normalized."""
-    plain_text(value)
-    path = _tidy(value)
-    if not value.startswith("/") or path == "/" or ":" in value:
-        raise Invalid(f'must be an absolute path in the container, such as "/data", got {describe(value)}')
-    return path
-
-
-def volume(value: str, info: ValidationInfo) -> str:
-    """`source:target:mode` with an absolute or named source, as Docker expects it."""
-    plain_text(value)
-    hint = 'write "/on/the/host:/in/the/container:ro", "./folder:/target" or "name:/target"'
-    parts = value.split(":")
-    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
-        raise Invalid(f'expected "source:/target", optionally with ":ro" or ":rw", got {describe(value)}', hint)
-    source, target = parts[0], container_path(parts[1])
-    if source.split("/")[0] in (".", ".."):
-        source = os.path.join((info.context or {}).get("base", "/"), source)  # noqa: PTH118 (lexical, as Docker)
-        if ":" in source:
-            raise Invalid("Docker cannot mount a folder with a colon in its path", "use a named volume")
-    elif not source.startswith("/") and not re.fullmatch(_NAMED_VOLUME, source):
-        raise Invalid(f"not an absolute path, a ./path or the name of a volume: {describe(source)}", hint)
-    return ":".join([_tidy(source) if "/" in source else source, target, *(parts[2:] or ["rw"])])
-
-
-def _tidy(path: str) -> str:
-    # normpath keeps exactly two leading slashes, as POSIX allows.
-    return re.sub("^//", "/", os.path.normpath(path))

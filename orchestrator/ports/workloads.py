@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -54,8 +55,12 @@ class Workloads(Protocol):
         Its address is never used by another app. It is not restarted automatically until `keep_running`.
 
         Raises:
-            EngineError: a container of that name exists, or the image does not exist. Nothing was created.
+            EngineError: a container of that name exists, or the image or a network of the spec does not exist. Nothing
+                was created.
         """
+
+    def missing_networks(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of the named networks that the engine does not have."""
 
     def start(self, container: Container) -> None:
         """Starts a container. A running one is not changed.

@@ -161,6 +161,19 @@ def _refuse_invalid(services: Services, source: Source, requested: str | None) -
             hint="write a Dockerfile, or set build.context and build.dockerfile",
         )
     services.secrets.check(config, building=source.building if source.commit else None)
+    _refuse_missing_networks(services, config)
+
+
+def _refuse_missing_networks(services: Services, config: Config) -> None:
+    missing: tuple[str, ...] = ()
+    # When the engine does not answer, a step fails, so that the failure is recorded.
+    with suppress(EngineUnreachable):
+        missing = services.workloads.missing_networks(config.run.networks)
+    if missing:
+        raise UsageError(
+            f"run.networks: the engine has no network {printable(missing[0])}",
+            hint=f"create it: docker network create {printable(missing[0])}",
+        )
 
 
 def _copied(followed: list[tuple[str, Path]]) -> tuple[str, ...]:

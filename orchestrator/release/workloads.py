@@ -29,7 +29,7 @@ def workload_spec(
         index=index,
         deployment=deployment,
         image_id=version.image_id,
-        runtime=config.runtime(),
+        runtime=config.runtime(slot, index),
         mounts=tuple(mounts),
         network=config.network(),
         labels={

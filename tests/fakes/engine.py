@@ -36,7 +36,8 @@ class FakeEngineState:
 
     `exits` are versions whose containers end at once; `broken_builds` are versions, and host containers' images, that
     cannot be built. `registry` has images by their names with digest; `refusal` is why it refuses. `left_names` are
-    names that an interrupted push or pull has left. `foreign` are names of host containers of other programs.
+    names that an interrupted push or pull has left. `foreign` are names of host containers of other programs, and
+    `networks` their networks.
     """
 
     names: Names = field(default_factory=lambda: Names("default"))
@@ -44,6 +45,7 @@ class FakeEngineState:
     subnet: str = SUBNET
     shared_networks: dict[str, bool] = field(default_factory=dict)
     foreign_network: bool = False
+    networks: set[str] = field(default_factory=lambda: {"bridge"})
     containers: dict[str, Container] = field(default_factory=dict)
     specs: dict[str, WorkloadSpec] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
@@ -145,6 +147,8 @@ class FakeWorkloads:
             raise EngineError(f"the engine could not {doing}", why="the name is already in use")
         if self._state.image_id(spec.image_id) is None:
             raise EngineError(f"the engine could not {doing}", why=f"No such image: {spec.image_id}")
+        for missing in self.missing_networks(spec.runtime.networks):
+            raise EngineError(f"the engine could not connect {name} to {missing}", why=f"network {missing} not found")
         container = Container(
             id=f"c{next(self._state.numbers)}",
             name=name,
@@ -170,6 +174,9 @@ class FakeWorkloads:
         self._state.containers[container.id] = container
         self._state.specs[container.id] = spec
         return container
+
+    def missing_networks(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if name not in self._state.networks)
 
     def start(self, container: Container) -> None:
         doing = f"start the container {container.name}"

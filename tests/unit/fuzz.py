@@ -35,7 +35,7 @@ from tests.unit.builders import kept, nothing_live, v1_live, v2_live
 BASE = Path("/srv/mymodel")
 SUBNET = "10.213.0.0/18"
 SECRET = "hunter2"
-"""Every text in run.env, run.secrets and build.args begins with it; no message may contain it."""
+"""Every text in run.env, run.secrets, run.log_options and build.args begins with it; no message may contain it."""
 
 
 def fuzzing(files: int) -> settings:
@@ -139,9 +139,26 @@ GOOD: dict[str, list[Any]] = {
     "run.command": ["python -m x", ["a", "b c"], "'a b' \"c\"", ["${HOME}", "#", "%[x]"], ["\u202e"], [""]],
     "run.memory": ["6m", "1.5G", 2**33, "2GiB", 2**63 - 1],
     "run.cpus": [0.01, 1, 2.5, 10000],
-    "run.gpus": ["all", 1, 1024],
+    "run.gpus": ["all", 1, 1024, ["0"], ["GPU-1a", "MIG-2/3"], {"blue": ["0", "1"], "green": [2, 3]}],
+    "run.tmpfs": [[], "/tmp", ["/tmp:size=64m,mode=1777,exec", "/\u202e x/"], ["/a/../b:ro"]],
+    "run.devices": [[], ["/dev/null"], ["/dev/a:/dev/b", "/dev//c:r", "/dev/d:/x y:rwm"]],
+    "run.ulimits": [{}, {"nofile": 1, "memlock": -1}, {"core": "0:-1", "nice": "1:2"}],
+    "run.ipc": ["private", "shareable", "host", "none"],
+    "run.networks": [[], ["back"], ["a.b-c_d", "bridge", "back", "back"]],
+    "run.dns": [[], ["1.1.1.1", "fe80::1"]],
+    "run.extra_hosts": [{}, {"db": "10.0.0.5", "A.b": "host-gateway"}, ["v6=[::1]", "db:::1", "x:1.2.3.4"]],
+    "run.log_driver": ["json-file", "local", "none", "grafana/loki:1.0"],
+    "run.log_options": [{}, {"tag": SECRET + "{{.Name}}\n", "labels": True}],
     "run.shm_size": [1, "1k", "1g"],
-    "run.volumes": [["./a:/a", "bb:/b:ro"], ["/abs/:/abs:rw"], ["../../../../..:/up"], ["/a b:/c'\"#"], ["/:/x"], []],
+    "run.volumes": [
+        ["./a:/a", "bb:/b:ro"],
+        ["/abs/:/abs:rw"],
+        ["/z:/z:z", "/y:/y:Z,ro"],
+        ["../../../../..:/up"],
+        ["/a b:/c'\"#"],
+        ["/:/x"],
+        [],
+    ],
     "run.stop_timeout": DURATIONS,
     "run.user": ["1:1", "me", "a.b-c:d"],
     "run.cap_add": [[], ["ALL"], ["SYS_NICE", "X1"]],
@@ -307,7 +324,33 @@ NEAR: dict[str, list[Any]] = {
     "run.secrets": [{"A": SECRET}, {"A": f"env:{SECRET}-"}, {"A": f"ENV:{SECRET}"}, {".a": "env:A"}, {"a/b": "env:A"}],
     "run.command": ["'open", " ", [], "a\\", ["a\n"], "a\tb", '""'],
     "run.memory": ["5m", "6291455b", "99999999t", "0m", 6 * 2**20 - 1],
-    "run.volumes": [["./a:/b:/c"], ["a:/b"], ["/a:/"], ["~/a:/b"], ["../a:/b:z"], ["/a:/b", "/c:/b/"]],
+    "run.gpus": [[], ["0", 0], [True], ["a b"], {"blue": ["0"]}, {"blue": [], "green": ["1"]}, 0],
+    "run.tmpfs": [["/"], ["tmp"], ["/t:"], ["/t:size"], ["/t:size=1x"], ["/t:mode=9"], ["/a", "/a/"], [""]],
+    "run.devices": [["dev"], ["/dev/a:b"], ["/a:/b:x"], ["/a:/b:/c"], ["/a:"], ["/"], ["/a:/b:rw:m"]],
+    "run.ulimits": [
+        {"x": 1},
+        {"NOFILE": 1},
+        {"nofile": "2:1"},
+        {"nofile": "-1:1"},
+        {"nofile": True},
+        {"core": "9" * 30},
+    ],
+    "run.networks": [["host"], ["none"], ["deployctl"], ["deployctl-0a1b2c3d"], ["a b"], [""], ["-a"]],
+    "run.dns": [["a.example"], ["1.2.3"], [""]],
+    "run.extra_hosts": [{"a b": "1.1.1.1"}, {"a": "b"}, ["a"], [1], {"": "::1"}, ["a:1.2.3.4:5"]],
+    "run.log_driver": ["", "a b", "-x"],
+    "run.log_options": [{"max-size": SECRET}, {"A": SECRET}, {"a b": SECRET}],
+    "run.volumes": [
+        ["./a:/b:/c"],
+        ["/a:/b:z,Z"],
+        ["/a:/b:ro,rw"],
+        ["/a:/b:,"],
+        ["a:/b"],
+        ["/a:/"],
+        ["~/a:/b"],
+        ["../a:/b:z"],
+        ["/a:/b", "/c:/b/"],
+    ],
     "health.model": ["a b", "..", "a/b"],
     "engine.network": ["host", "none", "bridge", "-a", "a b", "container:x", ""],
     "engine.subnet": ["10.99.0.0", "10.99.0.1/18", "10.99.0.0/25", "0.0.0.0/0", "fd00::/64", "10.99.0.0/18\n"],
@@ -365,6 +408,12 @@ CONTRADICTIONS: list[dict[str, Any]] = [
     {"health.interval": "4m", "health.successes": 100},
     {"health.deadline": "1ms"},
     {"run.volumes": ["/a:/x\u202e", "/b:/x\u202e"]},
+    {"run.volumes": ["/a:/x\u202e"], "run.tmpfs": ["/x\u202e"]},
+    {"run.gpus": 1, "run.replicas": 2},
+    {"run.gpus": ["0", "1", "2"], "run.replicas": 2},
+    {"run.gpus": {"blue": ["0"], "green": ["1", "2"]}, "run.replicas": 2},
+    {"run.ipc": "host", "run.shm_size": "1g"},
+    {"run.log_driver": "none", "run.log_max_files": 3},
     {"run.volumes": ["/a:/x", "/b:/./x/", "/c:/y/../x"]},
     {"run.volumes": ["/a:/model\x85"], "model.path": "m", "model.mount": "/model\x85"},
     {"model.mount": "/m"},
@@ -396,7 +445,7 @@ def hostile_values(draw: st.DrawFn, place: str) -> Any:
     near = WRONG_TIMES if place in GOOD and GOOD[place][0] == DURATIONS[0] else NEAR.get(place)
     if near and draw(st.integers(0, 2)) == 0:
         return draw(st.sampled_from(near))
-    secret = place in ("run.env", "run.secrets", "build.args")
+    secret = place in ("run.env", "run.secrets", "run.log_options", "build.args")
     if draw(st.integers(0, 3)) == 0:
         other = draw(st.sampled_from(OTHER))
         return draw(st.sampled_from([other, {"A": other}, {"A": 1, "B": other}])) if secret else other
@@ -665,7 +714,7 @@ def contained(config: Config) -> dict[str, Any]:
         index=1,
         deployment=1,
         image_id="sha256:0",
-        runtime=config.runtime(),
+        runtime=config.runtime("blue", 1),
         mounts=tuple(mounts),
         labels={naming.LABEL_CONFIG: config.run_digest()},
     )

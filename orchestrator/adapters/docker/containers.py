@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -25,37 +26,64 @@ def description(api: Any, names: Names, spec: WorkloadSpec, address: str, networ
         "user": runtime.user,
         "environment": dict(runtime.environment),
         "labels": _labels(names, spec),
-        "host_config": _host_config(api, network, runtime, spec),
+        "host_config": _host_config(api, names, runtime, spec),
         "networking_config": api.create_networking_config({network: api.create_endpoint_config(ipv4_address=address)}),
         "stop_timeout": max(1, round(runtime.stop_timeout)),
     }
 
 
-def _host_config(api: Any, network: str, runtime: Runtime, spec: WorkloadSpec) -> dict[str, Any]:
-    from docker.types import LogConfig, Mount
+def _host_config(api: Any, names: Names, runtime: Runtime, spec: WorkloadSpec) -> dict[str, Any]:
+    from docker.types import LogConfig, Mount, Ulimit
 
     # Volumes of the user are binds, for which the engine creates a missing folder; the source of a mount must exist.
     mounts = [Mount(mount.target, str(mount.source), type="bind", read_only=True) for mount in spec.mounts]
-    log_limits = {"max-size": str(runtime.log_max_size), "max-file": str(runtime.log_max_files)}
+    security = ["no-new-privileges"] if runtime.no_new_privileges else []
+    if any(volume.endswith("Z") for volume in runtime.volumes):
+        security.append(f"label=level:{_level(names, spec.app)}")
     config: dict[str, Any] = api.create_host_config(
-        network_mode=network,
+        network_mode=names.network,
         binds=list(runtime.volumes),
         mounts=mounts,
         init=runtime.init,
         cap_drop=["ALL"],
         cap_add=list(runtime.cap_add),
-        security_opt=["no-new-privileges"] if runtime.no_new_privileges else [],
+        security_opt=security,
         pids_limit=runtime.pids_limit,
         mem_limit=runtime.memory,
         nano_cpus=int(runtime.cpus * 1e9) if runtime.cpus else None,
         shm_size=runtime.shm_size,
         read_only=runtime.read_only,
+        tmpfs=dict(runtime.tmpfs) or None,
+        devices=list(runtime.devices),
+        ulimits=[Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in runtime.ulimits.items()],
+        ipc_mode=runtime.ipc,
+        dns=list(runtime.dns),
+        extra_hosts=dict(runtime.extra_hosts),
         device_requests=_gpus(runtime.gpus),
         # The engine must not restart it while it is probed: an exit means that the probe failed.
         restart_policy={"Name": "no"},
-        log_config=LogConfig(type="json-file", config=log_limits),
+        log_config=LogConfig(type=runtime.log_driver, config=_log_options(runtime)),
     )
     return config
+
+
+def _log_options(runtime: Runtime) -> dict[str, str]:
+    # Other drivers refuse the limits.
+    limited = runtime.log_driver in ("json-file", "local")
+    limits = {"max-size": str(runtime.log_max_size), "max-file": str(runtime.log_max_files)} if limited else {}
+    return {**limits, **runtime.log_options}
+
+
+def _level(names: Names, app: str) -> str:
+    """A level of SELinux for all containers of an app.
+
+    With Z the engine gives a folder the level of the container that starts. Each container would have a level of its
+    own, and the version that serves would lose its files when the next one starts.
+    """
+    digest = hashlib.sha256(f"{names.state_id}/{app}".encode()).digest()
+    first, distance = int.from_bytes(digest[:2]) % 1024, 1 + int.from_bytes(digest[2:4]) % 1023
+    low, high = sorted((first, (first + distance) % 1024))
+    return f"s0:c{low},c{high}"
 
 
 def _labels(names: Names, spec: WorkloadSpec) -> dict[str, str]:
@@ -71,11 +99,13 @@ def _labels(names: Names, spec: WorkloadSpec) -> dict[str, str]:
     }
 
 
-def _gpus(gpus: int | str | None) -> list[Any] | None:
+def _gpus(gpus: int | str | tuple[str, ...] | None) -> list[Any] | None:
     if gpus is None:
         return None
     from docker.types import DeviceRequest
 
+    if isinstance(gpus, tuple):
+        return [DeviceRequest(device_ids=list(gpus), capabilities=[["gpu"]])]
     return [DeviceRequest(count=-1 if gpus == "all" else int(gpus), capabilities=[["gpu"]])]
 
 

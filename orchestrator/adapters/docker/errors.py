@@ -21,6 +21,7 @@ _HINTS: tuple[tuple[str, str], ...] = (
         "user configured subnets",
         "the network has no range of its own: make it with docker network create --subnet 10.99.0.0/18 …",
     ),
+    ("does not support reading", "choose another run.log_driver: its log cannot be read"),
     ("could not select device driver", "run.gpus needs the NVIDIA container toolkit on this machine"),
     ("executable file not found", "check run.command and the CMD of the image"),
     ("no such file or directory", "check run.command and the CMD of the image"),

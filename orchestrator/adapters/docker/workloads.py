@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from orchestrator.domain.engine import Engine
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.errors import UsageError
+from orchestrator.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -92,9 +92,33 @@ class DockerWorkloads:
         place = network.ensure(self._connect(), self._names, spec.network)
         fixed = address(place.subnet, spec.app_number, spec.slot, spec.index)
         wanted = description(self._api, self._names, spec, fixed, place.name)
+        # The engine notices a missing network only when the container starts.
+        for missing in self.missing_networks(spec.runtime.networks):
+            raise EngineError(
+                f"the engine could not create the container {wanted['name']}",
+                why=f"network {missing} not found",
+                hint=f"create it: docker network create {missing}",
+            )
+        api = self._api
         with engine_errors(f"create the container {wanted['name']}"):
-            created = self._api.create_container(**wanted)
-            return observed(self._api.inspect_container(created["Id"]), self._names)
+            created = api.create_container(**wanted)["Id"]
+        try:
+            for name in spec.runtime.networks:
+                with engine_errors(f"connect the container {wanted['name']} to the network {name}"):
+                    api.connect_container_to_network(created, name)
+        except EngineError:
+            with engine_errors(f"remove the container {wanted['name']}"):
+                api.remove_container(created, v=True)
+            raise
+        with engine_errors(f"inspect the container {wanted['name']}"):
+            return observed(api.inspect_container(created), self._names)
+
+    def missing_networks(self, names: Sequence[str]) -> tuple[str, ...]:
+        with engine_errors("list the networks"):
+            # The engine finds a network by its name, its id, or the beginning of its id.
+            rows = self._api.networks() if names else []
+        known = {row["Name"] for row in rows}
+        return tuple(name for name in names if name not in known)
 
     def start(self, container: Container) -> None:
         with engine_errors(f"start the container {container.name}"):

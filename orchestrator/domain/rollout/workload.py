@@ -54,7 +54,9 @@ class Mount:
 class Runtime:
     """How a container runs. Sizes in bytes, times in seconds; None: no limit, or the image's own value.
 
-    `volumes` are written as for `docker run --volume`, with absolute sources.
+    `volumes` are written as for `docker run --volume`, with absolute sources, and `devices` as for `--device`. `tmpfs`
+    are folders in memory with their mount options, `ulimits` soft and hard limits, -1 for none. `gpus` is how many of
+    the host's GPUs, or which. `networks` are joined besides the network of all apps, and must exist.
     """
 
     command: tuple[str, ...] = ()
@@ -63,8 +65,15 @@ class Runtime:
     volumes: tuple[str, ...] = ()
     memory: int | None = None
     cpus: float | None = None
-    gpus: int | Literal["all"] | None = None
+    gpus: int | Literal["all"] | tuple[str, ...] | None = None
     shm_size: int | None = None
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    ipc: str | None = None
+    networks: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    extra_hosts: Mapping[str, str] = field(default_factory=dict)
     pids_limit: int | None = None
     read_only: bool = False
     init: bool = True
@@ -73,6 +82,8 @@ class Runtime:
     stop_timeout: float = 10.0
     log_max_size: int = 10_000_000
     log_max_files: int = 3
+    log_driver: str = "json-file"
+    log_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @frozen

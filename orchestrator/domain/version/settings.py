@@ -8,7 +8,7 @@ from typing import Any
 HIDDEN = "(hidden)"
 # Values that may be passwords. `args` is the digest of the build arguments in a manifest: short ones can be guessed
 # from it.
-_SECRET = ("environment.", "run.env.", "build.args.", "args")
+_SECRET = ("environment.", "run.env.", "run.log_options.", "build.args.", "args")
 # Copies of other settings, and where the file was.
 _LEFT_OUT = ("run.env.", "base", "source", "port")
 

@@ -88,6 +88,7 @@ class Rig:
         *,
         environment: dict[str, str] | None = None,
         mounts: tuple[Mount, ...] = (),
+        networks: tuple[str, ...] = (),
     ) -> WorkloadSpec:
         """One replica of a version."""
         return WorkloadSpec(
@@ -98,7 +99,7 @@ class Rig:
             index=index,
             deployment=7,
             image_id=version.image_id,
-            runtime=Runtime(stop_timeout=1.0, environment=environment or {}),
+            runtime=Runtime(stop_timeout=1.0, environment=environment or {}, networks=networks),
             mounts=mounts,
             labels={
                 naming.LABEL_MANIFEST: version.manifest,

@@ -196,6 +196,19 @@ def test_no_container_without_its_image(rig: Rig) -> None:
     assert rig.workloads.containers() == ()
 
 
+def test_no_container_without_its_networks(rig: Rig) -> None:
+    version = rig.build()
+    assert rig.workloads.missing_networks(["no-such", "bridge"]) == ("no-such",)
+    assert rig.workloads.missing_networks([]) == ()
+    for networks in (("no-such",), ("bridge", "no-such")):
+        with pytest.raises(EngineError, match="no-such"):
+            rig.create(version, networks=networks)
+        assert rig.workloads.containers() == ()
+    # The address is still that in the network of all apps.
+    container = rig.run(version, networks=("bridge",))
+    assert app_number_of(subnet_around(container.address), container.address) == rig.app_number
+
+
 def test_a_container_that_ends_at_once_was_started(rig: Rig) -> None:
     container = rig.run(rig.build(ends=True))
     ended = rig.ended(container)

@@ -100,7 +100,7 @@ env = { A = 1, B = false, C = 0.5, D = "two\\nlines" }
 command = "python -m 'my server'"
 memory = "1.5G"
 cpus = 2
-gpus = 1
+gpus = "all"
 shm_size = 1048576
 volumes = ["./data:/data", "..//x:/x:ro", "/abs/:/abs:rw", "cache:/cache"]
 stop_timeout = "1m30s"
@@ -128,7 +128,7 @@ keep_warm = "0s"
     assert config.environment() == {"A": "1", "B": "false", "C": "0.5", "D": "two\nlines"}
     assert config.run.command == ["python", "-m", "my server"]
     assert config.run.memory == 1536 * 1024**2
-    assert (config.run.cpus, config.run.gpus, config.run.shm_size) == (2.0, 1, 1048576)
+    assert (config.run.cpus, config.run.gpus, config.run.shm_size) == (2.0, "all", 1048576)
     assert config.run.volumes == [
         "/srv/mymodel/data:/data:rw",
         "/srv/x:/x:ro",
@@ -355,7 +355,7 @@ def test_names(name: str) -> None:
         '[run]\nenv = { "A\\n" = "x" }',
         '[run]\nenv = { A = "x\\u0000" }',
         '[run]\nvolumes = ["/a"]',
-        '[run]\nvolumes = ["/a:/b:z"]',
+        '[run]\nvolumes = ["/a:/b:q"]',
         '[run]\nvolumes = ["/a:b"]',
         '[run]\nvolumes = ["/a:/"]',
         '[run]\nvolumes = ["a/b:/c"]',
