@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from orchestrator.config import values as read
 from orchestrator.config.section import Section
-from orchestrator.config.types import ArgValue, Stage, Text, Variable
+from orchestrator.config.types import ArgValue, SecretName, SecretSource, Stage, Text, Variable
 
 
 class Build(Section):
@@ -19,6 +19,14 @@ class Build(Section):
         default="Dockerfile", description="Dockerfile, relative to the context and inside it."
     )
     args: dict[Variable, ArgValue] = Field(default={}, repr=False, description="Build arguments.")
+    secrets: dict[SecretName, SecretSource] = Field(
+        default={},
+        repr=False,
+        description='For RUN --mount=type=secret,id=NAME: NAME = "env:NAME" or "file:PATH". Needs BuildKit.',
+    )
+    network: Literal["default", "none", "host"] = Field(
+        default="default", description="Network of the RUN instructions."
+    )
     target: Stage | None = Field(default=None, description="Stage to build; without it the last one.")
     builder: Literal["auto", "buildkit", "classic"] = Field(
         default="auto", description="Builder to use; auto: BuildKit if possible."

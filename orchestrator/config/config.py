@@ -31,6 +31,7 @@ from orchestrator.config.registry import Registry
 from orchestrator.config.retention import Retention
 from orchestrator.config.rollout import Rollout
 from orchestrator.config.run import Run
+from orchestrator.config.secrets import build_secrets
 from orchestrator.config.section import Section
 from orchestrator.config.watchdog import Watchdog
 from orchestrator.domain import naming
@@ -171,6 +172,7 @@ class Config(Section):
 
         Raises:
             UsageError: the ignore file cannot be read, or is invalid.
+            SecretUnavailable: a value of build.secrets is not available.
         """
         return BuildSpec(
             tag=naming.image(self.app.name, version),
@@ -178,6 +180,8 @@ class Config(Section):
             dockerfile=self.build.dockerfile,
             target=self.build.target,
             args=dict(self.build.args),
+            secrets=build_secrets(self),
+            network=self.build.network,
             ignore=ignore_patterns(self),
             withheld=withheld(self),
             labels=labels,

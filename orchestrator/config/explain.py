@@ -30,7 +30,8 @@ _EXPECTED = {
 }
 # The values of these keys are never shown: they may be passwords.
 _SECRET = (
-    *(("run", "env"), ("run", "secrets"), ("run", "log_options"), ("build", "args")),
+    *(("run", "env"), ("run", "secrets"), ("run", "secret_env"), ("run", "log_options")),
+    *(("build", "args"), ("build", "secrets")),
     *(("notify", "urls"), ("watchdog", "heartbeat")),
 )
 _LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}

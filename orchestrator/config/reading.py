@@ -199,6 +199,8 @@ def _missing_on_disk(config: Config, raw: Mapping[str, Any], bad: set[Loc]) -> I
         values, findings = read_env_file(under(config.base, config.run.env_file))
         config._environment = {**values, **config.run.env}
         yield from findings
+        for name in sorted(values.keys() & config.run.secret_env.keys() if _known(bad, "run.secret_env") else ()):
+            yield Finding(f"run.secret_env.{name}", "is also in run.env_file, which docker inspect shows", "remove one")
     if config.notify.urls_file and _known(bad, "notify.urls_file"):
         file = under(config.base, config.notify.urls_file)
         if not _exists(file):

@@ -44,6 +44,9 @@ class Run(Section):
     secrets: dict[SecretName, SecretSource] = Field(
         default={}, repr=False, description='Files in /run/secrets: name = "env:NAME" or "file:PATH".'
     )
+    secret_env: dict[Variable, SecretSource] = Field(
+        default={}, repr=False, description='Environment variables that docker inspect does not show: as in "secrets".'
+    )
     command: Words | None = Field(default=None, description="Overrides the command of the image; not run in a shell.")
     memory: Memory | None = Field(default=None, description="Memory limit of each container, at least 6m.")
     cpus: float | None = Field(

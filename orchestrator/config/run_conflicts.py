@@ -21,12 +21,21 @@ Known = Callable[..., bool]
 def run_conflicts(config: Config, known: Known) -> Iterator[Finding]:
     """The conflicts in [run], and of its mounts with [model]. Values that are not known are not checked."""
     yield from _mounts(config, known)
+    yield from _secrets(config, known)
     yield from _log(config.run, known)
     run = config.run
     if known("run.ipc", "run.shm_size") and run.ipc == "host" and run.shm_size:
         yield Finding("run.shm_size", 'has no effect with ipc = "host"', "remove it: the host's /dev/shm is used")
     if known("run.gpus", "run.replicas") and run.gpus is not None:
         yield from _gpus(run)
+
+
+def _secrets(config: Config, known: Known) -> Iterator[Finding]:
+    if known("run.secret_env", "run.env"):
+        for name in sorted(config.run.secret_env.keys() & config.run.env.keys()):
+            yield Finding(f"run.secret_env.{name}", "is also in run.env, which docker inspect shows", "remove one")
+    if known("build.secrets", "build.builder") and config.build.secrets and config.build.builder == "classic":
+        yield Finding("build.secrets", "needs BuildKit", 'set build.builder = "auto" or "buildkit"')
 
 
 def _log(run: Run, known: Known) -> Iterator[Finding]:
@@ -42,18 +51,19 @@ def _log(run: Run, known: Known) -> Iterator[Finding]:
 
 def _mounts(config: Config, known: Known) -> Iterator[Finding]:
     run = config.run
+    taken = next((f"run.{key}" for key in ("secrets", "secret_env") if getattr(run, key) and known(f"run.{key}")), "")
     targets: dict[str, str] = {}
     if config.model and known("model.mount"):
         targets[config.model.mount] = "model.mount"
-        if run.secrets and known("run.secrets") and covers(config.model.mount):
-            yield Finding("model.mount", f"{printable(config.model.mount)} is taken by run.secrets", _ELSEWHERE)
+        if taken and covers(config.model.mount):
+            yield Finding("model.mount", f"{printable(config.model.mount)} is taken by {taken}", _ELSEWHERE)
     mounts = [(f"run.volumes[{i}]", text.split(":")[1]) for i, text in enumerate(run.volumes) if known("run.volumes")]
     mounts += [(f"run.tmpfs[{i}]", text.split(":")[0]) for i, text in enumerate(run.tmpfs) if known("run.tmpfs")]
     for where, target in mounts:
         if target in targets:
             yield Finding(where, f"{printable(target)} is taken by {targets[target]}", _ELSEWHERE)
-        elif run.secrets and known("run.secrets") and covers(target):
-            yield Finding(where, f"{printable(target)} is taken by run.secrets", _ELSEWHERE)
+        elif taken and covers(target):
+            yield Finding(where, f"{printable(target)} is taken by {taken}", _ELSEWHERE)
         targets[target] = where
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.config import Config, printable
+from orchestrator.config.secrets import build_secrets
 from orchestrator.domain import naming
 from orchestrator.domain.health.probe import judge
 from orchestrator.domain.moments import iso
@@ -84,6 +85,8 @@ def prepare_release(
         live_run_digest=_live_run_digest(services, config, observed),
         force=force,
     )
+    if choice.action == "build":
+        build_secrets(config)  # before anything begins: a missing value would be found only by the build
     image_lost = _image_lost(observed, choice)
     version = _draft(services, config, choice, observed, manifest.digest, git)
     plan = plan_release(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config import Config
+from orchestrator.config.secrets import ENVIRONMENT, sources
 from orchestrator.config.secrets import MOUNT as SECRETS_MOUNT
 from orchestrator.domain import naming
 from orchestrator.domain.record import labels
@@ -19,7 +20,7 @@ def workload_spec(
     mounts = []
     if config.model is not None:
         mounts.append(Mount(services.models.folder(version.app, version.name), config.model.mount))
-    if config.run.secrets:
+    if sources(config):
         mounts.append(Mount(services.secrets.folder(version.app, version.name, deployment), SECRETS_MOUNT))
     return WorkloadSpec(
         app=version.app,
@@ -32,6 +33,7 @@ def workload_spec(
         runtime=config.runtime(slot, index),
         mounts=tuple(mounts),
         network=config.network(),
+        environment_file=f"{SECRETS_MOUNT}/{ENVIRONMENT}" if config.run.secret_env else None,
         labels={
             naming.LABEL_STATE: services.names.state_id,
             naming.LABEL_APP: version.app,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -196,3 +198,62 @@ def test_a_context_that_does_not_fit_on_the_disk(app: App, tmp_path: Path) -> No
     finally:
         subprocess.run(["umount", str(small)], check=True)
     assert app.serving() == "v2"
+
+
+def test_a_build_has_its_secrets_and_nothing_keeps_them(app: App, buildx: None, tmp_path: Path) -> None:
+    value = "build-token-" + os.urandom(8).hex()
+    app.config["build"] = {"builder": "auto", "secrets": {"pip": "env:PIP_TOKEN", "netrc": "file:../netrc"}}
+    (app.folder.parent / "netrc").write_bytes(b"\x00line\n")
+    with (app.folder / "Dockerfile").open("a") as file:
+        file.write(
+            "RUN --mount=type=secret,id=pip,required=true --mount=type=secret,id=netrc "
+            "cat /run/secrets/pip; sha256sum < /run/secrets/pip > /pip; wc -c < /run/secrets/netrc > /netrc\n"
+        )
+    app.write("v1")
+    done = app.run("release", "v1", code=3)
+    assert "build.secrets.pip: the variable PIP_TOKEN is not set" in done.stderr
+    assert app.left_over() == []
+    done = app.run("release", "v1", env={"PIP_TOKEN": value})
+    container = app.container("v1")
+    assert container.exec_run(["cat", "/pip"]).output.decode().split()[0] == hashlib.sha256(value.encode()).hexdigest()
+    assert container.exec_run(["cat", "/netrc"]).output == b"6\n"
+    image = engine().images.get(f"{app.name}:v1")
+    told = [done.stderr, done.stdout, json.dumps(image.attrs), json.dumps(image.history())]
+    told += [app.run(*command).stdout for command in (["show", "v1", "--json"], ["history", "--json"])]
+    assert not [text for text in told if value in text]
+    assert "***" in done.stderr
+    assert value.encode() not in b"".join(path.read_bytes() for path in app.state_dir.rglob("*") if path.is_file())
+    # A rotated value is not another version; and what is not built needs none.
+    app.run("release", "v1")
+    app.config["build"]["builder"] = "classic"
+    app.write("v2")
+    done = app.run("release", "v2", code=2, env={"PIP_TOKEN": value})
+    assert 'build.secrets: needs BuildKit (set build.builder = "auto" or "buildkit")' in done.stderr
+
+
+def test_secrets_without_buildx(app: App, tmp_path: Path) -> None:
+    empty = tmp_path / "no-plugins"
+    empty.mkdir()
+    app.config["build"] = {"secrets": {"pip": "env:PIP_TOKEN"}}
+    app.write("v1")
+    if subprocess.run(["docker", "buildx", "version"], env={"PATH": os.environ["PATH"]}, check=False).returncode == 0:
+        pytest.skip("buildx is installed for everybody")
+    done = app.run("release", "v1", code=2, env={"PIP_TOKEN": "x", "DOCKER_CONFIG": str(empty), "HOME": str(empty)})
+    assert "build.secrets: only BuildKit can use them" in done.stderr
+    assert "next: install docker-buildx-plugin" in done.stderr
+    assert app.left_over() == []
+
+
+@pytest.mark.parametrize("builder", ["classic", "buildkit"])
+def test_a_build_without_a_network(app: App, buildx: None, builder: str) -> None:
+    prepare(app, builder, "RUN ls /sys/class/net > /nets\n")
+    for network, alone in (("none", True), ("host", False), ("default", False)):
+        app.config["build"]["network"] = network
+        app.config["build"]["args"] = {"AGAIN": network}
+        text = (app.folder / "own" / "Dockerfile").read_text()
+        (app.folder / "own" / "Dockerfile").write_text(text.replace("RUN ls", f"ARG AGAIN={network}\nRUN ls", 1))
+        app.write(f"of {network}")
+        app.run("release")
+        live = app.json("status")["live"]["version"]
+        nets = app.container(live).exec_run(["cat", "/nets"]).output.decode().split()
+        assert (nets == ["lo"]) is alone, nets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import secrets
@@ -252,3 +253,54 @@ def test_a_command_that_is_killed_leaves_no_copy_that_nothing_accounts_for(make_
     app.run("recover")
     assert app.serving() == "v2"
     assert sorted(copies(app)) == ["v1", "v2"]
+
+
+def test_a_variable_is_in_the_process_and_nothing_else_tells_it(app: App) -> None:
+    value = f"it's {token()}"
+    app.config["run"] |= {
+        "replicas": 2,
+        "user": "1234:1234",
+        "read_only": True,
+        "secret_env": {"HF_TOKEN": "env:MODEL_TOKEN", "DB": "file:../db"},
+        "command": ["sh", "-c", 'printf %s "$HF_TOKEN" | sha256sum >&2; exec python3 -u /app/server.py'],
+    }
+    (app.folder.parent / "db").write_text("of the database\n")
+    app.write_config()
+    assert "run.secret_env.HF_TOKEN: the variable MODEL_TOKEN is not set" in app.run("release", "v1", code=3).stderr
+    done = app.run("release", "v1", env={"MODEL_TOKEN": value})
+    told: list[str | bytes] = [done.stdout, done.stderr, *everything_told(app)]
+    for index in (1, 2):
+        container = app.container("v1", index)
+        told.append(json.dumps(container.attrs))
+        digest = hashlib.sha256(value.encode()).hexdigest()
+        assert digest in container.logs().decode()
+        # The server itself is what the init process runs, with the signals that it gets.
+        top = [" ".join(row) for row in container.top()["Processes"]]
+        assert any("/app/server.py" in row for row in top)
+        assert not any("exec" in row for row in top), top
+    refuse(told, value, value[5:])
+    # After a restart by the engine they are there as well; a rotated one is a changed configuration.
+    killed(app, "v1")
+    until(lambda: app.container("v1").logs().decode().count(" -") == 2, "it has the variable again")
+    for current, changes in ((value, False), (token(), True)):
+        done = app.run("plan", "release", "v1", "--json", env={"MODEL_TOKEN": current})
+        assert json.loads(done.stdout)["changes"] is changes
+    app.write("v2")
+    app.run("release", "v2", env={"MODEL_TOKEN": value})
+    app.run("rollback")
+    assert app.serving() == "v1"
+
+
+@pytest.mark.parametrize(
+    "image", ['ENTRYPOINT ["python3", "-u"]\nCMD ["/app/server.py"]', "CMD python3 -u /app/server.py"]
+)
+def test_a_variable_and_the_command_of_the_image(app: App, image: str) -> None:
+    app.config["run"]["secret_env"] = {"MODEL_TOKEN": "env:MODEL_TOKEN"}
+    app.write("v1")
+    with (app.folder / "Dockerfile").open("a") as file:
+        file.write(image + "\n")
+    app.run("release", "v1", env={"MODEL_TOKEN": "found by the server"})
+    container = app.container("v1")
+    found = container.exec_run(["sh", "-c", "cat /proc/[0-9]*/environ"]).output.decode()
+    assert "MODEL_TOKEN=found by the server" in found
+    assert app.serving() == "v1"

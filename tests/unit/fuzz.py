@@ -115,6 +115,8 @@ GOOD: dict[str, list[Any]] = {
     ],
     "build.dockerfile": ["Dockerfile", "docker/Dockerfile", "a b", "./x", "ü", "-"],
     "build.args": [{"A": SECRET}, {"B": 1, "_c": True}, {"X": SECRET + " #{}%[x]${HOME}\"'\\"}, {}],
+    "build.secrets": [{"pip": "env:PIP_TOKEN", "db.txt": "file:secrets/db.txt"}, {}],
+    "build.network": ["default", "none", "host"],
     "build.target": ["serve", "0", "a.b_c-d"],
     "build.builder": ["auto", "buildkit", "classic"],
     "engine.kind": ["docker"],
@@ -136,6 +138,7 @@ GOOD: dict[str, list[Any]] = {
         {"-": "file:/x:y \u202e", "_.": "env:_"},
         {},
     ],
+    "run.secret_env": [{"HF_TOKEN": "env:HF_TOKEN", "_a": "file:secrets/db.txt"}, {}],
     "run.command": ["python -m x", ["a", "b c"], "'a b' \"c\"", ["${HOME}", "#", "%[x]"], ["\u202e"], [""]],
     "run.memory": ["6m", "1.5G", 2**33, "2GiB", 2**63 - 1],
     "run.cpus": [0.01, 1, 2.5, 10000],
@@ -198,6 +201,7 @@ GOOD: dict[str, list[Any]] = {
 }
 METRICS = ["127.0.0.1:8405", "[::1]:8405", ":9", "*:9", "localhost:8405", "[::ffff:127.0.0.1]:8405"]
 PLACES = sorted(GOOD)
+SECRET_PLACES = ("run.env", "run.secrets", "run.secret_env", "run.log_options", "build.args", "build.secrets")
 SECTIONS = sorted({place.partition(".")[0] for place in PLACES})
 TEXTS = [place for place in PLACES if isinstance(GOOD[place][0], str)]
 
@@ -322,6 +326,8 @@ NEAR: dict[str, list[Any]] = {
     "model.ignore": [["!"], ["a["], ["a\\"], [1], "a"],
     "run.env": [{"A": SECRET + "\x00"}, {"A=B": SECRET}, {"A\n": SECRET}, {"A": Huge(2**600)}],
     "run.secrets": [{"A": SECRET}, {"A": f"env:{SECRET}-"}, {"A": f"ENV:{SECRET}"}, {".a": "env:A"}, {"a/b": "env:A"}],
+    "run.secret_env": [{"A": SECRET}, {"A": f"env:{SECRET}-"}, {"a.b": "env:A"}, {"A\n": "env:A"}, {"": "env:A"}],
+    "build.secrets": [{"A": SECRET}, {"A": f"ENV:{SECRET}"}, {".a": "env:A"}],
     "run.command": ["'open", " ", [], "a\\", ["a\n"], "a\tb", '""'],
     "run.memory": ["5m", "6291455b", "99999999t", "0m", 6 * 2**20 - 1],
     "run.gpus": [[], ["0", 0], [True], ["a b"], {"blue": ["0"]}, {"blue": [], "green": ["1"]}, 0],
@@ -413,6 +419,8 @@ CONTRADICTIONS: list[dict[str, Any]] = [
     {"run.gpus": ["0", "1", "2"], "run.replicas": 2},
     {"run.gpus": {"blue": ["0"], "green": ["1", "2"]}, "run.replicas": 2},
     {"run.ipc": "host", "run.shm_size": "1g"},
+    {"run.env": {"A": SECRET}, "run.secret_env": {"A": "env:A"}},
+    {"build.secrets": {"A": "env:A"}, "build.builder": "classic"},
     {"run.log_driver": "none", "run.log_max_files": 3},
     {"run.volumes": ["/a:/x", "/b:/./x/", "/c:/y/../x"]},
     {"run.volumes": ["/a:/model\x85"], "model.path": "m", "model.mount": "/model\x85"},
@@ -445,7 +453,7 @@ def hostile_values(draw: st.DrawFn, place: str) -> Any:
     near = WRONG_TIMES if place in GOOD and GOOD[place][0] == DURATIONS[0] else NEAR.get(place)
     if near and draw(st.integers(0, 2)) == 0:
         return draw(st.sampled_from(near))
-    secret = place in ("run.env", "run.secrets", "run.log_options", "build.args")
+    secret = place in SECRET_PLACES
     if draw(st.integers(0, 3)) == 0:
         other = draw(st.sampled_from(OTHER))
         return draw(st.sampled_from([other, {"A": other}, {"A": 1, "B": other}])) if secret else other

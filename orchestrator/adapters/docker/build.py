@@ -13,14 +13,15 @@ import subprocess
 import tarfile
 import tempfile
 from collections import deque
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.liveness import watched
 from orchestrator.config.context import entries
 from orchestrator.config.explain import printable
+from orchestrator.domain import masking
 from orchestrator.domain.version.build import BuildSpec
 from orchestrator.domain.version.build_hints import build_hint
 from orchestrator.domain.version.ignoring import Ignoring, literal, write
@@ -68,6 +69,11 @@ def image(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
             'build.builder: "buildkit" needs the docker CLI with buildx',
             hint='install docker-buildx-plugin, or set builder = "auto"',
         )
+    if spec.secrets and not buildx:
+        raise UsageError(
+            "build.secrets: only BuildKit can use them, which needs the docker CLI with buildx",
+            hint="install docker-buildx-plugin",
+        )
     with watched(client, "the build"):
         return _with_buildx(client, spec, progress) if buildx else _classic(client, spec, progress)
 
@@ -101,6 +107,7 @@ def _classic_once(client: DockerClient, spec: BuildSpec, progress: Progress) -> 
             tag=spec.tag,
             buildargs=dict(spec.args),
             target=spec.target or "",
+            network_mode=None if spec.network == "default" else spec.network,
             labels=dict(spec.labels),
             rm=True,
             forcerm=True,
@@ -160,7 +167,7 @@ def _pack(spec: BuildSpec, archive: IO[bytes]) -> None:
 
 def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
     lines: deque[str] = deque(maxlen=_LAST_LINES)
-    with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
+    with tempfile.TemporaryDirectory(prefix="deployctl-") as folder, ExitStack() as stack:
         id_file = Path(folder) / "image-id"
         # BuildKit reads the ignore file beside the Dockerfile instead of that in the context.
         dockerfile = Path(folder) / "build" / spec.dockerfile_path.name
@@ -175,6 +182,10 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
             command += ["--build-arg", f"{key}={value}"]
         if spec.target:
             command += ["--target", spec.target]
+        if spec.network != "default":
+            command += ["--network", spec.network]
+        for key, path in stack.enter_context(_secret_files(spec.secrets)).items():
+            command += ["--secret", f"id={key},src={path}"]
         process = subprocess.Popen(
             [*command, str(spec.context)],
             stdout=subprocess.PIPE,
@@ -188,7 +199,7 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
             assert process.stdout is not None
             for line in process.stdout:
                 progress.check()
-                _report(line, lines, progress)
+                _report(masking.mask(line, spec.secrets.values()), lines, progress)
             code = process.wait()
         finally:
             if process.poll() is None:
@@ -203,6 +214,22 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
             why = errors[-1] if errors else f"docker buildx ended with exit code {code}"
             raise _failed(spec, why, lines, classic=False)
         return _known(client, id_file.read_text().strip(), spec.tag)
+
+
+@contextmanager
+def _secret_files(secrets: Mapping[str, bytes]) -> Iterator[dict[str, str]]:
+    """The secrets as files that are in memory only, and gone with this process however it ends."""
+    open_files: list[int] = []
+    try:
+        for name, value in secrets.items():
+            open_files.append(os.memfd_create(name))
+            with open(open_files[-1], "wb", closefd=False) as file:
+                file.write(value)
+        paths = [f"/proc/{os.getpid()}/fd/{number}" for number in open_files]
+        yield dict(zip(secrets, paths, strict=True))
+    finally:
+        for number in open_files:
+            os.close(number)
 
 
 def _known(client: DockerClient, built: str, tag: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,18 +12,31 @@ from orchestrator.domain import naming
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, NetworkSpec, Runtime, WorkloadSpec
 from orchestrator.domain.traffic.slot import SLOTS
+from orchestrator.frozen import frozen
+
+# Reads the file of the variables, its own name, and becomes the command: as PID 1, or below the init process.
+_WITH_VARIABLES = ("/bin/sh", "-c", '. "$0" && exec "$@"')
 
 
-def description(api: Any, names: Names, spec: WorkloadSpec, address: str, network: str) -> dict[str, Any]:
+def description(
+    api: Any, names: Names, spec: WorkloadSpec, address: str, network: str, started: ImageCommand | None = None
+) -> dict[str, Any]:
     """The arguments of the SDK's `create_container`, for a container with an address in a network.
+
+    `started` is what the image starts; it is needed for a spec with an environment file.
 
     The container has only the capabilities of the spec, and the engine does not restart it.
     """
     runtime = spec.runtime
+    entrypoint, command = None, list(runtime.command)
+    if spec.environment_file and started:
+        entrypoint = [*_WITH_VARIABLES, spec.environment_file, *started.entrypoint]
+        command = command or list(started.command)
     return {
         "name": names.container(spec.app, spec.version, spec.slot, spec.index),
         "image": spec.image_id,
-        "command": list(runtime.command) or None,
+        "entrypoint": entrypoint,
+        "command": command or None,
         "user": runtime.user,
         "environment": dict(runtime.environment),
         "labels": _labels(names, spec),
@@ -30,6 +44,19 @@ def description(api: Any, names: Names, spec: WorkloadSpec, address: str, networ
         "networking_config": api.create_networking_config({network: api.create_endpoint_config(ipv4_address=address)}),
         "stop_timeout": max(1, round(runtime.stop_timeout)),
     }
+
+
+@frozen
+class ImageCommand:
+    """What an image starts."""
+
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+def image_command(settings: Mapping[str, Any]) -> ImageCommand:
+    """What an image starts, by its settings in its inspection."""
+    return ImageCommand(tuple(settings.get("Entrypoint") or ()), tuple(settings.get("Cmd") or ()))
 
 
 def _host_config(api: Any, names: Names, runtime: Runtime, spec: WorkloadSpec) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def differences(wanted: Mapping[str, Any], info: Mapping[str, Any], image: Mappi
 def _of_program(wanted: Mapping[str, Any], config: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[str]:
     for name, word, expected in (
         ("Cmd", "command", wanted["command"] or image.get("Cmd")),
-        ("Entrypoint", "entrypoint", image.get("Entrypoint")),
+        ("Entrypoint", "entrypoint", wanted.get("entrypoint") or image.get("Entrypoint")),
         ("User", "user", wanted["user"] or image.get("User")),
         ("WorkingDir", "working directory", image.get("WorkingDir")),
     ):

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.adapters.docker import context, network
 from orchestrator.adapters.docker.addresses import address, app_count
 from orchestrator.adapters.docker.client import engine_of
-from orchestrator.adapters.docker.containers import description, endpoint_of, inspections, observed
+from orchestrator.adapters.docker.containers import (
+    ImageCommand,
+    description,
+    endpoint_of,
+    image_command,
+    inspections,
+    observed,
+)
 from orchestrator.adapters.docker.differences import differences
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.engine import Engine
@@ -85,13 +92,15 @@ class DockerWorkloads:
             possible = network.names_of(self._names, spec.network)
             mode = info["HostConfig"]["NetworkMode"]
             created_in = mode if mode in possible else possible[0]
-            wanted = description(self._api, self._names, spec, container.address, created_in)
+            started = image_command(image) if spec.environment_file else None
+            wanted = description(self._api, self._names, spec, container.address, created_in, started)
             return differences(wanted, info, image)
 
     def create(self, spec: WorkloadSpec) -> Container:
         place = network.ensure(self._connect(), self._names, spec.network)
         fixed = address(place.subnet, spec.app_number, spec.slot, spec.index)
-        wanted = description(self._api, self._names, spec, fixed, place.name)
+        started = self._image_command(spec) if spec.environment_file else None
+        wanted = description(self._api, self._names, spec, fixed, place.name, started)
         # The engine notices a missing network only when the container starts.
         for missing in self.missing_networks(spec.runtime.networks):
             raise EngineError(
@@ -112,6 +121,13 @@ class DockerWorkloads:
             raise
         with engine_errors(f"inspect the container {wanted['name']}"):
             return observed(api.inspect_container(created), self._names)
+
+    def _image_command(self, spec: WorkloadSpec) -> ImageCommand:
+        with engine_errors(f"inspect the image of {spec.version}"):
+            command = image_command(self._api.inspect_image(spec.image_id)["Config"])
+        if not (command.entrypoint or command.command or spec.runtime.command):
+            raise EngineError(f"the image of {spec.version} has no command", hint="set run.command")
+        return command
 
     def missing_networks(self, names: Sequence[str]) -> tuple[str, ...]:
         with engine_errors("list the networks"):

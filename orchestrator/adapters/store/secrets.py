@@ -1,4 +1,4 @@
-"""Copies of the values of run.secrets, one for the containers of each deployment.
+"""Copies of the values of run.secrets and run.secret_env, one for the containers of each deployment.
 
 A copy is a folder, `secrets/APP/VERSION/DEPLOYMENT`, that containers mount as /run/secrets. Every user of a container
 can read it; other users of the host cannot, because only the owner can read the folders above it. Each deployment has
@@ -14,17 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.config import Config
-from orchestrator.config.secrets import exposed_secrets, read_secrets
+from orchestrator.config.secrets import (
+    ENVIRONMENT,
+    environment_file,
+    exposed_secrets,
+    key_of,
+    read_secrets,
+    sources,
+    unavailable,
+)
 from orchestrator.domain import masking
-from orchestrator.errors import SecretUnavailable, StorageError, UsageError
+from orchestrator.errors import StorageError, UsageError
 from orchestrator.files import TEMPORARY, remove_whole, sync_folder, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from orchestrator.ports.secrets import Order
-
-_HINT = "set the variable, or create the file, then try again"
 
 
 class SecretStore:
@@ -37,28 +43,31 @@ class SecretStore:
         order: Order = ("source",) if version is None else ("source", "copy")
         missing = self._resolve(config, version or "", 0, order)[1]
         if missing:
-            raise _unavailable(missing)
+            raise unavailable({key_of(name): why for name, why in missing.items()})
         if version is None and (exposed := exposed_secrets(building or config, existing=building is not None)):
             why = "; ".join(f"{finding.path}: {finding.message}" for finding in exposed)
             raise UsageError("a secret file is part of the build", why=why, hint=exposed[0].hint)
 
     def changed(self, config: Config, version: str, deployment: int) -> bool:
-        if not config.run.secrets:
+        if not sources(config):
             return False
         return read_secrets(config)[0] != self._content(self.folder(config.app.name, version, deployment))
 
     def store(self, config: Config, version: str, deployment: int, *, order: Order) -> None:
-        if not config.run.secrets:
+        if not sources(config):
             return
         values, missing = self._resolve(config, version, deployment, order)
         if missing:
-            raise _unavailable(missing)
+            raise unavailable({key_of(name): why for name, why in missing.items()})
         target = self.folder(config.app.name, version, deployment)
-        if self._content(target) == values:
+        files = dict(values)
+        if (environment := environment_file(values)) is not None:
+            files[ENVIRONMENT] = environment
+        if self._files(target) == files:
             return
         staging = target.with_name(f".{deployment}{TEMPORARY}")
         try:
-            self._write(target, staging, values)
+            self._write(target, staging, files)
         except OSError as error:
             shutil.rmtree(staging, ignore_errors=True)
             why = error.strerror or type(error).__name__
@@ -98,19 +107,19 @@ class SecretStore:
         self, config: Config, version: str, deployment: int, order: Order
     ) -> tuple[dict[str, bytes], dict[str, str]]:
         """The value of each secret from the first place that has it, and why the others are not available."""
-        sources, whys = read_secrets(config)
+        current, whys = read_secrets(config)
         copies: dict[str, bytes] = {}
-        if "copy" in order and config.run.secrets:
+        if "copy" in order:
             others = self.kept(config.app.name).get(version, ())
             for known in (
                 *others,
                 deployment,
             ):  # the deployment's own copy has precedence, then the newest one
                 copies |= self._content(self.folder(config.app.name, version, known))
-        places = {"source": sources, "copy": copies}
+        places = {"source": current, "copy": copies}
         values: dict[str, bytes] = {}
         missing = {}
-        for name in sorted(config.run.secrets):
+        for name in sorted(sources(config)):
             value = next((places[place][name] for place in order if name in places[place]), None)
             if value is not None:
                 values[name] = value
@@ -120,6 +129,10 @@ class SecretStore:
         return values, missing
 
     def _content(self, copy: Path) -> dict[str, bytes]:
+        """The values in a copy."""
+        return {name: value for name, value in self._files(copy).items() if name != ENVIRONMENT}
+
+    def _files(self, copy: Path) -> dict[str, bytes]:
         """The readable files of a copy."""
         files = {}
         with suppress(OSError):
@@ -128,7 +141,7 @@ class SecretStore:
                     files[path.name] = path.read_bytes()
         return files
 
-    def _write(self, target: Path, staging: Path, values: dict[str, bytes]) -> None:
+    def _write(self, target: Path, staging: Path, files: dict[str, bytes]) -> None:
         version = target.parent
         for folder in (self._root, version.parent, version):
             if not folder.is_dir():
@@ -138,17 +151,17 @@ class SecretStore:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(0o700)
         staging.chmod(0o755)
-        for name in sorted(values):
-            write_atomic(staging / name, values[name], 0o444)
+        for name in sorted(files):
+            write_atomic(staging / name, files[name], 0o444)
         if not target.is_dir():
             staging.rename(target)
             sync_folder(version)
             return
         # Containers mount this folder: replace its files, not the folder.
-        for name in sorted(values):
+        for name in sorted(files):
             (staging / name).replace(target / name)
         for path in list(target.iterdir()):
-            if path.name not in values:
+            if path.name not in files:
                 path.unlink()
         sync_folder(target)
         staging.rmdir()
@@ -157,14 +170,6 @@ class SecretStore:
         for folder in (*_folders(self._root / app), self._root / app, self._root):
             with suppress(OSError):
                 folder.rmdir()  # fails unless it is empty
-
-
-def _unavailable(missing: dict[str, str]) -> SecretUnavailable:
-    message = (
-        f"{len(missing)} secrets are not available" if len(missing) > 1 else f"secret {min(missing)} is not available"
-    )
-    why = "; ".join(f"run.secrets.{name}: {why}" for name, why in missing.items())
-    return SecretUnavailable(message, why=why, hint=_HINT)
 
 
 def _folders(folder: Path) -> Iterable[Path]:

@@ -103,7 +103,9 @@ class WorkloadSpec:
     """One replica to create: what it is a replica of, and how it runs.
 
     `app_number` is the app's number in the state folder, assigned once and never to another app; an adapter may derive
-    from it what apps must not share, such as addresses. `labels` are set on the container.
+    from it what apps must not share, such as addresses. `labels` are set on the container. `environment_file` is a file
+    in the container that a shell reads before the command starts, for variables that the engine must not show; None:
+    the command is started directly.
     """
 
     app: str
@@ -117,6 +119,7 @@ class WorkloadSpec:
     mounts: tuple[Mount, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     network: NetworkSpec = NetworkSpec()
+    environment_file: str | None = None
 
 
 @frozen

@@ -15,6 +15,7 @@ class BuildSpec:
     """An image to build. `dockerfile` is relative to `context`; `ignore` are the patterns of what no builder gets.
 
     `withheld` are the paths among that which the user did not ignore, and what each is.
+    `secrets` can be mounted by an instruction; they are not in the image, and no message contains them.
     """
 
     tag: str
@@ -22,6 +23,8 @@ class BuildSpec:
     dockerfile: str = "Dockerfile"
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    network: Literal["default", "none", "host"] = "default"
     ignore: tuple[str, ...] = ()
     withheld: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
