@@ -61,6 +61,12 @@ class Console:
         else:
             self._message(f"  {text}")
 
+    def say(self, text: str) -> None:
+        """Lines of a message on stderr; line breaks inside values are already escaped."""
+        if not self.quiet:
+            for line in text.split("\n"):
+                self._message(plain(line))
+
     def note(self, text: str) -> None:
         if not self.quiet:
             self._message(self._paint(_YELLOW, "note: ") + plain(text))

@@ -28,6 +28,9 @@ def report(cli: Context, app: str, result: Result, bake: BakeReport | None = Non
     elif ended.deployment is None:
         cli.console.done(f"nothing to do: {ended.version} is live")
     else:
-        instead = f" instead of {ended.previous}" if ended.previous else ""
+        renewed = ended.previous == ended.version
+        instead = (
+            " with the new configuration" if renewed else f" instead of {ended.previous}" if ended.previous else ""
+        )
         state = _STATES[bake.outcome] if bake else "is live"
         cli.console.done(f"{app} {ended.version} {state}{instead}, after {ended.seconds:.1f} s")

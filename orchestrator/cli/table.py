@@ -35,6 +35,7 @@ TABLE: dict[str, Entry] = {
     "recover": _entry("recover", "Finish or undo an interrupted deployment, and repair drift"),
     "prune": _entry("prune", "Remove versions beyond the retention limit"),
     "status": _entry("status", "Show what is live and how a rollback would go"),
+    "list": _entry("list", "List the apps of the state folder"),
     "history": _entry("history", "List deployments, newest first"),
     "events": _entry("events", "List what people, the watchdog, heals and notices did"),
     "tree": _entry("tree", "Draw the versions as a tree of parents"),

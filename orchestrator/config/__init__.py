@@ -22,6 +22,7 @@ __all__ = [
     "PRESET_NAMES",
     "Config",
     "example",
+    "example_for",
     "ignore_patterns",
     "json_schema",
     "load",
@@ -41,3 +42,23 @@ def json_schema() -> dict[str, Any]:
 def example() -> str:
     """The commented example, which `deployctl init` writes."""
     return resources.files("orchestrator").joinpath("deploy.example.toml").read_text(encoding="utf-8")
+
+
+def example_for(preset: str) -> str:
+    """The commented example for a kind of model server: with its health preset and its port.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    from orchestrator.domain.health.presets import resolve
+
+    port = resolve(preset, None).port
+    text = example()
+    for default, chosen in (
+        ("\nport = 8080\n", f"\nport = {port}\n"),
+        ('\npath = "/healthz"\n', '\n#path = "/healthz"\n'),
+        ('\n#preset = "kserve-v2"\n', f'\npreset = "{preset}"\n'),
+    ):
+        assert text.count(default) == 1, default
+        text = text.replace(default, chosen)
+    return text

@@ -11,10 +11,25 @@ from orchestrator.config import values as read
 from orchestrator.config.explain import Invalid
 
 PresetName = Literal[
-    "kserve-v2", "kserve-v1", "tf-serving", "torchserve", "cog", "mlflow", "sagemaker", "bentoml", "openai"
+    "kserve-v2",
+    "kserve-v1",
+    "tf-serving",
+    "torchserve",
+    "cog",
+    "mlflow",
+    "sagemaker",
+    "bentoml",
+    "openai",
+    "vllm",
+    "triton",
+    "llama.cpp",
+    "ollama",
+    "tgi",
+    "litserve",
+    "ray",
 ]
 PRESET_NAMES: tuple[str, ...] = get_args(PresetName)
-MODEL_PRESETS = ("kserve-v2", "kserve-v1", "tf-serving")
+MODEL_PRESETS = ("kserve-v2", "kserve-v1", "tf-serving", "triton")
 """The presets that can probe one model by its name."""
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 _DURATION = WithJsonSchema({"type": "string", "pattern": read.DURATION, "examples": ["500ms", "1m30s"]})

@@ -111,7 +111,7 @@ class _Case:
         return logged
 
     def _runtime(self) -> Runtime:
-        runtime = self.work.config.runtime()
+        runtime = self.work.config.runtime(self.container.slot, self.container.index)
         return replace(runtime, user=runtime.user or self._image().user or None)
 
     def _image(self) -> Image:

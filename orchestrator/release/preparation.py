@@ -83,6 +83,7 @@ def prepare_release(
         manifest=manifest.digest,
         run_digest=config.run_digest(),
         live_run_digest=_live_run_digest(services, config, observed),
+        same_place=_same_place(services, config, observed),
         force=force,
     )
     if choice.action == "build":
@@ -97,8 +98,9 @@ def prepare_release(
         image_lost=image_lost,
     )
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
+    moved = _moved(services, config) if choice.action != "nothing" else ()
     copied = _copied(services.manifests.followed(source.building))
-    plan = replace(plan, notes=(*source.notes, *plan.notes, *refused, *copied))
+    plan = replace(plan, notes=(*source.notes, *plan.notes, *moved, *refused, *copied))
     return PreparedRelease(config, choice, plan, Draft(version, source, manifest))
 
 
@@ -117,6 +119,7 @@ def prepare_rollback(
     plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_answers=answers)
     if not answers:
         plan = replace(plan, notes=(f"{back.version} is warm but does not answer: it is restarted",))
+    plan = replace(plan, notes=(*plan.notes, *_moved(services, blended)))
     if plan.mode == "create":
         services.secrets.check(blended, back.version)
     return PreparedRollback(blended, back, plan)
@@ -186,6 +189,25 @@ def _copied(followed: list[tuple[str, Path]]) -> tuple[str, ...]:
     shown = [f"{printable(name)} -> {printable(target)}" for name, target in followed[:_SHOWN_LINKS]]
     more = [f"and {len(followed) - _SHOWN_LINKS} more"] if len(followed) > _SHOWN_LINKS else []
     return (f"model.path: symlinks lead out of the folder, and their targets are copied: {', '.join([*shown, *more])}",)
+
+
+def _same_place(services: Services, config: Config, observed: Observed) -> bool:
+    """Whether a release would change neither the route of the app nor where its images are pushed."""
+    known = services.ledger.proxy_app(config.app.name)
+    live = observed.versions.get(observed.live.version) if observed.live else None
+    if known is None or live is None or known.route != config.route():
+        return False
+    push = config.registry.push
+    return push is None or (live.pushed or "").partition("@")[0] == push
+
+
+def _moved(services: Services, config: Config) -> tuple[str, ...]:
+    """A note when the proxy will listen for the app at another address."""
+    known = services.ledger.proxy_app(config.app.name)
+    if known is None or known.route.listen == config.proxy.listen:
+        return ()
+    before, after = known.route.listen, config.proxy.listen
+    return (f"{config.app.name} moves from {before} to {after}: requests to {before} will not reach it any more",)
 
 
 def _live_run_digest(services: Services, config: Config, observed: Observed) -> str | None:

@@ -5,6 +5,7 @@ lock the app → recover → open the source → prepare (choice, plan) → jour
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from orchestrator.config import Config
@@ -37,12 +38,19 @@ class Result:
 
 
 def release(
-    services: Services, config: Config, requested: str | None, *, force: bool = False, ref: str | None = None
+    services: Services,
+    config: Config,
+    requested: str | None,
+    *,
+    force: bool = False,
+    ref: str | None = None,
+    announce: Callable[[PreparedRelease], None] | None = None,
 ) -> Result:
     """Makes `requested` (None: the next version) live, built from the folder as it is, or with `ref` from a commit.
 
-    Holds the app's lock until the end. `force` also releases a version that went bad before. With `rollout.bake` the
-    version is live and begins to bake when this returns.
+    Holds the app's lock until the end. `force` also releases a version that went bad before, or is the same as the live
+    one. `announce` is called before anything changes, if something will. With `rollout.bake` the version is live and
+    begins to bake when this returns.
 
     Raises:
         UsageError: it cannot be released as requested; nothing was changed.
@@ -60,6 +68,8 @@ def release(
             prepared = prepare_release(services, source, requested, observed, force=force, keep=True)
             for note in prepared.plan.notes:
                 services.reporter.note(note)
+            if announce and prepared.changes:
+                announce(prepared)
             deployment = _deploy(services, prepared) if prepared.changes else None
         if deployment is not None:
             retain(services, app, prepared.config.retention.versions)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
+from orchestrator.reports.apps import AppsReport
 from orchestrator.reports.config import ConfigReport, InitReport, ReportNames
 from orchestrator.reports.diff import DiffReport
 from orchestrator.reports.doctor import DoctorReport
@@ -41,6 +42,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "events": EventsReport,
     "history": HistoryReport,
     "init": InitReport,
+    "list": AppsReport,
     "log": FileLogReport,
     "logs": LogsReport,
     "metrics": MetricsReport,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from orchestrator.config import Config
+from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.version import settings
 from orchestrator.domain.version.manifest import File, Manifest, delta, new_bytes
 from orchestrator.domain.version.tensors import TensorChange
@@ -116,23 +118,43 @@ def compare(services: Services, config: Config, before: str, after: str) -> Diff
         UsageError: there is no such version, or its manifest was never stored.
         OperationFailed: a stored manifest was changed.
     """
-    app = config.app.name
-    old, new = (version_of(services, app, name) for name in (before, after))
+    old, new = (version_of(services, config.app.name, name) for name in (before, after))
     one, two = (manifest_of(services, version) for version in (old, new))
-    paths = _changed(one, two)
-    files = tuple(_file(path, one.files.get(path), two.files.get(path)) for path in paths)
+    report = _difference(services, config, old, new, one, two)
+    tensors = (_tensors(services, file.path, one, two) for file in report.files)
+    return replace(report, tensors=tuple(row for row in tensors if row))
+
+
+def upcoming(services: Services, config: Config, observed: Observed, new: Version, manifest: Manifest) -> DiffReport:
+    """The differences between the live version, as it runs, and one that may not be recorded yet. Without tensors.
+
+    Raises:
+        UsageError: nothing is live, or the manifest of the live version was never stored.
+        OperationFailed: the manifest of the live version was changed.
+    """
+    if observed.live is None:
+        raise UsageError(f"{observed.app} has no live version")
+    live = observed.versions[observed.live.version]
+    live = replace(live, settings=services.ledger.settings(live.app, live.name))
+    return _difference(services, config, live, new, manifest_of(services, live), manifest)
+
+
+def _difference(
+    services: Services, config: Config, old: Version, new: Version, one: Manifest, two: Manifest
+) -> DiffReport:
+    files = tuple(_file(path, one.files.get(path), two.files.get(path)) for path in _changed(one, two))
     return DiffReport(
-        app=app,
-        from_=before,
-        to=after,
+        app=config.app.name,
+        from_=old.name,
+        to=new.name,
         manifest_before=one.digest,
         manifest_after=two.digest,
         files=files,
         summary=_summary(files, one, two),
-        tensors=tuple(row for path in paths if (row := _tensors(services, path, one, two))),
+        tensors=(),
         build=_settings(settings.changes(one.build, two.build)),
         settings=_settings(settings.changes(old.settings, new.settings)),
-        image=_layers(services, app, before, after),
+        image=layers(services, config.app.name, old.name, new.name),
         commits=_commits(services, config, old, new),
     )
 
@@ -217,7 +239,8 @@ def _tensors(services: Services, path: str, one: Manifest, two: Manifest) -> Ten
     return TensorFile(path, tuple(changes), why)
 
 
-def _layers(services: Services, app: str, before: str, after: str) -> ImageDifference | None:
+def layers(services: Services, app: str, before: str, after: str) -> ImageDifference | None:
+    """The layers of an image, compared with those of another one; None when they were not recorded."""
     old, new = services.ledger.layers(app, before), services.ledger.layers(app, after)
     if old is None or new is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.config import Config
@@ -10,11 +11,14 @@ from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.errors import UsageError
+from orchestrator.domain.version.manifest import Manifest
+from orchestrator.domain.version.version import Version
+from orchestrator.errors import OperationFailed, UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
-from orchestrator.release.preparation import prepare_release, prepare_rollback, rollback_way
+from orchestrator.release.preparation import PreparedRelease, prepare_release, prepare_rollback, rollback_way
+from orchestrator.reports.diff import DiffReport, upcoming
 from orchestrator.reports.estimate import estimate
 from orchestrator.supply.source import opened
 
@@ -32,7 +36,8 @@ class PlannedStep:
 class PlanReport:
     """What a release or a rollback would do. `estimate_seconds` is for a rollback; without `changes`, `steps` is empty.
 
-    `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones).
+    `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones). `diff` compares what is live with
+    what would be; None when nothing is live or changes, or when the files of a version are not known.
     """
 
     app: str
@@ -46,6 +51,7 @@ class PlanReport:
     estimate_seconds: float | None
     steps: tuple[PlannedStep, ...]
     notes: tuple[str, ...]
+    diff: DiffReport | None = None
 
 
 def preview(services: Services, config: Config, action: str, version: str | None, *, ref: str | None) -> PlanReport:
@@ -65,16 +71,42 @@ def preview(services: Services, config: Config, action: str, version: str | None
         return _rollback(services, config, observed, version)
     with opened(services, config, ref) as source:
         prepared = prepare_release(services, source, version, observed)
-    return plan_report(prepared.plan, changes=prepared.changes)
+    return plan_report(prepared.plan, changes=prepared.changes, diff=release_diff(services, prepared))
+
+
+def release_diff(services: Services, prepared: PreparedRelease) -> DiffReport | None:
+    """What a release changes; None when nothing is live or changes, or when the files of the live version are lost."""
+    if not prepared.changes or prepared.plan.from_version is None:
+        return None
+    draft = prepared.draft
+    return _diff(services, prepared.config, draft.version, draft.manifest)
+
+
+def _diff(services: Services, config: Config, version: Version, manifest: Manifest | None) -> DiffReport | None:
+    try:
+        return upcoming(services, config, observe(services, version.app), version, manifest) if manifest else None
+    except (OperationFailed, UsageError):
+        return None  # `verify` reports what is wrong with the records; a plan does not depend on them
 
 
 def _rollback(services: Services, config: Config, observed: Observed, version: str | None) -> PlanReport:
     back = rollback_way(observed, version)
     prepared = prepare_rollback(services, config, observed, back)
-    return plan_report(prepared.plan, seconds=estimate(services, observed.app, back))
+    target = replace(observed.versions[back.version], settings=prepared.config.snapshot())
+    diff = _diff(services, prepared.config, target, _manifest(services, target))
+    return plan_report(prepared.plan, seconds=estimate(services, observed.app, back), diff=diff)
 
 
-def plan_report(plan: Plan, *, changes: bool = True, seconds: float | None = None) -> PlanReport:
+def _manifest(services: Services, version: Version) -> Manifest | None:
+    try:
+        return services.manifests.load(version.manifest)
+    except OperationFailed:
+        return None
+
+
+def plan_report(
+    plan: Plan, *, changes: bool = True, seconds: float | None = None, diff: DiffReport | None = None
+) -> PlanReport:
     """A plan as a report; `changes` is false when there is nothing to do, `seconds` is the estimate of a rollback."""
     steps = tuple(PlannedStep(step.name, step.args, step.words) for step in plan.steps) if changes else ()
     return PlanReport(
@@ -89,4 +121,5 @@ def plan_report(plan: Plan, *, changes: bool = True, seconds: float | None = Non
         estimate_seconds=seconds,
         steps=steps,
         notes=plan.notes,
+        diff=diff,
     )

@@ -80,7 +80,8 @@ def notify_deployed(services: Services, config: Config, result: Result) -> None:
     if deployment is None:
         return
     commit = f", from commit {deployment.git_commit[:10]}" if deployment.git_commit else ""
-    instead = f" instead of {result.previous}" if result.previous else ""
+    renewed = result.previous == result.version
+    instead = " with a new configuration" if renewed else f" instead of {result.previous}" if result.previous else ""
     text = f"{deployment.actor} made {result.version} live{instead}, in {result.seconds:.1f} s{commit}."
     what: Notice = "released" if deployment.kind == "release" else "rolled back"
     send_notice(services, config, what, result.version, text, previous=result.previous)

@@ -11,11 +11,15 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from orchestrator.adapters.docker import build
+from orchestrator.domain.version.build import BuildSpec
 from tests.engine.harness import App, engine
 from tests.engine.tools import missing
+from tests.fakes.progress import FakeProgress
 
 # scripts/setup puts the plugin here where the docker command has none.
 OWN_PLUGINS = Path(__file__).parents[2] / ".venv" / "docker"
@@ -245,15 +249,14 @@ def test_secrets_without_buildx(app: App, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("builder", ["classic", "buildkit"])
-def test_a_build_without_a_network(app: App, buildx: None, builder: str) -> None:
-    prepare(app, builder, "RUN ls /sys/class/net > /nets\n")
+def test_the_network_of_a_build(app: App, buildx: None, builder: Literal["classic", "buildkit"]) -> None:
     for network, alone in (("none", True), ("host", False), ("default", False)):
-        app.config["build"]["network"] = network
-        app.config["build"]["args"] = {"AGAIN": network}
-        text = (app.folder / "own" / "Dockerfile").read_text()
-        (app.folder / "own" / "Dockerfile").write_text(text.replace("RUN ls", f"ARG AGAIN={network}\nRUN ls", 1))
-        app.write(f"of {network}")
-        app.run("release")
-        live = app.json("status")["live"]["version"]
-        nets = app.container(live).exec_run(["cat", "/nets"]).output.decode().split()
-        assert (nets == ["lo"]) is alone, nets
+        again = f"ENV AGAIN={network}-{os.getpid()}\n"
+        (app.folder / "Dockerfile").write_text(f"FROM deployctl-base:bookworm\n{again}RUN ls /sys/class/net > /nets\n")
+        spec = BuildSpec(tag=f"{app.name}:v1", context=app.folder, builder=builder, network=network)  # type: ignore[arg-type]
+        built = build.image(engine(), spec, FakeProgress())
+        try:
+            output = engine().containers.run(built, ["cat", "/nets"], network_mode="none", remove=True)
+        finally:
+            engine().images.remove(built, force=True)
+        assert (output.decode().split() == ["lo"]) is alone, output

@@ -10,6 +10,7 @@ from orchestrator.cli import candidates
 from orchestrator.cli.context import current
 from orchestrator.cli.options import RefOption
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render.diff import changes
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.reports.plan import PlanReport, preview
@@ -35,7 +36,7 @@ def plan(
 ) -> None:
     """Show what a release or a rollback would do.
 
-    Changes nothing.
+    Shows the steps, and the files and settings that would differ from what is live. Changes nothing.
 
     Examples: deployctl plan release v2; deployctl plan rollback
     """
@@ -49,6 +50,8 @@ def plan(
             console.print(_title(report))
             for number, step in enumerate(report.steps, 1):
                 console.print(f"{number:3}. {step.description}")
+            if report.diff is not None:
+                console.lines(changes(report.diff))
             for note in report.notes:
                 console.note(note)
         if detailed_exitcode and report.changes:

@@ -12,9 +12,16 @@ from orchestrator.cli.context import Context, current
 from orchestrator.cli.deployed import report
 from orchestrator.cli.options import RefOption
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render.diff import changes
+from orchestrator.cli.render.diff import layers as layer_line
 from orchestrator.cli.services import services
-from orchestrator.config import load
+from orchestrator.config import Config, load
+from orchestrator.ports.services import Services
+from orchestrator.release.preparation import PreparedRelease
+from orchestrator.release.release import Result
 from orchestrator.release.release import release as run_release
+from orchestrator.reports.diff import layers
+from orchestrator.reports.plan import release_diff
 from orchestrator.reports.release import BakeReport
 from orchestrator.watch.bake import Progress
 from orchestrator.watch.notices import notify_deployed
@@ -35,7 +42,9 @@ def release(
         bool, typer.Option("--wait", help="Wait for the end of the previous version's standby time, and stop it.")
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the bake to the watchdog.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Release a version even if it went bad before.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Release a version that went bad before, or one without a change.")
+    ] = False,
     ref: RefOption = None,
 ) -> None:
     """Build a version and make it live.
@@ -49,8 +58,9 @@ def release(
     with cli.guarded():
         config = load(cli.file)
         own = services(cli, changing=True)
-        result = run_release(own, config, version, force=force, ref=ref)
+        result = run_release(own, config, version, force=force, ref=ref, announce=lambda new: _announce(cli, own, new))
         config = result.config or config
+        _built(cli, own, config, result)
         bake = None
         if result.deployment is not None:
             bake = watch_bake(own, config, _bake_lines(cli), detach=detach)
@@ -61,6 +71,21 @@ def release(
         notify_deployed(own, config, result)
         if wait and result.deployment is not None:
             wait_until_cold(own, config.app.name)
+
+
+def _announce(cli: Context, own: Services, prepared: PreparedRelease) -> None:
+    """Prints what differs from the live version."""
+    report = release_diff(own, prepared)
+    if report is not None:
+        cli.console.say(changes(report))
+
+
+def _built(cli: Context, own: Services, config: Config, result: Result) -> None:
+    """Prints how much of the image is new: only the build shows that."""
+    if result.deployment is None or result.previous in (None, result.version):
+        return
+    if image := layers(own, config.app.name, result.previous or "", result.version):
+        cli.console.say(layer_line(image))
 
 
 def _bake_lines(cli: Context) -> Any:

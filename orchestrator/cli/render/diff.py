@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from orchestrator.cli.render.text import joined, size
 from orchestrator.config.explain import printable
 from orchestrator.domain.version.tensors import TensorChange
-from orchestrator.reports.diff import CommitRange, DiffReport, SettingChange
+from orchestrator.reports.diff import CommitRange, DiffReport, FileDifference, ImageDifference, SettingChange
 
+_FEW = 20
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -17,15 +18,40 @@ def diff(report: DiffReport) -> str:
     return joined(_lines(report))
 
 
+def changes(report: DiffReport) -> str:
+    """What a release changes, in at most a few lines for each part; `diff` shows all of it."""
+    counts = report.summary
+    lines = [f"files: {counts.added} added, {counts.removed} removed, {counts.changed} changed"]
+    if report.files:
+        lines[0] += f"; {size(counts.new_bytes)} new"
+    lines += _few([_file(file) for file in report.files])
+    lines += _settings("build", report.build)
+    lines += _settings("settings", report.settings)
+    lines += [layers(report.image)] if report.image else []
+    lines += _few([*_commits(report.commits)]) if report.commits.before != report.commits.after else []
+    if not (report.files or report.build or report.settings):
+        lines = ["no file and no setting differs"]
+    return joined(lines)
+
+
+def layers(image: ImageDifference) -> str:
+    """The layers of an image, compared with those of another one."""
+    new = f"{len(image.new_layers)} new ({size(image.new_bytes)})"
+    return f"image: {image.shared_layers} layers shared ({size(image.shared_bytes)}), {new}"
+
+
+def _few(lines: list[str]) -> list[str]:
+    more = len(lines) - _FEW
+    return lines if more <= 0 else [*lines[:_FEW], f"  … and {more} more"]
+
+
 def _lines(report: DiffReport) -> Iterator[str]:
     counts = report.summary
     yield (
         f"{report.app} {report.from_} → {report.to}: {counts.added} added, {counts.removed} removed,"
         f" {counts.changed} changed; {size(counts.new_bytes)} unique to {report.to}"
     )
-    for file in report.files:
-        sizes = [size(each) for each in (file.size_before, file.size_after) if each is not None]
-        yield f"  {_MARKS[file.change]} {printable(file.path)}  {' → '.join(sizes)}"
+    yield from map(_file, report.files)
     for row in report.tensors:
         yield f"tensors of {printable(row.path)}:"
         for change in row.tensors:
@@ -34,10 +60,14 @@ def _lines(report: DiffReport) -> Iterator[str]:
             yield f"  not compared: {printable(row.note)}"
     yield from _settings("build", report.build)
     yield from _settings("settings", report.settings)
-    if image := report.image:
-        new = f"{len(image.new_layers)} new ({size(image.new_bytes)})"
-        yield f"image: {image.shared_layers} layers shared ({size(image.shared_bytes)}), {new}"
+    if report.image:
+        yield layers(report.image)
     yield from _commits(report.commits)
+
+
+def _file(file: FileDifference) -> str:
+    sizes = [size(each) for each in (file.size_before, file.size_after) if each is not None]
+    return f"  {_MARKS[file.change]} {printable(file.path)}  {' → '.join(sizes)}"
 
 
 def _settings(title: str, changes: tuple[SettingChange, ...]) -> Iterator[str]:

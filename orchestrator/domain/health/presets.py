@@ -34,6 +34,17 @@ openai      https://github.com/vllm-project/vllm, docs/usage/security.md: vLLM's
             /v1/models answers 401 once `--api-key` is set, and only lists names. /health asks the engine and
             answers 503 when it has stopped (vllm/entrypoints/serve/instrumentator/health.py). The port is 8000
             (docs/serving/openai_compatible_server.md). SGLang, TGI and llama.cpp have a /health too.
+vllm        as openai: the servers of vLLM and SGLang.
+triton      as kserve-v2, on the port of Triton's own HTTP endpoint.
+llama.cpp   https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md: /health answers 503 while the
+            model is loaded. Its images listen on all addresses, the program itself on localhost.
+ollama      https://github.com/ollama/ollama/blob/main/docs/api.md: models are loaded at their first request, so the
+            check says no more than that the server answers.
+tgi         https://huggingface.co/docs/text-generation-inference: /health asks the model's shards and answers 503
+            while they are not ready. Its images listen on 80 (the variable PORT).
+litserve    https://lightning.ai/docs/litserve: /health answers 503 until all workers have loaded the model.
+ray         https://docs.ray.io/en/latest/serve: /-/healthz of the HTTP proxy answers 200 once the applications have
+            routes and 503 while it drains.
 """
 
 from __future__ import annotations
@@ -114,6 +125,19 @@ PRESETS: dict[str, Preset] = {
         Preset(name="sagemaker", path="/ping", live_path="/ping", port=8080, statuses=(200, 200)),
         Preset(name="bentoml", path="/readyz", live_path="/livez", port=3000),
         Preset(name="openai", path="/health", live_path="/health", port=8000),
+        Preset(name="vllm", path="/health", live_path="/health", port=8000),
+        Preset(
+            name="triton",
+            path="/v2/health/ready",
+            live_path="/v2/health/live",
+            port=8000,
+            model_path="/v2/models/{model}/ready",
+        ),
+        Preset(name="llama.cpp", path="/health", live_path="/health", port=8080),
+        Preset(name="ollama", path="/api/version", live_path="/", port=11434),
+        Preset(name="tgi", path="/health", live_path="/health", port=80),
+        Preset(name="litserve", path="/health", live_path="/health", port=8000),
+        Preset(name="ray", path="/-/healthz", live_path="/-/healthz", port=8000),
     )
 }
 

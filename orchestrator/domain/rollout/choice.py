@@ -26,21 +26,26 @@ def choose_release(
     manifest: str,
     run_digest: str,
     live_run_digest: str | None,
+    same_place: bool = False,
     force: bool = False,
 ) -> Choice:
     """Decides what a release of `requested` (None: the next version) has to do.
 
     `manifest` is the digest of the files that would be built. `run_digest` is the digest of the settings that
-    containers would be started with, `live_run_digest` that of the live containers.
+    containers would be started with, `live_run_digest` that of the live containers. `same_place`: neither the route nor
+    the registry would change. With `force` a new version is built even if it is the same as the live one.
 
     Raises:
-        UsageError: the version has been live and its files have changed since; or it went bad while it was live, and
-            `force` is not set.
+        UsageError: the version has been live and its files have changed since; or, unless `force` is set, it went bad
+            while it was live, or would be the same as the live version.
     """
     following = next_version(list(observed.versions))
     name = requested or following
     known = observed.versions.get(name)
     if known is None:
+        same = same_place and run_digest == live_run_digest and _live_is(observed, manifest)
+        if same and not force:
+            return _nothing_new(observed, name, requested)
         return Choice(name, "build")
     if known.bad_at is not None and not force:
         raise UsageError(
@@ -62,3 +67,26 @@ def choose_release(
             return Choice(name, "nothing", f"{name} is live already, built from this build context")
         return Choice(name, "reuse", f"{name} is live already: its image is started with the new configuration")
     return Choice(name, "reuse", f"{name} was live before: its image is reused")
+
+
+def _live_is(observed: Observed, manifest: str) -> bool:
+    """Whether the live version consists of these files, and has containers."""
+    live = observed.live
+    known = observed.versions.get(live.version) if live else None
+    if live is None or known is None or known.bad_at is not None:
+        return False
+    return known.manifest == manifest and bool(observed.of(live.version, live.slot))
+
+
+def _nothing_new(observed: Observed, name: str, requested: str | None) -> Choice:
+    assert observed.live is not None
+    live = observed.live.version
+    if requested is None:
+        return Choice(
+            live, "nothing", f"{live} has the same files and settings; --force builds {name} from them anyway"
+        )
+    raise UsageError(
+        f"{name} would be the same as {live}, which is live",
+        why="no file and no setting has changed",
+        hint=f"to build it anyway, for example on a newer base image: deployctl release {name} --force",
+    )

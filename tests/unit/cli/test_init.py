@@ -6,6 +6,9 @@ import stat
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from orchestrator.domain.health.presets import PRESETS
 from tests.unit.cli.running import Run, document, expect
 
 
@@ -51,6 +54,24 @@ def test_init_overwrites_nothing(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "deploy.toml").read_text() == "precious\n"
     expect(run("init", "--force"), 0)
     assert (tmp_path / "deploy.toml").read_text() != "precious\n"
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_init_with_a_preset(run: Run, tmp_path: Path, preset: str) -> None:
+    expect(run("init", "--preset", preset), 0)
+    written = tomllib.loads((tmp_path / "deploy.toml").read_text())
+    assert written["app"]["port"] == PRESETS[preset].port
+    assert written["health"]["preset"] == preset
+    assert "path" not in written["health"]
+    expect(run("config", "check"), 0)
+
+
+def test_init_with_an_unknown_preset(run: Run, tmp_path: Path) -> None:
+    done = run("init", "--preset", "vlm")
+    expect(done, 2)
+    assert "unknown health preset 'vlm'" in done.stderr
+    assert "vllm" in done.stderr
+    assert not (tmp_path / "deploy.toml").exists()
 
 
 def test_init_where_it_cannot_write(run: Run) -> None:

@@ -34,6 +34,13 @@ def ask(preset: Preset, body: str, status: int = 200) -> Judgement:
         ("sagemaker", "/ping", "/ping", 8080),
         ("bentoml", "/readyz", "/livez", 3000),
         ("openai", "/health", "/health", 8000),
+        ("vllm", "/health", "/health", 8000),
+        ("triton", "/v2/health/ready", "/v2/health/live", 8000),
+        ("llama.cpp", "/health", "/health", 8080),
+        ("ollama", "/api/version", "/", 11434),
+        ("tgi", "/health", "/health", 80),
+        ("litserve", "/health", "/health", 8000),
+        ("ray", "/-/healthz", "/-/healthz", 8000),
     ],
 )
 def test_the_checks_without_a_model(name: str, path: str, live: str, port: int) -> None:
@@ -42,13 +49,14 @@ def test_the_checks_without_a_model(name: str, path: str, live: str, port: int) 
 
 
 def test_every_preset_is_tested_above() -> None:
-    assert len(PRESETS) == 9
+    assert len(PRESETS) == 16
 
 
 @pytest.mark.parametrize(
     ("name", "path", "live"),
     [
         ("kserve-v2", "/v2/models/iris/ready", "/v2/health/live"),
+        ("triton", "/v2/models/iris/ready", "/v2/health/live"),
         ("kserve-v1", "/v1/models/iris", "/"),
         ("tf-serving", "/v1/models/iris", "/v1/models/iris"),
         ("cog", "/health-check", "/health-check"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from orchestrator.domain.rollout.choice import Choice, choose_release
@@ -56,3 +59,31 @@ def test_the_live_version_without_containers_reuses_its_image() -> None:
 def test_an_old_version_is_reused() -> None:
     choice = choose_release(v2_live("cold"), "v1", manifest="manifest of v1", **SAME)
     assert choice == Choice("v1", "reuse", "v1 was live before: its image is reused")
+
+
+LIVE = {"manifest": "manifest of v1", **SAME}
+
+
+def test_the_same_files_and_settings_are_no_new_version() -> None:
+    choice = choose_release(v1_live(), None, same_place=True, **LIVE)
+    assert choice == Choice("v1", "nothing", "v1 has the same files and settings; --force builds v2 from them anyway")
+    with pytest.raises(UsageError, match="v7 would be the same as v1, which is live") as caught:
+        choose_release(v1_live(), "v7", same_place=True, **LIVE)
+    assert caught.value.hint.endswith("deployctl release v7 --force")
+    assert choose_release(v1_live(), "v7", same_place=True, force=True, **LIVE) == Choice("v7", "build")
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [{"manifest": "other"}, {"run_digest": "other"}, {"live_run_digest": None}, {"same_place": False}],
+)
+def test_any_difference_is_a_new_version(differs: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {**LIVE, "same_place": True, **differs}
+    assert choose_release(v1_live(), None, **asked) == Choice("v2", "build")
+
+
+def test_a_live_version_that_went_bad_or_has_no_containers_can_be_built_again() -> None:
+    empty = observed(chain(1), [slot_state("v1", "blue", "ready")], [container("v1", "green")])
+    bad = observed({"v1": replace(chain(1)["v1"], bad_at="now")}, [slot_state("v1", "blue", "ready")])
+    for seen in (empty, bad):
+        assert choose_release(seen, None, same_place=True, **LIVE) == Choice("v2", "build")
