@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from orchestrator.domain.version.build import BuildSpec, Image, Layer
+    from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer
     from orchestrator.ports.progress import Progress
 
 
@@ -26,6 +26,9 @@ class Images(Protocol):
 
     def find(self, reference: str) -> Image | None:
         """An image by its id or its name; None when the engine does not have it."""
+
+    def usage(self) -> EngineUsage:
+        """What takes space on the engine. Takes seconds where there are many images."""
 
     def layers(self, image_id: str) -> list[Layer]:
         """The layers of an image, the lowest first; empty when the engine does not have it."""

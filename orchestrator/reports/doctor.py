@@ -13,6 +13,8 @@ from orchestrator.ports.services import Services
 from orchestrator.reports.status import status
 
 _LOW_DISK = 1 << 30
+_MUCH_LEFT = 10 << 30
+_REMOVE_LEFT = "'docker image prune' and 'docker builder prune'"
 
 
 @frozen
@@ -41,6 +43,7 @@ def doctor(services: Services, config: Config) -> DoctorReport:
     checks.append(_disk(services))
     checks.append(_guard("ledger", lambda: _ledger(services, app)))
     if checks[0].ok:
+        checks.append(_guard("engine disk", lambda: _engine_disk(services)))
         checks.append(_guard("listen", lambda: _listen(services, config)))
         checks.append(_guard("network", lambda: _network(services, config)))
         checks.append(_guard("proxy", lambda: _proxy(services)))
@@ -76,6 +79,33 @@ def _disk(services: Services) -> Check:
     return Check(
         "disk", not low, f"{free / (1 << 30):.1f} GiB free", "deployctl prune; docker system df" if low else ""
     )
+
+
+def _engine_disk(services: Services) -> Check:
+    usage = services.images.usage()
+    left = (
+        f"{usage.dangling} unnamed image(s) left by builds ({_gib(usage.dangling_bytes)}),"
+        f" build cache {_gib(usage.cache_bytes)}"
+    )
+    free = _free(usage.folder)
+    low = free is not None and free < _LOW_DISK
+    shown = left if free is None else f"{_gib(free)} free in {usage.folder}; {left}"
+    # They belong to all programs that build on the engine, so deployctl does not remove them by itself.
+    if not low and usage.dangling_bytes + usage.cache_bytes > _MUCH_LEFT:
+        shown = f"{shown}, which {_REMOVE_LEFT} remove"
+    return Check("engine disk", not low, shown, f"deployctl prune; {_REMOVE_LEFT}" if low else "")
+
+
+def _free(folder: str) -> int | None:
+    """The free space in a folder; None when it is not on this machine, or may not be read."""
+    try:
+        return shutil.disk_usage(folder).free if folder else None
+    except OSError:
+        return None
+
+
+def _gib(count: int) -> str:
+    return f"{count / (1 << 30):.1f} GiB"
 
 
 def _ledger(services: Services, app: str) -> Check:

@@ -19,7 +19,7 @@ from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
 from orchestrator.domain.rollout.workload import Container, HostContainerSpec, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.domain.version.build import BuildSpec, Image, Layer
+from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import BuildFailed, EngineError, RegistryError, TagTaken, UsageError
 
@@ -52,6 +52,8 @@ class FakeEngineState:
     # Images whose tag moved to a newer image: they have only their ids.
     untagged: set[str] = field(default_factory=set)
     image_labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    # The volumes that every image declares.
+    image_volumes: tuple[str, ...] = ()
     registry: dict[str, str] = field(default_factory=dict)
     # The names with digest that tags in the registry have.
     registry_tags: dict[str, str] = field(default_factory=dict)
@@ -318,7 +320,11 @@ class FakeImages:
         if image_id is None:
             return None
         labels = self._state.image_labels.get(image_id, {})
-        return Image(image_id, labels, self._state.image_ports.get(labels.get(naming.LABEL_VERSION, ""), ()))
+        ports = self._state.image_ports.get(labels.get(naming.LABEL_VERSION, ""), ())
+        return Image(image_id, labels, ports, volumes=self._state.image_volumes)
+
+    def usage(self) -> EngineUsage:
+        return EngineUsage("/var/lib/docker", len(self._state.untagged), len(self._state.untagged), 0)
 
     def layers(self, image_id: str) -> list[Layer]:
         return [Layer(image_id, 1)] if self._state.image_id(image_id) else []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.errors import engine_errors
-from orchestrator.domain.version.build import BuildSpec, Image, Layer
+from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -35,8 +35,22 @@ class DockerImages:
         if info is None:
             return None
         config = info["Config"]
+        volumes = tuple(sorted(config.get("Volumes") or {}))
         ports = _ports(config.get("ExposedPorts") or {})
-        return Image(str(info["Id"]), dict(config.get("Labels") or {}), ports, config.get("User") or "")
+        return Image(str(info["Id"]), dict(config.get("Labels") or {}), ports, config.get("User") or "", volumes)
+
+    def usage(self) -> EngineUsage:
+        with engine_errors("report its disk usage"):
+            api = self._api
+            folder = str(api.info().get("DockerRootDir", ""))
+            dangling = api.images(filters={"dangling": True})
+            cache = api.df().get("BuildCache") or []
+        return EngineUsage(
+            folder=folder,
+            dangling=len(dangling),
+            dangling_bytes=sum(int(image.get("Size", 0)) for image in dangling),
+            cache_bytes=sum(int(entry.get("Size", 0)) for entry in cache if not entry.get("Shared")),
+        )
 
     def layers(self, image_id: str) -> list[Layer]:
         import docker.errors

@@ -37,12 +37,30 @@ class BuildSpec:
 
 @frozen
 class Image:
-    """An image on the engine. Its Dockerfile names TCP `ports` (EXPOSE) and a `user` (USER)."""
+    """An image on the engine. Its Dockerfile names TCP `ports` (EXPOSE) and a `user` (USER).
+
+    `volumes` (VOLUME) are the folders of which each of its containers gets an own, empty one.
+    """
 
     id: str
     labels: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
     user: str = ""
+    volumes: tuple[str, ...] = ()
+
+
+@frozen
+class EngineUsage:
+    """What takes space on the engine, in bytes. `folder` is where the engine keeps its data, on its host.
+
+    `dangling` counts images without a name, such as stages of builds, and `cache_bytes` is the cache of BuildKit. Both
+    belong to all programs that build on the engine.
+    """
+
+    folder: str
+    dangling: int
+    dangling_bytes: int
+    cache_bytes: int
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from orchestrator.config import Config
+from orchestrator.config import Config, printable
 from orchestrator.domain.version.manifest import EMPTY, Manifest, delta
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import DeploymentFailed, OperationFailed, StorageError, UsageError
@@ -52,7 +52,23 @@ class Build(Action):
         if earlier is not None and earlier.image_id != image_id:
             # The image of an earlier attempt has lost its tag, so no later command would remove it.
             services.images.remove(earlier.image, earlier.image_id)
+        _note_volumes(work, image_id)
         return {"image_id": image_id, "manifest": draft.version.manifest}
+
+
+def _note_volumes(work: Work, image_id: str) -> None:
+    """A note about the volumes of the image that no mount of deploy.toml replaces: their content does not stay."""
+    config = work.config
+    mounts = {volume.split(":")[1] for volume in config.run.volumes} | {path.split(":")[0] for path in config.run.tmpfs}
+    if config.model is not None:
+        mounts.add(config.model.mount)
+    image = work.services.images.find(image_id)
+    for target in image.volumes if image else ():
+        if target.rstrip("/") not in mounts:
+            work.services.reporter.note(
+                f"the image declares the volume {printable(target)}: each container has its own, which is removed with"
+                f' it; to keep its content: run.volumes = ["NAME:{printable(target)}"]'
+            )
 
 
 def build_image(work: Work, config: Config, version: Version) -> str:

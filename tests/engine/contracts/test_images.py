@@ -101,3 +101,22 @@ def test_an_image_that_lost_its_tag_is_found_by_its_id(rig: Rig) -> None:
     assert rig.images.remove(old.image, old.image_id) is True
     assert rig.images.find(old.image_id) is None
     assert rig.images.find(new.image) == tagged, "the tag is the new image's"
+
+
+def test_an_image_without_a_name_takes_space(rig: Rig) -> None:
+    rig.build()
+    rig.build()
+    usage = rig.images.usage()
+    assert usage.folder.startswith("/")
+    assert usage.dangling >= 1
+    assert usage.dangling_bytes > 0
+    assert usage.cache_bytes >= 0
+
+
+def test_an_image_names_its_volumes(rig: Rig) -> None:
+    if rig.fake is not None:
+        rig.fake.image_volumes = ("/data", "/var/x")
+    version = rig.build(text="FROM deployctl-base:bookworm\nVOLUME /var/x /data\n")
+    found = rig.images.find(version.image)
+    assert found is not None
+    assert found.volumes == ("/data", "/var/x")
