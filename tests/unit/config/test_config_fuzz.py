@@ -261,7 +261,7 @@ def test_files_on_the_disk(folder: Path) -> None:
     for words in (
         "there is no folder",
         "there is no file",
-        "the value contains a NUL character",
+        "line ",
         "cannot be read",
         "not a regular file",
     ):
@@ -289,7 +289,8 @@ def test_a_release_of_any_good_file(world: World) -> None:
         document.pop("build", None)
         document["app"]["name"] = f"app-{tally.total}"
         document.setdefault("proxy", {})["listen"] = f"127.0.0.1:{10000 + tally.total}"
-        document.get("run", {}).pop("secrets", None)  # they would have to be there
+        for key in ("secrets", "secret_env", "networks"):
+            document.get("run", {}).pop(key, None)  # they would have to be there
         found = judge(toml(document), world.folder)
         tally.count(found)
         if not isinstance(found, Config):
