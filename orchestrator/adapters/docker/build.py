@@ -209,6 +209,8 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
         if code != 0:
             errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
             why = errors[-1] if errors else f"docker buildx ended with exit code {code}"
