@@ -128,8 +128,8 @@ ExtraHosts = Annotated[
 ]
 UlimitName = Annotated[str, AfterValidator(run.ulimit_name), WithJsonSchema({"enum": list(run.ULIMITS)})]
 Ulimit = Annotated[str, BeforeValidator(run.ulimit), _ULIMIT]
-LogDriver = Annotated[str, *_matching(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*", "expected the name of a logging driver")]
-LogOption = Annotated[str, *_matching(r"[a-z0-9][a-z0-9_.-]*", 'expected an option such as "syslog-address"')]
+LogDriver = Annotated[str, *matching(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*", "expected the name of a logging driver")]
+LogOption = Annotated[str, *matching(r"[a-z0-9][a-z0-9_.-]*", 'expected an option such as "syslog-address"')]
 Repository = Annotated[str, AfterValidator(read.repository)]
 
 

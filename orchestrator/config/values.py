@@ -259,7 +259,7 @@ def probe_host(value: str) -> str:
             good = False
     elif parts is not None:
         name = parts["name"].lower()
-        good = good and len(name) <= 253 and re.fullmatch(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*", name) is not None
+        good = good and len(name) <= 253 and re.fullmatch(rf"{HOST_LABEL}(\.{HOST_LABEL})*", name) is not None
     if not good:
         raise Invalid(
             f"expected a name or an address, optionally with a port, got {describe(value)}",
