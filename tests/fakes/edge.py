@@ -37,6 +37,8 @@ class FakeProxyState:
     apps: tuple[ProxyApp, ...] = ()
     # The endpoints of each slot that is in use.
     endpoints: dict[tuple[str, Slot], SlotEndpoints] = field(default_factory=dict)
+    # The slots whose replicas run and fail the proxy's checks.
+    failing: set[tuple[str, Slot]] = field(default_factory=set)
     open: dict[tuple[str, Slot], int] = field(default_factory=dict)
     # Requests that replica 1 of a slot has answered.
     answered: dict[tuple[str, Slot], int] = field(default_factory=dict)
@@ -290,7 +292,7 @@ class FakeEndpoints:
         addresses = endpoints.addresses if endpoints is not None else ()
         rows = []
         for index in range(1, self._proxy.count(app) + 1):
-            up = index <= len(addresses) and addresses[index - 1] in running
+            up = index <= len(addresses) and addresses[index - 1] in running and (app, slot) not in self._proxy.failing
             target = endpoints.target(index) if endpoints is not None else ""
             rows.append(EndpointHealth(index, up, "UP" if up else "DOWN", target))
         return tuple(rows)

@@ -119,14 +119,13 @@ def test_a_warm_version_whose_standby_time_is_over_is_not_called_warm(world: Wor
 def test_a_warm_version_stays_while_its_successor_is_not_healthy(world: World) -> None:
     world.release("v2")
     (v2,) = (c for c in world.workloads.containers(APP) if c.version == "v2")
-    endpoints = world.proxy.endpoints[APP, "green"]
-    world.proxy.endpoints[APP, "green"] = replace(endpoints, addresses=("10.0.0.1",))
+    world.proxy.failing.add((APP, "green"))
     world.time += 601
     assert way(world)["mode"] == "switch"
     assert v2.running
     recover(world.process(), APP)
     assert world.ledger.slots(APP)["blue"].state == "warm"
-    world.proxy.endpoints[APP, "green"] = endpoints
+    world.proxy.failing.clear()
     assert recover(world.process(), APP).repaired == ["v1 stopped: its standby time is over"]
 
 
