@@ -1141,6 +1141,8 @@ def test_a_stable_version_is_tagged(project: Project) -> None:
     )
     assert project.events("tagged") == [{"version": "v1", "tag": "mymodel/v1", "commit": head}]
     edit(project.app)
+    git(project.app, "commit", "-qam", "another one")
+    (project.app / "not-committed").write_text("x")
     project.make("v2", "HEAD")
     assert project.tags() == ["mymodel/v1", "mymodel/v2"]
     git(project.app, "tag", "-d", "mymodel/v1")
