@@ -218,7 +218,7 @@ def test_the_estimate_of_a_pull(world: World) -> None:
     assert push_step.detail == {"pushed": world.ledger.versions(APP)["v1"].pushed}
     estimate = rollback(world)
     assert estimate is not None
-    assert estimate.seconds is not None
+    assert (estimate.mode, estimate.seconds) == ("pull", None), "no version has been pulled yet"
 
 
 # --- tags that exist --------------------------------------------------------------------------------------------------
