@@ -15,7 +15,13 @@ from tests.engine.harness import free_port
 CASES = Path(__file__).parents[1] / "cases"
 NAMES = sorted(path.name for path in [*CASES.glob("*.sh"), *CASES.glob("*.py")])
 # The cases of a short run: each takes a few seconds.
-SHORT: set[str] = {"03c-ignore-case-secret.sh", "06c-env-file-in-context.sh", "s03-model-link-leak.sh"}
+SHORT = {
+    "03c-ignore-case-secret.sh",
+    "06c-env-file-in-context.sh",
+    "22-network.sh",
+    "s01-isolation.sh",
+    "s03-model-link-leak.sh",
+}
 MISSING = 77
 SECONDS = 400
 
