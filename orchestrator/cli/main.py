@@ -18,7 +18,7 @@ from orchestrator.errors import HostError
 app = typer.Typer(
     name="deployctl",
     cls=CommandTable,
-    help="Release and roll back model services on Docker, without losing a request.",
+    help="Release and roll back models without losing a request.",
     epilog="Global options may appear before or after the command. First steps: deployctl init; deployctl release",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -43,7 +43,9 @@ def _globals(
     json: Annotated[
         bool, typer.Option("--json", envvar="DEPLOYCTL_JSON", help="Print one JSON document on stdout.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", envvar="DEPLOYCTL_QUIET", help="Print errors only.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", envvar="DEPLOYCTL_QUIET", help="Print no progress and no notes.")
+    ] = False,
     no_color: Annotated[
         bool, typer.Option("--no-color", envvar="DEPLOYCTL_NO_COLOR", help="Do not use colours.")
     ] = False,

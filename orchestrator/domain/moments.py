@@ -7,10 +7,10 @@ from datetime import UTC, datetime, time
 from orchestrator.errors import UsageError
 
 
-def moment(text: str, now: datetime) -> datetime:
+def moment(text: str, now: datetime, *, latest: bool = False) -> datetime:
     """Parses `2026-11-20 14:05`, `2026-11-20T14:05+01:00`, `2026-11-20` (midnight) or `14:05` (today).
 
-    Without a time zone it is UTC; the result always is.
+    Without a time zone it is UTC; the result always is. With `latest`, a time in the future is `now`.
 
     Raises:
         UsageError: the text is not a valid time, or the time is in the future.
@@ -31,7 +31,13 @@ def moment(text: str, now: datetime) -> datetime:
     except OverflowError:
         raise UsageError(f"time {text!r} is out of range", hint="use a year from 2 to 9998") from None
     if parsed > now:
-        raise UsageError(f"time {text!r} is in the future", why=f"it is {now:%Y-%m-%d %H:%M:%S} UTC")
+        if latest:
+            return now
+        raise UsageError(
+            f"time {text!r} is in the future",
+            why=f"it is {now:%Y-%m-%d %H:%M:%S} UTC",
+            hint="add an offset such as +01:00 if you mean local time",
+        )
     return parsed
 
 

@@ -17,6 +17,7 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.traffic.routing import refuse_conflicts
+from orchestrator.domain.version.lineage import stable_beside
 from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.frozen import frozen
@@ -135,9 +136,11 @@ def rollback_way(observed: Observed, to: str | None) -> WayBack:
         raise UsageError(f"{observed.app} has no live version", hint="deployctl release v1")
     back = way_back(observed, to)
     if back is None:
+        others = stable_beside(observed.versions, observed.live.version)
         raise UsageError(
             f"{observed.live.version} has no earlier stable version",
-            hint="'deployctl tree' shows all versions; 'deployctl rollback --to v1' selects one",
+            why="among its parents is none that was stable and is kept",
+            hint=f"select one with --to: {', '.join(others)}" if others else "deployctl tree shows all versions",
         )
     lost = observed.versions[back.version]
     if back.mode == "gone":

@@ -42,8 +42,8 @@ def who_was_live(
         now = own.wall()
         beginning = at or start
         first = moment(beginning, now) if beginning else now
-        last = first if start is None else moment(end, now) if end else now
+        last = first if start is None else moment(end, now, latest=True) if end else now
         if last < first:
-            raise UsageError("--to is before --from", hint="exchange the two times")
+            raise UsageError("--to is before --from", hint="swap --from and --to")
         report = look(own, config.app.name, first, last)
         console.report(report) if cli.json else console.lines(render.who_was_live(report))

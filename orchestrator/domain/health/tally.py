@@ -72,7 +72,10 @@ class Tally:
 
 
 def progress_line(name: str, tally: Tally, elapsed: float, cause: Cause | None = None) -> str:
-    """A progress message: `mymodel-v2-1: not ready after 12 s: connection refused`. `elapsed` is in seconds."""
+    """A progress message, such as `mymodel-v2-1: not ready after 12 s: connection refused`. `elapsed` is in seconds."""
+    if tally.streak:
+        good = f"{tally.streak} of {tally.needed} good {_plural('answer', tally.needed)} in a row"
+        return f"{name}: {good} after {elapsed:.0f} s"
     line = f"{name}: not ready after {elapsed:.0f} s: {tally.last or 'no answer yet'}"
     return f"{line}; {cause.why}" if cause else line
 

@@ -64,8 +64,8 @@ def choose_release(
     live = observed.live
     if live is not None and live.version == name:
         if live_run_digest == run_digest and observed.of(name, live.slot):
-            return Choice(name, "nothing", f"{name} is live already, built from this build context")
-        return Choice(name, "reuse", f"{name} is live already: its image is started with the new configuration")
+            return Choice(name, "nothing", f"{name} is already live, built from this build context")
+        return Choice(name, "reuse", f"{name} is already live: its image is started with the new configuration")
     return Choice(name, "reuse", f"{name} was live before: its image is reused")
 
 

@@ -34,7 +34,7 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
     """The rollback to `to`, or to the last stable version up the lineage; None when there is no such version.
 
     Raises:
-        UsageError: `to` is unknown, was never stable, went bad, or is live already.
+        UsageError: `to` is unknown, was never stable, went bad, or is already live.
     """
     live = observed.live
     if live is None:
@@ -66,7 +66,7 @@ def _named(observed: Observed, to: str, live: str) -> Version:
         known = ", ".join(sorted(observed.versions, key=version_number)) or "none yet"
         raise UsageError(f"there is no version {to}", why=f"known versions: {known}")
     if to == live:
-        raise UsageError(f"{to} is live already", hint="deployctl status")
+        raise UsageError(f"{to} is already live", hint="deployctl status")
     if target.bad_at is not None:
         raise UsageError(
             f"{to} went bad and is not a rollback target",

@@ -35,6 +35,12 @@ def rollback_target(versions: Mapping[str, Version], live: str | None) -> Versio
     return next(stable, None)
 
 
+def stable_beside(versions: Mapping[str, Version], live: str) -> list[str]:
+    """The other versions that were stable, did not go bad and are kept, newest first: `rollback --to` takes them."""
+    good = [v for v in versions.values() if v.stable_at and not v.bad_at and not v.pruned_at and v.name != live]
+    return [version.name for version in sorted(good, key=lambda item: version_number(item.name), reverse=True)]
+
+
 @frozen
 class Node:
     """A version and its children in the tree."""

@@ -26,14 +26,15 @@ WIDTH = 80
 HELP = """\
 Usage: deployctl [OPTIONS] COMMAND [ARGS]...
 
-  Release and roll back model services on Docker, without losing a request.
+  Release and roll back models without losing a request.
 
 Options:
   -f, --file <path>   Configuration file.  [env var: DEPLOYCTL_FILE; default:
                       deploy.toml]
   --json              Print one JSON document on stdout.  [env var:
                       DEPLOYCTL_JSON]
-  -q, --quiet         Print errors only.  [env var: DEPLOYCTL_QUIET]
+  -q, --quiet         Print no progress and no notes.  [env var:
+                      DEPLOYCTL_QUIET]
   --no-color          Do not use colours.  [env var: DEPLOYCTL_NO_COLOR]
   --state-dir <path>  Folder of the ledger and of the proxy files.  [env var:
                       DEPLOYCTL_STATE_DIR]

@@ -41,6 +41,11 @@ def test_a_time_in_the_future_is_refused() -> None:
     assert caught.value.why == "it is 2031-05-06 07:08:09 UTC"
 
 
+def test_the_end_of_a_period_may_be_in_the_future() -> None:
+    assert moment("2031-05-07", NOW, latest=True) == NOW
+    assert moment("2031-05-06", NOW, latest=True) == moment("2031-05-06", NOW)
+
+
 @given(st.text(max_size=20))
 def test_any_text_gives_a_time_or_an_error(text: str) -> None:
     try:

@@ -377,8 +377,9 @@ def test_two_rollbacks_go_up_the_lineage(world: World) -> None:
     world.rollback()
     world.rollback()
     assert world.served() == "v1"
-    with pytest.raises(UsageError, match="v1 has no earlier stable version"):
+    with pytest.raises(UsageError, match="v1 has no earlier stable version") as caught:
         world.rollback()
+    assert caught.value.hint == "select one with --to: v3, v2"
     assert world.served() == "v1"
 
 

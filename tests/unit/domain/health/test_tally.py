@@ -74,6 +74,11 @@ def test_progress_names_the_target_and_the_last_answer() -> None:
     assert verdict.progress_line("m-1", Tally(SPEC), 1.0) == "m-1: not ready after 1 s: no answer yet"
 
 
+def test_progress_counts_good_answers() -> None:
+    good = replace(tally(REFUSED), streak=1)
+    assert verdict.progress_line("m-1", good, 1.0) == f"m-1: 1 of {SPEC.successes} good answers in a row after 1 s"
+
+
 def test_a_cause_comes_before_the_probes() -> None:
     cause = Cause("it sleeps", "wake it", 1.0)
     assert verdict.progress_line("m-1", tally(REFUSED), 2.0, cause).endswith("connection refused; it sleeps")

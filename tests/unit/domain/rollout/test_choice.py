@@ -42,13 +42,13 @@ def test_a_version_that_was_live_cannot_change(name: str) -> None:
 
 def test_the_live_version_with_the_same_settings_needs_nothing() -> None:
     choice = choose_release(v1_live(), "v1", manifest="manifest of v1", **SAME)
-    assert choice == Choice("v1", "nothing", "v1 is live already, built from this build context")
+    assert choice == Choice("v1", "nothing", "v1 is already live, built from this build context")
 
 
 @pytest.mark.parametrize("live_run_digest", ["other", "", None])
 def test_the_live_version_with_other_settings_reuses_its_image(live_run_digest: str | None) -> None:
     choice = choose_release(v1_live(), "v1", manifest="manifest of v1", run_digest="s", live_run_digest=live_run_digest)
-    assert choice == Choice("v1", "reuse", "v1 is live already: its image is started with the new configuration")
+    assert choice == Choice("v1", "reuse", "v1 is already live: its image is started with the new configuration")
 
 
 def test_the_live_version_without_containers_reuses_its_image() -> None:

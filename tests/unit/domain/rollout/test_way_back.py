@@ -66,7 +66,7 @@ def test_without_an_earlier_stable_version_there_is_no_rollback() -> None:
     ("to", "message"),
     [
         ("v9", "there is no version v9: known versions: v1, v2"),
-        ("v2", "v2 is live already"),
+        ("v2", "v2 is already live"),
     ],
 )
 def test_an_unknown_or_live_target_is_refused(to: str, message: str) -> None:

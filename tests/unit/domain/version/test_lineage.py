@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.version.lineage import Node, ancestors, kept, rollback_target, tree
+from orchestrator.domain.version.lineage import Node, ancestors, kept, rollback_target, stable_beside, tree
 from orchestrator.domain.version.version import Version
 from tests.unit.builders import chain, version
 
@@ -34,6 +34,14 @@ def test_a_cycle_ends_the_walk() -> None:
     circle = {"v1": version("v1", "v3"), "v2": version("v2", "v1"), "v3": version("v3", "v2")}
     assert names(ancestors(circle, "v3")) == ["v2", "v1"]
     assert ancestors({"v1": version("v1", "v1")}, "v1") == []
+
+
+def test_other_targets_are_stable_good_and_kept() -> None:
+    versions = {**chain(10), "v11": version("v11", "v10", stable=False)}
+    versions["v2"] = replace(versions["v2"], bad_at="2031-01-01T00:00:00.000Z")
+    versions["v9"] = replace(versions["v9"], pruned_at="2031-01-01T00:00:00.000Z")
+    assert stable_beside(versions, "v8") == ["v10", "v7", "v6", "v5", "v4", "v3", "v1"]
+    assert stable_beside(chain(1), "v1") == []
 
 
 def test_the_rollback_target_is_the_last_stable_version_up_the_tree() -> None:
