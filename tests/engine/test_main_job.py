@@ -275,6 +275,9 @@ def test_releasing_what_is_live_does_nothing(app: App) -> None:
     assert app.json("release", "v1")["outcome"] == "nothing to do"
     assert app.containers() == before
     assert app.run("plan", "release", "v1", "--detailed-exitcode").returncode == 0
+    same = app.run("plan", "release", "v2", "--detailed-exitcode", code=2)
+    assert "v2 would be the same as v1" in same.stderr
+    app.write("v2")
     assert app.run("plan", "release", "v2", "--detailed-exitcode", code=10).returncode == 10
 
 

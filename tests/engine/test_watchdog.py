@@ -234,7 +234,8 @@ def test_it_does_not_roll_back_twice(app: App) -> None:
     app.container("v2").remove(force=True)
     app.run("recover")
     until(lambda: healthy_again(app), "v2 is healthy")
-    assert app.watch() == "mymodel: mymodel has recovered\n"
+    said = passes_until(app, lambda text, code: code == 0 and "mymodel has recovered" in text)
+    assert said[-1] == "mymodel: mymodel has recovered\n"
     app.release("v4")
     hopeless(app, "v4")
     said = passes_until(app, lambda text, code: "rolled back" in text)
