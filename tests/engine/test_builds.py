@@ -212,7 +212,8 @@ def test_a_build_has_its_secrets_and_nothing_keeps_them(app: App, buildx: None, 
         file.write(
             "RUN --mount=type=secret,id=pip,required=true --mount=type=secret,id=netrc "
             # Unique: a secret is not part of the key by which a builder finds its cached layers.
-            f"echo {value[-8:]}; cat /run/secrets/pip; sha256sum < /run/secrets/pip > /pip; wc -c < /run/secrets/netrc > /netrc\n"
+            f"echo {value[-8:]}; cat /run/secrets/pip; "
+            "sha256sum < /run/secrets/pip > /pip; wc -c < /run/secrets/netrc > /netrc\n"
         )
     app.write("v1")
     done = app.run("release", "v1", code=3)
