@@ -126,12 +126,22 @@ def _exit_counts(replica: Replica, look: Look, memory: Memory, rules: Rules) -> 
     counts = [(min(at, look.now), total) for at, total in known]
     last = memory.restarts.get(replica.index, replica.exits)
     # A lower count than before: the container was started or recreated, and the engine counts from 0 again.
-    ended = replica.exits - last if replica.exits >= last else replica.exits
+    again = replica.exits < last
+    if again and not _repaired_since(memory, replica.index):
+        # Not by the watchdog but by a person, who may have fixed the cause.
+        return ((look.now, 0), (look.now, replica.exits)) if replica.exits else ((look.now, 0),)
+    ended = replica.exits if again else replica.exits - last
     if ended:
         counts.append((look.now, counts[-1][1] + ended))
     while len(counts) > 1 and counts[1][0] < look.now - rules.window:
         counts.pop(0)
     return tuple(counts)
+
+
+def _repaired_since(memory: Memory, index: int) -> bool:
+    """Whether the watchdog has repaired the replica after the last look."""
+    attempts = memory.attempts.get(index)
+    return attempts is not None and attempts.last >= memory.at
 
 
 def _exits_before_the_first_look(replica: Replica, look: Look, rules: Rules) -> int:

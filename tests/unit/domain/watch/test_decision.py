@@ -267,13 +267,21 @@ def test_the_first_look_counts_what_has_happened_since_the_version_went_live(
     assert kinds(decision) == (["roll-back"] if expected >= 5 else [])
 
 
-def test_exits_are_not_forgotten_when_the_engine_counts_from_zero_again() -> None:
-    # Each repair starts the container, and the engine's count begins again.
-    counts = [0, 2, 0, 1, 0, 2]
-    decisions = passes([look(replica(exits=count), now=NOW + 30 * at) for at, count in enumerate(counts)])
+def test_exits_are_not_forgotten_when_a_repair_lets_the_engine_count_from_zero() -> None:
+    memory, decisions = Memory(7), []
+    for at, count in enumerate([0, 2, 0, 1, 0, 2]):
+        decisions.append(decide(look(replica(exits=count), now=NOW + 30 * at), memory, RULES))
+        # Each repair starts the container.
+        memory = replace(decisions[-1].memory, attempts={1: Attempts(1, NOW + 30 * at)})
     assert [exits(decision.memory, 1) for decision in decisions] == [0, 2, 2, 3, 3, 5]
     assert [decision.ended for decision in decisions] == [{}, {1: 2}, {}, {1: 1}, {}, {1: 2}]
     assert kinds(decisions[-1]) == ["roll-back"]
+
+
+def test_exits_are_forgotten_when_a_person_starts_or_recreates_the_container() -> None:
+    decisions = passes([look(replica(exits=count), now=NOW + 30 * at) for at, count in enumerate([0, 4, 0, 1])])
+    assert [exits(decision.memory, 1) for decision in decisions] == [0, 4, 0, 1]
+    assert decisions[-1].acts == ()
 
 
 # --- a version that bakes ------------------------------------------------------------------------------------------
