@@ -1,14 +1,7 @@
 #!/bin/bash
 # An image that runs nginx as root in front of the model (mlflow, sagemaker) goes live; or the hint names the capabilities, soon.
-set -u; A=b1c05; P=${PORT:-41005}; D=${DEPLOYCTL:-deployctl}; export BASE=${BASE:-cases/base:py}
-W=$(mktemp -d); export DEPLOYCTL_STATE_DIR=$W/state HOME=$W/home; mkdir -p $W/app $HOME; cd $W/app
-ID=$(printf %s $DEPLOYCTL_STATE_DIR | sha256sum | cut -c1-8)
-clean() { docker rm -fv $(docker ps -aq --filter label=deployctl.state=$ID); docker network rm deployctl-$ID
-  docker rmi -f $(docker images -q --filter label=deployctl.app=$A); cd /; rm -rf $W; } >/dev/null 2>&1
-trap clean EXIT; bad() { echo "WRONG: $*"; exit 1; }; ok() { echo "RIGHT: $*"; exit 0; }
-box() { docker ps -q --filter label=deployctl.state=$ID --filter label=deployctl.version=$1 | head -1; }
-toml() { printf '[app]\nname = "%s"\nport = 8080\n[health]\ninterval = "200ms"\ndeadline = "20s"\n%s\n[proxy]\nlisten = "127.0.0.1:%s"\n%s\n' $A "${1:-}" $P "${2:-}" > deploy.toml; }
-# ----
+set -u; A=b1c05; P=${PORT:-41005}
+. "$(dirname "$0")/lib/own.bash"
 T=nginxbase-b1; docker image inspect $T > /dev/null 2>&1 || printf 'FROM %s\nRUN apt-get update && apt-get install -y --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/*\n' $BASE | docker build -q -t $T --label deployctl.app=$A - > /dev/null 2>&1
 echo 'error_log /dev/stderr; events{} http{ access_log off; server{ listen 8080; location /ping { return 200 "ok"; } } }' > nginx.conf
 printf 'FROM %s\nCOPY nginx.conf /etc/nginx/nginx.conf\nCMD ["nginx","-g","daemon off;"]\n' $T > Dockerfile
