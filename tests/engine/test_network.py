@@ -49,6 +49,11 @@ def networks(rig: Rig, container: Container) -> list[str]:
     return sorted(rig.client().containers.get(container.id).attrs["NetworkSettings"]["Networks"])
 
 
+def network_mode(rig: Rig, container: Container) -> str:
+    """The network that the container was created in: newer engines refuse addresses in any other one."""
+    return str(rig.client().containers.get(container.id).attrs["HostConfig"]["NetworkMode"])
+
+
 def reaches(rig: Rig, one: Container, other: Container) -> bool:
     """Whether a program in one container can open a connection to another one."""
     connect = f"exec 3<>/dev/tcp/{other.address}/8080"
@@ -86,6 +91,7 @@ def test_range_and_mtu_of_a_new_network_can_be_set(rig: Rig) -> None:
     assert made["IPAM"]["Config"][0]["Subnet"] == spec.subnet
     assert (made["Options"][ICC], made["Options"][MTU]) == ("false", "1400")
     assert container.address == "10.98.101.64"
+    assert network_mode(rig, container) == spec.name
     rig.workloads.start(container)
     code, output = rig.client().containers.get(container.id).exec_run(["cat", "/sys/class/net/eth0/mtu"])
     assert (code, output.strip()) == (0, b"1400")
@@ -144,6 +150,7 @@ def test_new_containers_leave_a_network_that_is_not_isolated_and_running_ones_st
     new = rig.run(rig.build("v2"), "green")
     assert (networks(rig, rig.now(old)), rig.now(old).address) == ([name], "10.98.104.64")
     assert networks(rig, new) == [f"{name}-2"]
+    assert network_mode(rig, new) == f"{name}-2"
     own = rig.workloads.own_addresses(1, "blue", 1, NetworkSpec())
     assert own.pop("10.98.104.64")
     assert len(own) == 1

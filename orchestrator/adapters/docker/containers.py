@@ -40,7 +40,7 @@ def description(
         "user": runtime.user,
         "environment": dict(runtime.environment),
         "labels": _labels(names, spec),
-        "host_config": _host_config(api, names, runtime, spec),
+        "host_config": _host_config(api, names, spec, network),
         "networking_config": api.create_networking_config({network: api.create_endpoint_config(ipv4_address=address)}),
         "stop_timeout": max(1, round(runtime.stop_timeout)),
     }
@@ -59,16 +59,17 @@ def image_command(settings: Mapping[str, Any]) -> ImageCommand:
     return ImageCommand(tuple(settings.get("Entrypoint") or ()), tuple(settings.get("Cmd") or ()))
 
 
-def _host_config(api: Any, names: Names, runtime: Runtime, spec: WorkloadSpec) -> dict[str, Any]:
+def _host_config(api: Any, names: Names, spec: WorkloadSpec, network: str) -> dict[str, Any]:
     from docker.types import LogConfig, Mount, Ulimit
 
+    runtime = spec.runtime
     # Volumes of the user are binds, for which the engine creates a missing folder; the source of a mount must exist.
     mounts = [Mount(mount.target, str(mount.source), type="bind", read_only=True) for mount in spec.mounts]
     security = ["no-new-privileges"] if runtime.no_new_privileges else []
     if any(volume.endswith("Z") for volume in runtime.volumes):
         security.append(f"label=level:{_level(names, spec.app)}")
     config: dict[str, Any] = api.create_host_config(
-        network_mode=names.network,
+        network_mode=network,
         binds=list(runtime.volumes),
         mounts=mounts,
         init=runtime.init,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 ICC = "com.docker.network.bridge.enable_icc"
-MTU = "com.docker.network.driver.mtu"
 _TRIES = 3
 
 
@@ -143,7 +142,7 @@ def _fits(row: dict[str, Any], spec: NetworkSpec) -> bool:
     return (
         options.get(ICC) == "false"
         and spec.subnet in ("", str(_subnet(row)))
-        and (not spec.mtu or options.get(MTU) == str(spec.mtu))
+        and (not spec.mtu or options.get(ranges.MTU) == str(spec.mtu))
     )
 
 
@@ -167,9 +166,9 @@ def _accepted(row: dict[str, Any], spec: NetworkSpec) -> Network:
             f"engine.subnet: the network {name} exists and has the range {subnet}, not {spec.subnet}",
             hint="remove engine.subnet to use the network as it is, or choose another engine.network",
         )
-    if spec.mtu and options.get(MTU, "1500") != str(spec.mtu):
+    if spec.mtu and options.get(ranges.MTU, "1500") != str(spec.mtu):
         raise UsageError(
-            f"engine.mtu: the network {name} exists and has the MTU {options.get(MTU, '1500')}, not {spec.mtu}",
+            f"engine.mtu: the network {name} exists and has the MTU {options.get(ranges.MTU, '1500')}, not {spec.mtu}",
             hint="remove engine.mtu to use the network as it is, or choose another engine.network",
         )
     return Network(row["Id"], name, str(subnet), ours=False, isolated=options.get(ICC) == "false")
@@ -220,7 +219,7 @@ def _create(client: DockerClient, names: Names, spec: NetworkSpec, name: str) ->
     rows = client.api.networks()
     options = {ICC: "false"}
     if mtu := ranges.mtu(spec.mtu, ranges.engine_mtu(rows), ranges.route_mtu()):
-        options[MTU] = str(mtu)
+        options[ranges.MTU] = str(mtu)
     last = ""
     for subnet in [IPv4Network(spec.subnet)] if spec.subnet else ranges.free(rows):
         pool = IPAMPool(subnet=str(subnet), iprange=upper_half(str(subnet)))

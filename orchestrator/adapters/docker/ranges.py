@@ -11,7 +11,7 @@ from orchestrator.adapters.docker.addresses import NETWORK_PREFIX
 
 _ROUTES = Path("/proc/net/route")
 _INTERFACES = Path("/sys/class/net")
-_MTU = "com.docker.network.driver.mtu"
+MTU = "com.docker.network.driver.mtu"
 _ETHERNET = 1500
 # 10.213.0.0/16 first: rarely used in companies, and not one of Docker's defaults.
 _BLOCKS = ("10.213.0.0/16", "10.214.0.0/16", "172.30.0.0/16", "10.215.0.0/16", "192.168.128.0/17")
@@ -52,7 +52,7 @@ def mtu(wanted: int, engine: int, route: int) -> int:
 def engine_mtu(rows: Sequence[dict[str, Any]]) -> int:
     """The MTU of the daemon's configuration; 0 when it is not known."""
     default = next((row for row in rows if row.get("Name") == "bridge"), {})
-    text = str((default.get("Options") or {}).get(_MTU, ""))
+    text = str((default.get("Options") or {}).get(MTU, ""))
     return int(text) if text.isdigit() else 0
 
 
