@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import Degraded
 from orchestrator.frozen import frozen
+from orchestrator.ports.interrupts import Interrupts
+from orchestrator.release.open_requests import wait_until_closed
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
-# How long to sleep between two looks, in seconds.
-TICK = 0.02
 # After a signal, open requests get so many seconds: most requests finish within them, streams do not.
 _GRACE = 1.0
 
@@ -40,7 +41,9 @@ class Drain(Action):
                 hint="nothing was changed; run 'deployctl doctor'",
             )
         started = services.clock()
-        left, limit = self._wait(work, started)
+        left, limit = wait_until_closed(
+            work, self.slot, f"on {self.version}", lambda waited: self._shortened(services.interrupts, waited)
+        )
         cut = 0
         pending = services.interrupts.pending
         if left and not (pending and self.stays):
@@ -49,20 +52,8 @@ class Drain(Action):
             services.reporter.note(f"{cut} request(s) on {self.version} were cut {when}")
         return {"seconds": round(services.clock() - started, 3), "cut": cut, "left": left - cut if left else 0}
 
-    def _wait(self, work: Work, started: float) -> tuple[int, float]:
-        """How many requests are still open when the wait ends, and the limit in seconds that ended it."""
-        services = work.services
-        limit, reported = work.config.proxy.drain, 0.0
-        while open_requests := sum(services.endpoints.open_requests(work.app, self.slot).values()):
-            waited = services.clock() - started
-            if services.interrupts.pending:
-                limit = min(limit, 0.0 if self.stays else waited + _GRACE)
-            if waited >= limit:
-                break
-            if waited >= reported + 1:
-                reported = waited
-                services.reporter.detail(
-                    f"{open_requests} request(s) still open on {self.version}, {limit - waited:.0f} s left"
-                )
-            services.sleep(TICK)
-        return open_requests, limit
+    def _shortened(self, interrupts: Interrupts, waited: float) -> float:
+        """The limit after a signal: the wait becomes short, or ends at once when the slot stays."""
+        if not interrupts.pending:
+            return math.inf
+        return 0.0 if self.stays else waited + _GRACE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from orchestrator.domain.rollout.plan import Plan
@@ -9,9 +10,9 @@ from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
+from orchestrator.release.open_requests import wait_until_closed
 from orchestrator.release.slots import park
 from orchestrator.release.steps.base import Action
-from orchestrator.release.steps.drain import TICK
 from orchestrator.release.steps.remove import Remove
 from orchestrator.release.steps.stop import Stop
 from orchestrator.release.work import Detail, Work
@@ -60,24 +61,17 @@ class Vacate(Action):
         Raises:
             Interrupted: a signal came; nothing was stopped.
         """
-        services, started = work.services, work.services.clock()
-        limit, reported = work.config.proxy.drain, 0.0
+        services = work.services
+
+        def check(waited: float) -> float:
+            services.interrupts.check()
+            return math.inf
+
         try:
-            while left := sum(services.endpoints.open_requests(work.app, self.slot).values()):
-                services.interrupts.check()
-                waited = services.clock() - started
-                if waited >= limit:
-                    services.endpoints.cut(work.app, self.slot)
-                    services.reporter.note(
-                        f"{left} request(s) in {self.slot} were cut at the drain limit of {limit:g} s"
-                    )
-                    return left
-                if waited >= reported + 1:
-                    reported = waited
-                    services.reporter.detail(
-                        f"{left} request(s) still open in {self.slot}, {limit - waited:.0f} s left"
-                    )
-                services.sleep(TICK)
+            left, limit = wait_until_closed(work, self.slot, f"in {self.slot}", check)
+            if left:
+                services.endpoints.cut(work.app, self.slot)
+                services.reporter.note(f"{left} request(s) in {self.slot} were cut at the drain limit of {limit:g} s")
         except ProxyError:
             return 0  # without the proxy no request is open; a later step reports that it does not answer
-        return 0
+        return left

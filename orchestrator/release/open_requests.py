@@ -1,0 +1,35 @@
+"""Waiting for the requests that are open on a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.release.work import Work
+
+# How long to sleep between two looks, in seconds.
+_TICK = 0.02
+
+
+def wait_until_closed(work: Work, slot: Slot, where: str, shortened: Callable[[float], float]) -> tuple[int, float]:
+    """Waits until no request is open on a slot, up to the drain limit, and reports what is open once a second.
+
+    Returns how many are still open, and the limit in seconds that ended the wait. `where` is the slot in a message.
+    `shortened` gets how long the wait has taken, and returns a limit that is used when it is the shorter one.
+
+    Raises:
+        ProxyError: the proxy does not answer.
+        Whatever `shortened` raises.
+    """
+    services, started = work.services, work.services.clock()
+    limit, reported = work.config.proxy.drain, 0.0
+    while count := sum(services.endpoints.open_requests(work.app, slot).values()):
+        waited = services.clock() - started
+        limit = min(limit, shortened(waited))
+        if waited >= limit:
+            break
+        if waited >= reported + 1:
+            reported = waited
+            services.reporter.detail(f"{count} request(s) still open {where}, {limit - waited:.0f} s left")
+        services.sleep(_TICK)
+    return count, limit
