@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from orchestrator.config import Config
-from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.version import settings
 from orchestrator.domain.version.manifest import File, Manifest, delta, new_bytes
 from orchestrator.domain.version.tensors import TensorChange
@@ -125,18 +124,16 @@ def compare(services: Services, config: Config, before: str, after: str) -> Diff
     return replace(report, tensors=tuple(row for row in tensors if row))
 
 
-def upcoming(services: Services, config: Config, observed: Observed, new: Version, manifest: Manifest) -> DiffReport:
+def upcoming(services: Services, config: Config, live: str, new: Version, manifest: Manifest) -> DiffReport:
     """The differences between the live version, as it runs, and one that may not be recorded yet. Without tensors.
 
     Raises:
-        UsageError: nothing is live, or the manifest of the live version was never stored.
+        UsageError: the manifest of the live version was never stored.
         OperationFailed: the manifest of the live version was changed.
     """
-    if observed.live is None:
-        raise UsageError(f"{observed.app} has no live version")
-    live = observed.versions[observed.live.version]
-    live = replace(live, settings=services.ledger.settings(live.app, live.name))
-    return _difference(services, config, live, new, manifest_of(services, live), manifest)
+    old = version_of(services, config.app.name, live)
+    old = replace(old, settings=services.ledger.settings(old.app, old.name))
+    return _difference(services, config, old, new, manifest_of(services, old), manifest)
 
 
 def _difference(

@@ -76,15 +76,19 @@ def preview(services: Services, config: Config, action: str, version: str | None
 
 def release_diff(services: Services, prepared: PreparedRelease) -> DiffReport | None:
     """What a release changes; None when nothing is live or changes, or when the files of the live version are lost."""
-    if not prepared.changes or prepared.plan.from_version is None:
+    if not prepared.changes:
         return None
     draft = prepared.draft
-    return _diff(services, prepared.config, draft.version, draft.manifest)
+    return _diff(services, prepared.config, prepared.plan.from_version, draft.version, draft.manifest)
 
 
-def _diff(services: Services, config: Config, version: Version, manifest: Manifest | None) -> DiffReport | None:
+def _diff(
+    services: Services, config: Config, live: str | None, version: Version, manifest: Manifest | None
+) -> DiffReport | None:
+    if live is None or manifest is None:
+        return None
     try:
-        return upcoming(services, config, observe(services, version.app), version, manifest) if manifest else None
+        return upcoming(services, config, live, version, manifest)
     except (OperationFailed, UsageError):
         return None  # `verify` reports what is wrong with the records; a plan does not depend on them
 
@@ -93,7 +97,7 @@ def _rollback(services: Services, config: Config, observed: Observed, version: s
     back = rollback_way(observed, version)
     prepared = prepare_rollback(services, config, observed, back)
     target = replace(observed.versions[back.version], settings=prepared.config.snapshot())
-    diff = _diff(services, prepared.config, target, _manifest(services, target))
+    diff = _diff(services, prepared.config, prepared.plan.from_version, target, _manifest(services, target))
     return plan_report(prepared.plan, seconds=estimate(services, observed.app, back), diff=diff)
 
 

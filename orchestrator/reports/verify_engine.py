@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.config import Config
 from orchestrator.domain import naming
@@ -44,19 +44,24 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
             findings.problems.append(f"the route on disk leads to {route or 'nothing'}, the ledger {says}")
     if live is None:
         return
-    findings.problems += _wrong_route(services, app, live, known)
     everything = services.workloads.containers(app)
+    containers = [each for each in everything if (each.version, each.slot) == (live.version, live.slot)]
+    findings.problems += _wrong_route(services, app, live, known, containers)
     findings.problems += wrong_addresses(services, app, everything, services.edge.state())
     wanted = max(1, len(known.slots[live.slot].addresses) if known and live.slot in known.slots else 1)
-    containers = [each for each in everything if (each.version, each.slot) == (live.version, live.slot)]
     if len(containers) < wanted:
         findings.problems.append(
             f"{live.version} is live in {live.slot} with {len(containers)} of {wanted} container(s)"
         )
 
 
-def _wrong_route(services: Services, app: str, live: SlotState, known: ProxyApp | None) -> Iterator[str]:
-    """What differs between the record of what the proxy knows and the settings of the live version."""
+def _wrong_route(
+    services: Services, app: str, live: SlotState, known: ProxyApp | None, containers: Sequence[Container]
+) -> Iterator[str]:
+    """What differs between the record of what the proxy knows and the settings of the live version.
+
+    `containers` are those of the live version.
+    """
     if known is None:
         yield "the record of the app's route is missing"
         return
@@ -78,9 +83,6 @@ def _wrong_route(services: Services, app: str, live: SlotState, known: ProxyApp 
         yield f"the record of the app's route has {plain(slot.version)} in {live.slot}, not {live.version}"
     if slot.probe != config.probe_spec():
         yield f"the record of the app's route has another health check than the settings of {live.version}"
-    containers = (
-        each for each in services.workloads.containers(app) if (each.version, each.slot) == (live.version, live.slot)
-    )
     if strange := sorted({each.address for each in containers if each.address} - set(slot.addresses)):
         yield f"the record of the app's route does not have {', '.join(strange)}, where {live.version} runs"
 
