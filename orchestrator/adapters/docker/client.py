@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker import context
 from orchestrator.adapters.docker.errors import engine_errors
@@ -58,18 +58,23 @@ def connect(recorded: Callable[[], Engine | None] = lambda: None) -> DockerClien
     client.api.trust_env = not client.api.base_url.startswith("http+docker:")
     known = recorded()
     if known is not None and known.host != host:
-        _refuse_another(known, engine_of(client, host))
+        _refuse_another(known, engine_of(settings(client), host))
     return client
 
 
-def engine_of(client: DockerClient, host: str) -> Engine:
-    """The identity of an engine, which is asked for it.
+def settings(client: DockerClient) -> Mapping[str, Any]:
+    """What the engine tells about itself. The answer takes 30 ms.
 
     Raises:
         EngineUnreachable: it does not answer.
     """
-    with engine_errors("report its identity"):
-        info = client.api.info()
+    with engine_errors("report its settings"):
+        info: dict[str, Any] = client.api.info()
+    return info
+
+
+def engine_of(info: Mapping[str, Any], host: str) -> Engine:
+    """The identity of the engine at an address, from its settings."""
     # Older engines of one machine share the id.
     return Engine(f"{info.get('ID', '')} {info.get('DockerRootDir', '')}", str(info.get("Name", "")), host)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker import context, network
 from orchestrator.adapters.docker.addresses import address, app_count
-from orchestrator.adapters.docker.client import engine_of
+from orchestrator.adapters.docker.client import engine_of, settings
 from orchestrator.adapters.docker.containers import (
     ImageCommand,
     description,
@@ -44,14 +45,18 @@ class DockerWorkloads:
         # The type stubs lack some arguments of the low-level API.
         return self._connect().api
 
+    @cached_property
+    def _settings(self) -> Mapping[str, Any]:
+        # They do not change while the engine runs, and a release asks for them twice.
+        return settings(self._connect())
+
     def version(self) -> dict[str, str]:
         with engine_errors("report its version"):
             reported = self._connect().version()
         return {"version": str(reported.get("Version", "")), "api": str(reported.get("ApiVersion", ""))}
 
     def check(self) -> None:
-        with engine_errors("report its settings"):
-            options = self._connect().info().get("SecurityOptions") or []
+        options = self._settings.get("SecurityOptions") or []
         if any("name=rootless" in str(option) for option in options) and _is_initial_user_namespace():
             raise UsageError(
                 "a rootless Docker engine is not supported",
@@ -60,7 +65,7 @@ class DockerWorkloads:
             )
 
     def engine(self) -> Engine:
-        return engine_of(self._connect(), context.follow(os.environ))
+        return engine_of(self._settings, context.follow(os.environ))
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         return self._names.container(app, version, slot, index)

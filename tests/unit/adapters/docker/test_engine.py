@@ -21,6 +21,10 @@ class Client:
     def __init__(self, options: list[str] | None) -> None:
         self.options = options
 
+    @property
+    def api(self) -> Client:
+        return self
+
     def info(self) -> dict[str, Any]:
         return {"SecurityOptions": self.options}
 
