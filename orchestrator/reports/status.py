@@ -252,7 +252,8 @@ def _live(services: Services, observed: Observed, live: SlotState, health: Healt
 
 def _complaint(container: Container, endpoint: EndpointHealth | None) -> str:
     if not container.running:
-        return f"{container.name} is {container.state} (exit code {container.exit_code}): deployctl recover"
+        state = "has exited" if container.state == "exited" else f"is {container.state}"
+        return f"{container.name} {state} (exit code {container.exit_code}): deployctl recover"
     verdict = endpoint.status if endpoint is not None else "unknown"
     return f"{container.name} runs, but the proxy reports {verdict}: deployctl logs"
 
