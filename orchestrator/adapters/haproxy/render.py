@@ -100,17 +100,21 @@ def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
         f"  {bind(listen)}",
         f"  timeout client {checks.milliseconds(max(app.route.timeout for app in apps))}",
         *(f"  {rule}" for rule in rules.tolerant()),
-        *(f"  {rule}" for rule in (*rules.request_id(), *rules.host(), *rules.refusals(), *rules.without_upgrade())),
+        *(f"  {rule}" for rule in (*rules.request_id(), *rules.host(), *rules.special(), *rules.refusals())),
     ]
     for name, condition in _matches(apps):
         unless = "!{ var(txn.app) -m found }"
         lines.append(f"  http-request set-var(txn.app) str({name}) if {unless}{condition}")
+    selected = "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)"
     lines += [
-        *(f"  {rule}" for rule in rules.forwarded(apps)),
         f"  http-request set-var(txn.slot) var(txn.app),map_str({ROUTES},none)",
         f"  http-request set-var(txn.fallback) var(txn.app),map_str({SHIELDS},none)",
+        selected,
+        *(f"  {rule}" for rule in rules.usual()),
+        # Only special requests, and those of apps with a fallback slot, come here.
         *(line for app in apps for slot in SLOTS for line in _use_fallback(app, slot)),
-        "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)",
+        selected,
+        *(f"  {rule}" for rule in (*rules.without_upgrade(), *rules.forwarded(apps))),
         f"  http-after-response set-header X-Model-Version %[var(txn.backend),map_str({VERSIONS},none)]",
         "  http-after-response set-header X-Request-Id %[var(txn.request)]",
         *(f"  {rule}" for rule in rules.answers()),

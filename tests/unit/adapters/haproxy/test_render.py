@@ -74,12 +74,13 @@ RULES = "\n".join(
         *rules.tolerant(),
         *rules.request_id(),
         *rules.host(),
+        *rules.special(),
         *rules.refusals(),
-        *rules.without_upgrade(),
         ROUTE,
-        *rules.forwarded([ONE]),
     )
 )
+USUAL = "\n".join(f"  {line}" for line in rules.usual())
+REST = "\n".join(f"  {line}" for line in (*rules.without_upgrade(), *rules.forwarded([ONE])))
 ANSWERS = "\n".join(f"  {line}" for line in rules.answers())
 
 
@@ -103,6 +104,8 @@ frontend listen_0
 {RULES}
   http-request set-var(txn.slot) var(txn.app),map_str(/etc/deployctl/routes.map,none)
   http-request set-var(txn.fallback) var(txn.app),map_str(/etc/deployctl/shields.map,none)
+  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
+{USUAL}
   acl mymodel_blue_up srv_is_up(mymodel_blue/s1)
   http-request set-var(txn.slot) var(txn.fallback) if {{ var(txn.app) -m str mymodel }}\
  {{ var(txn.slot) -m str blue }} {{ var(txn.fallback) -m str green }} !mymodel_blue_up
@@ -110,6 +113,7 @@ frontend listen_0
   http-request set-var(txn.slot) var(txn.fallback) if {{ var(txn.app) -m str mymodel }}\
  {{ var(txn.slot) -m str green }} {{ var(txn.fallback) -m str blue }} !mymodel_green_up
   http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
+{REST}
   http-after-response set-header X-Model-Version %[var(txn.backend),map_str(/etc/deployctl/versions.map,none)]
   http-after-response set-header X-Request-Id %[var(txn.request)]
 {ANSWERS}
