@@ -1,3 +1,3 @@
 """deployctl: releases and rolls back model services on Docker, without losing a request."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -33,6 +33,7 @@ from orchestrator.config import load
 
 class Quiet:
     def detail(self, text): pass
+    update = detail
     def check(self): pass
 
 state, config = Path(sys.argv[2]), load(Path(sys.argv[1]))

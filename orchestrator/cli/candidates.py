@@ -42,6 +42,27 @@ def releasable(ctx: typer.Context) -> list[str]:
     return [next_version(known), *_versions(ctx, "AND pruned_at IS NULL")]
 
 
+def planned(ctx: typer.Context) -> list[str]:
+    """The versions that the action of `plan` takes."""
+    return rollback_targets(ctx) if ctx.params.get("action") == "rollback" else releasable(ctx)
+
+
+def apps(ctx: typer.Context) -> list[str]:
+    """The apps of the state folder."""
+    return _read(_ledger(ctx), "SELECT name FROM apps ORDER BY name")
+
+
+def reports(ctx: typer.Context) -> list[str]:
+    """The next word of the name of a report: some have two."""
+    from orchestrator.reports.catalog import REPORTS
+
+    given = list(ctx.params.get("name") or ())
+    names = [name.split() for name in REPORTS]
+    return list(
+        dict.fromkeys(name[len(given)] for name in names if name[:-1][: len(given)] == given and name[len(given) :])
+    )
+
+
 def rollback_targets(ctx: typer.Context) -> list[str]:
     """Stable versions that were not pruned, newest first."""
     return _versions(ctx, "AND stable_at IS NOT NULL AND pruned_at IS NULL")
@@ -52,10 +73,14 @@ def _versions(ctx: typer.Context, condition: str = "") -> list[str]:
     if not isinstance(app, dict):
         return []
     query = f"SELECT name FROM versions WHERE app = ? {condition} ORDER BY CAST(SUBSTR(name, 2) AS INTEGER) DESC"
-    return _read(wiring.state_dir(ctx.find_root().params.get("state_dir")) / "ledger.db", query, app.get("name"))
+    return _read(_ledger(ctx), query, app.get("name"))
 
 
-def _read(ledger: Path, query: str, value: object) -> list[str]:
+def _ledger(ctx: typer.Context) -> Path:
+    return wiring.state_dir(ctx.find_root().params.get("state_dir")) / "ledger.db"
+
+
+def _read(ledger: Path, query: str, *values: object) -> list[str]:
     """The first column of a query; empty where the ledger does not exist or cannot be read."""
     # Without a write-ahead log no command is running. With immutable=1, SQLite creates no files beside the ledger.
     mode = "mode=ro" if ledger.with_name(f"{ledger.name}-wal").exists() else "immutable=1"
@@ -64,7 +89,7 @@ def _read(ledger: Path, query: str, value: object) -> list[str]:
     except sqlite3.Error:
         return []
     try:
-        return [row[0] for row in connection.execute(query, (value,))]
+        return [row[0] for row in connection.execute(query, values)]
     except sqlite3.Error:
         return []
     finally:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import time
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _RED, _GREEN, _YELLOW, _DIM, _BOLD, _OFF = "\033[31m", "\033[32m", "\033[33m", "\033[2m", "\033[1m", "\033[0m"
+# Seconds between two lines about the same wait, where they are not shown on a terminal.
+_UPDATE_INTERVAL = 10.0
 _COLOURS = re.compile("\033\\[[0-9;]*m")
 
 
@@ -43,10 +46,12 @@ class Console:
     def __post_init__(self) -> None:
         self._color = not self.no_color and not os.environ.get("NO_COLOR") and sys.stderr.isatty()
         self._line_open = False
+        self._next_update = 0.0
 
     # Progress: the Reporter of the use cases
 
     def step(self, text: str) -> None:
+        self._next_update = 0.0
         if not self.quiet:
             self._message(self._paint(_BOLD, "→ ") + plain(text))
 
@@ -60,6 +65,18 @@ class Console:
             self._line_open = True
         else:
             self._message(f"  {text}")
+
+    def update(self, text: str) -> None:
+        # The lines of a log stay: there, one at once and one every ten seconds say enough.
+        if sys.stderr.isatty():
+            self.detail(text)
+        elif time.monotonic() >= self._next_update:
+            self._next_update = time.monotonic() + _UPDATE_INTERVAL
+            self.detail(text)
+
+    def log(self, text: str) -> None:
+        if not self.quiet:
+            self._message(f"  {_line(text)}")
 
     def say(self, text: str) -> None:
         """Lines of a message on stderr; line breaks inside values are already escaped."""

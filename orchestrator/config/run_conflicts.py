@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.config.explain import printable
 from orchestrator.config.secrets import covers
 from orchestrator.errors import Finding
+from orchestrator.text import counted
 
 if TYPE_CHECKING:
     from orchestrator.config.config import Config
@@ -77,7 +78,7 @@ def _gpus(run: Run) -> Iterator[Finding]:
     if isinstance(run.gpus, list) and len(run.gpus) != count and len(run.gpus) % (2 * count):
         yield Finding(
             "run.gpus",
-            f"{len(run.gpus)} GPUs cannot be divided evenly between two versions of {count} replica(s)",
+            f"{len(run.gpus)} GPUs cannot be divided evenly between two versions of {counted(count, 'replica')}",
             f"name {count}, which both versions share, or a multiple of {2 * count}; or write the GPUs of each slot: "
             'gpus = { blue = ["0"], green = ["1"] }',
         )

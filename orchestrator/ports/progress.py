@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Shows progress: `step` for a new step, `detail` for what happens in it, `note` for everything else.
+    """Shows progress: `step` for a new step, `detail`, `update` and `log` for it, `note` for everything else.
 
     Never raises: a message that cannot be shown does not decide how a deployment ends.
     """
@@ -17,6 +17,12 @@ class Reporter(Protocol):
     def detail(self, text: str) -> None:
         """Something happens in the current step; may be called many times a second."""
 
+    def update(self, text: str) -> None:
+        """How far something is that takes time. Called again and again, so it may be shown less often than that."""
+
+    def log(self, text: str) -> None:
+        """A line that a container of the current step has printed."""
+
     def note(self, text: str) -> None:
         """Something that the user should know, regardless of the step."""
 
@@ -26,6 +32,9 @@ class Progress(Protocol):
 
     def detail(self, text: str) -> None:
         """Something happens; may be called many times a second."""
+
+    def update(self, text: str) -> None:
+        """How far something is that takes time. Called again and again, so it may be shown less often than that."""
 
     def check(self) -> None:
         """A point where it may stop.

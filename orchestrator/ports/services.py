@@ -92,5 +92,8 @@ class _Progress:
     def detail(self, text: str) -> None:
         self.reporter.detail(text)
 
+    def update(self, text: str) -> None:
+        self.reporter.update(text)
+
     def check(self) -> None:
         self.interrupts.check()

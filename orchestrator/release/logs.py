@@ -10,6 +10,7 @@ from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
 from orchestrator.release.work import Work
+from orchestrator.text import counted
 
 # How many of the first and of the last lines an error message shows, and the journal keeps.
 SHOWN_LINES = (10, 20)
@@ -30,7 +31,7 @@ def first_and_last_lines(work: Work, containers: Sequence[Container], count: tup
             continue
         if found.left_out:
             parts += [f"first lines of {container.name}:", *(f"  {line}" for line in found.first)]
-            parts += [f"  ({found.left_out} lines are left out)"]
+            parts += [f"  ({counted(found.left_out, 'line')} left out)"]
             parts += [f"last lines of {container.name}:", *(f"  {line}" for line in found.last)]
         elif found.lines:
             parts += [f"last lines of {container.name}:", *(f"  {line}" for line in found.lines)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.release.work import Work
+from orchestrator.text import counted
 
 # How long to sleep between two looks, in seconds.
 _TICK = 0.02
@@ -30,6 +31,6 @@ def wait_until_closed(work: Work, slot: Slot, where: str, shortened: Callable[[f
             break
         if waited >= reported + 1:
             reported = waited
-            services.reporter.detail(f"{count} request(s) still open {where}, {limit - waited:.0f} s left")
+            services.reporter.update(f"{counted(count, 'request')} still open {where}, {limit - waited:.0f} s left")
         services.sleep(_TICK)
     return count, limit

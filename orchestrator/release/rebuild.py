@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.config import Config
 from orchestrator.domain.moments import iso
@@ -103,8 +103,13 @@ def _restore(services: Services, evidence: Sequence[Evidence], app: str, live: S
     own = [item for item in evidence if item.container.app == app]
     number = next((item.app_number for item in own if item.app_number is not None), 0)
     restored = labels.restore(evidence, app, live, number, iso(services.wall()))
-    slots = tuple(_with_standby(services, restored, slot) for slot in restored.slots)
-    return replace(restored, slots=slots, proxy=_proxy_app(restored, [item.container for item in own]))
+    slots = tuple(
+        _with_bake(services, restored, _with_standby(services, restored, slot), own) for slot in restored.slots
+    )
+    baking = {slot.version for slot in slots if slot.baking}
+    versions = tuple(replace(each, stable_at=None) if each.name in baking else each for each in restored.versions)
+    proxy = _proxy_app(restored, [item.container for item in own])
+    return replace(restored, slots=slots, versions=versions, proxy=proxy)
 
 
 def _settings(restored: Restored, slot: SlotState) -> Config | None:
@@ -122,6 +127,18 @@ def _with_standby(services: Services, restored: Restored, slot: SlotState) -> Sl
     if slot.state != "warm" or config is None:
         return slot
     return replace(slot, warm_until=iso(services.wall() + timedelta(seconds=config.rollout.keep_warm)))
+
+
+def _with_bake(services: Services, restored: Restored, slot: SlotState, own: Sequence[Evidence]) -> SlotState:
+    """The live slot with a new bake, when its containers are too young to have come through theirs."""
+    config = _settings(restored, slot)
+    if slot.state != "ready" or config is None:
+        return slot
+    bake = timedelta(seconds=config.rollout.bake)
+    created = [item.created for item in own if item.container.slot == slot.slot]
+    if not created or services.wall() >= datetime.fromisoformat(max(created)) + bake:
+        return slot
+    return replace(slot, bake_until=iso(services.wall() + bake))
 
 
 def _proxy_app(restored: Restored, containers: Sequence[Container]) -> ProxyApp | None:

@@ -44,13 +44,14 @@ def release(
     *,
     force: bool = False,
     ref: str | None = None,
+    logs: bool = False,
     announce: Callable[[PreparedRelease], None] | None = None,
 ) -> Result:
     """Makes `requested` (None: the next version) live, built from the folder as it is, or with `ref` from a commit.
 
     Holds the app's lock until the end. `force` also releases a version that went bad before, or is the same as the live
-    one. `announce` is called before anything changes, if something will. With `rollout.bake` the version is live and
-    begins to bake when this returns.
+    one. With `logs`, what new containers print is reported until they are ready. `announce` is called before anything
+    changes, if something will. With `rollout.bake` the version is live and begins to bake when this returns.
 
     Raises:
         UsageError: it cannot be released as requested; nothing was changed.
@@ -70,7 +71,7 @@ def release(
                 services.reporter.note(note)
             if announce and prepared.changes:
                 announce(prepared)
-            deployment = _deploy(services, prepared) if prepared.changes else None
+            deployment = _deploy(services, prepared, logs=logs) if prepared.changes else None
         if deployment is not None:
             retain(services, app, prepared.config.retention.versions)
     return Result(
@@ -83,7 +84,7 @@ def release(
     )
 
 
-def _deploy(services: Services, prepared: PreparedRelease) -> Deployment:
+def _deploy(services: Services, prepared: PreparedRelease, *, logs: bool) -> Deployment:
     draft, config = prepared.draft, prepared.config
     if prepared.choice.action != "build":
         draft.source.done()
@@ -99,5 +100,5 @@ def _deploy(services: Services, prepared: PreparedRelease) -> Deployment:
         commit=draft.version.git_commit,
         config=config.snapshot(),
     )
-    execute(Work(services, deployment, prepared.plan, config, draft))
+    execute(Work(services, deployment, prepared.plan, config, draft, logs=logs))
     return deployment

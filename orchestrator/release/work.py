@@ -37,7 +37,7 @@ class Draft:
 class Work:
     """A deployment that is being carried out. `config` is what it deploys; `draft` is what it may build.
 
-    A rollback and a recovery have no draft.
+    A rollback and a recovery have no draft. `logs`: what new containers print is reported until they are ready.
     """
 
     services: Services
@@ -45,6 +45,7 @@ class Work:
     plan: Plan
     config: Config
     draft: Draft | None = None
+    logs: bool = False
     # The containers as they were before the deployment began, until a step changes one of them. Listing them again
     # takes several requests to the engine.
     seen: tuple[Container, ...] | None = field(default=None, repr=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.version.version import Version
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 
@@ -11,7 +14,7 @@ from orchestrator.ports.services import Services
 class AppRow:
     """An app. `listen`, `hosts` and `path_prefix` are its route; `listen` is None while the proxy does not serve it.
 
-    `file` is the deploy.toml of the newest version. `deploying`: a deployment is open, running or interrupted.
+    `file` is the path of the newest version's deploy.toml. `deploying`: a deployment is open, running or interrupted.
     """
 
     app: str
@@ -44,7 +47,6 @@ def _row(services: Services, app: str) -> AppRow:
     known = services.ledger.proxy_app(app)
     versions = services.ledger.versions(app)
     newest = list(versions.values())[-1] if versions else None
-    source = newest.settings.get("source") if newest else None
     return AppRow(
         app=app,
         live=live.version if live else None,
@@ -55,5 +57,13 @@ def _row(services: Services, app: str) -> AppRow:
         path_prefix=known.route.path_prefix if known else "",
         versions=len(versions),
         deploying=services.ledger.open_deployment(app) is not None,
-        file=str(source) if source else None,
+        file=_file(newest),
     )
+
+
+def _file(newest: Version | None) -> str | None:
+    settings = newest.settings if newest else {}
+    if not settings.get("source"):
+        return None
+    # The source is relative to where the command ran, the base is absolute.
+    return str(Path(str(settings.get("base", "")), Path(str(settings["source"])).name))

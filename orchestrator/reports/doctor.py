@@ -11,6 +11,7 @@ from orchestrator.errors import DeployctlError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.reports.status import status
+from orchestrator.text import counted
 
 _LOW_DISK = 1 << 30
 _MUCH_LEFT = 10 << 30
@@ -84,7 +85,7 @@ def _disk(services: Services) -> Check:
 def _engine_disk(services: Services) -> Check:
     usage = services.images.usage()
     left = (
-        f"{usage.dangling} unnamed image(s) left by builds ({_gib(usage.dangling_bytes)}),"
+        f"{counted(usage.dangling, 'unnamed image')} left by builds ({_gib(usage.dangling_bytes)}),"
         f" build cache {_gib(usage.cache_bytes)}"
     )
     free = _free(usage.folder)
@@ -110,7 +111,7 @@ def _gib(count: int) -> str:
 
 def _ledger(services: Services, app: str) -> Check:
     count = len(services.ledger.versions(app))
-    return Check("ledger", True, f"{count} version(s) of {app}")
+    return Check("ledger", True, f"{counted(count, 'version')} of {app}")
 
 
 def _listen(services: Services, config: Config) -> Check:

@@ -14,6 +14,7 @@ from orchestrator.domain.version.version import FileChange
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.text import counted
 
 
 @frozen
@@ -100,7 +101,7 @@ def _changes(services: Services, config: Config, file: str) -> list[FileChange]:
     ]
     raise UsageError(
         f"no version of {app} has a file {file!r}",
-        why=f"similar names: {', '.join(similar[:3])}" if similar else f"{len(known)} files are known",
+        why=f"similar names: {', '.join(similar[:3])}" if similar else f"the history has {counted(len(known), 'file')}",
         hint="use the name that 'deployctl show' prints (context/… or model/…), or the file's path in the folder",
     )
 

@@ -26,7 +26,10 @@ class StepReport:
 
 @frozen
 class DeploymentSummary:
-    """A deployment without its journal. `seconds` is the sum of its steps' durations."""
+    """A deployment without its journal. `seconds` is the sum of its steps' durations.
+
+    `outcome` is None while it is open; then `interrupted` says whether the command that carried it out has died.
+    """
 
     id: int
     kind: Kind
@@ -37,6 +40,7 @@ class DeploymentSummary:
     started_at: str
     finished_at: str | None
     outcome: Outcome | None
+    interrupted: bool
     reason: str
     git_commit: str | None
     seconds: float
@@ -65,15 +69,20 @@ def history(services: Services, app: str, limit: int) -> HistoryReport:
 
 def summary(services: Services, deployment: Deployment) -> DeploymentSummary:
     """One deployment without its journal."""
-    return DeploymentSummary(**_facts(deployment, services.ledger.steps(deployment.id)))
+    return DeploymentSummary(**_facts(services, deployment, services.ledger.steps(deployment.id)))
+
+
+def interrupted(services: Services, deployment: Deployment) -> bool:
+    """Whether a deployment is open, and no command works on it any more."""
+    return deployment.outcome is None and services.locks.holder(deployment.app) is None
 
 
 def _report(services: Services, deployment: Deployment) -> DeploymentReport:
     steps = services.ledger.steps(deployment.id)
-    return DeploymentReport(**_facts(deployment, steps), steps=tuple(_step(step) for step in steps))
+    return DeploymentReport(**_facts(services, deployment, steps), steps=tuple(_step(step) for step in steps))
 
 
-def _facts(deployment: Deployment, steps: list[StepRecord]) -> dict[str, Any]:
+def _facts(services: Services, deployment: Deployment, steps: list[StepRecord]) -> dict[str, Any]:
     return {
         "id": deployment.id,
         "kind": deployment.kind,
@@ -84,6 +93,7 @@ def _facts(deployment: Deployment, steps: list[StepRecord]) -> dict[str, Any]:
         "started_at": deployment.started_at,
         "finished_at": deployment.finished_at,
         "outcome": deployment.outcome,
+        "interrupted": interrupted(services, deployment),
         "reason": deployment.reason,
         "git_commit": deployment.git_commit,
         "seconds": round(sum(duration(step) for step in steps), 3),

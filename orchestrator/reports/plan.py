@@ -20,6 +20,7 @@ from orchestrator.release.observe import observe
 from orchestrator.release.preparation import PreparedRelease, prepare_release, prepare_rollback, rollback_way
 from orchestrator.reports.diff import DiffReport, upcoming
 from orchestrator.reports.estimate import estimate
+from orchestrator.reports.history import interrupted
 from orchestrator.supply.source import opened
 
 
@@ -67,11 +68,25 @@ def preview(services: Services, config: Config, action: str, version: str | None
     if action == "rollback" and ref is not None:
         raise UsageError("--ref cannot be used with a rollback", hint="run it without --ref: deployctl plan rollback")
     observed = observe(services, config.app.name)
+    first = _first(services, config.app.name)
     if action == "rollback":
-        return _rollback(services, config, observed, version)
-    with opened(services, config, ref) as source:
-        prepared = prepare_release(services, source, version, observed)
-    return plan_report(prepared.plan, changes=prepared.changes, diff=release_diff(services, prepared))
+        report = _rollback(services, config, observed, version)
+    else:
+        with opened(services, config, ref) as source:
+            prepared = prepare_release(services, source, version, observed)
+        report = plan_report(prepared.plan, changes=prepared.changes, diff=release_diff(services, prepared))
+    return replace(report, notes=(*first, *report.notes))
+
+
+def _first(services: Services, app: str) -> tuple[str, ...]:
+    """A note about an open deployment, after whose end the plan may be another one."""
+    deployment = services.ledger.open_deployment(app)
+    if deployment is None:
+        return ()
+    name = f"deployment {deployment.id}, the {deployment.kind} to {deployment.to_version}"
+    if interrupted(services, deployment):
+        return (f"{name}, was interrupted: it is finished or undone first, and the plan may then be another one",)
+    return (f"{name}, is in progress: when it has ended, the plan may be another one",)
 
 
 def release_diff(services: Services, prepared: PreparedRelease) -> DiffReport | None:

@@ -22,6 +22,7 @@ from orchestrator.release.observe import healthy, observe
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.evidence import traffic
 from orchestrator.reports.wrong_addresses import wrong_addresses
+from orchestrator.text import counted
 
 State = Literal["empty", "deploying", "baking", "stable", "degraded"]
 
@@ -209,37 +210,41 @@ def _wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) -
     return problems
 
 
-def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[ProxyStatus, Health]:
-    """The proxy's status, and its verdict on each replica in the route's slot."""
+def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[ProxyStatus, Health | None]:
+    """The proxy's status, and its verdict on each replica in the route's slot; None when it does not answer."""
     known = services.ledger.proxy_app(app)
     address = known.route.listen if known else listen
     state = services.edge.state()
     if state != "running":
         if known is not None:
             problems.append(f"the proxy is {state}: deployctl recover")
-        return ProxyStatus(state, address, None), {}
+        return ProxyStatus(state, address, None), None
     route: Slot | None = None
     try:
         route = services.traffic.running(app).live
         health = {each.index: each for each in services.endpoints.health(app, route)} if route else {}
     except DeployctlError as error:
         problems.append(f"the proxy does not answer ({error}): deployctl recover")
-        health = {}
+        return ProxyStatus(state, address, route), None
     return ProxyStatus(state, address, route), health
 
 
-def _live(services: Services, observed: Observed, live: SlotState, health: Health, problems: list[str]) -> LiveVersion:
+def _live(
+    services: Services, observed: Observed, live: SlotState, health: Health | None, problems: list[str]
+) -> LiveVersion:
+    """The live version; `health` is None when the proxy does not say it."""
     version = observed.versions[live.version]
     rows = []
     for container in observed.of(live.version, live.slot):
-        endpoint = health.get(container.index)
+        endpoint = health.get(container.index) if health is not None else None
         healthy = container.running and endpoint is not None and endpoint.up
-        if not healthy:
+        if not healthy and (health is not None or not container.running):
             problems.append(_complaint(container, endpoint))
         rows.append(ContainerHealth(container.id, container.name, container.state, healthy, container.restarts))
     wanted = services.ledger.settings(observed.app, live.version)["run"]["replicas"]
     if len(rows) < wanted:
-        problems.append(f"{wanted - len(rows)} container(s) of {live.version} are missing: deployctl recover")
+        missing = counted(wanted - len(rows), "container")
+        problems.append(f"{live.version} lacks {missing}: deployctl recover")
     return LiveVersion(
         version=live.version,
         slot=live.slot,

@@ -18,6 +18,7 @@ from orchestrator.ports.services import Services
 from orchestrator.release.workloads import workload_spec
 from orchestrator.reports.verify_record import RECORDED, Findings, Manifests
 from orchestrator.reports.wrong_addresses import wrong_addresses
+from orchestrator.text import counted
 
 # What reading a damaged record raises.
 _DAMAGED = (LedgerDamaged, ValueError, KeyError, TypeError)
@@ -51,7 +52,7 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
     wanted = max(1, len(known.slots[live.slot].addresses) if known and live.slot in known.slots else 1)
     if len(containers) < wanted:
         findings.problems.append(
-            f"{live.version} is live in {live.slot} with {len(containers)} of {wanted} container(s)"
+            f"{live.version} is live in {live.slot} with {len(containers)} of {counted(wanted, 'container')}"
         )
 
 

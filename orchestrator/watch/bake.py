@@ -16,6 +16,7 @@ from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Inte
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import at_rest
+from orchestrator.text import counted
 from orchestrator.watch.follow_up import notify
 from orchestrator.watch.passes import Passed, record_events, take_look
 
@@ -43,7 +44,7 @@ class Progress:
 
     def __str__(self) -> str:
         view = self.passed.view
-        parts = [f"baking {self.elapsed:.0f} of {self.total:.0f} s", f"{self.probes} probes"]
+        parts = [f"baking {self.elapsed:.0f} of {self.total:.0f} s", counted(self.probes, "probe")]
         if view is not None:
             parts.append(str(view.new) + (f" (before the switch: {view.old})" if view.old else ""))
         return "; ".join([*parts, *self.passed.seen, *self.passed.waiting, *self.passed.problems])

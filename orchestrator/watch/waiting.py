@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from orchestrator.config import Config
-from orchestrator.errors import Interrupted
+from orchestrator.errors import HostError, Interrupted
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import recover
@@ -16,7 +16,10 @@ from orchestrator.watch.bake import Progress, watch_until_stable
 
 @frozen
 class Bake:
-    """How a bake ended, or `baking` when the command did not wait; `seconds` is how long the wait took."""
+    """How a bake ended, or `baking` when the command did not wait; `seconds` is how long the wait took.
+
+    `why` is a note for people: why it was replaced, or why nothing will end it.
+    """
 
     outcome: Literal["stable", "baking", "replaced"]
     until: str | None
@@ -40,13 +43,26 @@ def watch_bake(
     if live is None or not live.baking:
         return None
     if detach:
-        return Bake("baking", live.bake_until)
+        return Bake("baking", live.bake_until, why=_unwatched(services, config.app.name))
     services.reporter.step(f"watch {live.version} until {live.bake_until}")
     baked = watch_until_stable(services, config, report)
     if baked is None:
         return None
     why = baked.why if baked.outcome == "replaced" else ""
     return Bake(baked.outcome, live.bake_until, baked.seconds, why)
+
+
+def _unwatched(services: Services, app: str) -> str:
+    """Why nothing ends a bake that no command watches; empty when a schedule does."""
+    try:
+        entries = services.scheduler.entries(app)
+    except HostError as error:
+        return f"it is not known whether a watchdog is scheduled, which ends the bake: {error}"
+    if any(entry.enabled and entry.state_dir == str(services.state_dir) for entry in entries):
+        return ""
+    return (
+        "no watchdog is scheduled: nothing ends the bake, or rolls back if it fails; next: deployctl watchdog install"
+    )
 
 
 def wait_until_cold(services: Services, app: str) -> None:

@@ -28,8 +28,8 @@ def test_a_port_that_opens_late_is_waited_for(app: App) -> None:
     told = [int(seconds) for _, seconds, _ in lines]
     assert told == sorted(told)
     assert told[0] <= 2, "from the beginning"
-    assert told[-1] >= SECONDS - 3, "to the end"
-    assert len(told) >= SECONDS / 2, "once a second, and less often on a busy machine"
+    assert told[-1] >= SECONDS - 15, "to the end"
+    assert SECONDS // 15 <= len(told) <= SECONDS // 10 + 1, "every ten seconds, and less often on a busy machine"
     # The last line may report that one more good answer is needed.
     assert {reason for _, _, reason in lines[:-1]} == {"connection refused"}
     step = next(row for row in app.json("history")["deployments"][0]["steps"] if row["name"] == "probe")

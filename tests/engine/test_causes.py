@@ -142,6 +142,6 @@ def test_a_program_that_does_not_exist(app: App) -> None:
 def test_the_first_lines_of_a_long_log(app: App) -> None:
     message, _ = failing(app, prepare="print('the reason')\nfor n in range(999): print('line', n)\nraise SystemExit(3)")
     assert "the reason" in message
-    assert "lines are left out" in message
+    assert "lines left out" in message
     assert "line 998" in message
     assert "the reason" in app.run("logs", "v1").stdout

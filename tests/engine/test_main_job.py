@@ -112,7 +112,7 @@ def test_what_is_open_at_the_drain_limit_is_cut_counted_and_reported(app: App) -
     done = app.release("v2")
     reader.join(10)
     assert ended
-    assert "1 request(s) on v1 were cut at the drain limit of 1 s" in done.stderr
+    assert "cut 1 request on v1 at the drain limit of 1 s" in done.stderr
     drain = next(step for step in app.json("history")["deployments"][0]["steps"] if step["name"] == "drain")
     assert drain["detail"]["cut"] == 1
 
@@ -135,7 +135,7 @@ def test_what_a_shortened_drain_cuts_is_counted_too(app: App) -> None:
     reader.join(10)
     assert release.returncode == 130
     assert "v2 is live" in message
-    assert "1 request(s) on v1 were cut when the wait was cut short" in message
+    assert "cut 1 request on v1 when the wait was cut short" in message
     assert app.json("history")["deployments"][0]["outcome"] == "succeeded"
 
 

@@ -12,6 +12,9 @@ import pytest
 
 from tests.engine.harness import App
 
+# Prints a line with a secret, and one later.
+START = 'echo "loading with $(cat /run/secrets/token)"; sleep 2; echo loaded; exec python3 -u /app/server.py'
+
 
 @pytest.fixture
 def served(app: App) -> App:
@@ -124,3 +127,16 @@ def test_following_a_log_ends_quietly(served: App) -> None:
             process.send_signal(number)
         message = process.communicate(timeout=60)[1]
         assert (message, process.returncode) == ("", code)
+
+
+def test_a_release_prints_what_its_containers_log(app: App) -> None:
+    (app.folder / "token").write_text("the-secret-of-the-model")
+    app.config["run"] |= {"secrets": {"token": "file:token"}, "command": ["sh", "-c", START]}
+    app.write("v1")
+    (app.folder / ".dockerignore").write_text("token\n")
+    done = app.run("release", "v1", "--logs")
+    [name] = app.containers()
+    lines = done.stderr.splitlines()
+    first, last = lines.index(f"  {name}: loading with ***"), lines.index(f"  {name}: loaded")
+    assert first < last < next(number for number, line in enumerate(lines) if line.startswith("→ switch"))
+    assert "loading" not in app.run("release", "v2", "--force").stderr

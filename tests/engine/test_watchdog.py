@@ -358,7 +358,7 @@ def test_a_signal_before_the_switch(app: App) -> None:
         loop.send_signal(signal.SIGTERM)
         out, err = loop.communicate(timeout=20)
     assert loop.returncode == 143, (out, err)
-    assert "SIGTERM: stopped before traffic was switched" in err
+    assert "interrupted (SIGTERM): stopped before traffic was switched" in err
     row = app.json("history")["deployments"][0]
     assert (row["kind"], row["outcome"]) == ("auto-rollback", "undone")
     said = passes_until(app, lambda text, code: "rolled back" in text)

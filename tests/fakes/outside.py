@@ -102,12 +102,19 @@ class Reports:
     steps: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
 
     def step(self, text: str) -> None:
         self.steps.append(text)
 
     def detail(self, text: str) -> None:
         self.details.append(text)
+
+    def update(self, text: str) -> None:
+        self.details.append(text)
+
+    def log(self, text: str) -> None:
+        self.logged.append(text)
 
     def note(self, text: str) -> None:
         self.notes.append(text)

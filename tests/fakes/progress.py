@@ -15,5 +15,7 @@ class FakeProgress:
     def detail(self, text: str) -> None:
         self.details.append(text)
 
+    update = detail
+
     def check(self) -> None:
         self._check()

@@ -104,6 +104,7 @@ def _serve() -> None:
 
     for entry in TABLE.values():
         importlib.import_module(entry.module)
+    importlib.import_module("orchestrator.cli.root")
     importlib.import_module("orchestrator.wiring")
     # os.read, and no buffer: a child must not have read the next task.
     for line in iter(_line, ""):

@@ -12,7 +12,7 @@ from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from orchestrator.cli.main import app as program
+from orchestrator.cli.root import app as program
 from orchestrator.release.steps import STEPS
 
 ROOT = Path(__file__).parents[2]

@@ -137,7 +137,7 @@ class LayerProgress:
     def __init__(self, verb: str, progress: Progress) -> None:
         self.verb = verb
         self.check = progress.check
-        self._detail = progress.detail
+        self._update = progress.update
         self._reported = time.monotonic()
         self._current: dict[tuple[str, str], int] = {}
         self._bytes: dict[str, tuple[int, int]] = {}
@@ -168,7 +168,7 @@ class LayerProgress:
     def _report(self, text: str) -> None:
         if time.monotonic() - self._reported >= _REPORT_INTERVAL:
             self._reported = time.monotonic()
-            self._detail(text)
+            self._update(text)
 
 
 def login(reference: str) -> dict[str, Any]:

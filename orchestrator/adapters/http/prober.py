@@ -131,7 +131,7 @@ class HttpProber:
                     raise waiting[0].too_late() from None
                 if now - reported >= REPORT_INTERVAL:
                     reported = now
-                    progress.detail("; ".join(each.progress_line(now - started) for each in waiting))
+                    progress.update("; ".join(each.progress_line(now - started) for each in waiting))
                 continue
             watch.check()
             waiting.remove(watch)

@@ -48,7 +48,7 @@ class ProcessInterrupts:
 
     def error(self, message: str) -> Interrupted:
         number = self.signal or signal.SIGINT
-        return Interrupted(f"{signal.Signals(number).name}: {message}", signal=number)
+        return Interrupted(f"interrupted ({signal.Signals(number).name}): {message}", signal=number)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

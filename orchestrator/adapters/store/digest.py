@@ -13,7 +13,8 @@ from typing import IO
 from orchestrator.errors import UsageError
 from orchestrator.files import open_regular
 
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
+"""How much of a file is read at once, in bytes."""
 _TRIES = 3
 # Seconds; two changes within one tick of the kernel's clock (at most 10 ms) leave the same times on a file.
 _TICK = 0.02
@@ -31,7 +32,7 @@ def digest(
         OSError: the file cannot be read, or the copy cannot be written; `InterruptedError` when it was stopped.
         UsageError: the file changes while it is read.
     """
-    buffer = bytearray(_CHUNK)
+    buffer = bytearray(CHUNK)
     view = memoryview(buffer)
     for _ in range(_TRIES):
         with os.fdopen(open_regular(source), "rb", buffering=0) as file:

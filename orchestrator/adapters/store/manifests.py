@@ -7,19 +7,20 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.adapters.store import context
 from orchestrator.adapters.store.context import SourceFile
-from orchestrator.adapters.store.digest import digest
+from orchestrator.adapters.store.digest import CHUNK, digest
 from orchestrator.adapters.store.model_files import cannot_store
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.adapters.store.seen import Seen, cache_file, marks
 from orchestrator.config import Config, printable
 from orchestrator.domain.version.manifest import CONTEXT, MODEL, File, Manifest
 from orchestrator.errors import StorageError, UsageError
+from orchestrator.text import counted, size
 
 if TYPE_CHECKING:
     from orchestrator.ports.progress import Progress
@@ -29,6 +30,8 @@ _POINTER, _POINTER_SIZE = b"version https://git-lfs.github.com/spec/", 1024
 _SHOWN = 5
 # With fewer bytes than this, threads cost more than they save.
 _THREADS_FROM = 1 << 20
+# Seconds between two reports about a file that takes long.
+_REPORT_INTERVAL = 1.0
 
 Read = tuple[SourceFile, str, os.stat_result, int]
 """A source, its digest, its status, and when it was read (nanoseconds since the epoch)."""
@@ -130,24 +133,36 @@ class StoreManifests:
                 stored = self._new(order, stored, free)
         stop = threading.Event()
 
+        # For each file, in bytes: each thread changes its own.
+        done = [0] * len(order)
+
         def read(item: tuple[int, SourceFile]) -> Read:
             number, source = item
-            if source.place in stored:
-                return source, *self._objects.add(source.place, source.mode, f"{app}.{number}", stop.is_set)
-            return source, *digest(source.place, stopped=stop.is_set)
 
-        if sum(source.status.st_size for source in order) < _THREADS_FROM:
+            def stopped() -> bool:
+                done[number] = min(done[number] + CHUNK, source.status.st_size)
+                return stop.is_set()
+
+            if source.place in stored:
+                return source, *self._objects.add(source.place, source.mode, f"{app}.{number}", stopped)
+            return source, *digest(source.place, stopped=stopped)
+
+        total = sum(source.status.st_size for source in order)
+        if total < _THREADS_FROM:
             return [read(item) for item in enumerate(order)]
         # Threads, because hashing, reading and writing release the interpreter lock.
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             jobs = [pool.submit(read, item) for item in enumerate(order)]
-            results = []
+            results: list[Read] = []
             try:
                 for job in jobs:
+                    while not wait([job], _REPORT_INTERVAL).done:
+                        progress.check()
+                        progress.update(_so_far(sum(done), total, len(results), len(jobs)))
                     results.append(job.result())
                     progress.check()
                     if len(results) % (len(jobs) // 20 + 1) == 0:
-                        progress.detail(f"{len(results)} of {len(jobs)} files read")
+                        progress.update(_so_far(sum(done), total, len(results), len(jobs)))
                 return results
             finally:
                 stop.set()  # after an error or Ctrl-C, stop the others
@@ -206,6 +221,10 @@ class StoreManifests:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or place.is_relative_to(store):
             return cannot_store(store, f"{error.strerror} ({place.name})")
         return context.unreadable(error)
+
+
+def _so_far(done: int, total: int, files: int, of: int) -> str:
+    return f"{size(done)} of {size(total)} read, {files} of {counted(of, 'file')}"
 
 
 def _file(source: SourceFile, known: tuple[str, int] | None) -> File:

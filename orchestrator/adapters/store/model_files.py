@@ -77,7 +77,7 @@ class StoreModelFiles:
             for count, result in enumerate(pool.map(read, self._objects.all()), 1):
                 progress.check()
                 if count % 100 == 0:
-                    progress.detail(f"{count} stored files read")
+                    progress.update(f"{count} stored files read")
                 yield result
 
     def faults(self, app: str, version: str, manifest: Manifest) -> list[str]:

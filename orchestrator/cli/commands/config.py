@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.config import json_schema, load
@@ -53,7 +54,10 @@ def schema(ctx: typer.Context) -> None:
 @app.command("report-schema")
 def print_report_schema(
     ctx: typer.Context,
-    name: Annotated[list[str] | None, typer.Argument(help="Name of a command, such as status or proxy up.")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Argument(help="Name of a command, such as status or proxy up.", autocompletion=candidates.reports),
+    ] = None,
 ) -> None:
     """Print the JSON Schema of a command's JSON output.
 

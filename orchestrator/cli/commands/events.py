@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.cli.render import events as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.domain.moments import iso, moment
-from orchestrator.reports.events import Filters
+from orchestrator.reports.events import KINDS, Filters
 from orchestrator.reports.events import events as look
 
 app = new_app()
@@ -23,11 +24,16 @@ def events(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of events.")] = 20,
     kind: Annotated[
-        list[str] | None, typer.Option("--kind", help="Only events of this kind, such as healed; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--kind", help="Only events of this kind, such as healed; repeatable.", autocompletion=lambda: list(KINDS)
+        ),
     ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Only events by this person, watchdog or engine.")] = None,
     since: Annotated[str | None, typer.Option("--since", help="Only events since this time (UTC).")] = None,
-    version: Annotated[str | None, typer.Option("--of", help="Only events of this version.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--of", help="Only events of this version.", autocompletion=candidates.versions)
+    ] = None,
 ) -> None:
     """List what people, the watchdog, heals and notices did.
 

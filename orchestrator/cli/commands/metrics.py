@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli import candidates
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
@@ -18,7 +19,9 @@ app = new_app()
 @app.command()
 def metrics(
     ctx: typer.Context,
-    app: Annotated[str | None, typer.Option("--app", help="Print only the metrics of this app.")] = None,
+    app: Annotated[
+        str | None, typer.Option("--app", help="Print only the metrics of this app.", autocompletion=candidates.apps)
+    ] = None,
 ) -> None:
     """Print metrics of all apps in Prometheus format.
 

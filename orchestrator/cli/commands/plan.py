@@ -27,7 +27,7 @@ def plan(
     ] = "release",
     version: Annotated[
         str | None,
-        typer.Argument(help="Version, such as v2; default: the next one.", autocompletion=candidates.releasable),
+        typer.Argument(help="Version, such as v2; default: the next one.", autocompletion=candidates.planned),
     ] = None,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 10 when something would change.")

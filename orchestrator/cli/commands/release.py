@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,12 +22,10 @@ from orchestrator.release.release import release as run_release
 from orchestrator.reports.diff import layers
 from orchestrator.reports.plan import release_diff
 from orchestrator.reports.release import BakeReport
-from orchestrator.watch.bake import Progress
 from orchestrator.watch.notices import notify_deployed
 from orchestrator.watch.waiting import Bake, wait_until_cold, watch_bake
 
 app = new_app()
-_SECONDS_BETWEEN_LINES = 10
 
 
 @app.command()
@@ -46,24 +43,29 @@ def release(
         bool, typer.Option("--force", help="Release a version that went bad before, or one without a change.")
     ] = False,
     ref: RefOption = None,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="Print what the new containers log until they are ready.")
+    ] = False,
 ) -> None:
     """Build a version and make it live.
 
     No request is lost. If the release fails, the old version still serves, and the exit code is 3. With rollout.bake,
     the command watches the new version; if that goes bad, it is rolled back at once, and the exit code is 3.
 
-    Examples: deployctl release v2; deployctl release v2 --ref v1.4.0; deployctl release --detach --json
+    Examples: deployctl release v2; deployctl release v2 --ref v1.4.0; deployctl release --logs
     """
     cli = current(ctx)
     with cli.guarded():
         config = load(cli.file)
         own = services(cli, changing=True)
-        result = run_release(own, config, version, force=force, ref=ref, announce=lambda new: _announce(cli, own, new))
+        result = run_release(
+            own, config, version, force=force, ref=ref, logs=logs, announce=lambda new: _announce(cli, own, new)
+        )
         config = result.config or config
         _built(cli, own, config, result)
         bake = None
         if result.deployment is not None:
-            bake = watch_bake(own, config, _bake_lines(cli), detach=detach)
+            bake = watch_bake(own, config, lambda progress: cli.console.update(str(progress)), detach=detach)
             if bake is not None and bake.why:
                 cli.console.note(bake.why)
         report(cli, config.app.name, result, _bake_report(bake))
@@ -86,19 +88,6 @@ def _built(cli: Context, own: Services, config: Config, result: Result) -> None:
         return
     if image := layers(own, config.app.name, result.previous or "", result.version):
         cli.console.say(layer_line(image))
-
-
-def _bake_lines(cli: Context) -> Any:
-    """Prints the progress of a bake: on a terminal in one line, in a log every ten seconds."""
-    due = 0.0
-
-    def show(progress: Progress) -> None:
-        nonlocal due
-        if sys.stderr.isatty() or progress.elapsed >= due:
-            due = progress.elapsed + _SECONDS_BETWEEN_LINES
-            cli.console.detail(str(progress))
-
-    return show
 
 
 def _bake_report(bake: Bake | None) -> BakeReport | None:

@@ -31,7 +31,7 @@ class _Silent:
     def step(self, text: str) -> None:
         return
 
-    detail = note = step
+    detail = update = log = note = step
 
 
 @app.command()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from orchestrator.cli.render.text import joined, when
 from orchestrator.config.explain import printable
 from orchestrator.reports.apps import AppRow, AppsReport
+from orchestrator.text import counted
 
 
 def apps(report: AppsReport) -> str:
@@ -22,7 +23,7 @@ def _facts(row: AppRow) -> Iterator[str]:
     if row.listen:
         names = ", ".join(row.hosts)
         yield f"at {row.listen}{row.path_prefix}{f' ({printable(names)})' if names else ''}"
-    yield f"{row.versions} version(s)"
+    yield counted(row.versions, "version")
     if row.deploying:
         yield "a deployment is open"
     if row.file:

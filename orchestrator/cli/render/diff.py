@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.cli.render.text import joined, size
+from orchestrator.cli.render.text import joined, setting
 from orchestrator.config.explain import printable
 from orchestrator.domain.version.tensors import TensorChange
 from orchestrator.reports.diff import CommitRange, DiffReport, FileDifference, ImageDifference, SettingChange
+from orchestrator.text import counted, size
 
 _FEW = 20
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
@@ -37,7 +38,7 @@ def changes(report: DiffReport) -> str:
 def layers(image: ImageDifference) -> str:
     """The layers of an image, compared with those of another one."""
     new = f"{len(image.new_layers)} new ({size(image.new_bytes)})"
-    return f"image: {image.shared_layers} layers shared ({size(image.shared_bytes)}), {new}"
+    return f"image: {counted(image.shared_layers, 'layer')} shared ({size(image.shared_bytes)}), {new}"
 
 
 def _few(lines: list[str]) -> list[str]:
@@ -74,11 +75,7 @@ def _settings(title: str, changes: tuple[SettingChange, ...]) -> Iterator[str]:
     if changes:
         yield f"{title}:"
     for change in changes:
-        yield f"  ~ {printable(change.key)}: {_value(change.before)} → {_value(change.after)}"
-
-
-def _value(value: object) -> str:
-    return "nothing" if value is None else printable(value)
+        yield f"  ~ {printable(change.key)}: {setting(change.before)} → {setting(change.after)}"
 
 
 def _tensor(change: TensorChange) -> str:

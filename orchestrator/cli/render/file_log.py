@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.render.text import cell, commit, size, when
+from orchestrator.cli.render.text import cell, commit, when
 from orchestrator.reports.file_log import FileLogReport
+from orchestrator.text import counted, size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,5 +31,5 @@ def file_log(report: FileLogReport) -> Table:
             cell(commit(entry.git_commit, entry.git_dirty) or "-"),
         )
     if report.older:
-        table.caption = f"and {report.older} older change(s)"
+        table.caption = f"and {counted(report.older, 'older change')}"
     return table

@@ -20,7 +20,7 @@ def history(report: HistoryReport) -> Table:
 
     table = Table(*_TITLES, box=None, pad_edge=False)
     for row in report.deployments:
-        outcome = row.outcome or "in progress"
+        outcome = row.outcome or progress(row)
         table.add_row(
             cell(row.id),
             cell(when(row.started_at)),
@@ -33,6 +33,11 @@ def history(report: HistoryReport) -> Table:
             cell(row.reason),
         )
     return table
+
+
+def progress(row: DeploymentSummary) -> str:
+    """How far a deployment without an outcome is."""
+    return "interrupted" if row.interrupted else "in progress"
 
 
 def _duration(row: DeploymentSummary) -> str:

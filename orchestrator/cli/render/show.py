@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.cli.render.text import commit, joined, size, when
+from orchestrator.cli.render.history import progress
+from orchestrator.cli.render.text import commit, joined, setting, when
 from orchestrator.config.explain import printable
 from orchestrator.reports.versions import ShowReport, VersionFiles
+from orchestrator.text import size
 
 _FACTS = (
     "parent",
@@ -49,10 +51,10 @@ def _rows(report: ShowReport) -> Iterator[Row]:
         yield "container", f"{container.name} in {container.slot}: {container.state}"
     for row in report.deployments:
         versions = f"{row.from_} → {row.to}" if row.from_ else f"of {row.to}"
-        what = f"{row.id}: {row.kind} {versions} {row.outcome or 'in progress'}"
+        what = f"{row.id}: {row.kind} {versions} {row.outcome or progress(row)}"
         yield "deployment", f"{what}, {when(row.started_at)} by {printable(row.actor)}"
     for key, value in report.settings.items():
-        yield "setting", f"{printable(key)} = {printable(value)}"
+        yield "setting", f"{printable(key)} = {setting(value)}"
 
 
 def _files(files: VersionFiles, version: str) -> Iterator[Row]:

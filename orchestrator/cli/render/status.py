@@ -13,10 +13,11 @@ from orchestrator.reports.status import (
     StatusReport,
     TrafficFigures,
 )
+from orchestrator.text import counted
 
 _HOW = {
-    "switch": "by a switch, still warm",
-    "start": "by a start",
+    "switch": "by a switch: its containers still run",
+    "start": "by starting it",
     "pull": "by a pull from the registry (its image is not on the engine any more)",
     "gone": "not possible: its containers and its image are gone, and its source is in no commit",
     "rebuild": "by a build from its commit (its image is not on the engine any more)",
@@ -43,7 +44,7 @@ def _rows(report: StatusReport) -> Iterator[Row]:
         yield "rollback", "no earlier stable version"
     if report.deployment:
         yield "deployment", _deployment(report.deployment)
-    yield "proxy", f"{report.proxy.state}, {report.proxy.listen} → {report.proxy.route or 'nowhere'}"
+    yield "proxy", f"{report.proxy.state}, {report.proxy.listen} → {report.proxy.route or 'no slot'}"
     for problem in report.problems:
         yield "problem", problem
 
@@ -52,7 +53,7 @@ def _live(live: LiveVersion) -> Iterator[Row]:
     yield "live", f"{live.version} in {live.slot} since {when(live.since)} ({live.image})"
     for container in live.containers:
         health = "healthy" if container.healthy else "NOT healthy"
-        yield "", f"{container.name} {container.state}, {health}, {container.restarts} restarts"
+        yield "", f"{container.name} {container.state}, {health}, {counted(container.restarts, 'restart')}"
 
 
 def _bake(bake: BakeStatus) -> Iterator[Row]:
@@ -65,7 +66,7 @@ def _bake(bake: BakeStatus) -> Iterator[Row]:
 def _figures(figures: TrafficFigures) -> str:
     if not figures.requests:
         return "no requests"
-    text = f"{figures.requests} requests, {figures.errors / figures.requests:.1%} failed"
+    text = f"{counted(figures.requests, 'request')}, {figures.errors / figures.requests:.1%} failed"
     return text if figures.seconds is None else f"{text}, {figures.seconds * 1000:.0f} ms on average"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -24,20 +25,18 @@ def cell(value: object, style: str = "") -> Text:
     return Text(printable(value), style=style)
 
 
+def setting(value: object) -> str:
+    """The value of a setting as deploy.toml writes it, but text without quotes; `nothing` for one that is not set."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
 def when(text: str) -> str:
     """A time: `2031-05-06 07:08:09 UTC`."""
     return text[:19].replace("T", " ") + " UTC"
-
-
-def size(count: int) -> str:
-    """Bytes, to three digits: `1.46 MiB`."""
-    if count < 1000:
-        return f"{count} B"
-    value, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
-    while value >= 1000 and len(units) > 1:
-        value /= 1024
-        del units[0]
-    return f"{value:.3g} {units[0]}"
 
 
 def commit(git_commit: str | None, dirty: bool | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.render.text import commit, when
 from orchestrator.config.explain import printable
 from orchestrator.reports.versions import TreeReport, TreeVersion
+from orchestrator.text import counted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -40,7 +41,7 @@ def tree(report: TreeReport) -> Text:
         for lead, version in _drawn(root, *(_LAST if last else _BRANCH)):
             lines.append(Text(lead).append(_label(version), style=_MARKS[version.mark]))
     if report.older:
-        lines.append(Text(_LAST[0]).append(f"and {report.older} older version(s)", style="dim"))
+        lines.append(Text(_LAST[0]).append(f"and {counted(report.older, 'older version')}", style="dim"))
     return Text("\n").join(lines)
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.frozen import frozen
+from orchestrator.text import counted
 
 # HAProxy's mean response time is a sliding mean over this many requests (TIME_STATS_SAMPLES; measured on 2.6).
 WINDOW = 512
@@ -94,7 +95,9 @@ def between(before: Mapping[str, Sample], after: Mapping[str, Sample]) -> Traffi
 def judge(new: Traffic, old: Traffic | None, limits: Limits) -> Assessment:
     """Decides whether the traffic `new` exceeds a limit, or is worse than `old`, the traffic of the predecessor."""
     if new.requests < limits.min_requests:
-        return Assessment("inconclusive", f"{new.requests} requests, {limits.min_requests} are needed to judge")
+        return Assessment(
+            "inconclusive", f"{counted(new.requests, 'request')}, {limits.min_requests} are needed to judge"
+        )
     reference = old if old is not None and old.requests >= limits.min_requests else None
     allowed = _allowed(reference, limits)
     compared = f" (before the switch {reference})" if reference else ""

@@ -31,7 +31,7 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
                 f" app {other.name}",
                 hint="set another proxy.host, proxy.path_prefix or proxy.listen for this app",
             )
-        if route.listen != other.route.listen and _conflict(route.listen, other.route.listen):
+        if route.listen != other.route.listen and conflicting(route.listen, other.route.listen):
             raise UsageError(
                 f"proxy.listen: {route.listen} overlaps {other.route.listen} of app {other.name}",
                 hint="use the same listen address in both, or another port",
@@ -42,29 +42,29 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
 def _refuse_metrics(route: Route, others: Sequence[ProxyApp]) -> None:
     """Metrics have their own frontend: apps may share one, but its address must not serve an app."""
     hint = "choose another port"
-    if route.metrics and _conflict(route.metrics, route.listen):
+    if route.metrics and conflicting(route.metrics, route.listen):
         raise UsageError(f"proxy.metrics: {route.metrics} is taken by proxy.listen ({route.listen})", hint=hint)
     for other in others:
-        if route.metrics and _conflict(route.metrics, other.route.listen):
+        if route.metrics and conflicting(route.metrics, other.route.listen):
             raise UsageError(
                 f"proxy.metrics: {route.metrics} is taken by {other.route.listen}, where app {other.name} is served",
                 hint=hint,
             )
         if not other.route.metrics:
             continue
-        if _conflict(route.listen, other.route.metrics):
+        if conflicting(route.listen, other.route.metrics):
             raise UsageError(
                 f"proxy.listen: {route.listen} is taken by proxy.metrics of app {other.name} ({other.route.metrics})",
                 hint=hint,
             )
-        if route.metrics and route.metrics != other.route.metrics and _conflict(route.metrics, other.route.metrics):
+        if route.metrics and route.metrics != other.route.metrics and conflicting(route.metrics, other.route.metrics):
             raise UsageError(
                 f"proxy.metrics: {route.metrics} overlaps {other.route.metrics} of app {other.name}",
                 hint="use the same address in both, or another port",
             )
 
 
-def _conflict(one: str, two: str) -> bool:
+def conflicting(one: str, two: str) -> bool:
     """Whether two frontends cannot listen on these addresses at the same time."""
     (host, port), (other, other_port) = split_listen(one), split_listen(two)
     return port == other_port and (host == other or _overlap(host, other))

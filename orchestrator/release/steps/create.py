@@ -13,6 +13,7 @@ from orchestrator.release.steps.remove import Remove
 from orchestrator.release.work import Detail, Work
 from orchestrator.release.workloads import workload_spec
 from orchestrator.supply.model_files import restore
+from orchestrator.text import counted
 
 
 @frozen
@@ -26,7 +27,7 @@ class Create(Action):
 
     @property
     def words(self) -> str:
-        return f"create {self.replicas} container(s) of {self.version} in {self.slot}"
+        return f"create {counted(self.replicas, 'container')} of {self.version} in {self.slot}"
 
     def undo(self, plan: Plan) -> Remove:
         return Remove(self.version, self.slot)

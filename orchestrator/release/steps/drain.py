@@ -12,6 +12,7 @@ from orchestrator.ports.interrupts import Interrupts
 from orchestrator.release.open_requests import wait_until_closed
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
+from orchestrator.text import counted
 
 # After a signal, open requests get so many seconds: most requests finish within them, streams do not.
 _GRACE = 1.0
@@ -49,7 +50,7 @@ class Drain(Action):
         if left and not (pending and self.stays):
             cut = services.endpoints.cut(work.app, self.slot)
             when = "when the wait was cut short" if pending else f"at the drain limit of {limit:g} s"
-            services.reporter.note(f"{cut} request(s) on {self.version} were cut {when}")
+            services.reporter.note(f"cut {counted(cut, 'request')} on {self.version} {when}")
         return {"seconds": round(services.clock() - started, 3), "cut": cut, "left": left - cut if left else 0}
 
     def _shortened(self, interrupts: Interrupts, waited: float) -> float:

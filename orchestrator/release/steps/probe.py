@@ -14,6 +14,7 @@ from orchestrator.errors import OperationFailed, ProbeFailed
 from orchestrator.frozen import frozen
 from orchestrator.ports.workloads import Workloads
 from orchestrator.release.diagnosis import Diagnosis
+from orchestrator.release.followed import followed
 from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
@@ -47,7 +48,7 @@ class Probe(Action):
         started = services.clock()
         diagnosis = Diagnosis(work, spec, containers)
         try:
-            with services.interrupts.interruptible():
+            with services.interrupts.interruptible(), followed(work, containers):
                 closing = services.prober.wait_ready(
                     [Target(container.name, container.address) for container in containers],
                     spec,

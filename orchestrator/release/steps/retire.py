@@ -28,7 +28,9 @@ class Retire(Action):
 
     @property
     def words(self) -> str:
-        return f"{self.how} {self.version} ({self.slot})"
+        if self.how == "keep warm":
+            return f"keep {self.version} running in {self.slot}, ready for a rollback"
+        return f"{self.how} {self.version} in {self.slot}"
 
     @property
     def takes(self) -> Slot | None:

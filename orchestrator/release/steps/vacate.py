@@ -16,6 +16,7 @@ from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.remove import Remove
 from orchestrator.release.steps.stop import Stop
 from orchestrator.release.work import Detail, Work
+from orchestrator.text import counted
 
 
 @frozen
@@ -71,7 +72,9 @@ class Vacate(Action):
             left, limit = wait_until_closed(work, self.slot, f"in {self.slot}", check)
             if left:
                 services.endpoints.cut(work.app, self.slot)
-                services.reporter.note(f"{left} request(s) in {self.slot} were cut at the drain limit of {limit:g} s")
+                services.reporter.note(
+                    f"cut {counted(left, 'request')} in {self.slot} at the drain limit of {limit:g} s"
+                )
         except ProxyError:
             return 0  # without the proxy no request is open; a later step reports that it does not answer
         return left

@@ -46,6 +46,8 @@ class Silent:
     def detail(self, text: str) -> None:
         """Ignores the text."""
 
+    update = detail
+
     def check(self) -> None:
         """Never stops."""
 

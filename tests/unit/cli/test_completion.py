@@ -16,7 +16,7 @@ from typer.main import get_command
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.cli.completing import candidates
 from orchestrator.cli.completion_scripts import SCRIPTS
-from orchestrator.cli.main import app as program
+from orchestrator.cli.root import app as program
 from orchestrator.cli.table import TABLE
 from tests.unit.builders import version
 from tests.unit.cli.running import Run, expect
@@ -69,7 +69,7 @@ def test_the_commands_of_a_group(complete: Complete) -> None:
 
 
 def test_options_are_those_of_the_command_and_of_the_program(complete: Complete) -> None:
-    own = {"--wait", "--detach", "--force", "--ref"}
+    own = {"--wait", "--detach", "--force", "--ref", "--logs"}
     assert set(complete("release", "--")) == own | GLOBALS
     assert len(complete("release", "--")) == len(own | GLOBALS), "each once"
     assert set(complete("-")) == GLOBALS | {"-f", "-q", "-h"}
@@ -110,6 +110,17 @@ def test_versions_that_a_command_can_take(complete: Complete, ledger: Path) -> N
     assert complete("plan", "") == ["release", "rollback"]
     assert complete("show", "v1", "") == complete("diff", "v1", "v2", "") == complete("rollback", "") == []
     assert complete("completion", "") == ["bash", "zsh", "fish"]
+    assert complete("plan", "rollback", "") == ["v10", "v1"]
+    assert complete("events", "--of", "v1") == ["v10", "v1"]
+    assert complete("metrics", "--app", "") == ["mymodel"]
+
+
+def test_the_names_of_reports_and_events(complete: Complete) -> None:
+    names = complete("config", "report-schema", "")
+    assert "status" in names and names.count("proxy") == 1
+    assert "up" in complete("config", "report-schema", "proxy", "")
+    assert complete("config", "report-schema", "status", "") == []
+    assert "healed" in complete("events", "--kind", "")
 
 
 def test_without_a_ledger_there_are_no_versions(complete: Complete, tmp_path: Path, app: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
@@ -141,7 +142,7 @@ def test_versions_that_are_not_shown_are_counted() -> None:
         "mymodel",
         "├─ v8 stable",
         "│  v9 live",
-        "└─ and 7 older version(s)",
+        "└─ and 7 older versions",
     ]
 
 
@@ -192,7 +193,8 @@ def test_the_file_of_a_log_is_not_markup(path: str) -> None:
 
 def deployment(**more: Any) -> dict[str, Any]:
     made = {"id": 1, "kind": "release", "from_": None, "to": "v1", "actor": EVIL, "command": "deployctl release"}
-    made |= {"started_at": AT, "finished_at": None, "outcome": None, "reason": "", "git_commit": None, "seconds": 0.0}
+    made |= {"started_at": AT, "finished_at": None, "outcome": None, "interrupted": False, "reason": ""}
+    made |= {"git_commit": None, "seconds": 0.0}
     return {**made, **more}
 
 
@@ -369,3 +371,32 @@ def test_any_text_comes_back_out_of_json(text: str) -> None:
         shown = out.getvalue()
     assert json.loads(shown) == {text: text}
     harmless(shown)
+
+
+def test_a_long_wait_leaves_a_line_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    console = Console()
+    console.step("wait until v2 is ready")
+    for _ in range(31):
+        console.update(f"waited {now - 1000:.0f} s")
+        now += 1
+    console.detail("something else")
+    lines = [
+        "→ wait until v2 is ready",
+        "  waited 0 s",
+        "  waited 10 s",
+        "  waited 20 s",
+        "  waited 30 s",
+        "  something else",
+    ]
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_lines_of_a_container_are_safe_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().log("mymodel-v2-green-1: \033[32mloading\033[0m\033[2J")
+    assert capsys.readouterr().err == "  mymodel-v2-green-1: loading\\x1b[2J\n"
+    Console(quiet=True).log("loading")
+    assert capsys.readouterr().err == ""

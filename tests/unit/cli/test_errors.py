@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.running import Run, document, expect
+from tests.unit.program import PROGRAM
 
 
 @pytest.mark.parametrize("command", [["status"], ["release", "v1"], ["config", "check"], ["doctor"], ["rollback"]])
@@ -75,3 +78,17 @@ def test_the_ledger_is_not_readable_by_others(run: Run, app: Path, tmp_path: Pat
 def test_a_command_that_ends_leaves_the_ledger_in_one_file(run: Run, app: Path, tmp_path: Path) -> None:
     expect(run("history"), 0)
     assert [path.name for path in (tmp_path / "state").glob("ledger*")] == ["ledger.db"]
+
+
+@pytest.mark.parametrize("command", [["--help"], ["status"], ["release", "v1"]])
+def test_ctrl_c_while_modules_load_ends_the_program_without_a_traceback(command: list[str], tmp_path: Path) -> None:
+    # typer is what the program imports first.
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [*PROGRAM, *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -17,7 +17,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from orchestrator import __version__
-from orchestrator.cli.main import app as program
+from orchestrator.cli.root import app as program
 from orchestrator.cli.table import TABLE
 from tests.unit.cli.running import Run, expect
 from tests.unit.program import ROOT, start
@@ -29,17 +29,17 @@ Usage: deployctl [OPTIONS] COMMAND [ARGS]...
   Release and roll back models without losing a request.
 
 Options:
-  -f, --file <path>   Configuration file.  [env var: DEPLOYCTL_FILE; default:
-                      deploy.toml]
-  --json              Print one JSON document on stdout.  [env var:
-                      DEPLOYCTL_JSON]
-  -q, --quiet         Print no progress and no notes.  [env var:
-                      DEPLOYCTL_QUIET]
-  --no-color          Do not use colours.  [env var: DEPLOYCTL_NO_COLOR]
-  --state-dir <path>  Folder of the ledger and of the proxy files.  [env var:
-                      DEPLOYCTL_STATE_DIR]
-  --version           Print the version and exit.
-  -h, --help          Show this message and exit.
+  -f, --file path   Configuration file.  [env var: DEPLOYCTL_FILE; default:
+                    deploy.toml]
+  --json            Print one JSON document on stdout.  [env var:
+                    DEPLOYCTL_JSON]
+  -q, --quiet       Print no progress and no notes.  [env var:
+                    DEPLOYCTL_QUIET]
+  --no-color        Do not use colours.  [env var: DEPLOYCTL_NO_COLOR]
+  --state-dir path  Folder of the ledger and of the proxy files.  [env var:
+                    DEPLOYCTL_STATE_DIR]
+  --version         Print the version and exit.
+  -h, --help        Show this message and exit.
 
 Commands:
 """

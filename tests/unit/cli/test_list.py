@@ -37,8 +37,8 @@ def test_the_apps_of_a_ledger(world: World) -> None:
     another, own = report.apps
     assert another == AppRow("another", None, None, None, None, (), "", 0, False, None)
     assert (own.app, own.live, own.slot, own.versions, own.deploying) == ("mymodel", "v2", "green", 2, False)
-    assert (own.listen, own.file) == ("127.0.0.1:9000", "deploy.toml")
+    assert (own.listen, own.file) == ("127.0.0.1:9000", str(world.folder / "deploy.toml"))
     assert rendered(report).splitlines() == [
-        "another  not live  0 version(s)",
-        "mymodel  v2 since 2031-05-06 07:08:09 UTC  at 127.0.0.1:9000  2 version(s)  deploy.toml",
+        "another  not live  0 versions",
+        "mymodel  v2 since 2031-05-06 07:08:09 UTC  at 127.0.0.1:9000  2 versions  " + str(own.file),
     ]

@@ -113,7 +113,7 @@ def test_a_key_and_what_the_engine_gets(key: str, written: str, expected: Any) -
             "gpus = 1\nreplicas = 2",
             "run.gpus: all 2 replicas would get the same GPUs (write their ids, of which",
         ),
-        ('gpus = ["0", "1", "2"]', "run.gpus: 3 GPUs cannot be divided evenly between two versions of 1 replica(s)"),
+        ('gpus = ["0", "1", "2"]', "run.gpus: 3 GPUs cannot be divided evenly between two versions of 1 replica"),
         ('gpus = ["0"]\nreplicas = 2', "run.gpus: 1 GPUs cannot be divided evenly"),
         (
             'gpus = { blue = ["0"], green = ["1", "2"] }\nreplicas = 2',

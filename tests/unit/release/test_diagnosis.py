@@ -125,7 +125,7 @@ def test_the_first_lines_are_shown_and_kept_and_probes_are_not(world: World) -> 
     assert "first lines of mymodel-v2-green-1" in details
     assert "the reason" in details
     assert "the end" in details
-    assert "(272 lines are left out)" in details
+    assert "(272 lines left out)" in details
     assert noise not in details
     steps = world.ledger.steps(world.ledger.deployments(APP, 1)[0].id)
     [kept] = [step.detail["log"] for step in steps if "log" in step.detail]

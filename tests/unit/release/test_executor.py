@@ -413,7 +413,7 @@ def test_requests_that_are_open_at_the_drain_limit_are_cut_and_counted(world: Wo
     (drain,) = (s for s in world.ledger.steps(world.ledger.deployments(APP, 1)[0].id) if s.name == "drain")
     assert (drain.detail["cut"], drain.detail["left"]) == (3, 0)
     assert 2.0 <= drain.detail["seconds"] < 2.1
-    assert world.reports.notes == ["3 request(s) on v1 were cut at the drain limit of 2 s"]
+    assert world.reports.notes == ["cut 3 requests on v1 at the drain limit of 2 s"]
 
 
 def test_what_is_open_on_a_slot_that_is_needed_again_is_drained_and_counted(world: World) -> None:
@@ -423,7 +423,7 @@ def test_what_is_open_on_a_slot_that_is_needed_again_is_drained_and_counted(worl
     [vacated] = [step for step in world.ledger.steps(world.ledger.deployments(APP, 1)[0].id) if step.name == "vacate"]
     assert vacated.detail["cut"] == 3
     assert world.served() == "v3"
-    assert any("3 request(s) in blue were cut at the drain limit of 2 s" in note for note in world.reports.notes)
+    assert any("cut 3 requests in blue at the drain limit of 2 s" in note for note in world.reports.notes)
 
 
 def test_a_drain_ends_when_no_request_is_open(world: World) -> None:
@@ -733,7 +733,7 @@ def test_a_signal_undoes_only_before_the_switch(stage: Stage, scene: str, when: 
         last = world.ledger.deployments(APP, 1)[0]
         if number < switch:
             assert last.outcome == "undone"
-            assert str(caught.value) == "SIGINT: stopped before traffic was switched"
+            assert str(caught.value) == "interrupted (SIGINT): stopped before traffic was switched"
             expect_undone(world, old)
         else:
             assert last.outcome == "succeeded"

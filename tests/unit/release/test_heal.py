@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.moments import iso
 from orchestrator.domain.record import labels as record
 from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.domain.rollout.workload import Container
@@ -15,6 +16,7 @@ from orchestrator.errors import EngineError, LedgerDamaged, UsageError
 from orchestrator.release.observe import observe
 from orchestrator.release.rebuild import rebuild_ledger
 from orchestrator.release.workloads import workload_spec
+from tests.fakes import engine
 from tests.fakes.world import APP, World
 
 
@@ -160,6 +162,27 @@ def test_a_lost_ledger_is_rebuilt_from_labels(world: World, scene: Callable[[Wor
     assert world.served() == "v7"
     world.rollback()
     assert world.served() == served
+
+
+@pytest.mark.parametrize(("age", "baking"), [(30, True), (3600, False)])
+def test_a_bake_that_may_be_unfinished_begins_anew_in_a_rebuilt_ledger(
+    world: World, age: int, baking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("v1")
+    world.bake = "2m"
+    world.release("v2")
+    monkeypatch.setattr(engine, "CREATED", iso(world.now()))
+    world.time += age
+    damaged(world)
+    rebuild_ledger(world.process())
+    assert world.live() == ("v2", "green")
+    slot, versions = world.ledger.slots(APP)["green"], world.ledger.versions(APP)
+    assert (slot.baking, versions["v2"].stable_at is None) == (baking, baking)
+    assert versions["v1"].stable_at is not None
+    if baking:
+        world.time += 121
+        world.watch()
+        assert world.ledger.versions(APP)["v2"].stable_at is not None
 
 
 def test_containers_of_an_interrupted_release_are_removed(world: World) -> None:

@@ -201,8 +201,8 @@ def test_every_step_has_a_description(name: str) -> None:
 
 
 def test_the_descriptions_of_steps() -> None:
-    assert Retire("v1", "blue", "keep warm", 600).words == "keep warm v1 (blue)"
-    assert Create("v2", "green", 3).words == "create 3 container(s) of v2 in green"
+    assert Retire("v1", "blue", "keep warm", 600).words == "keep v1 running in blue, ready for a rollback"
+    assert Create("v2", "green", 3).words == "create 3 containers of v2 in green"
     assert Push(**PUSH).words == f"push mymodel:v2 as {REGISTRY}:v2"
     assert Pull(**PULL).words == f"pull the image mymodel:v1 from {REGISTRY} by digest"
 

@@ -14,6 +14,7 @@ from unittest.mock import ANY
 import pytest
 
 from orchestrator.cli.render import tree as render
+from orchestrator.cli.render.history import progress
 from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.errors import UsageError
 from orchestrator.release.recover import recover
@@ -53,7 +54,7 @@ def test_a_long_lineage_shows_its_newest_versions(world: World) -> None:
     while row.children:
         depth, row = depth + 1, row.children[0]
     assert (depth, row.version) == (200, "v1499")
-    assert render.tree(report).plain.splitlines()[-1] == "└─ and 1299 older version(s)"
+    assert render.tree(report).plain.splitlines()[-1] == "└─ and 1299 older versions"
     assert lineage(world.process(), APP, 3).older == 1496
     # The serializer is as deep as the tree.
     assert document(report)["versions"][0]["version"] == "v1300"
@@ -166,6 +167,29 @@ def test_every_report_of_an_interrupted_app_conforms(world: World) -> None:
     assert wrong(world) == {}
     report = document(status(world.process(), APP, ""))["deployment"]
     assert (report["from"], report["to"], report["running"], report["holder"]) == ("v1", "v2", False, None)
+    newest = history(world.process(), APP, 1).deployments[0]
+    assert (newest.outcome, newest.interrupted, progress(newest)) == (None, True, "interrupted")
+    notes = preview(world.process(), world.config(), "release", "v3", ref=None).notes
+    assert notes[0].startswith("deployment 2, the release to v2, was interrupted: it is finished or undone first")
+    with world.process().locks.app(APP):
+        newest = history(world.process(), APP, 1).deployments[0]
+        assert (newest.interrupted, progress(newest)) == (False, "in progress")
+        notes = preview(world.process(), world.config(), "release", "v3", ref=None).notes
+        assert notes[0].startswith("deployment 2, the release to v2, is in progress")
+    world.recover()
+    assert not any(each.interrupted for each in history(world.process(), APP, 9).deployments)
+    assert preview(world.process(), world.config(), "release", "v3", ref=None).notes == ()
+
+
+def test_a_proxy_that_is_down_is_not_blamed_on_the_model(world: World) -> None:
+    world.edge.down()
+    report = status(world.process(), APP, "")
+    assert (report.state, report.proxy.state) == ("degraded", "missing")
+    assert [text for text in report.problems if "mymodel-v1" in text] == []
+    [container] = world.workloads.containers(APP)
+    world.engine.change(container, state="exited")
+    report = status(world.process(), APP, "")
+    assert any(text.startswith("mymodel-v1-blue-1 has exited") for text in report.problems)
 
 
 @pytest.mark.parametrize("action", ["release", "rollback"])

@@ -145,7 +145,7 @@ def test_a_route_that_differs_from_the_slots_is_named(world: World) -> None:
 
 def test_a_live_version_without_containers_is_named(world: World) -> None:
     world.workloads.remove(container_of(world, "v2"))
-    assert problems(world) == ["v2 is live in green with 0 of 1 container(s)"]
+    assert problems(world) == ["v2 is live in green with 0 of 1 container"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from orchestrator.domain.traffic.sample import Sample
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
+from tests.chaos import FULL
 from tests.fakes.outside import FakeHost
 from tests.fakes.world import APP, Crash, World
 from tests.unit.stage import Stage
@@ -529,7 +530,8 @@ def test_passes_after_a_crash_at_any_call_converge(stage: Stage, scene: str) -> 
     calls = list(world.faults.calls)
     assert len(calls) > 10
     for number in range(len(calls)):
-        for after in (False, True):
+        # What is left after a call is what is left before the next one: `scripts/chaos FILE` tries both.
+        for after in (False, True) if FULL or number == len(calls) - 1 else (False,):
             world = stage.world(before)
             world.faults.arm(number, Crash(), after=after)
             with pytest.raises(Crash):

@@ -45,7 +45,7 @@ def test_a_signal_waits_for_the_next_safe_point(installed: ProcessInterrupts, nu
     with pytest.raises(Interrupted) as caught:
         installed.check()
     assert caught.value.exit_code == code
-    assert str(caught.value) == f"{signal.Signals(number).name}: stopped before traffic was switched"
+    assert str(caught.value) == f"interrupted ({signal.Signals(number).name}): stopped before traffic was switched"
 
 
 def test_inside_a_wait_it_is_raised_at_once(installed: ProcessInterrupts) -> None:
@@ -85,7 +85,7 @@ def test_disarmed_it_is_only_remembered(installed: ProcessInterrupts) -> None:
         pass
     assert installed.pending
     error = installed.error("v2 is live")
-    assert (str(error), error.exit_code) == ("SIGINT: v2 is live", 130)
+    assert (str(error), error.exit_code) == ("interrupted (SIGINT): v2 is live", 130)
 
 
 def test_the_second_signal_ends_at_once(installed: ProcessInterrupts) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from orchestrator.adapters.store import digest as digests
+from orchestrator.adapters.store import manifests
 from orchestrator.adapters.store.digest import digest
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import Config
@@ -36,8 +38,19 @@ def test_reading_many_bytes_reports_progress(tmp_path: Path, store: Stores, conf
     checks: list[bool] = []
     progress = FakeProgress(lambda: checks.append(True))
     store.manifests.read(config, keep=True, progress=progress)
-    assert len(checks) == 4
-    assert progress.details == [f"{number} of 4 files read" for number in range(1, 5)]
+    assert len(checks) >= 4
+    assert progress.details[-1] == "2 MiB of 2 MiB read, 4 of 4 files"
+
+
+def test_a_large_file_reports_its_bytes(
+    tmp_path: Path, store: Stores, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifests, "_REPORT_INTERVAL", 0.001)
+    (tmp_path / "app" / "model" / "weights").write_bytes(bytes(32 << 20))
+    progress = FakeProgress()
+    store.manifests.read(config, keep=True, progress=progress)
+    partly = [text for text in progress.details if re.fullmatch(r"[0-9.]+ MiB of 32 MiB read, 0 of 4 files", text)]
+    assert len(partly) > 1
 
 
 # --- what counts as unchanged ------------------------------------------------------------------------------------
@@ -292,7 +305,7 @@ from orchestrator.adapters.store.model_files import StoreModelFiles
 from orchestrator.adapters.store.objects import Objects
 from orchestrator.config import load
 class Progress:
-    def detail(self, text): pass
+    def update(self, text): pass
     def check(self): pass
 state = Path(sys.argv[1])
 objects = Objects(state / "store", state / "models")
