@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _LOADING = threading.Lock()
+# Modules of libraries that compile large expressions when they are loaded. Most of these are never used here: addresses
+# of IPv6, dates in cookies, names of hosts in other scripts.
+_COMPILING = frozenset(("urllib3.util.url", "http.cookiejar", "idna.core"))
 
 
 def load_httpx() -> None:
@@ -40,12 +44,40 @@ def load_docker() -> None:
         blocked = [name for name in ("chardet", "charset_normalizer") if name not in sys.modules]
         sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]
         try:
-            with warnings.catch_warnings(), suppress(ImportError):
+            with warnings.catch_warnings(), suppress(ImportError), _compiled_late():
                 warnings.simplefilter("ignore")
                 import docker  # noqa: F401
         finally:
             for name in blocked:
                 del sys.modules[name]
+
+
+@contextmanager
+def _compiled_late() -> Iterator[None]:
+    """The modules of `_COMPILING` that are loaded in this context compile their expressions at their first use."""
+    compiled = re.compile
+
+    def late(pattern: Any, flags: int = 0) -> Any:
+        module = sys._getframe(1).f_globals.get("__name__")
+        return _LatePattern(pattern, flags) if module in _COMPILING else compiled(pattern, flags)
+
+    re.compile = late  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        re.compile = compiled
+
+
+class _LatePattern:
+    """Stands for a compiled expression: it is compiled when its first method is called."""
+
+    def __init__(self, pattern: Any, flags: int) -> None:
+        self._arguments = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(re.compile(*self._arguments), name)
+        self.__dict__[name] = value
+        return value
 
 
 class Late:

@@ -47,7 +47,9 @@ def what_ended(services: Services, view: View, ended: Mapping[int, int], since: 
     seen = []
     for index, container in sorted(view.healer.containers.items()):
         count = ended.get(index, 0)
-        kills = _memory_kills(services, container, since, view.look.now)
+        # Without a limit of its own, a container has no kill that the engine knows of, unless somebody has set one.
+        limited = view.healer.config.run.memory is not None
+        kills = _memory_kills(services, container, since, view.look.now) if count or limited else 0
         if container.state == "exited" or not (count or kills):
             continue  # what has exited is repaired, and reported with that
         memory = f"out of memory {_times(kills)}" if kills else ""

@@ -107,7 +107,6 @@ def _possible(back: WayBack | None) -> WayBack | None:
 
 def _replicas(services: Services, config: Config, healer: Healer, live: SlotState) -> tuple[tuple[Replica, ...], int]:
     app, slot, now = live.app, live.slot, services.wall().timestamp()
-    open_requests, answered = services.endpoints.open_requests(app, slot), services.endpoints.answered(app, slot)
     running = {
         index: container
         for index, container in healer.containers.items()
@@ -120,6 +119,11 @@ def _replicas(services: Services, config: Config, healer: Healer, live: SlotStat
 
     with ThreadPoolExecutor(max(1, len(running))) as pool:
         results = dict(zip(running, pool.map(ask, running.values()), strict=True))
+    open_requests: dict[int, int] = {}
+    answered: dict[int, int] = {}
+    if any(probed.failure for probed in results.values()):
+        # Only then do they decide anything.
+        open_requests, answered = services.endpoints.open_requests(app, slot), services.endpoints.answered(app, slot)
     replicas = []
     for index in healer.indexes:
         container, probed = healer.containers.get(index), results.get(index, Probed())
@@ -131,7 +135,7 @@ def _replicas(services: Services, config: Config, healer: Healer, live: SlotStat
             answers=probed.answers,
             missed=probed.seconds if probed.failure else 0.0,
             open_requests=open_requests.get(index, 0),
-            answered=answered.get(index, 0),
+            answered=answered.get(index),
         )
         if container is not None:
             replica = replace(

@@ -10,11 +10,12 @@ from orchestrator.frozen import frozen
 
 # The request line in the access logs of common servers: "GET /healthz HTTP/1.1" (most), GET "/healthz" (Gin),
 # "GET /healthz" (without the protocol), and GET /healthz 503 (Express).
-_REQUEST = re.compile(
+# Text, which the first search compiles: few commands read a log.
+_REQUEST = (
     r"\b(?:GET|HEAD)\b[\s\"]+(?P<path>/[^\s\"?]*)(?:\?[^\s\"]*)?(?:\s+HTTP/[0-9.]+)?\"|GET (?P<bare>/\S*) \d{3}\b"
 )
 # What Python's http.server writes before the line of a request that fails.
-_HTTP_SERVER = re.compile(r"\] code \d{3}, message ")
+_HTTP_SERVER = r"\] code \d{3}, message "
 
 
 @frozen
@@ -37,7 +38,7 @@ def asks(paths: Collection[str]) -> Callable[[str], bool]:
     """
 
     def ours(line: str) -> bool:
-        match = _REQUEST.search(line)
+        match = re.search(_REQUEST, line)
         return match is not None and (match["path"] or match["bare"]) in paths
 
     return ours
@@ -64,7 +65,7 @@ def excerpt(lines: Iterable[str], *, first: int, last: int, ours: Callable[[str]
             continue
         if held is not None:
             keep(held)
-        held = line if _HTTP_SERVER.search(line) else None
+        held = line if re.search(_HTTP_SERVER, line) else None
         if held is None:
             keep(line)
     if held is not None:

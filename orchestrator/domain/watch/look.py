@@ -30,7 +30,7 @@ class Replica:
     it runs, `missed` for how many seconds it had failed its probes when the look ended. `answers`: its process lives,
     because it answers something. `restarting`: it has ended, and the engine is about to start it again.
     `open_requests` and `answered` are the requests that are open on it at the proxy, and those that it has answered
-    there since some moment.
+    there since some moment; None when that was not read.
 
     `exits` is how often the engine has restarted it after it ended by itself, `exits_before` how many of them were
     before the version went live. `recently_started`: it was started after the version went live, at `started_at`, and
@@ -45,7 +45,7 @@ class Replica:
     missed: float = 0.0
     restarting: bool = False
     open_requests: int = 0
-    answered: int = 0
+    answered: int | None = None
     exits: int = 0
     exits_before: int = 0
     recently_started: bool = False

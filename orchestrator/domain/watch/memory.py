@@ -39,7 +39,7 @@ class Memory:
     exits: Mapping[int, Counts] = field(default_factory=dict)
     # The engine's own count of restarts at the last look. It begins again when a container is started or recreated.
     restarts: Mapping[int, int] = field(default_factory=dict)
-    # How many requests each replica had answered at the last look.
+    # How many requests each replica had answered at the last look, when one of them was not ready.
     answered: Mapping[int, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -104,14 +104,14 @@ def remember(look: Look, memory: Memory, rules: Rules) -> Memory:
         ready=ready,
         exits=counts,
         restarts={replica.index: replica.exits for replica in look.replicas},
-        answered={replica.index: replica.answered for replica in look.replicas},
+        answered={replica.index: replica.answered for replica in look.replicas if replica.answered is not None},
     )
 
 
 def _missing_since(replica: Replica, look: Look, memory: Memory) -> float:
     """Since when the replica is not ready. A new start, and a request that it has answered, begin a new time."""
     known = memory.missing_since.get(replica.index, look.now - replica.missed)
-    if replica.answered > memory.answered.get(replica.index, replica.answered):
+    if replica.answered is not None and replica.answered > memory.answered.get(replica.index, replica.answered):
         known = look.now
     # After the clock was set back, the time must not begin in the future.
     return min(max(known, replica.started_at), look.now)

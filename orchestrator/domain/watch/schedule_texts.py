@@ -13,8 +13,9 @@ from orchestrator.errors import UsageError
 
 WRITTEN = "# Written by 'deployctl watchdog install'; 'deployctl watchdog uninstall' removes it."
 _STANDARD_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-# What Docker, Git, the builder, credential helpers and HTTP clients read from the environment.
-_USED = re.compile(
+# What Docker, Git, the builder, credential helpers and HTTP clients read from the environment. Text, which the first
+# comparison compiles: passes load this module, and compare no name.
+_USED = (
     r"DOCKER_\w+|BUILDX_\w+|(HTTPS?|ALL|NO|FTP)_PROXY|(https?|all|no|ftp)_proxy|TMPDIR|TZ"
     r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|XDG_(CONFIG_HOME|RUNTIME_DIR)"
     r"|GIT_(SSH|SSH_COMMAND|SSL_\w+|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)|PROXY_COMMAND|ASKPASS)"
@@ -62,7 +63,7 @@ def environment(
     notes, missing = [], []
     for key, value in sorted(environ.items()):
         ours = key.startswith("DEPLOYCTL_") and key not in _LEFT_OUT
-        used = ours or key in _SESSION or bool(_USED.fullmatch(key))
+        used = ours or key in _SESSION or bool(re.fullmatch(_USED, key))
         if not value or not (used or (module and key == "PYTHONPATH")):
             continue
         obstacle = _obstacle(key, value)

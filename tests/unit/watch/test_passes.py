@@ -191,8 +191,13 @@ def test_a_container_that_keeps_ending_is_reported_once(worlds: Callable[[], Wor
     assert (kinds.count("ended"), kinds.count("degraded")) == (1, 2)
 
 
-def test_a_process_that_ran_out_of_memory_in_a_container_that_goes_on_is_reported(world: World) -> None:
-    name = live_container(world).name
+def test_a_process_that_ran_out_of_memory_in_a_container_that_goes_on_is_reported(
+    worlds: Callable[[], World],
+) -> None:
+    world = worlds()
+    world.run = 'memory = "64m"'
+    world.release("v2")
+    (name,) = (container.name for container in world.workloads.containers(APP))
     world.engine.memory_kills[name] = [world.timestamp() - 5, world.timestamp() + 30, world.timestamp() + 50]
     assert world.watch().seen == [], "that was before the version went live"
     world.time += 60
