@@ -61,7 +61,7 @@ def _compiled_late() -> Iterator[None]:
         module = sys._getframe(1).f_globals.get("__name__")
         return _LatePattern(pattern, flags) if module in _COMPILING else compiled(pattern, flags)
 
-    re.compile = late  # type: ignore[assignment]
+    re.compile = late
     try:
         yield
     finally:
