@@ -15,7 +15,7 @@ S=$W/b.sock; BR=b1br$((RANDOM%9999)); ip link add $BR type bridge; ip addr add 1
 setsid dockerd -H unix://$S --data-root $W/d2 --exec-root $W/x2 -p $W/d2.pid --bridge=$BR --iptables=false --ip-forward=false > $W/d2.log 2>&1 & d2=$!
 trap 'DOCKER_CONTEXT=default; E="docker -H unix://$S"; $E rm -fv $($E ps -aq) > /dev/null 2>&1; $E network prune -f > /dev/null 2>&1; kill $d2; wait $d2 2>/dev/null; umount $W/x2/netns/* 2>/dev/null; ip link del $BR; docker context use default > /dev/null 2>&1; clean' EXIT
 for i in $(seq 60); do docker -H unix://$S info > /dev/null 2>&1 && break; sleep .5; done
-docker save $BASE $(docker images --format '{{.Repository}}:{{.Tag}}' deployctl-proxy | head -1) | docker -H unix://$S load -q > /dev/null || bad "the second engine did not start: $(tail -2 $W/d2.log)"
+docker save $BASE $(docker images --format '{{.Repository}}:{{.Tag}}' deployctl-proxy) | docker -H unix://$S load -q > /dev/null || bad "the second engine did not start: $(tail -2 $W/d2.log)"
 docker context create bb --docker host=unix://$S > /dev/null; docker context use bb > /dev/null
 toml; $D doctor > $W/doc.txt 2>&1; drc=$?; $D release v1 > $W/out.txt 2>&1; rc=$?
 [ "${SHOW:-}" ] && { cat $W/doc.txt; grep -v '^  #' $W/out.txt; echo "on b: $(docker -H unix://$S images -q $A | wc -l) image(s); on the default: $(docker -H unix:///var/run/docker.sock images -q $A | wc -l)"; }

@@ -16,7 +16,7 @@ setsid dockerd -H unix://$S --data-root $W/d2 --exec-root $W/x2 -p $W/d2.pid --b
 trap 'docker context use default > /dev/null 2>&1; E="docker -H unix://$S"; $E rm -fv $($E ps -aq) > /dev/null 2>&1; $E network prune -f > /dev/null 2>&1; kill $d2; wait $d2 2>/dev/null; umount $W/x2/netns/* 2>/dev/null; ip link del $BR; clean' EXIT
 $D release v1 -q || bad "release v1: $?"; was=$(docker inspect -f '{{.State.StartedAt}}' $(box v1))
 for i in $(seq 60); do docker -H unix://$S info > /dev/null 2>&1 && break; sleep .5; done
-docker save $BASE $A:v1 $(docker images --format '{{.Repository}}:{{.Tag}}' deployctl-proxy | head -1) | docker -H unix://$S load -q > /dev/null || bad "the second engine did not start: $(tail -2 $W/d2.log)"
+docker save $BASE $A:v1 $(docker images --format '{{.Repository}}:{{.Tag}}' deployctl-proxy) | docker -H unix://$S load -q > /dev/null || bad "the second engine did not start: $(tail -2 $W/d2.log)"
 docker context create bb --docker host=unix://$S > /dev/null 2>&1; docker context use bb > /dev/null 2>&1
 $D status > $W/st.txt 2>&1; $D doctor > $W/doc.txt 2>&1; for i in 1 2 3; do $D watchdog run > $W/w$i.txt 2>&1; echo "exit $?" >> $W/w$i.txt; sleep 1; done
 two=$(docker -H unix://$S ps -aq | wc -l)

@@ -15,7 +15,7 @@ D=x # note
 G=a#b
 H='it''s'
 E
-printf '[run]\nenv_file = "env.list"\n' >> deploy.toml
+echo env.list > .dockerignore; printf '[run]\nenv_file = "env.list"\n' >> deploy.toml
 "$D" release >../out 2>&1 || bad "release: $(tail -4 ../out)"
 got=$(curl -s http://127.0.0.1:$PORT/headers); dock=$(docker run --rm --env-file env.list --entrypoint python3 $N:v1 -c 'import json,os;print(json.dumps({k: os.environ.get(k) for k in "ABCDGH"}, ensure_ascii=False))')
 sh=$(set -a; eval "$(grep -v '^C' env.list)"; python3 -c 'import json,os;print(json.dumps({k: os.environ.get(k) for k in "ABDGH"}, ensure_ascii=False))')
