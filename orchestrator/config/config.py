@@ -200,7 +200,7 @@ class Config(Section):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def probe_spec(self) -> ProbeSpec:
-        """How to probe whether a container of this app is ready."""
+        """How to probe whether a container of this app is ready; see `release/probes.py` for one that was ready."""
         health = self.health
         asked: dict[str, Any] = {"path": health.path or DEFAULT_HEALTH_PATH}
         if health.preset:
@@ -208,7 +208,7 @@ class Config(Section):
             from orchestrator.domain.health.presets import resolve
 
             preset = resolve(health.preset, health.model)
-            asked = {name: getattr(preset, name) for name in ("path", "body", "failed_body", "statuses")}
+            asked = {name: getattr(preset, name) for name in ("path", "body", "failed_body", "statuses", "otherwise")}
         names = (name for name in self.proxy.host if not name.startswith("*."))
         return ProbeSpec(
             port=health.port or self.port,
@@ -233,7 +233,7 @@ class Config(Section):
             path = resolve(health.preset, health.model).live_path
         if path is None or (health.live_path is None and path == spec.path):
             return None
-        return replace(spec, path=path, body=None, failed_body=None, statuses=_LIVE_STATUSES)
+        return replace(spec.at(path), body=None, failed_body=None, statuses=_LIVE_STATUSES)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that a later run needs, ready for JSON. It contains the environment, with its passwords.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from orchestrator.domain.health.cause import Cause
     from orchestrator.domain.health.diagnosis import Protocol as Spoken
-    from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+    from orchestrator.domain.health.probe import ProbeSpec, Ready, Reply, Target
     from orchestrator.domain.health.tally import Tally
     from orchestrator.ports.progress import Progress
 
@@ -21,7 +21,10 @@ class Prober(Protocol):
     """Probes models over HTTP. All methods may be repeated: a probe changes nothing."""
 
     def probe(self, address: str, spec: ProbeSpec) -> Reply:
-        """Sends one probe, which takes at most `spec.timeout` seconds. Never raises: errors are part of the reply."""
+        """Sends one probe to `spec.path`, which takes at most `spec.timeout` seconds.
+
+        Never raises: errors are part of the reply.
+        """
 
     def protocol(self, address: str, port: int, timeout: float) -> Spoken:
         """What a server that gives no HTTP answer speaks: TLS, HTTP/2 without TLS, or something unknown (empty).
@@ -37,10 +40,11 @@ class Prober(Protocol):
         alive: Callable[[Target], str | None],
         progress: Progress,
         diagnose: Callable[[Target, Tally], Cause | None] = unknown,
-    ) -> bool:
-        """Waits until every target has given `spec.successes` good replies in a row.
+    ) -> Ready:
+        """Waits until every target has given `spec.successes` good replies in a row at one of `spec.paths`.
 
-        Returns whether all of them closed the connection after their last reply, as a probe asks them to.
+        Returns that path (of the first target), and whether all targets closed the connection after their last reply,
+        as a probe asks them to.
 
         `alive` returns why a target has ended, or None while it runs. `diagnose` says why a target is not ready yet; it
         is called about once a second, beside the probes. A cause that stays the same for its `patience` ends the wait.

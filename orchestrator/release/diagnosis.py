@@ -10,7 +10,7 @@ from orchestrator.domain.health.diagnosis import HEALTH_PATHS, Facts, Protocol, 
 from orchestrator.domain.health.endings import Ending
 from orchestrator.domain.health.endings import hint as ending_hint
 from orchestrator.domain.health.log_causes import log_cause
-from orchestrator.domain.health.probe import ProbeSpec, Reply, Target, judge
+from orchestrator.domain.health.probe import UNKNOWN_PATH, ProbeSpec, Reply, Target, judge
 from orchestrator.domain.health.sockets import Listener, other_ports
 from orchestrator.domain.health.tally import Tally
 from orchestrator.domain.rollout.workload import Container, Runtime
@@ -46,7 +46,12 @@ class Diagnosis:
 
     def __call__(self, target: Target, tally: Tally) -> Cause | None:
         """The cause for one container that runs; asked about once a second."""
-        return diagnose(self._cases[target.name].facts(tally.reply or Reply()))
+        case = self._cases[target.name]
+        reply, asked = tally.reply or Reply(), tally.asked or self.spec.path
+        if reply.status in UNKNOWN_PATH and asked != self.spec.paths[-1]:
+            return case.cause  # the next path may answer
+        case.cause = diagnose(case.facts(reply, asked))
+        return case.cause
 
     def ended(self) -> Cause | None:
         """The cause for the first container that has ended; None while all run, or when nothing is known about it."""
@@ -73,8 +78,10 @@ class _Case:
     kills: int = 0
     counted: float | None = None
     image: Image | None = None
+    cause: Cause | None = None
 
-    def facts(self, reply: Reply) -> Facts:
+    def facts(self, reply: Reply, path: str) -> Facts:
+        """What is known when `reply` came from `path`."""
         services = self.work.services
         listeners: tuple[Listener, ...] | None = None
         if reply.status is None:
@@ -82,8 +89,9 @@ class _Case:
         self._ask(reply, listeners or ())
         self._read_log()
         self._count_kills()
+        others = tuple(other for other in self.spec.paths if other != path)
         return Facts(
-            spec=self.spec,
+            spec=replace(self.spec, path=path, otherwise=others),
             runtime=self._runtime(),
             reply=reply,
             listeners=listeners,
@@ -139,9 +147,10 @@ class _Case:
         services, address = self.work.services, self.container.address
         if self.protocol or self.answers_on or self.answers_at or not self._due(self.asked, _ASK_AGAIN):
             return
-        if reply.status in (404, 410):
+        if reply.status in UNKNOWN_PATH:
             self.asked = services.clock()
-            self.answers_at = next((path for path in HEALTH_PATHS if path != self.spec.path and self._well(path)), "")
+            others = [path for path in HEALTH_PATHS if path not in self.spec.paths]
+            self.answers_at = next((path for path in others if self._well(path)), "")
         elif reply.refused and (ports := other_ports(listeners, self.spec.port)):
             # Not recorded as asked: ports open one after the other while a server starts.
             exposed = self._image().ports
@@ -152,7 +161,7 @@ class _Case:
             self.protocol = services.prober.protocol(address, self.spec.port, _ASK_TIMEOUT)
 
     def _well(self, path: str, port: int | None = None) -> bool:
-        spec = replace(self.spec, path=path, port=port or self.spec.port, timeout=_ASK_TIMEOUT)
+        spec = replace(self.spec.at(path), port=port or self.spec.port, timeout=_ASK_TIMEOUT)
         return judge(spec, self.work.services.prober.probe(self.container.address, spec)).ready
 
     def _due(self, last: float | None, pause: float) -> bool:

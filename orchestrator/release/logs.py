@@ -40,7 +40,7 @@ def first_and_last_lines(work: Work, containers: Sequence[Container], count: tup
 
 def read(work: Work, container: Container, first: int, last: int) -> Excerpt:
     """The first and the last lines of a log as they are, without those about probes."""
-    ours = asks({work.config.probe_spec().path, *HEALTH_PATHS})
+    ours = asks({*work.config.probe_spec().paths, *HEALTH_PATHS})
     return excerpt(work.services.access.logs(container, tail=None), first=first, last=last, ours=ours)
 
 

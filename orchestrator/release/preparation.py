@@ -23,6 +23,7 @@ from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
+from orchestrator.release.probes import probe_of
 from orchestrator.release.work import Draft
 from orchestrator.supply.source import Source, git_state
 
@@ -263,7 +264,8 @@ def _draft(
 
 def _warm_answers(services: Services, observed: Observed, back: WayBack, config: Config) -> bool:
     """Whether all containers of a warm version pass one probe now."""
-    spec = replace(config.probe_spec(), timeout=min(config.health.timeout, _WARM_PROBE_TIMEOUT))
+    spec = probe_of(services, observed.app, back.slot, back.version, config)
+    spec = replace(spec, timeout=min(spec.timeout, _WARM_PROBE_TIMEOUT))
     return all(
         judge(spec, services.prober.probe(container.address, spec)).ready
         for container in observed.of(back.version, back.slot)

@@ -17,6 +17,7 @@ from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.version.manifest import EMPTY, Manifest, delta
 from orchestrator.errors import ConfigError, EngineError, OperationFailed, UsageError
 from orchestrator.ports.services import Services
+from orchestrator.release.probes import settled
 
 
 def rebuild_ledger(services: Services) -> list[str]:
@@ -108,7 +109,7 @@ def _restore(services: Services, evidence: Sequence[Evidence], app: str, live: S
     )
     baking = {slot.version for slot in slots if slot.baking}
     versions = tuple(replace(each, stable_at=None) if each.name in baking else each for each in restored.versions)
-    proxy = _proxy_app(restored, [item.container for item in own])
+    proxy = _proxy_app(services, restored, [item.container for item in own])
     return replace(restored, slots=slots, versions=versions, proxy=proxy)
 
 
@@ -141,7 +142,7 @@ def _with_bake(services: Services, restored: Restored, slot: SlotState, own: Seq
     return replace(slot, bake_until=iso(services.wall() + bake))
 
 
-def _proxy_app(restored: Restored, containers: Sequence[Container]) -> ProxyApp | None:
+def _proxy_app(services: Services, restored: Restored, containers: Sequence[Container]) -> ProxyApp | None:
     slots: dict[Slot, SlotEndpoints] = {}
     route = None
     for slot in restored.slots:
@@ -150,9 +151,8 @@ def _proxy_app(restored: Restored, containers: Sequence[Container]) -> ProxyApp 
             continue  # the next release registers the slot again
         here = [c for c in containers if (c.version, c.slot) == (slot.version, slot.slot)]
         addresses = tuple(c.address for c in sorted(here, key=lambda c: c.index))
-        slots[slot.slot] = SlotEndpoints(
-            slot.version, addresses, config.probe_spec(), active=slot.state != "cold", port=config.port
-        )
+        probe = settled(services, config.probe_spec(), next(filter(None, addresses), ""))
+        slots[slot.slot] = SlotEndpoints(slot.version, addresses, probe, active=slot.state != "cold", port=config.port)
         if slot.state == "ready":
             route = config.route()
     return ProxyApp(restored.app, route, slots) if route is not None else None

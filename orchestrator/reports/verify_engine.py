@@ -82,7 +82,8 @@ def _wrong_route(
         return
     if slot.version != live.version:
         yield f"the record of the app's route has {plain(slot.version)} in {live.slot}, not {live.version}"
-    if slot.probe != config.probe_spec():
+    probe = config.probe_spec()
+    if slot.probe.path not in probe.paths or slot.probe != probe.at(slot.probe.path):
         yield f"the record of the app's route has another health check than the settings of {live.version}"
     if strange := sorted({each.address for each in containers if each.address} - set(slot.addresses)):
         yield f"the record of the app's route does not have {', '.join(strange)}, where {live.version} runs"

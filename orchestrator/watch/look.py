@@ -20,6 +20,7 @@ from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.heal import Healer
+from orchestrator.release.probes import probe_of
 from orchestrator.reports.evidence import traffic
 from orchestrator.watch.probing import Probed, probe_container, probe_until_certain
 
@@ -113,9 +114,10 @@ def _replicas(services: Services, config: Config, healer: Healer, live: SlotStat
         if not healer.fault(index) and container.state == "running"
     }
     kept = _kept(services, live)
+    spec = probe_of(services, app, slot, live.version, config)
 
     def ask(container: Container) -> Probed:
-        return probe_container(services, config, container.address)
+        return probe_container(services, config, spec, container.address)
 
     with ThreadPoolExecutor(max(1, len(running))) as pool:
         results = dict(zip(running, pool.map(ask, running.values()), strict=True))
@@ -182,7 +184,8 @@ def _ready(services: Services, observed: Observed, slot: Slot) -> bool:
     running = [each for each in observed.of(state.version, slot) if each.running] if state else []
     if state is None or not running:
         return False
-    spec = Config.from_snapshot(services.ledger.settings(observed.app, state.version)).probe_spec()
+    config = Config.from_snapshot(services.ledger.settings(observed.app, state.version))
+    spec = probe_of(services, observed.app, slot, state.version, config)
     return all(judge(spec, services.prober.probe(each.address, spec)).ready for each in running)
 
 

@@ -11,6 +11,7 @@ from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.probes import probe_of
 
 # How long a pass waits for a container that it has repaired: a model that starts quickly answers within that. Seconds.
 _REPAIRED = 5.0
@@ -32,15 +33,15 @@ class Probed:
     seconds: float = 0.0
 
 
-def probe_container(services: Services, config: Config, address: str) -> Probed:
+def probe_container(services: Services, config: Config, spec: ProbeSpec, address: str) -> Probed:
     """Probes a container: whether it is ready, and if not, whether its process lives."""
     started = services.clock()
-    probed = _probe_container(services, config, address)
+    probed = _probe_container(services, config, spec, address)
     return replace(probed, seconds=services.clock() - started)
 
 
-def _probe_container(services: Services, config: Config, address: str) -> Probed:
-    spec, live = config.probe_spec(), config.live_spec()
+def _probe_container(services: Services, config: Config, spec: ProbeSpec, address: str) -> Probed:
+    live = config.live_spec()
     probed = probe_until_certain(services, config, lambda: services.prober.probe(address, spec), spec)
     if not probed.failure or probed.hopeless or live is None:
         return probed
@@ -79,15 +80,18 @@ def probe_until_certain(services: Services, config: Config, probe: Callable[[], 
 
 def ready_soon(services: Services, config: Config, containers: Iterable[Container]) -> list[Container]:
     """Those of some containers that become ready within a few seconds."""
-    spec, end = config.probe_spec(), services.clock() + _REPAIRED
+    end = services.clock() + _REPAIRED
+    asked = list(containers)
+    # Not in the threads, which must not share the connection to the ledger.
+    specs = {each.id: probe_of(services, each.app, each.slot, each.version, config) for each in asked}
 
     def ask(container: Container) -> bool:
+        spec = specs[container.id]
         while not judge(spec, services.prober.probe(container.address, spec)).ready:
             if services.clock() >= end:
                 return False
             services.sleep(_PAUSE)
         return True
 
-    asked = list(containers)
     with ThreadPoolExecutor(max(1, len(asked))) as pool:
         return [each for each, ready in zip(asked, pool.map(ask, asked), strict=True) if ready]

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.diagnosis import Protocol
-from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.health.probe import ProbeSpec, Ready, Reply, Target
 from orchestrator.domain.health.tally import Tally, too_late
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.watch.schedule import Entry, Job, Kind
@@ -128,7 +128,8 @@ def _answer() -> int:
 class FakeProber:
     """A running container is ready, unless its version is `unready` or `silent`; 127.0.0.1 is the proxy.
 
-    `lives` is what the path /livez of a version answers, 200 by default.
+    `lives` is what the path /livez of a version answers, 200 by default. `paths` are the only paths of a version that
+    exist; without an entry all do.
     """
 
     def __init__(self, containers: Callable[[], Iterable[Container]]) -> None:
@@ -136,6 +137,7 @@ class FakeProber:
         self.unready: set[str] = set()
         self.silent: set[str] = set()
         self.lives: dict[str, int] = {}
+        self.paths: dict[str, set[str]] = {}
         self.speaks: Protocol = ""
         # Whether the models close connections when they are asked to.
         self.closing = True
@@ -149,6 +151,8 @@ class FakeProber:
             if container.running and container.address == address and spec.path == "/livez":
                 return Reply(status=self.lives.get(container.version, 200))
             if container.running and container.address == address and container.version not in self.silent:
+                if spec.path not in self.paths.get(container.version, {spec.path}):
+                    return Reply(status=404)
                 return Reply(status=503 if container.version in self.unready else 200)
         return Reply(error="connection refused", refused=True)
 
@@ -163,16 +167,22 @@ class FakeProber:
         alive: Callable[[Target], str | None],
         progress: Progress,
         diagnose: Callable[[Target, Tally], Cause | None] = unknown,
-    ) -> bool:
+    ) -> Ready:
+        path = spec.path
         for target in targets:
             progress.check()
             ended = alive(target)
             if ended:
                 raise ProbeFailed(f"{target.name} did not become ready", why=ended)
-            reply = self.probe(target.address, spec)
-            if reply.status != 200:
-                tally, cause = Tally(spec).after(reply), None
+            tally = Tally(spec)
+            for path in spec.paths:
+                reply = self.probe(target.address, spec.at(path))
+                tally = tally.after(reply)
+                if reply.status == 200:
+                    break
+            else:
+                cause = None
                 with suppress(DeployctlError):
                     cause = diagnose(target, tally)
                 raise too_late(target.name, tally, cause)
-        return self.closing
+        return Ready(path, self.closing)

@@ -21,7 +21,7 @@ from orchestrator.adapters.http.protocol import protocol
 from orchestrator.domain.health import tally as verdict
 from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.diagnosis import Protocol
-from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.health.probe import ProbeSpec, Ready, Reply, Target
 from orchestrator.domain.health.tally import Tally
 from orchestrator.errors import DeployctlError, ProbeFailed
 from orchestrator.loading import load_httpx
@@ -86,8 +86,8 @@ class HttpProber:
         alive: Alive,
         progress: Progress,
         diagnose: Diagnose = unknown,
-    ) -> bool:
-        """Returns when every target gave `spec.successes` good answers in a row, and whether all closed the connection.
+    ) -> Ready:
+        """Returns when every target gave `spec.successes` good answers in a row: where, and how it ended connections.
 
         `alive` and the probes run in one thread per target, `diagnose` in another, `progress` in the thread of the
         caller. The deadline is checked there, too, so neither a server nor an engine that hangs can delay it.
@@ -110,7 +110,8 @@ class HttpProber:
             self._await(watches, done, started, progress)
         finally:
             stop.set()
-        return not any(watch.tally.kept_open for watch in watches)
+        path = watches[0].tally.request.path if watches else spec.path
+        return Ready(path, closing=not any(watch.tally.kept_open for watch in watches))
 
     def _await(
         self,
@@ -212,9 +213,9 @@ class _Watch:
     def _attempt(self) -> bool:
         if self.stop.is_set() or self.certain:  # the wait ended during the nap
             return True
-        spec = self.tally.spec
-        limit = min(spec.timeout, max(self._left(), LAST_PROBE))
-        reply = self.prober.probe(self.target.address, replace(spec, timeout=limit))
+        request = self.tally.request
+        limit = min(request.timeout, max(self._left(), LAST_PROBE))
+        reply = self.prober.probe(self.target.address, replace(request, timeout=limit))
         self.tally = self.tally.after(reply)
         if reply.error and not reply.refused:
             self._look()  # timeouts and closed connections are typical of an ending container

@@ -192,7 +192,9 @@ def _proxy_app(name: str, text: str) -> ProxyApp:
     route = data["route"]
     slots: dict[Slot, SlotEndpoints] = {}
     for slot, item in data["slots"].items():
-        probe = ProbeSpec(**{**item["probe"], "statuses": tuple(item["probe"]["statuses"])})
+        stored = item["probe"]
+        pairs = {key: tuple(stored[key]) for key in ("statuses", "otherwise") if key in stored}
+        probe = ProbeSpec(**{**stored, **pairs})
         slots[cast("Slot", slot)] = SlotEndpoints(**{**item, "addresses": tuple(item["addresses"]), "probe": probe})
     lists = {key: tuple(route[key]) for key in ("hosts", "trusted") if key in route}
     return ProxyApp(name, Route(**{**route, **lists}), slots)

@@ -12,7 +12,7 @@ from typing import Literal
 from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.endings import memory_hint
 from orchestrator.domain.health.log_causes import log_cause
-from orchestrator.domain.health.probe import ProbeSpec, Reply
+from orchestrator.domain.health.probe import UNKNOWN_PATH, ProbeSpec, Reply
 from orchestrator.domain.health.sockets import Listener, other_ports, reachable
 from orchestrator.domain.rollout.workload import Runtime
 from orchestrator.frozen import frozen
@@ -26,7 +26,7 @@ HEALTH_PATHS = ("/health", "/healthz", "/ping", "/ready", "/readyz", "/health-ch
 _SOON = 3.0
 _REFUSED_STATUS = 5.0
 # Some servers register their paths late.
-_UNKNOWN_PATH = 30.0
+_LATE_PATH = 30.0
 # A worker that is killed once may be started again with less to do.
 _KILLS = 2
 
@@ -130,7 +130,7 @@ def _answered(facts: Facts) -> Cause | None:
         to = f" to {facts.reply.location}" if facts.reply.location else ""
         why = f"the server redirects {path}{to} (HTTP {status}), and a redirect is not an answer from the model"
         return Cause(why, _redirect_hint(facts.reply.location), _REFUSED_STATUS)
-    if status in (404, 410):
+    if status in UNKNOWN_PATH:
         return _unknown_path(facts)
     return None
 
@@ -145,16 +145,17 @@ def _redirect_hint(location: str) -> str:
 
 def _unknown_path(facts: Facts) -> Cause:
     path, status = facts.spec.path, facts.reply.status
+    missing = f"neither {' nor '.join([*facts.spec.otherwise, path])}" if facts.spec.otherwise else f"no {path}"
     if facts.answers_at:
-        why = f"the server has no {path} (HTTP {status}), and answers {facts.answers_at}"
+        why = f"the server has {missing} (HTTP {status}), and answers {facts.answers_at}"
         return Cause(why, f'set health.path = "{facts.answers_at}"', _REFUSED_STATUS)
     # A server may not know a model before it is loaded.
     loading = "/models/" in path
-    why = f"the server has no {path} (HTTP {status})"
+    why = f"the server has {missing} (HTTP {status})"
     return Cause(
         why,
         "set health.path (or health.preset, health.model) to what the server answers when it is ready",
-        None if loading else _UNKNOWN_PATH,
+        None if loading else _LATE_PATH,
     )
 
 

@@ -33,7 +33,8 @@ bentoml     https://github.com/bentoml/BentoML/blob/main/src/bentoml/_internal/s
 openai      https://github.com/vllm-project/vllm, docs/usage/security.md: vLLM's /health needs no key, while
             /v1/models answers 401 once `--api-key` is set, and only lists names. /health asks the engine and
             answers 503 when it has stopped (vllm/entrypoints/serve/instrumentator/health.py). The port is 8000
-            (docs/serving/openai_compatible_server.md). SGLang, TGI and llama.cpp have a /health too.
+            (docs/serving/openai_compatible_server.md). SGLang, TGI and llama.cpp have a /health too. Servers that
+            have none are asked for /v1/models, which all of them have: see `otherwise`.
 vllm        as openai: the servers of vLLM and SGLang.
 triton      as kserve-v2, on the port of Triton's own HTTP endpoint.
 llama.cpp   https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md: /health answers 503 while the
@@ -60,6 +61,7 @@ from orchestrator.frozen import frozen
 class Preset:
     """The checks of one kind of model server. `model_path` and `model_body` replace `path` and `body` when a model
     is named. `needs_model`: the server has no check without a model's name (`path` uses the name "model").
+    `otherwise` are paths that some servers have instead of `path`, as in `ProbeSpec`.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Preset:
     needs_model: bool = False
     model_path: str | None = None
     model_body: str | None = None
+    otherwise: tuple[str, ...] = ()
 
 
 # ` *` instead of `\s*`: `?` and backslashes would need quoting in HAProxy's configuration.
@@ -124,7 +127,7 @@ PRESETS: dict[str, Preset] = {
         Preset(name="mlflow", path="/ping", live_path="/ping", port=8080),
         Preset(name="sagemaker", path="/ping", live_path="/ping", port=8080, statuses=(200, 200)),
         Preset(name="bentoml", path="/readyz", live_path="/livez", port=3000),
-        Preset(name="openai", path="/health", live_path="/health", port=8000),
+        Preset(name="openai", path="/health", live_path="/health", port=8000, otherwise=("/v1/models",)),
         Preset(name="vllm", path="/health", live_path="/health", port=8000),
         Preset(
             name="triton",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from orchestrator.frozen import frozen
 
@@ -14,6 +15,9 @@ class ProbeSpec:
     `body` is a regular expression that the body of a reply must match (None: the status decides). A body that matches
     `failed_body` means that the model will never become ready: the wait ends at once. `statuses` are the first and
     the last status that mean ready. `host` is the Host header; when it is empty, the address is sent.
+
+    `otherwise` are paths that some servers have instead of `path`: a version is asked at one path after the other until
+    it is ready, and from then on at the path where it was.
     """
 
     path: str
@@ -26,6 +30,28 @@ class ProbeSpec:
     failed_body: str | None = None
     host: str = ""
     statuses: tuple[int, int] = (200, 299)
+    otherwise: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path at which a version may answer, in the order in which they are asked."""
+        return (self.path, *self.otherwise)
+
+    def at(self, path: str) -> ProbeSpec:
+        """The same probe at one path only."""
+        return replace(self, path=path, otherwise=())
+
+
+# What servers answer at a path that they do not have.
+UNKNOWN_PATH = (404, 410)
+
+
+@frozen
+class Ready:
+    """How containers became ready. `path` is where they answered; `closing`: all closed the connection as asked."""
+
+    path: str
+    closing: bool
 
 
 @frozen

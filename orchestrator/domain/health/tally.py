@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.domain.health.cause import Cause
-from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
+from orchestrator.domain.health.probe import UNKNOWN_PATH, ProbeSpec, Reply, judge
 from orchestrator.errors import ProbeFailed
 from orchestrator.frozen import frozen
 
@@ -16,7 +16,11 @@ REFUSED_PAUSE = 0.05
 
 @frozen
 class Tally:
-    """The probes of one target so far. `after` adds a reply; a bad reply resets `streak`, the good ones in a row."""
+    """The probes of one target so far. `after` adds a reply; a bad reply resets `streak`, the good ones in a row.
+
+    Where a version may answer at several paths, the next probe asks the next one after a reply that the path does not
+    exist. `turn` is the number of the path that is asked next, and `asked` the path that gave the last reply.
+    """
 
     spec: ProbeSpec
     probes: int = 0
@@ -27,16 +31,28 @@ class Tally:
     kept_open: bool = False
     hopeless: bool = False
     reply: Reply | None = None
+    turn: int = 0
+    asked: str = ""
+
+    @property
+    def request(self) -> ProbeSpec:
+        """The next probe."""
+        return self.spec.at(self.spec.paths[self.turn])
 
     def after(self, reply: Reply) -> Tally:
-        judgement = judge(self.spec, reply)
+        request = self.request
+        judgement = judge(request, reply)
         streak = self.streak + 1 if judgement.ready else 0
+        # From a path that comes second also after any other bad reply: the first one may exist by now.
+        go_on = not judgement.ready and (reply.status in UNKNOWN_PATH or self.turn > 0)
         return replace(
             self,
+            turn=(self.turn + 1) % len(self.spec.paths) if go_on else self.turn,
+            asked=request.path,
             probes=self.probes + 1,
             streak=streak,
             longest=max(self.longest, streak),
-            last=judgement.reason,
+            last=f"{request.path}: {judgement.reason}" if self.spec.otherwise and reply.status else judgement.reason,
             refused=reply.refused,
             kept_open=reply.kept_open,
             hopeless=judgement.hopeless,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from orchestrator.domain.health.endings import Ending
-from orchestrator.domain.health.probe import Target
+from orchestrator.domain.health.probe import ProbeSpec, Ready, Target
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import OperationFailed, ProbeFailed
@@ -16,6 +16,7 @@ from orchestrator.ports.workloads import Workloads
 from orchestrator.release.diagnosis import Diagnosis
 from orchestrator.release.followed import followed
 from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
+from orchestrator.release.probes import probe_of
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
@@ -44,12 +45,13 @@ class Probe(Action):
         spec = work.config.probe_spec()
         if self.warm:
             # The proxy has checked these containers all the time, so one probe is enough.
+            spec = probe_of(services, work.app, self.slot, self.version, work.config)
             spec = replace(spec, successes=1, deadline=min(spec.deadline, _WARM_DEADLINE))
         started = services.clock()
         diagnosis = Diagnosis(work, spec, containers)
         try:
             with services.interrupts.interruptible(), followed(work, containers):
-                closing = services.prober.wait_ready(
+                ready = services.prober.wait_ready(
                     [Target(container.name, container.address) for container in containers],
                     spec,
                     alive=_liveness(services.workloads, containers),
@@ -57,7 +59,7 @@ class Probe(Action):
                     diagnose=diagnosis,
                 )
                 if not self.warm:
-                    self._let_the_proxy_check(work, closing)
+                    self._let_the_proxy_check(work, spec, ready)
                 services.endpoints.wait_up(
                     work.app,
                     self.slot,
@@ -73,14 +75,14 @@ class Probe(Action):
             raise
         return {"seconds": round(services.clock() - started, 3)}
 
-    def _let_the_proxy_check(self, work: Work, closing: bool) -> None:
-        """The proxy begins to check the containers, in the way that suits how they end a connection."""
+    def _let_the_proxy_check(self, work: Work, spec: ProbeSpec, ready: Ready) -> None:
+        """The proxy begins to check the containers, where they answered and as suits how they end a connection."""
         services = work.services
         with services.locks.proxy():
             known = services.ledger.proxy_app(work.app)
             if known is None or self.slot not in known.slots:
                 return
-            endpoints = replace(known.slots[self.slot], active=True, closing=closing)
+            endpoints = replace(known.slots[self.slot], active=True, closing=ready.closing, probe=spec.at(ready.path))
             services.ledger.save_proxy_app(replace(known, slots={**known.slots, self.slot: endpoints}))
             services.edge.apply(services.ledger.proxy_apps(), services.progress)
             services.endpoints.register(work.app, self.slot, endpoints)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.frozen import frozen
+from orchestrator.release.probes import probe_of
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.unregister import Unregister
 from orchestrator.release.steps.withdraw import Withdraw
@@ -50,7 +52,7 @@ class Register(Action):
             endpoints = SlotEndpoints(
                 self.version,
                 addresses,
-                work.config.probe_spec(),
+                self._probe(work, known, warm=warm),
                 # While a version starts, only the probes ask it, so that it is not asked more often than configured.
                 active=warm,
                 port=work.config.port,
@@ -64,3 +66,12 @@ class Register(Action):
             else:
                 services.endpoints.park(work.app, self.slot)
         return {"addresses": list(addresses), "reloaded": reloaded}
+
+    def _probe(self, work: Work, known: ProxyApp, *, warm: bool) -> ProbeSpec:
+        """How the proxy checks the containers. Before it begins to, `Probe` finds out at which path they answer."""
+        if warm:
+            return probe_of(work.services, work.app, self.slot, self.version, work.config)
+        spec = work.config.probe_spec()
+        others = [endpoints.probe.path for slot, endpoints in known.slots.items() if slot != self.slot]
+        # Most likely where the other version does, and then nothing needs a reload.
+        return spec.at(next((path for path in others if path in spec.paths), spec.path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -70,3 +70,13 @@ def test_a_signal_ends_the_wait(rig: Rig) -> None:
 
     with pytest.raises(Interrupted):
         rig.prober.wait_ready([HERE], rig.spec(503), alive=lambda target: None, progress=FakeProgress(stop))
+
+
+def test_the_path_that_exists_is_returned(rig: Rig) -> None:
+    spec = rig.spec()
+    found = rig.prober.wait_ready([HERE], spec, alive=lambda target: None, progress=FakeProgress())
+    assert (found.path, found.closing) == ("/200", True)
+    if isinstance(rig.prober, FakeProber):
+        return  # it answers the same at every path of 127.0.0.1
+    two = replace(spec, path="/404", otherwise=("/200",))
+    assert rig.prober.wait_ready([HERE], two, alive=lambda target: None, progress=FakeProgress()).path == "/200"

@@ -22,7 +22,7 @@ from orchestrator.adapters.http.prober import HttpProber
 from orchestrator.adapters.http.request import MAX_BODY
 from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.presets import resolve
-from orchestrator.domain.health.probe import ProbeSpec, Reply, Target
+from orchestrator.domain.health.probe import ProbeSpec, Ready, Reply, Target
 from orchestrator.domain.health.tally import Tally
 from orchestrator.errors import EngineError, Interrupted, ProbeFailed
 from tests.fakes.progress import FakeProgress
@@ -274,7 +274,7 @@ def test_the_wait_says_whether_all_servers_close_connections(serve: Serve) -> No
         found = HttpProber().wait_ready(
             [Target("m-1", "127.0.0.1")], spec(port), alive=lambda _: None, progress=FakeProgress()
         )
-        assert found is closed
+        assert found == Ready("/healthz", closed)
 
 
 @pytest.mark.parametrize("line", [b"X-More: again\r\n", b"x" * 1000], ids=["lines", "one line"])

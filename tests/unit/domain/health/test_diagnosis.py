@@ -177,3 +177,10 @@ def test_a_program_that_gave_up_is_certain() -> None:
     cause = found(REFUSED, lines=lines, listeners=())
     assert "run.init" in cause.hint
     assert cause.patience is not None
+
+
+def test_a_server_without_any_of_the_paths_is_told_so() -> None:
+    spec = ProbeSpec("/v1/models", 8080, otherwise=("/health",))
+    assert found(Reply(status=404), spec=spec).why == "the server has neither /health nor /v1/models (HTTP 404)"
+    cause = found(Reply(status=401), spec=spec)
+    assert cause.why == "the server wants a login for /v1/models (HTTP 401)"

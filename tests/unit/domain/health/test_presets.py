@@ -48,6 +48,12 @@ def test_the_checks_without_a_model(name: str, path: str, live: str, port: int) 
     assert (preset.name, preset.path, preset.live_path, preset.port) == (name, path, live, port)
 
 
+def test_only_servers_with_the_api_of_openai_may_have_another_path() -> None:
+    assert {name: preset.otherwise for name, preset in PRESETS.items() if preset.otherwise} == {
+        "openai": ("/v1/models",)
+    }
+
+
 def test_every_preset_is_tested_above() -> None:
     assert len(PRESETS) == 16
 

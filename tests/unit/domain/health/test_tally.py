@@ -105,3 +105,42 @@ def test_the_errors_of_failed_probes() -> None:
     gone = verdict.gone("m-1", "exited with code 1", tally(REFUSED))
     assert str(gone) == ("m-1 did not become ready: exited with code 1 (1 probe, last: connection refused)")
     assert verdict.gone("m-1", "exited with code 1", Tally(SPEC)).why == "exited with code 1"
+
+
+# --- a second path ----------------------------------------------------------------------------------------------------
+
+TWO = replace(SPEC, path="/health", otherwise=("/v1/models",), successes=2)
+MISSING = Reply(status=404)
+
+
+def asked(*replies: Reply) -> list[str]:
+    """The paths of the probes that gave these replies, and of the next one."""
+    result, paths = Tally(TWO), [TWO.path]
+    for reply in replies:
+        result = result.after(reply)
+        paths.append(result.request.path)
+    return paths
+
+
+def test_the_second_path_is_asked_when_the_first_does_not_exist() -> None:
+    assert asked(MISSING, GOOD, GOOD) == ["/health", "/v1/models", "/v1/models", "/v1/models"]
+    result = tally(MISSING, GOOD, GOOD, spec=TWO)
+    assert result.ready
+    assert result.request == replace(TWO, path="/v1/models", otherwise=())
+    assert result.spec == TWO
+
+
+@pytest.mark.parametrize("reply", [LOADING, REFUSED, Reply(status=401), Reply(status=301)])
+def test_another_bad_reply_does_not_lead_to_the_second_path(reply: Reply) -> None:
+    assert asked(reply, reply) == ["/health"] * 3
+
+
+@pytest.mark.parametrize("reply", [LOADING, MISSING, Reply(status=401)])
+def test_after_a_bad_reply_at_the_second_path_the_first_is_asked_again(reply: Reply) -> None:
+    assert asked(MISSING, reply, GOOD) == ["/health", "/v1/models", "/health", "/health"]
+
+
+def test_the_words_name_the_path_when_there_are_several() -> None:
+    assert str(tally(MISSING, spec=TWO)) == "1 probe, last: /health: HTTP 404"
+    assert str(tally(REFUSED, spec=TWO)) == "1 probe, last: connection refused"
+    assert tally(MISSING, spec=TWO).asked == "/health"
