@@ -49,7 +49,7 @@ def planned(ctx: typer.Context) -> list[str]:
 
 def apps(ctx: typer.Context) -> list[str]:
     """The apps of the state folder."""
-    return _read(_ledger(ctx), "SELECT name FROM apps ORDER BY name")
+    return _read(_ledger(ctx), "SELECT name FROM apps WHERE removed_at IS NULL ORDER BY name")
 
 
 def reports(ctx: typer.Context) -> list[str]:

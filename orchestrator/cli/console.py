@@ -92,6 +92,11 @@ class Console:
         if not self.quiet:
             self._message(self._paint(_GREEN, "done: ") + plain(text))
 
+    def ask(self, question: str) -> str:
+        """Asks on the terminal; returns the line that was typed, without spaces around it."""
+        streams.write(sys.stderr, plain(question), flush=True)
+        return sys.stdin.readline().strip()
+
     # Results
 
     def report(self, report: DataclassInstance) -> None:

@@ -34,6 +34,7 @@ TABLE: dict[str, Entry] = {
     "rollback": _entry("rollback", "Make the previous stable version live again"),
     "recover": _entry("recover", "Finish or undo an interrupted deployment, and repair drift"),
     "prune": _entry("prune", "Remove versions beyond the retention limit"),
+    "remove": _entry("remove", "Remove an app and all that is its"),
     "status": _entry("status", "Show what is live and how a rollback would go"),
     "list": _entry("list", "List the apps of the state folder"),
     "history": _entry("history", "List deployments, newest first"),

@@ -21,7 +21,7 @@ class Events(Protocol):
         """The number of the newest event; 0 when there is none."""
 
     def switches(self, app: str) -> list[Switch]:
-        """When each version became live, oldest first.
+        """When each version became live, oldest first; of a removed app, only since its removal.
 
         Raises:
             Degraded: one of these events is damaged.

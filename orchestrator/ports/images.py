@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class Images(Protocol):
 
     def find(self, reference: str) -> Image | None:
         """An image by its id or its name; None when the engine does not have it."""
+
+    def labelled(self, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+        """The names and ids of all images with these labels; an image without a name has an empty one."""
 
     def usage(self) -> EngineUsage:
         """What takes space on the engine. Takes seconds where there are many images."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,6 +47,13 @@ class ModelFiles(Protocol):
         """Removes the stored files that no version needs; returns their size in bytes.
 
         Removes nothing while another process is adding files.
+        """
+
+    def forget(self, app: str, unused: Callable[[], Collection[str]]) -> int:
+        """Removes all folders of an app and what is known about its sources, then as `collect` does.
+
+        Also removes the stored manifests with the digests that `unused` returns. It is called while no process adds
+        files, and not at all if one does. Returns the size in bytes of what was removed from the store.
         """
 
     def check(self, progress: Progress) -> Iterator[tuple[str, str | None]]:

@@ -21,10 +21,13 @@ class Placement(Protocol):
         """Writes the engine that the containers run on. The same one again changes nothing."""
 
     def apps(self) -> list[str]:
-        """All apps, sorted."""
+        """All apps, sorted, without those that were removed."""
 
     def app_number(self, app: str) -> int:
-        """The app's number in the state folder: from 1, never given to another app. Records the app if it is new."""
+        """The app's number in the state folder: from 1, never given to another app.
+
+        Records the app if it is new, or was removed: then it begins anew, with the number that it had.
+        """
 
     def slots(self, app: str) -> dict[Slot, SlotState]:
         """The state of each slot; an empty slot is missing."""

@@ -51,6 +51,9 @@ class Secrets(Protocol):
     def drop(self, app: str, version: str, deployment: int) -> None:
         """Removes a copy. A missing one is not an error."""
 
+    def forget(self, app: str) -> None:
+        """Removes all copies of an app."""
+
     def tidy(self, app: str) -> None:
         """Removes partial copies that a crash has left."""
 

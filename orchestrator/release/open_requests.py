@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.release.work import Work
+from orchestrator.ports.services import Services
 from orchestrator.text import counted
 
 # How long to sleep between two looks, in seconds.
 _TICK = 0.02
 
 
-def wait_until_closed(work: Work, slot: Slot, where: str, shortened: Callable[[float], float]) -> tuple[int, float]:
-    """Waits until no request is open on a slot, up to the drain limit, and reports what is open once a second.
+def wait_until_closed(
+    services: Services, app: str, slot: Slot, limit: float, where: str, shortened: Callable[[float], float]
+) -> tuple[int, float]:
+    """Waits until no request is open on a slot, up to a limit in seconds, and reports what is open once a second.
 
     Returns how many are still open, and the limit in seconds that ended the wait. `where` is the slot in a message.
     `shortened` gets how long the wait has taken, and returns a limit that is used when it is the shorter one.
@@ -22,9 +24,8 @@ def wait_until_closed(work: Work, slot: Slot, where: str, shortened: Callable[[f
         ProxyError: the proxy does not answer.
         Whatever `shortened` raises.
     """
-    services, started = work.services, work.services.clock()
-    limit, reported = work.config.proxy.drain, 0.0
-    while count := sum(services.endpoints.open_requests(work.app, slot).values()):
+    started, reported = services.clock(), 0.0
+    while count := sum(services.endpoints.open_requests(app, slot).values()):
         waited = services.clock() - started
         limit = min(limit, shortened(waited))
         if waited >= limit:

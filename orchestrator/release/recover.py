@@ -1,7 +1,7 @@
 """Recovery: what every changing command does first.
 
-It finishes or undoes an interrupted deployment, repairs the proxy and the live containers, and stops a previous version
-whose standby time is over.
+It finishes an interrupted removal, finishes or undoes an interrupted deployment, repairs the proxy and the live
+containers, and stops a previous version whose standby time is over.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orchestrator.release.addresses import follow
 from orchestrator.release.executor import carry_on
 from orchestrator.release.heal import heal
 from orchestrator.release.observe import healthy, observe
+from orchestrator.release.removal import finish_removal
 from orchestrator.release.retention import forget_secrets
 from orchestrator.release.slots import free, note_cold, park
 from orchestrator.release.steps import restored
@@ -69,6 +70,10 @@ def recover(services: Services, app: str, *, healing: bool = True) -> Recovered:
     Without `healing` the live containers are not repaired.
     """
     recovered = Recovered()
+    if finish_removal(services, app) is not None:
+        text = f"the removal of {app}, which was interrupted, is finished"
+        services.reporter.note(text)
+        return Recovered(repaired=[text])
     _finish_or_undo(services, app, recovered)
     _repair(services, app, recovered, healing=healing)
     _stop_expired(services, app, recovered)

@@ -14,7 +14,8 @@ from orchestrator.ports.services import Services
 class AppRow:
     """An app. `listen`, `hosts` and `path_prefix` are its route; `listen` is None while the proxy does not serve it.
 
-    `file` is the path of the newest version's deploy.toml. `deploying`: a deployment is open, running or interrupted.
+    `file` is the path of the newest version's deploy.toml. `deploying`: a deployment is open, running or interrupted;
+    `removing`: its removal is.
     """
 
     app: str
@@ -27,6 +28,7 @@ class AppRow:
     versions: int
     deploying: bool
     file: str | None
+    removing: bool = False
 
 
 @frozen
@@ -58,6 +60,7 @@ def _row(services: Services, app: str) -> AppRow:
         versions=len(versions),
         deploying=services.ledger.open_deployment(app) is not None,
         file=_file(newest),
+        removing=services.ledger.removal(app) is not None,
     )
 
 

@@ -23,6 +23,7 @@ from orchestrator.reports.proxy import ProxyReport, ProxyStatusReport
 from orchestrator.reports.prune import PruneReport
 from orchestrator.reports.recover import RecoverReport
 from orchestrator.reports.release import ReleaseReport
+from orchestrator.reports.remove import RemoveReport
 from orchestrator.reports.serialize import schema
 from orchestrator.reports.status import StatusReport
 from orchestrator.reports.verify import VerifyReport
@@ -55,6 +56,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "prune": PruneReport,
     "recover": RecoverReport,
     "release": ReleaseReport,
+    "remove": RemoveReport,
     "rollback": ReleaseReport,
     "show": ShowReport,
     "status": StatusReport,

@@ -12,6 +12,7 @@ from orchestrator.domain.record.chain import Event, read_detail
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.text import counted
 
 KINDS = (
     "release",
@@ -32,6 +33,7 @@ KINDS = (
     "tag-failed",
     "pruned",
     "rebuilt",
+    "removed",
 )
 """What `--kind` accepts."""
 
@@ -150,7 +152,7 @@ def _deployment(services: Services, app: str, event: Event, detail: dict[str, An
 def _by(kind: str, detail: dict[str, Any]) -> str | None:
     if "watchdog run" in str(detail.get("command", "")):
         return _WATCHDOG
-    return _BY.get(kind)
+    return str(detail["by"]) if "by" in detail else _BY.get(kind)
 
 
 def _plain(detail: dict[str, Any]) -> str:
@@ -161,6 +163,11 @@ def _plain(detail: dict[str, Any]) -> str:
 
 def _failed(what: str) -> Callable[[dict[str, Any]], str]:
     return lambda detail: f"{what}: {detail.get('why', 'unknown')}"
+
+
+def _removed(detail: dict[str, Any]) -> str:
+    versions, deployments = (counted(len(detail.get(f"{word}s", ())), word) for word in ("version", "deployment"))
+    return f"the app was removed, with {versions} and the records of {deployments}"
 
 
 def _listed(values: object) -> str:
@@ -178,4 +185,5 @@ _TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "tag-failed": lambda detail: _failed(f"the tag {detail.get('tag')} was not written")(detail),
     "pruned": lambda detail: f"removed: {_listed([*detail.get('versions', ()), *detail.get('containers', ())])}",
     "rebuilt": _failed("the ledger was rebuilt from labels"),
+    "removed": _removed,
 }

@@ -154,6 +154,8 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
     proxy, health = _proxy(services, app, listen, problems)
     observed = observe(services, app)
     live = observed.live
+    if services.ledger.removal(app) is not None and services.locks.holder(app) is None:
+        problems.append(f"the removal of {app} was interrupted: deployctl remove {app}")
     deployment = _open_deployment(services, app, problems)
     serving = _live(services, observed, live, health, problems) if live else None
     previous = _previous(services, observed)

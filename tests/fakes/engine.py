@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
@@ -322,6 +322,14 @@ class FakeImages:
         labels = self._state.image_labels.get(image_id, {})
         ports = self._state.image_ports.get(labels.get(naming.LABEL_VERSION, ""), ())
         return Image(image_id, labels, ports, volumes=self._state.image_volumes)
+
+    def labelled(self, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+        rows = [*self._state.images.items(), *(("", image_id) for image_id in sorted(self._state.untagged))]
+        return [
+            (tag, image_id)
+            for tag, image_id in rows
+            if labels.items() <= self._state.image_labels.get(image_id, {}).items()
+        ]
 
     def usage(self) -> EngineUsage:
         return EngineUsage("/var/lib/docker", len(self._state.untagged), len(self._state.untagged), 0)

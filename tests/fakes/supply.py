@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,6 +114,12 @@ class FakeModelFiles:
         for digest in freed:
             del self._state.stored[digest]
         return sum(freed.values())
+
+    def forget(self, app: str, unused: Callable[[], Collection[str]]) -> int:
+        self._state.kept = {key: files for key, files in self._state.kept.items() if key[0] != app}
+        for digest in unused():
+            self._state.manifests.pop(digest, None)
+        return self.collect()
 
     def check(self, progress: Progress) -> Iterator[tuple[str, str | None]]:
         for digest in sorted(self._state.stored):

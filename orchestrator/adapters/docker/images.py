@@ -39,6 +39,11 @@ class DockerImages:
         ports = _ports(config.get("ExposedPorts") or {})
         return Image(str(info["Id"]), dict(config.get("Labels") or {}), ports, config.get("User") or "", volumes)
 
+    def labelled(self, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+        with engine_errors("list the images"):
+            rows = self._api.images(filters={"label": [f"{key}={value}" for key, value in labels.items()]})
+        return [(tag, str(row["Id"])) for row in rows for tag in _tags(row) or [""]]
+
     def usage(self) -> EngineUsage:
         with engine_errors("report its disk usage"):
             api = self._api
@@ -101,6 +106,11 @@ class DockerImages:
             except docker.errors.ImageNotFound:
                 return None
         return info
+
+
+def _tags(row: Mapping[str, Any]) -> list[str]:
+    # Engines up to 24 list a name for an image that has none.
+    return [tag for tag in row.get("RepoTags") or [] if tag != "<none>:<none>"]
 
 
 def _ports(exposed: Mapping[str, Any]) -> tuple[int, ...]:

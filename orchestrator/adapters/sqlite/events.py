@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.adapters.sqlite.file import LedgerFile
-from orchestrator.adapters.sqlite.sealing import DEPLOYMENT, EVENT, IMAGE, LIVE, VERSION, append, named
+from orchestrator.adapters.sqlite.sealing import DEPLOYMENT, EVENT, IMAGE, LIVE, REMOVED, VERSION, append, named
 from orchestrator.domain.record import chain
 from orchestrator.domain.record.chain import Event, Switch, plain
 from orchestrator.errors import Degraded
@@ -47,7 +47,11 @@ class SqliteEvents(LedgerFile):
             Degraded: one of these events is damaged.
         """
         switches = []
-        rows = self._read("SELECT id, detail FROM events WHERE app = ? AND kind = ? ORDER BY id", (app, LIVE))
+        rows = self._read(
+            "SELECT id, detail FROM events WHERE app = ? AND kind = ?"
+            " AND id > (SELECT COALESCE(MAX(id), 0) FROM events WHERE app = ? AND kind = ?) ORDER BY id",
+            (app, LIVE, app, REMOVED),
+        )
         for number, text in rows:
             detail = chain.read_detail(text)
             try:
@@ -72,7 +76,10 @@ def _differences(db: sqlite3.Connection, events: list[Event]) -> Iterator[str]:
     live: dict[str, dict[str, Any]] = {}
     for event in events:
         detail = chain.read_detail(event.detail)
-        if event.kind == LIVE:
+        if event.kind == REMOVED:
+            live.pop(event.app, None)
+            recorded = {key: known for key, known in recorded.items() if key[0] != event.app}
+        elif event.kind == LIVE:
             live[event.app] = detail
         elif event.kind in (VERSION, DEPLOYMENT, IMAGE) and isinstance(detail.get(event.kind), str | int):
             recorded[event.app, event.kind, detail[event.kind]] = detail

@@ -11,6 +11,7 @@ from orchestrator.adapters.sqlite import versions
 from orchestrator.adapters.sqlite.events import SqliteEvents
 from orchestrator.adapters.sqlite.journal import SqliteJournal, restore_deployment
 from orchestrator.adapters.sqlite.placement import SqlitePlacement, proxy_text, write_slot, write_traffic
+from orchestrator.adapters.sqlite.removals import SqliteRemovals
 from orchestrator.adapters.sqlite.sealing import version_changed, went_live
 from orchestrator.adapters.sqlite.versions import SqliteVersions
 from orchestrator.adapters.sqlite.watch_records import SqliteWatchRecords
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.record.labels import Restored
 
 
-class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRecords, SqliteEvents):
+class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRecords, SqliteEvents, SqliteRemovals):
     """The ledger in one SQLite file. Implements the port `Ledger`."""
 
     def damage(self, *, thorough: bool = False) -> str | None:
@@ -76,7 +77,8 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
             highest += 1
         db.execute(
             "INSERT INTO apps (name, number, proxy) VALUES (?,?,?)"
-            " ON CONFLICT (name) DO UPDATE SET number = excluded.number, proxy = excluded.proxy",
+            " ON CONFLICT (name) DO UPDATE SET number = excluded.number, proxy = excluded.proxy,"
+            " removal = NULL, removed_at = NULL",
             (app.app, app.app_number or highest, proxy_text(app.proxy) if app.proxy else None),
         )
         for version in app.versions:

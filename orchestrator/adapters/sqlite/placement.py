@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from orchestrator.adapters.sqlite.file import LedgerFile
+from orchestrator.adapters.sqlite.removals import clear
 from orchestrator.adapters.sqlite.sealing import last_live, went_live
 from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.probe import ProbeSpec
@@ -40,12 +41,15 @@ class SqlitePlacement(LedgerFile):
             db.execute("INSERT INTO engine (id, name, host) VALUES (?, ?, ?)", (engine.id, engine.name, engine.host))
 
     def apps(self) -> list[str]:
-        """All apps, sorted."""
-        return [row[0] for row in self._read("SELECT name FROM apps ORDER BY name")]
+        """All apps, sorted, without those that were removed."""
+        return [row[0] for row in self._read("SELECT name FROM apps WHERE removed_at IS NULL ORDER BY name")]
 
     def app_number(self, app: str) -> int:
-        """The app's number in the state folder: from 1, never assigned to another app. Adds an app that is new."""
-        row = self._read("SELECT number FROM apps WHERE name = ?", (app,)).fetchone()
+        """The app's number in the state folder: from 1, never assigned to another app.
+
+        Adds an app that is new, or was removed.
+        """
+        row = self._read("SELECT number FROM apps WHERE name = ? AND removed_at IS NULL", (app,)).fetchone()
         if row:
             return int(row[0])
         with self._transaction() as db:
@@ -55,6 +59,10 @@ class SqlitePlacement(LedgerFile):
                 " ON CONFLICT (name) DO NOTHING",
                 (app,),
             )
+            if db.execute(
+                "UPDATE apps SET removed_at = NULL WHERE name = ? AND removed_at IS NOT NULL", (app,)
+            ).rowcount:
+                clear(db, app)  # a command that waited for the removal may have counted something
             return int(db.execute("SELECT number FROM apps WHERE name = ?", (app,)).fetchone()[0])
 
     def slots(self, app: str) -> dict[Slot, SlotState]:

@@ -153,6 +153,10 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         host TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE apps ADD COLUMN removal TEXT;       -- JSON: who removes the app; NULL: nobody does
+    ALTER TABLE apps ADD COLUMN removed_at TEXT;    -- its records are gone, its number stays; NULL: it is an app
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.domain.record import chain
 from orchestrator.domain.record.chain import Switch
 
-VERSION, DEPLOYMENT, IMAGE, LIVE = "version", "deployment", "image", "live"
+VERSION, DEPLOYMENT, IMAGE, LIVE, REMOVED = "version", "deployment", "image", "live", "removed"
 EVENT = "id, at, app, kind, detail, previous, digest"
 
 

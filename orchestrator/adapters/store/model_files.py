@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +63,12 @@ class StoreModelFiles:
 
     def collect(self) -> int:
         return self._objects.collect()
+
+    def forget(self, app: str, unused: Callable[[], Collection[str]]) -> int:
+        self.tidy(app)
+        self._objects.forget(app)
+        cache_file(self._state_dir, app).unlink(missing_ok=True)
+        return self._objects.collect(unused)
 
     def check(self, progress: Progress) -> Iterator[tuple[str, str | None]]:
         def read(item: tuple[str, Path]) -> tuple[str, str | None]:

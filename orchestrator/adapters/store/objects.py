@@ -17,7 +17,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -124,10 +124,13 @@ class Objects:
             if _DIGEST.fullmatch(name):  # other files there do not belong to the store
                 yield name, path
 
-    def collect(self) -> int:
-        """Removes the objects that no tree needs; returns their size in bytes. Does nothing while objects are added."""
+    def collect(self, unused: Callable[[], Collection[str]] | None = None) -> int:
+        """Removes the objects that no tree needs, and the manifests that `unused` names; returns their size in bytes.
+
+        Does nothing while objects are added. `unused` is called while none are.
+        """
         self.release()
-        if not self._objects.is_dir():
+        if not (self._manifests if unused else self._objects).is_dir():
             return 0
         freed = 0
         with self._lock.open("a") as file:
@@ -138,6 +141,11 @@ class Objects:
                 if status.st_nlink == 1:
                     path.unlink()
                     freed += status.st_size
+            for manifest in unused() if unused else ():
+                with suppress(FileNotFoundError):
+                    place = self.manifest_place(manifest)
+                    freed += place.stat().st_size
+                    place.unlink()
         return freed
 
     # Manifests
@@ -257,6 +265,10 @@ class Objects:
                 path.rename(target)
         for path in folder.glob(f".*{TEMPORARY}"):
             shutil.rmtree(path, ignore_errors=True)
+
+    def forget(self, app: str) -> None:
+        """Removes all trees of an app. Callers hold the lock of the app."""
+        remove_whole(self._trees / app)
 
     def whole(self, app: str, version: str, files: dict[str, File]) -> bool:
         """Whether a version's tree has all these files, undamaged."""

@@ -89,6 +89,10 @@ class SecretStore:
         if remove_whole(self.folder(app, version, deployment)):
             self._sweep(app)
 
+    def forget(self, app: str) -> None:
+        remove_whole(self._root / app)
+        self._sweep(app)
+
     def tidy(self, app: str) -> None:
         for folder in _folders(self._root / app):
             for path in folder.glob(f".*{TEMPORARY}"):

@@ -26,5 +26,7 @@ def _facts(row: AppRow) -> Iterator[str]:
     yield counted(row.versions, "version")
     if row.deploying:
         yield "a deployment is open"
+    if row.removing:
+        yield "it is being removed"
     if row.file:
         yield printable(row.file)

@@ -43,7 +43,12 @@ class Drain(Action):
             )
         started = services.clock()
         left, limit = wait_until_closed(
-            work, self.slot, f"on {self.version}", lambda waited: self._shortened(services.interrupts, waited)
+            services,
+            work.app,
+            self.slot,
+            work.config.proxy.drain,
+            f"on {self.version}",
+            lambda waited: self._shortened(services.interrupts, waited),
         )
         cut = 0
         pending = services.interrupts.pending

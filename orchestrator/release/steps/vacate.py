@@ -69,7 +69,9 @@ class Vacate(Action):
             return math.inf
 
         try:
-            left, limit = wait_until_closed(work, self.slot, f"in {self.slot}", check)
+            left, limit = wait_until_closed(
+                services, work.app, self.slot, work.config.proxy.drain, f"in {self.slot}", check
+            )
             if left:
                 services.endpoints.cut(work.app, self.slot)
                 services.reporter.note(

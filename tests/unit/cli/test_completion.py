@@ -58,7 +58,7 @@ def test_commands(complete: Complete) -> None:
     visible = [name for name, entry in TABLE.items() if not entry.hidden]
     assert complete("") == complete() == complete("--json", "") == visible
     assert complete("st") == ["status"]
-    assert complete("--state-dir", "st", "re") == ["release", "recover"]
+    assert complete("--state-dir", "st", "re") == ["release", "recover", "remove"]
     assert complete("nonsense", "") == complete("__") == []
 
 
@@ -108,6 +108,7 @@ def test_versions_that_a_command_can_take(complete: Complete, ledger: Path) -> N
     assert complete("release", "") == complete("plan", "release", "") == ["v11", "v10", "v2", "v1"]
     assert complete("rollback", "--to", "") == ["v10", "v1"]
     assert complete("plan", "") == ["release", "rollback"]
+    assert complete("remove", "") == complete("remove", "my") == ["mymodel"]
     assert complete("show", "v1", "") == complete("diff", "v1", "v2", "") == complete("rollback", "") == []
     assert complete("completion", "") == ["bash", "zsh", "fish"]
     assert complete("plan", "rollback", "") == ["v10", "v1"]
