@@ -10,3 +10,8 @@ RefOption = Annotated[
     str | None,
     typer.Option("--ref", help="Build a clean checkout of this tag, branch or commit, not the folder."),
 ]
+
+ImageOption = Annotated[
+    str | None,
+    typer.Option("--image", help="Release this image, on the engine or in a registry; build nothing."),
+]

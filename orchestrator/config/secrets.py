@@ -105,7 +105,8 @@ def unavailable(missing: Mapping[str, str]) -> SecretUnavailable:
 
 def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
     """The problems with the files that have secrets, and the variables that are not set now."""
-    wrong = exposed_secrets(config)
+    # Without a Dockerfile nothing is built from the folder: its images come from elsewhere.
+    wrong = exposed_secrets(config, built=_exists(config.dockerfile_path))
     unset: list[Finding] = []
     for key, source in _everywhere(config):
         try:
@@ -115,16 +116,18 @@ def wrong_secrets(config: Config) -> tuple[list[Finding], list[Finding]]:
     return wrong, unset
 
 
-def exposed_secrets(config: Config, *, existing: bool = False) -> list[Finding]:
+def exposed_secrets(config: Config, *, existing: bool = False, built: bool = True) -> list[Finding]:
     """The files with passwords that would become part of the version: of its image, its manifest, or its model files.
 
-    With `existing`, only those that exist now: a checkout contains only what its commit contains.
+    With `existing`, only those that exist now: a checkout contains only what its commit contains. Without `built`, only
+    those in the model folder.
     """
     return [
         Finding(key, *problem)
         for key, path in _files(config)
         # Without a file for notifications a version can be released, so the file need not be there.
-        if (problem := _exposed(config, path)) and (not (existing or key == "notify.urls_file") or _exists(path))
+        if (problem := _exposed(config, path, built=built))
+        and (not (existing or key == "notify.urls_file") or _exists(path))
     ]
 
 
@@ -200,7 +203,7 @@ def _path(base: Path, text: str) -> Path:
     return Path(os.path.normpath(base / text))
 
 
-def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
+def _exposed(config: Config, path: Path, *, built: bool) -> tuple[str, str] | None:
     try:
         real, context = path.resolve(), config.context_dir.resolve()
         model = config.model_dir.resolve() if config.model_dir else None
@@ -210,7 +213,7 @@ def _exposed(config: Config, path: Path) -> tuple[str, str] | None:
     # In the model folder, a link that leads out of it is followed; in the context, a link is sent as a link.
     if model is not None and (real.is_relative_to(model) or named.is_relative_to(model)):
         return f"{printable(path)} is in the model folder, which every version copies", "keep it somewhere else"
-    if real.is_relative_to(context) and not _ignored(config, real.relative_to(context)):
+    if built and real.is_relative_to(context) and not _ignored(config, real.relative_to(context)):
         shown, file = printable(real.relative_to(context)), ignore_file(config).relative_to(config.context_dir)
         return (
             f"{printable(path)} is in the build context, and would become part of the image",

@@ -28,6 +28,16 @@ class Images(Protocol):
     def find(self, reference: str) -> Image | None:
         """An image by its id or its name; None when the engine does not have it."""
 
+    def platform(self) -> str:
+        """The platform of the engine, such as `linux/amd64`."""
+
+    def tag(self, image_id: str, reference: str) -> None:
+        """Gives an image one more name; an image that had it loses it. May be repeated.
+
+        Raises:
+            EngineError: the engine does not have the image.
+        """
+
     def labelled(self, labels: Mapping[str, str]) -> list[tuple[str, str]]:
         """The names and ids of all images with these labels; an image without a name has an empty one."""
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Manifests(Protocol):
     """Reads manifests from sources and from the store. All methods may be repeated."""
 
-    def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
-        """The manifest of the sources as they are now.
+    def read(self, config: Config, *, keep: bool, progress: Progress, built: bool = True) -> Manifest:
+        """The manifest of the sources as they are now; of the model files alone, unless an image is `built` from them.
 
         With `keep` the model files are copied into the store. No other process removes them from there until
         `ModelFiles.keep` assigns them to a version, or this process ends or calls `ModelFiles.collect`.

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from orchestrator.domain.version.build import RemoteImage
     from orchestrator.domain.version.version import Version
     from orchestrator.ports.progress import Progress
 
@@ -31,10 +32,25 @@ class Registry(Protocol):
     def pull(self, version: Version, progress: Progress) -> str:
         """Pulls a version's image by its digest and tags it; returns its id. May be repeated.
 
-        The image must have the recorded id or the version's labels.
+        The image must have the recorded id or the version's labels; of one that was not built here the digest decides.
 
         Raises:
             RegistryError: the registry does not provide the image, or provides another one, which is not tagged.
+            Interrupted: `progress.check` raised it.
+        """
+
+    def resolve(self, reference: str, progress: Progress) -> RemoteImage | None:
+        """What a registry has under a name (`host/path:tag` or with a digest); None when it has nothing.
+
+        Raises:
+            RegistryError: the registry refuses, or does not answer.
+        """
+
+    def fetch(self, pinned: str, progress: Progress) -> str:
+        """Pulls the image `host/path@sha256:…`, which keeps this name; returns its id. May be repeated.
+
+        Raises:
+            RegistryError: the registry does not provide it, or it does not exist for the platform of the engine.
             Interrupted: `progress.check` raised it.
         """
 

@@ -19,11 +19,13 @@ class Secrets(Protocol):
     No error and no file name contains a value. Callers hold the app's lock. All methods may be repeated.
     """
 
-    def check(self, config: Config, version: str | None = None, *, building: Config | None = None) -> None:
+    def check(
+        self, config: Config, version: str | None = None, *, building: Config | None = None, built: bool = True
+    ) -> None:
         """Checks that every secret is available: from its source, or with `version` from a copy of that version.
 
-        Without `version` it also checks that no secret is part of the build. `building` is the configuration to build
-        from, if that is a checkout.
+        Without `version` it also checks that no secret is part of the build, or of the model folder: if no image is
+        `built`, only of that one. `building` is the configuration to build from, if that is a checkout.
 
         Raises:
             SecretUnavailable: a value is not available.

@@ -13,6 +13,7 @@ from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.domain.traffic.slot import Slot, other
 from orchestrator.frozen import frozen
 from orchestrator.release.steps import (
+    Adopt,
     Build,
     Create,
     Drain,
@@ -31,6 +32,7 @@ from orchestrator.release.steps import (
     Vacate,
 )
 from orchestrator.release.steps.retire import How
+from orchestrator.supply.image import FoundImage
 
 
 @frozen
@@ -43,18 +45,27 @@ class Terms:
     registry: str | None = None
 
 
-def plan_release(observed: Observed, choice: Choice, terms: Terms, *, image: str, image_lost: bool = False) -> Plan:
+def plan_release(
+    observed: Observed,
+    choice: Choice,
+    terms: Terms,
+    *,
+    image: str,
+    image_lost: bool = False,
+    found: FoundImage | None = None,
+) -> Plan:
     """The steps that start `choice.version` beside the live version and switch to it.
 
     While a version bakes, its predecessor stays warm. The live version with another configuration does not bake.
-    `image_lost`: the version is reused, but the engine does not have its image any more.
+    `image_lost`: the version is reused, but the engine does not have its image any more. `found` is the image that a
+    version is made of when it is not built here.
     """
     live, version = observed.live, choice.version
     slot: Slot = other(live.slot) if live else "blue"
     renewed = live is not None and live.version == version
     bake = 0.0 if renewed else terms.bake
     steps: list[Step] = [
-        *_image(observed, choice, terms.registry, image, image_lost),
+        *_image(observed, choice, terms.registry, image, image_lost, found),
         *_unshield(observed, slot),
         Vacate(slot, version),
         Create(version, slot, terms.replicas),
@@ -122,8 +133,19 @@ def plan_rollback(
     return plan
 
 
-def _image(observed: Observed, choice: Choice, registry: str | None, image: str, image_lost: bool) -> Iterator[Step]:
-    if choice.action == "build":
+def _image(
+    observed: Observed,
+    choice: Choice,
+    registry: str | None,
+    image: str,
+    image_lost: bool,
+    found: FoundImage | None,
+) -> Iterator[Step]:
+    if choice.action == "build" and found is not None:
+        yield Adopt.of(choice.version, image, found)
+        if registry and found.pinned.partition("@")[0] == registry:
+            return  # it is there already
+    elif choice.action == "build":
         yield Build(choice.version, image)
     known = observed.versions.get(choice.version)
     reused = known if choice.action == "reuse" else None

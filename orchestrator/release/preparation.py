@@ -25,6 +25,7 @@ from orchestrator.ports.services import Services
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
 from orchestrator.release.probes import probe_of
 from orchestrator.release.work import Draft
+from orchestrator.supply.image import image_manifest
 from orchestrator.supply.source import Source, git_state
 
 # How long a warm container may take to answer, in seconds.
@@ -75,8 +76,11 @@ def prepare_release(
     _refuse_invalid(services, source, requested)
     if config.git.require_clean:
         git_state(services, source)  # fails before all files are read
+    built = source.image is None
     with services.interrupts.interruptible():
-        manifest = services.manifests.read(source.building, keep=keep, progress=services.progress)
+        files = services.manifests.read(source.building, keep=keep, progress=services.progress, built=built)
+    of_image = image_manifest(services, config.app.name, source.image, files) if source.image else files
+    manifest = of_image or files
     # After the files were read, so that a change in the meantime is detected.
     git = git_state(services, source)
     choice = choose_release(
@@ -87,8 +91,9 @@ def prepare_release(
         live_run_digest=_live_run_digest(services, config, observed),
         same_place=_same_place(services, config, observed),
         force=force,
+        source="build context" if built else "image",
     )
-    if choice.action == "build":
+    if choice.action == "build" and built:
         build_secrets(config)  # before anything begins: a missing value would be found only by the build
     image_lost = _image_lost(observed, choice)
     version = _draft(services, config, choice, observed, manifest.digest, git)
@@ -98,12 +103,14 @@ def prepare_release(
         Terms(config.run.replicas, config.rollout.keep_warm, config.rollout.bake, config.registry.push),
         image=version.image,
         image_lost=image_lost,
+        found=source.image,
     )
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
     moved = _moved(services, config) if choice.action != "nothing" else ()
     copied = _copied(services.manifests.followed(source.building))
-    plan = replace(plan, notes=(*source.notes, *plan.notes, *moved, *refused, *copied))
-    return PreparedRelease(config, choice, plan, Draft(version, source, manifest))
+    unknown = ("its layers are known after the pull",) if of_image is None else ()
+    plan = replace(plan, notes=(*source.notes, *plan.notes, *moved, *refused, *copied, *unknown))
+    return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None))
 
 
 def prepare_rollback(
@@ -146,9 +153,12 @@ def rollback_way(observed: Observed, to: str | None) -> WayBack:
     lost = observed.versions[back.version]
     if back.mode == "gone":
         origin = f"commit {lost.git_commit[:10]} and changes to it" if lost.git_commit else "files outside of Git"
+        source = f"its source ({origin}) cannot be checked out"
+        if lost.from_image:
+            source = f"no registry is known to have the image {lost.from_image}"
         raise UsageError(
             f"{back.version} cannot be restored: its containers and its image are gone",
-            why=f"they were removed from the engine, and its source ({origin}) cannot be checked out",
+            why=f"they were removed from the engine, and {source}",
             hint=f"select another version with --to, or release the source of {back.version} as a new version",
         )
     return back
@@ -164,13 +174,14 @@ def _refuse_invalid(services: Services, source: Source, requested: str | None) -
     with suppress(EngineUnreachable):
         services.workloads.check()
     services.edge.check_listen(route)
-    if not source.building.dockerfile_path.is_file():
+    if source.image is None and not source.building.dockerfile_path.is_file():
         where = f"in commit {source.commit[:10]}" if source.commit else "on the disk"
         raise UsageError(
             f"build.dockerfile: there is no {printable(config.dockerfile_path)} {where}",
-            hint="write a Dockerfile, or set build.context and build.dockerfile",
+            hint="write a Dockerfile, set build.context and build.dockerfile, or release an image: --image NAME",
         )
-    services.secrets.check(config, building=source.building if source.commit else None)
+    building = source.building if source.commit else None
+    services.secrets.check(config, building=building, built=source.image is None)
     _refuse_missing_networks(services, config)
 
 

@@ -44,10 +44,12 @@ def release(
     *,
     force: bool = False,
     ref: str | None = None,
+    image: str | None = None,
     logs: bool = False,
     announce: Callable[[PreparedRelease], None] | None = None,
 ) -> Result:
-    """Makes `requested` (None: the next version) live, built from the folder as it is, or with `ref` from a commit.
+    """Makes `requested` (None: the next version) live: built from the folder as it is, with `ref` from a commit, or
+    with `image` made of an image that was built elsewhere.
 
     Holds the app's lock until the end. `force` also releases a version that went bad before, or is the same as the live
     one. With `logs`, what new containers print is reported until they are ready. `announce` is called before anything
@@ -65,7 +67,7 @@ def release(
         # When the engine does not answer, a step fails, so that the failure is recorded.
         with suppress(EngineUnreachable):
             refuse_unrecorded(services, observed)
-        with opened(services, config, ref) as source:
+        with opened(services, config, ref, image, again=observed.versions.get(requested or "")) as source:
             prepared = prepare_release(services, source, requested, observed, force=force, keep=True)
             for note in prepared.plan.notes:
                 services.reporter.note(note)

@@ -26,11 +26,15 @@ Detail = dict[str, object]
 
 @frozen
 class Draft:
-    """A version that is about to be built: its record, its source, and the manifest of the source."""
+    """A version that is about to be made: its record, its source, and the manifest of the source.
+
+    `complete` is False for an image that must be pulled: its layers are missing in the manifest.
+    """
 
     version: Version
     source: Source
     manifest: Manifest
+    complete: bool = True
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.config import Config
-from orchestrator.domain.version.manifest import CONTEXT, MODEL
+from orchestrator.domain.version.manifest import CONTEXT, LAYERS, MODEL
 from orchestrator.domain.version.version import FileChange
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
@@ -102,13 +102,13 @@ def _changes(services: Services, config: Config, file: str) -> list[FileChange]:
     raise UsageError(
         f"no version of {app} has a file {file!r}",
         why=f"similar names: {', '.join(similar[:3])}" if similar else f"the history has {counted(len(known), 'file')}",
-        hint="use the name that 'deployctl show' prints (context/… or model/…), or the file's path in the folder",
+        hint="use a name that 'deployctl show' prints (context/…, model/…, image/…), or the file's path in the folder",
     )
 
 
 def _candidates(config: Config, file: str) -> list[str]:
     """The paths that a file may have in a manifest: as given, or by its location on disk."""
-    paths = [file] if file.startswith((CONTEXT, MODEL)) else []
+    paths = [file] if file.startswith((CONTEXT, MODEL, LAYERS)) else []
     roots = [(MODEL, config.model_dir)] if config.model_dir is not None else []
     for place in (Path.cwd() / file, config.base / file):
         for prefix, root in [*roots, (CONTEXT, config.context_dir)]:

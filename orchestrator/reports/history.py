@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from orchestrator.domain.rollout.deployment import Deployment, Kind, Outcome, StepRecord
+from orchestrator.domain.version.version import Version
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.reports.estimate import duration
@@ -29,6 +30,7 @@ class DeploymentSummary:
     """A deployment without its journal. `seconds` is the sum of its steps' durations.
 
     `outcome` is None while it is open; then `interrupted` says whether the command that carried it out has died.
+    `from_image` is the image that the version was made from; None when it was built here.
     """
 
     id: int
@@ -43,6 +45,7 @@ class DeploymentSummary:
     interrupted: bool
     reason: str
     git_commit: str | None
+    from_image: str | None
     seconds: float
 
 
@@ -64,12 +67,14 @@ class HistoryReport:
 
 def history(services: Services, app: str, limit: int) -> HistoryReport:
     """The newest `limit` deployments of an app."""
-    return HistoryReport(app, tuple(_report(services, each) for each in services.ledger.deployments(app, limit)))
+    versions = services.ledger.versions(app)
+    rows = services.ledger.deployments(app, limit)
+    return HistoryReport(app, tuple(_report(services, each, versions) for each in rows))
 
 
-def summary(services: Services, deployment: Deployment) -> DeploymentSummary:
-    """One deployment without its journal."""
-    return DeploymentSummary(**_facts(services, deployment, services.ledger.steps(deployment.id)))
+def summary(services: Services, deployment: Deployment, versions: Mapping[str, Version]) -> DeploymentSummary:
+    """One deployment without its journal; `versions` are the app's."""
+    return DeploymentSummary(**_facts(services, deployment, services.ledger.steps(deployment.id), versions))
 
 
 def interrupted(services: Services, deployment: Deployment) -> bool:
@@ -77,12 +82,25 @@ def interrupted(services: Services, deployment: Deployment) -> bool:
     return deployment.outcome is None and services.locks.holder(deployment.app) is None
 
 
-def _report(services: Services, deployment: Deployment) -> DeploymentReport:
+def _report(services: Services, deployment: Deployment, versions: Mapping[str, Version]) -> DeploymentReport:
     steps = services.ledger.steps(deployment.id)
-    return DeploymentReport(**_facts(services, deployment, steps), steps=tuple(_step(step) for step in steps))
+    facts = _facts(services, deployment, steps, versions)
+    return DeploymentReport(**facts, steps=tuple(_step(step) for step in steps))
 
 
-def _facts(services: Services, deployment: Deployment, steps: list[StepRecord]) -> dict[str, Any]:
+def _from_image(deployment: Deployment, steps: list[StepRecord], versions: Mapping[str, Version]) -> str | None:
+    # An earlier attempt may have had another image than the version has now.
+    for step in steps:
+        if step.name == "adopt":
+            return str(step.detail.get("from", step.args["reference"]))
+    version = versions.get(deployment.to_version)
+    made = version is not None and not any(step.name == "build" for step in steps)
+    return version.from_image if version is not None and made else None
+
+
+def _facts(
+    services: Services, deployment: Deployment, steps: list[StepRecord], versions: Mapping[str, Version]
+) -> dict[str, Any]:
     return {
         "id": deployment.id,
         "kind": deployment.kind,
@@ -96,6 +114,7 @@ def _facts(services: Services, deployment: Deployment, steps: list[StepRecord]) 
         "interrupted": interrupted(services, deployment),
         "reason": deployment.reason,
         "git_commit": deployment.git_commit,
+        "from_image": _from_image(deployment, steps, versions),
         "seconds": round(sum(duration(step) for step in steps), 3),
     }
 

@@ -55,7 +55,9 @@ class PlanReport:
     diff: DiffReport | None = None
 
 
-def preview(services: Services, config: Config, action: str, version: str | None, *, ref: str | None) -> PlanReport:
+def preview(
+    services: Services, config: Config, action: str, version: str | None, *, ref: str | None, image: str | None = None
+) -> PlanReport:
     """Plans `action`, a release or a rollback, without carrying it out.
 
     Raises:
@@ -65,14 +67,15 @@ def preview(services: Services, config: Config, action: str, version: str | None
         raise UsageError(
             f"invalid action {action!r}", hint="use release or rollback, for example: deployctl plan rollback"
         )
-    if action == "rollback" and ref is not None:
-        raise UsageError("--ref cannot be used with a rollback", hint="run it without --ref: deployctl plan rollback")
+    option = "--ref" if ref is not None else "--image" if image is not None else ""
+    if action == "rollback" and option:
+        raise UsageError(f"{option} cannot be used with a rollback", hint="run it alone: deployctl plan rollback")
     observed = observe(services, config.app.name)
     first = _first(services, config.app.name)
     if action == "rollback":
         report = _rollback(services, config, observed, version)
     else:
-        with opened(services, config, ref) as source:
+        with opened(services, config, ref, image, again=observed.versions.get(version or "")) as source:
             prepared = prepare_release(services, source, version, observed)
         report = plan_report(prepared.plan, changes=prepared.changes, diff=release_diff(services, prepared))
     return replace(report, notes=(*first, *report.notes))
@@ -90,10 +93,10 @@ def _first(services: Services, app: str) -> tuple[str, ...]:
 
 
 def release_diff(services: Services, prepared: PreparedRelease) -> DiffReport | None:
-    """What a release changes; None when nothing is live or changes, or when the files of the live version are lost."""
-    if not prepared.changes:
-        return None
+    """What a release changes; None when nothing is live or changes, or when the files of a version are not known."""
     draft = prepared.draft
+    if not prepared.changes or not draft.complete:
+        return None
     return _diff(services, prepared.config, prepared.plan.from_version, draft.version, draft.manifest)
 
 

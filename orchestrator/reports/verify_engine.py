@@ -114,7 +114,8 @@ def check_images(services: Services, manifests: Manifests, findings: Findings) -
         if image is None:
             findings.problems.append(f"{name}: its image {version.image_id[:19]}… is missing on the engine")
             continue
-        faults = _wrong_labels(version, image.labels)
+        # An image that was not built here has no labels of deployctl.
+        faults = _wrong_labels(version, image.labels) if version.from_image is None else ()
         findings.problems += [f"{name}: its image {fault}" for fault in faults]
         tagged = services.images.find(version.image)
         if (tagged is None or tagged.id != version.image_id) and not _elsewhere(services, tagged):

@@ -31,6 +31,7 @@ class VersionFacts:
     image: str
     image_id: str
     pushed: str | None
+    from_image: str | None
     manifest: str
     author: str
     created_at: str
@@ -133,6 +134,7 @@ def _facts(version: Version, live: str | None, left: set[str]) -> dict[str, Any]
         "image": version.image,
         "image_id": version.image_id,
         "pushed": version.pushed,
+        "from_image": version.from_image,
         "manifest": version.manifest,
         "author": version.author,
         "created_at": version.created_at,
@@ -171,7 +173,7 @@ def show(services: Services, app: str, name: str) -> ShowReport:
         containers=tuple(
             VersionContainer(each.id, each.name, each.slot, each.state, each.address) for each in observed.of(name)
         ),
-        deployments=tuple(summary(services, deployment) for deployment in deployments),
+        deployments=tuple(summary(services, deployment, observed.versions) for deployment in deployments),
     )
 
 

@@ -41,6 +41,7 @@ class LiveRecord:
     git_commit: str | None
     git_dirty: bool | None
     author: str | None
+    from_image: str | None
 
 
 @frozen
@@ -99,4 +100,5 @@ def _record(
         git_commit=version.git_commit if version else None,
         git_dirty=version.git_dirty if version else None,
         author=version.author if version else None,
+        from_image=version.from_image if version else None,
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from orchestrator.config import Config, printable
-from orchestrator.domain.version.version import GitState
+from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
+from orchestrator.supply.image import FoundImage, ImagePorts, find_image, recorded_image
 
 if TYPE_CHECKING:
     from orchestrator.ports.interrupts import Interrupts
@@ -29,7 +30,7 @@ class Interruptible(Protocol):
         """Interrupts waits at Ctrl-C."""
 
 
-class SourcePorts(Interruptible, Protocol):
+class SourcePorts(Interruptible, ImagePorts, Protocol):
     """The ports that opening a source needs."""
 
     @property
@@ -45,7 +46,7 @@ class SourcePorts(Interruptible, Protocol):
 class Source:
     """The configuration that is recorded, and `building`, the configuration with the folder to build from.
 
-    With a `commit` that folder is a checkout, which `done` removes.
+    With a `commit` that folder is a checkout, which `done` removes. With an `image` nothing is built.
     """
 
     config: Config
@@ -53,16 +54,32 @@ class Source:
     commit: str | None = None
     notes: tuple[str, ...] = ()
     done: Callable[[], None] = lambda: None
+    image: FoundImage | None = None
 
 
 @contextmanager
-def opened(ports: SourcePorts, config: Config, ref: str | None) -> Iterator[Source]:
-    """Opens the source: the folder as it is, or with `ref` a checkout of that commit.
+def opened(
+    ports: SourcePorts, config: Config, ref: str | None, image: str | None = None, *, again: Version | None = None
+) -> Iterator[Source]:
+    """Opens the source: the folder as it is, with `ref` a checkout of that commit, or with `image` an image.
+
+    `again` is the version if it is recorded. When it was live and was made of an image, its source is that image.
 
     Raises:
-        UsageError: there is no such commit, or it cannot be released.
-        GitError: it cannot be checked out.
+        UsageError: there is no such commit or image, or it cannot be released.
+        GitError: the commit cannot be checked out.
+        RegistryError: the registry refuses to tell about the image, or does not answer.
     """
+    if ref is not None and image is not None:
+        raise UsageError(
+            "--image cannot be used with --ref", why="an image is not built from a commit", hint="use one of them"
+        )
+    if image is not None:
+        yield Source(config, config, image=find_image(ports, config.app.name, image))
+        return
+    if ref is None and again is not None and again.live_at is not None and again.from_image is not None:
+        yield Source(config, config, image=recorded_image(again))
+        return
     if ref is None:
         yield Source(config, config)
         return
@@ -106,7 +123,8 @@ def git_state(ports: SourcePorts, source: Source) -> GitState:
     state = ports.source_control.state(config)
     if config.git.require_clean:
         _refuse_changes(state)
-    return state
+    # An image that was not built here is of no commit, as far as this folder knows.
+    return state if source.image is None else GitState(user=state.user)
 
 
 def _refuse_changes(state: GitState) -> None:

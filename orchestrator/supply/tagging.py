@@ -54,7 +54,8 @@ def tag(ports: TagPorts, config: Config, name: str, since: str) -> None:
     label = f"{app}/{name}"
     if version.git_commit is None or version.git_dirty:
         built = "from changes that are not committed" if version.git_commit else "outside of Git"
-        ports.reporter.note(f"the tag {label} was not written: {name} was built {built}")
+        how = f"was made from the image {version.from_image}" if version.from_image else f"was built {built}"
+        ports.reporter.note(f"the tag {label} was not written: {name} {how}")
         return
     message = "\n".join(
         [

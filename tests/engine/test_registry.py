@@ -15,6 +15,7 @@ import pytest
 
 from tests.chaos import FULL
 from tests.chaos.oracle import at_rest
+from tests.engine.elsewhere import CI
 from tests.engine.harness import App, Load, Place, engine, until
 from tests.engine.registries import (
     PASSWORD,
@@ -378,3 +379,98 @@ def test_killed_at_a_pull(make: Callable[[str], App], way: Way) -> None:
     app.run("rollback")
     assert app.serving() == "v1"
     assert names(app, "v1") == {f"{app.name}:v1"}
+
+
+@pytest.fixture
+def ci(tmp_path: Path, way: Way) -> Iterator[CI]:
+    made = CI(tmp_path / "ci", way.host)
+    yield made
+    made.clean()
+
+
+@pytest.fixture
+def bare(tmp_path: Path, ci: CI) -> Iterator[App]:
+    """An app that consists of a deploy.toml only."""
+    made = App(tmp_path / "bare", tmp_path / "state", name=ci.name)
+    for path in made.folder.iterdir():
+        path.unlink()
+    made.write_config()
+    yield made
+    made.clean()
+    for tag in [tag for image in engine().images.list(name=made.name) for tag in image.tags]:
+        engine().images.remove(tag, force=True)
+
+
+def test_an_image_that_ci_has_built_is_released(bare: App, ci: CI) -> None:
+    app = bare
+    one = ci.push("v1", "1")
+    assert planned(app, "release", "--image", one)[:2] == ("adopt", "vacate")
+    assert engine().images.list(name=ci.repository) == [], "the plan pulls nothing"
+    app.run("release", "--image", one)
+    assert app.serving() == "v1"
+    assert names(app, "v1") == {f"{app.name}:v1"}, "the pull leaves no name behind"
+    v1 = app.json("show", "v1")
+    assert v1["pushed"].startswith(f"{ci.repository}@sha256:")
+    assert v1["from_image"] == f"{one}@{v1['pushed'].partition('@')[2]}"
+    assert v1["git_commit"] is None
+
+    # The tag moves, and nothing changes; what is unknown changes nothing either.
+    ci.push("v2", "1")
+    assert app.serving() == "v1"
+    refused = app.run("release", "--image", f"{ci.repository}:9", code=2)
+    assert f"there is no image {ci.repository}:9" in refused.stderr
+    assert "--ref" in app.run("release", "--image", one, "--ref", "HEAD", code=2).stderr
+    assert len(app.json("history")["deployments"]) == 1
+
+    with Load(app.port, clients=4) as load:
+        done = app.run("release", "--image", one)
+        assert app.serving() == "v2"
+        assert "layers shared" in done.stderr
+        # Without its image, v1 comes back from the registry, by the digest that it had.
+        lose(app, "v1")
+        assert app.json("status")["previous"]["rollback"]["mode"] == "pull"
+        assert planned(app, "rollback")[:2] == ("pull", "vacate")
+        app.run("rollback")
+    assert load.failures() == []
+    assert load.order() == ["v1", "v2", "v1"]
+    assert app.json("show", "v1")["image_id"] == v1["image_id"]
+    assert app.json("verify", code=None)["problems"] == []
+    rows = app.json("history")["deployments"]
+    assert [row["from_image"] == v1["from_image"] for row in rows] == [True, False, True]
+    diff = app.json("diff", "v1", "v2")
+    assert diff["image"]["shared_layers"] > 0
+    assert {file["change"] for file in diff["files"]} == {"changed"}
+    assert all(file["path"].startswith("image/layer-") for file in diff["files"])
+
+
+def test_an_image_on_the_engine_is_released(bare: App, ci: CI) -> None:
+    app = bare
+    here = ci.build("v1", f"{ci.name}-ci:1")
+    foreign = ci.foreign(f"{ci.repository}:foreign")
+    # A model folder and a secret beside deploy.toml belong to the version, and to no build.
+    (app.folder / "weights").mkdir()
+    (app.folder / "weights" / "w").write_text("weights")
+    (app.folder / "token").write_text("a long secret")
+    app.config["model"] = {"path": "weights"}
+    app.config["run"]["secrets"] = {"token": "file:token"}
+    app.write_config()
+    app.run("config", "check")
+    for there in ("on the engine", "in the registry"):
+        if there == "in the registry":
+            subprocess.run(["docker", "push", "-q", foreign], check=True, capture_output=True)
+            subprocess.run(["docker", "rmi", foreign], check=True, capture_output=True)
+        done = app.run("release", "--image", foreign, code=2)
+        assert "is for linux/s390x, and this engine runs linux/" in done.stderr
+    app.run("release", "--image", here)
+    assert app.serving() == "v1"
+    shown = app.json("show", "v1")
+    assert (shown["from_image"], shown["pushed"]) == (here, None)
+    assert "model/w" in shown["files"]["paths"]
+    assert app.json("release", "--image", here)["outcome"] == "nothing to do"
+    assert "v2 would be the same as v1" in app.run("release", "v2", "--image", here, code=2).stderr
+    app.container("v1").remove(force=True)
+    app.run("recover")
+    assert app.serving() == "v1"
+    assert app.json("verify", code=None)["problems"] == []
+    app.run("remove", app.name, "--force")
+    assert set(engine().images.get(here).tags) == {here}, "the image of CI stays"

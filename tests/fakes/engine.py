@@ -19,7 +19,7 @@ from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
 from orchestrator.domain.rollout.workload import Container, HostContainerSpec, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer
+from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer, RemoteImage
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import BuildFailed, EngineError, RegistryError, TagTaken, UsageError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.ports.progress import Progress
 
 SUBNET = "10.213.0.0/18"
+PLATFORM = "linux/amd64"
 CREATED = "2031-01-01T00:00:00.000Z"
 
 
@@ -52,6 +53,10 @@ class FakeEngineState:
     # Images whose tag moved to a newer image: they have only their ids.
     untagged: set[str] = field(default_factory=set)
     image_labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    # The names with digest that images have, by id, as one that was pulled has; and their layers and platforms.
+    image_digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    image_layers: dict[str, list[Layer]] = field(default_factory=dict)
+    platforms: dict[str, str] = field(default_factory=dict)
     # The volumes that every image declares.
     image_volumes: tuple[str, ...] = ()
     registry: dict[str, str] = field(default_factory=dict)
@@ -96,7 +101,18 @@ class FakeEngineState:
     def image_id(self, reference: str) -> str | None:
         """The id of an image by its id or a tag."""
         ids = {*self.images.values(), *self.untagged}
-        return self.images.get(reference) or (reference if reference in ids else None)
+        named = next(
+            (found for found, names in self.image_digests.items() if reference in names and found in ids), None
+        )
+        return self.images.get(reference) or named or (reference if reference in ids else None)
+
+    def publish(self, reference: str, image_id: str, *, platform: str = "") -> str:
+        """Puts an image into the registry, as CI does; returns its name with the digest."""
+        pinned = f"{reference.rpartition(':')[0]}@sha256:{image_id[7:][::-1]}"
+        self.registry[pinned], self.registry_tags[reference] = image_id, pinned
+        if platform:
+            self.platforms[image_id] = platform
+        return pinned
 
 
 class FakeWorkloads:
@@ -321,7 +337,26 @@ class FakeImages:
             return None
         labels = self._state.image_labels.get(image_id, {})
         ports = self._state.image_ports.get(labels.get(naming.LABEL_VERSION, ""), ())
-        return Image(image_id, labels, ports, volumes=self._state.image_volumes)
+        return Image(
+            image_id,
+            labels,
+            ports,
+            volumes=self._state.image_volumes,
+            digests=self._state.image_digests.get(image_id, ()),
+            platform=self._state.platforms.get(image_id, PLATFORM),
+        )
+
+    def platform(self) -> str:
+        return PLATFORM
+
+    def tag(self, image_id: str, reference: str) -> None:
+        if self._state.image_id(image_id) is None:
+            raise EngineError(f"the engine could not tag the image as {reference}", why=f"No such image: {image_id}")
+        before = self._state.images.get(reference)
+        self._state.images[reference] = image_id
+        self._state.untagged.discard(image_id)
+        if before not in (None, image_id) and before not in self._state.images.values():
+            self._state.untagged.add(str(before))
 
     def labelled(self, labels: Mapping[str, str]) -> list[tuple[str, str]]:
         rows = [*self._state.images.items(), *(("", image_id) for image_id in sorted(self._state.untagged))]
@@ -335,7 +370,8 @@ class FakeImages:
         return EngineUsage("/var/lib/docker", len(self._state.untagged), len(self._state.untagged), 0)
 
     def layers(self, image_id: str) -> list[Layer]:
-        return [Layer(image_id, 1)] if self._state.image_id(image_id) else []
+        default = [Layer(image_id, 1)]
+        return self._state.image_layers.get(image_id, default) if self._state.image_id(image_id) else []
 
     def remove(self, reference: str, image_id: str) -> bool:
         if any(container.image_id == image_id for container in self._state.containers.values()):
@@ -384,7 +420,32 @@ class FakeRegistry:
         self._state.untagged.discard(image_id)
         return image_id
 
+    def resolve(self, reference: str, progress: Progress) -> RemoteImage | None:
+        progress.check()
+        self._refuse(f"the registry does not say what {reference} is")
+        pinned = reference if reference in self._state.registry else self._state.registry_tags.get(reference)
+        if pinned is None or pinned not in self._state.registry:
+            return None
+        return RemoteImage(pinned, (self._state.platforms.get(self._state.registry[pinned], PLATFORM),))
+
+    def fetch(self, pinned: str, progress: Progress) -> str:
+        progress.check()
+        what = f"{pinned} could not be pulled"
+        self._refuse(what)
+        if pinned not in self._state.registry:
+            raise RegistryError(what, why="manifest unknown", hint="it was removed from the registry")
+        progress.detail(f"pulling {pinned}")
+        image_id = self._state.registry[pinned]
+        self._state.image_digests[image_id] = (pinned,)
+        if image_id not in self._state.images.values():
+            self._state.untagged.add(image_id)
+        return image_id
+
     def untag(self, reference: str) -> bool:
+        for image_id, names in self._state.image_digests.items():
+            if reference in names and image_id in self._state.images.values():
+                self._state.image_digests[image_id] = tuple(name for name in names if name != reference)
+                return True
         return self._state.left_names.pop(reference, None) is not None
 
     def check(self, repository: str) -> None:

@@ -48,7 +48,12 @@ class FakeManifests:
     def __init__(self, state: SupplyState) -> None:
         self._state = state
 
-    def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
+    def read(self, config: Config, *, keep: bool, progress: Progress, built: bool = True) -> Manifest:
+        if not built:
+            files = [file for file in self._state.files or () if file.path.startswith(MODEL)]
+            if keep:
+                self._state.stored.update((file.digest, file.size) for file in files)
+            return Manifest.of(files, {})
         if self._state.files is None:
             manifest = Manifest()
             manifest.__dict__["digest"] = self._state.context  # the cache of the computed property
@@ -87,7 +92,7 @@ class FakeModelFiles:
         missing = [file.path for file in files if file.digest not in self._state.stored]
         if missing:
             raise StorageError(f"{missing[0]} is missing in the store")
-        if self._state.files is not None:
+        if self._state.files is not None or manifest.build:
             self._state.manifests[manifest.digest] = manifest
         if files or self._state.files is None:
             self._state.kept[(app, version)] = files

@@ -238,6 +238,9 @@ class World:
             self.supply.context = context or f"sha256:{version}"
         return release(self.process(), self.config(), version, force=force)
 
+    def release_image(self, image: str, version: str | None = None, *, force: bool = False) -> Result:
+        return release(self.process(), self.config(), version, force=force, image=image)
+
     def rollback(self, to: str | None = None) -> Result:
         return rollback(self.process(), self.config(), to)
 

@@ -20,9 +20,12 @@ from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.version import Version
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
+from orchestrator.supply.image import FoundImage
 
 APP = "mymodel"
 REGISTRY = "registry.example.com:5000/mymodel"
+HERE = FoundImage("ci:7", image_id="sha256:7")
+THERE = FoundImage("ci.example.com/m:8", "ci.example.com/m@sha256:8")
 
 
 def kept(config: Config) -> Config:
@@ -118,9 +121,12 @@ def release_plan(
     bake: float = 0,
     registry: str | None = None,
     image_lost: bool = False,
+    found: FoundImage | None = None,
 ) -> Plan:
     terms = Terms(1, keep_warm, bake, registry)
-    return plan_release(observed_app, choice, terms, image=f"{APP}:{choice.version}", image_lost=image_lost)
+    return plan_release(
+        observed_app, choice, terms, image=f"{APP}:{choice.version}", image_lost=image_lost, found=found
+    )
 
 
 def rollback_plan(observed_app: Observed, *, warm_answers: bool = True) -> Plan:
@@ -145,6 +151,8 @@ def plans() -> dict[str, Plan]:
         "rollback of one that bakes, no answer": rollback_plan(v2_live("warm", shield=True), warm_answers=False),
         "cold rollback": rollback_plan(v2_live("cold")),
         "rollback from the image": rollback_plan(v2_live("gone")),
+        "release of an image": release_plan(v1_live(), Choice("v2", "build"), found=HERE),
+        "release of an image in a registry": release_plan(v1_live(), Choice("v2", "build"), found=THERE),
         "release with a registry": release_plan(v1_live(), Choice("v2", "build"), registry=REGISTRY),
         "old version, never pushed": release_plan(v2_live("cold"), Choice("v1", "reuse"), registry=REGISTRY),
         "old version from the registry": release_plan(v1_lost(), Choice("v1", "reuse"), image_lost=True),

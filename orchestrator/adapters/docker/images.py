@@ -37,7 +37,25 @@ class DockerImages:
         config = info["Config"]
         volumes = tuple(sorted(config.get("Volumes") or {}))
         ports = _ports(config.get("ExposedPorts") or {})
-        return Image(str(info["Id"]), dict(config.get("Labels") or {}), ports, config.get("User") or "", volumes)
+        return Image(
+            str(info["Id"]),
+            dict(config.get("Labels") or {}),
+            ports,
+            config.get("User") or "",
+            volumes,
+            digests=tuple(info.get("RepoDigests") or ()),
+            platform=f"{info.get('Os', '')}/{info.get('Architecture', '')}",
+        )
+
+    def platform(self) -> str:
+        with engine_errors("report its version"):
+            reported = self._connect().version()
+        return f"{reported.get('Os', '')}/{reported.get('Arch', '')}"
+
+    def tag(self, image_id: str, reference: str) -> None:
+        repository, _, tag = reference.rpartition(":")
+        with engine_errors(f"tag the image as {reference}"):
+            self._api.tag(image_id, repository, tag)
 
     def labelled(self, labels: Mapping[str, str]) -> list[tuple[str, str]]:
         with engine_errors("list the images"):

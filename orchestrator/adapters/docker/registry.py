@@ -22,6 +22,7 @@ from orchestrator.adapters.docker.transfer import (
     refusal,
 )
 from orchestrator.domain import naming
+from orchestrator.domain.version.build import RemoteImage
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import EngineError, RegistryError, TagTaken
 
@@ -119,8 +120,9 @@ class DockerRegistry:
             client = self._connect()
             _retrying(lambda: self._pull(pinned, progress), progress)
             image = client.images.get(pinned)
-            # An engine may store the same image under another id.
-            if image.id != version.image_id and not labels.items() <= (image.labels or {}).items():
+            # An engine may store the same image under another id. An image that was not built here has no such labels.
+            same = image.id == version.image_id or labels.items() <= (image.labels or {}).items()
+            if not same and version.from_image is None:
                 if not image.tags:
                     client.images.remove(pinned)
                 raise RegistryError(
@@ -130,6 +132,30 @@ class DockerRegistry:
             image.tag(*version.image.rsplit(":", 1))
             self.untag(pinned)
             return str(image.id)
+
+    def resolve(self, reference: str, progress: Progress) -> RemoteImage | None:
+        what = f"the registry does not say what {reference} is"
+        with engine_errors("contact the registry"):
+            try:
+                # A question: somebody waits for the answer, and can ask again.
+                answer = _retrying(lambda: self._ask(reference, what), progress, attempts=2)
+            except RegistryError as error:
+                if "push" in error.hint:
+                    host = reference.partition("/")[0]
+                    error.hint = f"check the name; if the image is private: docker login {host}"
+                raise
+        digest = str((answer.get("Descriptor") or {}).get("digest") or "")
+        if not digest:
+            return None
+        rows = answer.get("Platforms") or ()
+        platforms = tuple(f"{row.get('os', '')}/{row.get('architecture', '')}" for row in rows)
+        # What an index has beside images is not for a platform.
+        return RemoteImage(f"{_repository(reference)}@{digest}", tuple(p for p in platforms if "unknown" not in p))
+
+    def fetch(self, pinned: str, progress: Progress) -> str:
+        with engine_errors("pull the image"):
+            _retrying(lambda: self._pull(pinned, progress), progress)
+            return str(self._connect().images.get(pinned).id)
 
     def _pull(self, pinned: str, progress: Progress) -> None:
         client = self._connect()
@@ -182,7 +208,14 @@ class DockerRegistry:
         return told
 
 
-def _retrying(attempt: Callable[[], _Result], progress: Progress) -> _Result:
+def _repository(reference: str) -> str:
+    """`host/path` of a name in full."""
+    name = reference.partition("@")[0]
+    host, _, path = name.partition("/")
+    return f"{host}/{path.partition(':')[0]}"
+
+
+def _retrying(attempt: Callable[[], _Result], progress: Progress, *, attempts: int = _ATTEMPTS) -> _Result:
     import tenacity
 
     def report(state: tenacity.RetryCallState) -> None:
@@ -192,7 +225,7 @@ def _retrying(attempt: Callable[[], _Result], progress: Progress) -> _Result:
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TransientError),
-        stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_after_delay(_SECONDS),
+        stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(_SECONDS),
         wait=tenacity.wait_exponential(multiplier=1, max=10),
         before_sleep=report,
         reraise=True,

@@ -63,6 +63,10 @@ _PERMANENT: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"server gave HTTP response to HTTPS client"),
         "set up TLS for the registry, or add {host} to insecure-registries in /etc/docker/daemon.json",
     ),
+    (
+        re.compile(r"no matching manifest|no match for platform", re.I),
+        "it does not exist for the platform of this engine: docker buildx build --platform … builds it for one",
+    ),
     (MISSING, "it was removed from the registry"),
     (re.compile(r"no space left"), "free some disk space on the engine and in the registry"),
     (

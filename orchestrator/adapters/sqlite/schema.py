@@ -156,6 +156,7 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """
     ALTER TABLE apps ADD COLUMN removal TEXT;       -- JSON: who removes the app; NULL: nobody does
     ALTER TABLE apps ADD COLUMN removed_at TEXT;    -- its records are gone, its number stays; NULL: it is an app
+    ALTER TABLE versions ADD COLUMN from_image TEXT;-- the image that it was made from; NULL: it was built
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)

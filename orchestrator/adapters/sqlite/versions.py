@@ -32,6 +32,7 @@ COLUMNS = (
     "bad_at",
     "bad_why",
     "pushed",
+    "from_image",
     "settings",
 )
 NAMES = ", ".join(COLUMNS)

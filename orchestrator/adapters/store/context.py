@@ -52,14 +52,16 @@ def facts(config: Config) -> dict[str, str]:
     return {"dockerfile": build.dockerfile, "target": build.target or "", "args": arguments}
 
 
-def sources(config: Config, checkouts: Path) -> list[SourceFile]:
-    """All files and links of the context and of the model's folder. `checkouts` is the folder of temporary checkouts.
+def sources(config: Config, checkouts: Path, *, built: bool = True) -> list[SourceFile]:
+    """All files and links of the context, if an image is `built` from it, and of the model's folder.
+
+    `checkouts` is the folder of temporary checkouts.
 
     Raises:
         UsageError: a file cannot be read, or cannot be part of a version.
     """
     try:
-        files = [*_context(config), *model(config, checkouts)]
+        files = [*(_context(config) if built else ()), *model(config, checkouts)]
     except OSError as error:
         raise unreadable(error) from error
     for source in files:

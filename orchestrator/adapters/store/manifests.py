@@ -51,8 +51,8 @@ class StoreManifests:
         # The marks of each file when `read` read it.
         self._marks: dict[Path, tuple[int, ...]] = {}
 
-    def read(self, config: Config, *, keep: bool, progress: Progress) -> Manifest:
-        sources = context.sources(config, self._checkouts)
+    def read(self, config: Config, *, keep: bool, progress: Progress, built: bool = True) -> Manifest:
+        sources = context.sources(config, self._checkouts, built=built)
         self._refuse_own_folder(config, sources)
         seen = Seen(cache_file(self._state_dir, config.app.name))
         try:
@@ -75,7 +75,8 @@ class StoreManifests:
             raise
         if not config.context_dir.is_relative_to(self._checkouts):
             seen.save()
-        return Manifest.of((_file(source, known.get(source.place)) for source in sources), context.facts(config))
+        files = (_file(source, known.get(source.place)) for source in sources)
+        return Manifest.of(files, context.facts(config) if built else {})
 
     def changed(self, config: Config, manifest: Manifest) -> str | None:
         now = {

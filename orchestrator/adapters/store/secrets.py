@@ -39,14 +39,20 @@ class SecretStore:
     def __init__(self, folder: Path) -> None:
         self._root = folder
 
-    def check(self, config: Config, version: str | None = None, *, building: Config | None = None) -> None:
+    def check(
+        self, config: Config, version: str | None = None, *, building: Config | None = None, built: bool = True
+    ) -> None:
         order: Order = ("source",) if version is None else ("source", "copy")
         missing = self._resolve(config, version or "", 0, order)[1]
         if missing:
             raise unavailable({key_of(name): why for name, why in missing.items()})
-        if version is None and (exposed := exposed_secrets(building or config, existing=building is not None)):
+        if version is not None:
+            return
+        if exposed := exposed_secrets(building or config, existing=building is not None, built=built):
             why = "; ".join(f"{finding.path}: {finding.message}" for finding in exposed)
-            raise UsageError("a secret file is part of the build", why=why, hint=exposed[0].hint)
+            raise UsageError(
+                f"a secret file is part of the {'build' if built else 'version'}", why=why, hint=exposed[0].hint
+            )
 
     def changed(self, config: Config, version: str, deployment: int) -> bool:
         if not sources(config):

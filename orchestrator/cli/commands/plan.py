@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.cli import candidates
 from orchestrator.cli.context import current
-from orchestrator.cli.options import RefOption
+from orchestrator.cli.options import ImageOption, RefOption
 from orchestrator.cli.program import new_app
 from orchestrator.cli.render.diff import changes
 from orchestrator.cli.services import services
@@ -33,6 +33,7 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with 10 when something would change.")
     ] = False,
     ref: RefOption = None,
+    image: ImageOption = None,
 ) -> None:
     """Show what a release or a rollback would do.
 
@@ -43,7 +44,7 @@ def plan(
     cli = current(ctx)
     with cli.guarded() as console:
         config = load(cli.file)
-        report = preview(services(cli), config, action, version, ref=ref)
+        report = preview(services(cli), config, action, version, ref=ref, image=image)
         if cli.json:
             console.report(report)
         else:

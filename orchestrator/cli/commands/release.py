@@ -9,7 +9,7 @@ import typer
 from orchestrator.cli import candidates
 from orchestrator.cli.context import Context, current
 from orchestrator.cli.deployed import report
-from orchestrator.cli.options import RefOption
+from orchestrator.cli.options import ImageOption, RefOption
 from orchestrator.cli.program import new_app
 from orchestrator.cli.render.diff import changes
 from orchestrator.cli.render.diff import layers as layer_line
@@ -43,6 +43,7 @@ def release(
         bool, typer.Option("--force", help="Release a version that went bad before, or one without a change.")
     ] = False,
     ref: RefOption = None,
+    image: ImageOption = None,
     logs: Annotated[
         bool, typer.Option("--logs", help="Print what the new containers log until they are ready.")
     ] = False,
@@ -52,14 +53,24 @@ def release(
     No request is lost. If the release fails, the old version still serves, and the exit code is 3. With rollout.bake,
     the command watches the new version; if that goes bad, it is rolled back at once, and the exit code is 3.
 
-    Examples: deployctl release v2; deployctl release v2 --ref v1.4.0; deployctl release --logs
+    With --image, the version is an image that was built elsewhere, by CI for example: it is pulled unless the engine
+    has it, and pinned by its digest. No Dockerfile is needed.
+
+    Examples: deployctl release --logs; deployctl release --ref v1.4.0; deployctl release --image ci.example.com/m:1.4
     """
     cli = current(ctx)
     with cli.guarded():
         config = load(cli.file)
         own = services(cli, changing=True)
         result = run_release(
-            own, config, version, force=force, ref=ref, logs=logs, announce=lambda new: _announce(cli, own, new)
+            own,
+            config,
+            version,
+            force=force,
+            ref=ref,
+            image=image,
+            logs=logs,
+            announce=lambda new: _announce(cli, own, new),
         )
         config = result.config or config
         _built(cli, own, config, result)

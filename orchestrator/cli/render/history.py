@@ -30,7 +30,7 @@ def history(report: HistoryReport) -> Table:
             cell(outcome, _COLOURS.get(outcome, "")),
             cell(_duration(row)),
             cell(row.actor),
-            cell(row.reason),
+            cell("; ".join(filter(None, (f"image {row.from_image}" if row.from_image else "", row.reason)))),
         )
     return table
 

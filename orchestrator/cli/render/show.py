@@ -15,6 +15,7 @@ _FACTS = (
     "image",
     "image_id",
     "pushed",
+    "from_image",
     "manifest",
     "author",
     "created_at",

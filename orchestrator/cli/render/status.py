@@ -19,7 +19,7 @@ _HOW = {
     "switch": "by a switch: its containers still run",
     "start": "by starting it",
     "pull": "by a pull from the registry (its image is not on the engine any more)",
-    "gone": "not possible: its containers and its image are gone, and its source is in no commit",
+    "gone": "not possible: its containers and its image are gone, and neither a registry nor a commit has it",
     "rebuild": "by a build from its commit (its image is not on the engine any more)",
 }
 Row = tuple[str, str]

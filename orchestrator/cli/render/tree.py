@@ -73,5 +73,7 @@ def _label(version: TreeVersion) -> str:
     changed, removed = version.delta.changed, version.delta.removed
     delta = f"  +{changed} -{removed}" if changed or removed else ""
     built_from = commit(version.git_commit, version.git_dirty)
+    if version.from_image:
+        built_from = f"from {printable(version.from_image.partition('@')[0])}"
     who = printable(version.author) + (f" {built_from}" if built_from else "")
     return f"{printable(version.version)} {version.mark}  {when(version.created_at)} by {who}{delta}"

@@ -25,4 +25,5 @@ def _lines(record: LiveRecord) -> Iterator[str]:
     yield f"    deployment {record.deployment}: {record.kind} by {printable(record.actor)}{why}"
     built_from = commit(record.git_commit, record.git_dirty)
     where = f" {built_from}" if built_from else ""
-    yield f"    manifest {record.manifest}{where}, built by {printable(record.author)}"
+    made = f", made from the image {printable(record.from_image)} by" if record.from_image else ", built by"
+    yield f"    manifest {record.manifest}{where}{made} {printable(record.author)}"

@@ -18,7 +18,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.version import Version
 from orchestrator.frozen import frozen
 
-_FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "git_dirty", "pushed")
+_FACTS = ("image", "manifest", "parent", "author", "created_at", "git_commit", "git_dirty", "pushed", "from_image")
 
 
 @frozen
@@ -146,6 +146,7 @@ def _version(item: Evidence, now: str) -> Version:
         git_commit=facts.get("git_commit"),
         git_dirty=facts.get("git_dirty"),
         pushed=facts.get("pushed"),
+        from_image=facts.get("from_image"),
         settings=settings,
     )
     return replace(version, live_at=item.created, stable_at=item.created)

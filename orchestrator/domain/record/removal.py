@@ -9,7 +9,17 @@ from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.domain.version.version import Version
 from orchestrator.frozen import frozen
 
-_OF_VERSIONS = ("name", "manifest", "image_id", "git_commit", "author", "created_at", "live_at", "bad_at")
+_OF_VERSIONS = (
+    "name",
+    "manifest",
+    "image_id",
+    "from_image",
+    "git_commit",
+    "author",
+    "created_at",
+    "live_at",
+    "bad_at",
+)
 _OF_DEPLOYMENTS = (
     "id",
     "kind",

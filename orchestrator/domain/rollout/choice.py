@@ -28,12 +28,14 @@ def choose_release(
     live_run_digest: str | None,
     same_place: bool = False,
     force: bool = False,
+    source: Literal["build context", "image"] = "build context",
 ) -> Choice:
     """Decides what a release of `requested` (None: the next version) has to do.
 
     `manifest` is the digest of the files that would be built. `run_digest` is the digest of the settings that
     containers would be started with, `live_run_digest` that of the live containers. `same_place`: neither the route nor
-    the registry would change. With `force` a new version is built even if it is the same as the live one.
+    the registry would change. With `force` a new version is built even if it is the same as the live one. `source` is
+    what the version is made of.
 
     Raises:
         UsageError: the version has been live and its files have changed since; or, unless `force` is set, it went bad
@@ -54,17 +56,18 @@ def choose_release(
             hint=f"fix it and release it as {following}, or use --force: deployctl release {name} --force",
         )
     if known.live_at is None:
-        return Choice(name, "build", f"{name} was built before but was never live: it is rebuilt")
+        how = ("built", "rebuilt") if source == "build context" else ("made", "replaced")
+        return Choice(name, "build", f"{name} was {how[0]} before but was never live: it is {how[1]}")
     if known.manifest != manifest:
         raise UsageError(
             f"{name} has been live and cannot change",
-            why="the build context is not what the version was built from",
+            why=f"the {source} is not what the version was made from",
             hint=f"release the change as a new version: deployctl release {following}",
         )
     live = observed.live
     if live is not None and live.version == name:
         if live_run_digest == run_digest and observed.of(name, live.slot):
-            return Choice(name, "nothing", f"{name} is already live, built from this build context")
+            return Choice(name, "nothing", f"{name} is already live, with this {source}")
         return Choice(name, "reuse", f"{name} is already live: its image is started with the new configuration")
     return Choice(name, "reuse", f"{name} was live before: its image is reused")
 

@@ -39,7 +39,8 @@ class BuildSpec:
 class Image:
     """An image on the engine. Its Dockerfile names TCP `ports` (EXPOSE) and a `user` (USER).
 
-    `volumes` (VOLUME) are the folders of which each of its containers gets an own, empty one.
+    `volumes` (VOLUME) are the folders of which each of its containers gets an own, empty one. `digests` are its names
+    in registries with their digests, `host/path@sha256:…`; `platform` is what it runs on, such as `linux/amd64`.
     """
 
     id: str
@@ -47,6 +48,16 @@ class Image:
     ports: tuple[int, ...] = ()
     user: str = ""
     volumes: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    platform: str = ""
+
+
+@frozen
+class RemoteImage:
+    """An image in a registry: its name with the digest, and the platforms that it exists for, where that is known."""
+
+    pinned: str
+    platforms: tuple[str, ...] = ()
 
 
 @frozen

@@ -13,24 +13,25 @@ from dataclasses import field
 from functools import cached_property
 from typing import Any, Literal
 
+from orchestrator.domain.version.build import Layer
 from orchestrator.frozen import frozen
 
-CONTEXT, MODEL = "context/", "model/"
+CONTEXT, MODEL, LAYERS = "context/", "model/", "image/"
 _SCHEMA = 1
 
 
 @frozen
 class File:
-    """One file, symbolic link, or empty folder of the model.
+    """One file, symbolic link, empty folder of the model, or layer of an image that was not built here.
 
     `size` is in bytes, `digest` is the SHA-256 of the content (or link target) in hex.
 
-    `path` begins with `context/` or `model/`. `mode` is the mode that Git would record, 0644 or 0755, so that a fresh
-    checkout gives the same manifest; links and folders have none. Times and owners are not part of a manifest.
+    `path` begins with `context/`, `model/` or `image/`. `mode` is the mode that Git would record, 0644 or 0755, so that
+    a fresh checkout gives the same manifest; only files have one. Times and owners are not part of a manifest.
     """
 
     path: str
-    kind: Literal["file", "link", "folder"]
+    kind: Literal["file", "link", "folder", "layer"]
     mode: str
     size: int
     digest: str
@@ -52,7 +53,8 @@ class File:
 class Manifest:
     """The files of a version by path, and how its image is built from them.
 
-    `build` contains the Dockerfile's name, the target stage, and the digest of the build arguments.
+    `build` contains the Dockerfile's name, the target stage, and the digest of the build arguments. Of an image that
+    was not built here it contains the image's id, and the files are its layers.
     """
 
     files: Mapping[str, File] = field(default_factory=dict)
@@ -83,11 +85,23 @@ class Manifest:
         return sum(file.size for file in self.files.values())
 
     def below(self, prefix: str) -> dict[str, File]:
-        """The files below `context/` or `model/`, by their paths relative to it."""
+        """The files below `context/`, `model/` or `image/`, by their paths relative to it."""
         return {path.removeprefix(prefix): file for path, file in self.files.items() if path.startswith(prefix)}
 
 
 EMPTY = Manifest()
+
+
+def of_image(image_id: str, layers: Iterable[Layer], model: Iterable[File]) -> Manifest:
+    """The manifest of an image that was not built here, with these model files. Its layers are numbered, lowest first.
+
+    The same image has the same manifest, because its id determines its layers.
+    """
+    numbered = (
+        File(f"{LAYERS}layer-{number:03}", "layer", "", layer.size, layer.digest.removeprefix("sha256:"))
+        for number, layer in enumerate(layers, 1)
+    )
+    return Manifest.of((*numbered, *model), {"image": image_id})
 
 
 @frozen

@@ -13,7 +13,8 @@ class Version:
     """One immutable build of an app. Times are UTC in ISO 8601.
 
     `manifest` is the digest of its manifest: its identity. `settings` is the configuration that it ran with last.
-    `pushed` is the name of its image in a registry, with the digest; None when it was not pushed.
+    `pushed` is the name of its image in a registry, with the digest; None when it is in none. `from_image` is the image
+    that it was made from, with the digest if a registry has it; None when its image was built here.
     `bad_at` is when it went bad while it was live and was rolled back automatically; None when it did not.
     """
 
@@ -33,6 +34,7 @@ class Version:
     bad_at: str | None = None
     bad_why: str = ""
     pushed: str | None = None
+    from_image: str | None = None
     settings: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from orchestrator.domain.rollout.deployment import PlanRecord
 from orchestrator.domain.rollout.plan import Plan
+from orchestrator.release.steps.adopt import Adopt
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.build import Build
 from orchestrator.release.steps.create import Create
@@ -34,6 +35,7 @@ from orchestrator.release.steps.withdraw import Withdraw
 __all__ = [
     "STEPS",
     "Action",
+    "Adopt",
     "Build",
     "Create",
     "Drain",
@@ -63,6 +65,7 @@ STEPS: dict[str, type[Action]] = {
     step.name: step
     for step in (
         Build,
+        Adopt,
         Rebuild,
         Push,
         Pull,

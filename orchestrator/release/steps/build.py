@@ -46,17 +46,21 @@ class Build(Action):
                 services.images.remove(self.image, image_id)
             raise
         draft.source.done()
-        change = delta(_parent_manifest(work, draft.version), draft.manifest)
+        change = delta(parent_manifest(work, draft.version), draft.manifest)
         services.ledger.record_version(replace(draft.version, image_id=image_id), change)
         services.ledger.record_layers(work.app, self.version, services.images.layers(image_id))
-        if earlier is not None and earlier.image_id != image_id:
-            # The image of an earlier attempt has lost its tag, so no later command would remove it.
-            services.images.remove(earlier.image, earlier.image_id)
-        _note_volumes(work, image_id)
+        remove_earlier(work, earlier, image_id)
+        note_volumes(work, image_id)
         return {"image_id": image_id, "manifest": draft.version.manifest}
 
 
-def _note_volumes(work: Work, image_id: str) -> None:
+def remove_earlier(work: Work, earlier: Version | None, image_id: str) -> None:
+    """Removes the image of an earlier attempt: it has lost its tag, so no later command would remove it."""
+    if earlier is not None and earlier.image_id != image_id:
+        work.services.images.remove(earlier.image, earlier.image_id)
+
+
+def note_volumes(work: Work, image_id: str) -> None:
     """A note about the volumes of the image that no mount of deploy.toml replaces: their content does not stay."""
     config = work.config
     mounts = {volume.split(":")[1] for volume in config.run.volumes} | {path.split(":")[0] for path in config.run.tmpfs}
@@ -79,7 +83,8 @@ def build_image(work: Work, config: Config, version: Version) -> str:
         return services.images.build(spec, services.progress)
 
 
-def _parent_manifest(work: Work, version: Version) -> Manifest:
+def parent_manifest(work: Work, version: Version) -> Manifest:
+    """The manifest of a version's parent; empty without one."""
     parent = work.services.ledger.versions(work.app).get(version.parent or "")
     if parent is None:
         return EMPTY

@@ -62,9 +62,10 @@ class Pull(Action):
         """Rebuilds the image when its commit contains all of its source; returns its id."""
         if lost.git_commit is None or lost.git_dirty:
             source = "changes that were never committed" if lost.git_commit else "files outside of Git"
+            built = "it was not built here" if lost.from_image else f"it was built from {source}"
             raise DeploymentFailed(
                 f"{lost.name} cannot be restored: {error.message}",
-                why=f"{error.why}; and it cannot be rebuilt: it was built from {source}",
+                why=f"{error.why}; and it cannot be rebuilt: {built}",
                 hint=error.hint,
             ) from error
         work.services.reporter.note(str(error))

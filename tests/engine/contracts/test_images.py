@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.errors import BuildFailed, Interrupted
+from orchestrator.errors import BuildFailed, EngineError, Interrupted
 from tests.engine.contracts.rig import STAYS, Rig
 from tests.fakes.progress import FakeProgress
 
@@ -120,3 +120,34 @@ def test_an_image_names_its_volumes(rig: Rig) -> None:
     found = rig.images.find(version.image)
     assert found is not None
     assert found.volumes == ("/data", "/var/x")
+
+
+def test_an_image_gets_another_name(rig: Rig) -> None:
+    old, new = rig.build("v1"), rig.build("v2")
+    other = f"{rig.app}:other"
+    try:
+        for version in (old, new, new):
+            rig.images.tag(version.image_id, other)
+            found = rig.images.find(other)
+            assert found is not None
+            assert found.id == version.image_id
+    finally:
+        assert rig.images.remove(other, new.image_id) is True
+    assert rig.images.find(new.image) is not None
+    with pytest.raises(EngineError):
+        rig.images.tag("sha256:" + "f" * 64, other)
+
+
+def test_an_image_is_for_the_platform_of_the_engine(rig: Rig) -> None:
+    image = rig.images.find(rig.build().image)
+    assert image is not None
+    assert image.platform == rig.images.platform()
+    assert image.platform.startswith("linux/")
+
+
+def test_images_are_found_by_their_labels(rig: Rig) -> None:
+    old, new = rig.build(), rig.build()
+    rig.build("v2")
+    labels = {"deployctl.app": rig.app, "deployctl.version": "v1", "deployctl.state": rig.state_id}
+    assert sorted(rig.images.labelled(labels)) == [("", old.image_id), (f"{rig.app}:v1", new.image_id)]
+    assert rig.images.labelled({**labels, "deployctl.state": "another"}) == []

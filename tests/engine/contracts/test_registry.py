@@ -54,3 +54,29 @@ def test_what_a_registry_does_not_have_cannot_be_pulled(rig: Rig, host: str) -> 
 def test_what_the_engine_does_not_have_cannot_be_pushed(rig: Rig, host: str) -> None:
     with pytest.raises(EngineError):
         rig.registry.push("sha256:" + "f" * 64, f"{host}/{rig.app}:v1", rig.progress)
+
+
+def test_what_a_registry_has_is_resolved_and_fetched(rig: Rig, host: str) -> None:
+    version = rig.build(text="FROM scratch\nCOPY version /\n")
+    reference = f"{host}/{rig.app}:v1"
+    assert rig.registry.resolve(reference, rig.progress) is None
+    pushed = rig.registry.push(version.image_id, reference, rig.progress)
+    for name in (reference, pushed):
+        found = rig.registry.resolve(name, rig.progress)
+        assert found is not None
+        assert found.pinned == pushed
+        assert rig.images.platform() in found.platforms
+    assert rig.registry.resolve(f"{host}/{rig.app}@sha256:{'0' * 64}", rig.progress) is None
+    assert rig.images.remove(version.image, version.image_id) is True
+    for _ in range(2):
+        image_id = rig.registry.fetch(pushed, rig.progress)
+    image = rig.images.find(pushed)
+    assert image is not None
+    assert (image.id, image_id) == (version.image_id, version.image_id)
+    assert pushed in image.digests
+    rig.images.tag(image_id, version.image)
+    assert rig.registry.untag(pushed) is True
+    assert rig.images.find(pushed) is None
+    assert rig.images.remove(version.image, version.image_id) is True
+    with pytest.raises(RegistryError, match="could not be pulled"):
+        rig.registry.fetch(f"{host}/{rig.app}@sha256:{'0' * 64}", rig.progress)

@@ -102,7 +102,17 @@ def lineage(
 
 def facts(name: str, mark: str, author: str) -> dict[str, Any]:
     """The facts about a version, without the optional ones."""
-    missing = ("parent", "pushed", "live_at", "stable_at", "pruned_at", "bad_at", "git_commit", "git_dirty")
+    missing = (
+        "parent",
+        "pushed",
+        "from_image",
+        "live_at",
+        "stable_at",
+        "pruned_at",
+        "bad_at",
+        "git_commit",
+        "git_dirty",
+    )
     known = {"version": name, "mark": mark, "author": author, "created_at": AT, "bad_why": ""}
     return {**dict.fromkeys(missing), **known, "image": "i", "image_id": "sha256:i", "manifest": "m"}
 
@@ -194,22 +204,22 @@ def test_the_file_of_a_log_is_not_markup(path: str) -> None:
 def deployment(**more: Any) -> dict[str, Any]:
     made = {"id": 1, "kind": "release", "from_": None, "to": "v1", "actor": EVIL, "command": "deployctl release"}
     made |= {"started_at": AT, "finished_at": None, "outcome": None, "interrupted": False, "reason": ""}
-    made |= {"git_commit": None, "seconds": 0.0}
+    made |= {"git_commit": None, "from_image": None, "seconds": 0.0}
     return {**made, **more}
 
 
 def test_a_history_is_not_markup(capsys: Capture) -> None:
-    made = deployment(to="[red]v1", outcome="failed", actor="[/x]", reason="\033[2J[red]why")
+    made = deployment(to="[red]v1", outcome="failed", actor="[/x]", reason="\033[2J[red]why", from_image="[b]ci:1")
     Console().rich(render_history.history(HistoryReport("mymodel", (DeploymentReport(**made, steps=()),))))
     shown = capsys.readouterr().out
     harmless(shown)
-    for text in ("[red]v1", "[/x]", "\\x1b[2J[red]why"):
+    for text in ("[red]v1", "[/x]", "image [b]ci:1; \\x1b[2J[red]why"):
         assert text in shown
 
 
 def version_report() -> ShowReport:
     return ShowReport(
-        **{**facts("v1", "bad", EVIL), "bad_at": AT, "bad_why": EVIL},
+        **{**facts("v1", "bad", EVIL), "bad_at": AT, "bad_why": EVIL, "from_image": EVIL},
         app="mymodel",
         files=VersionFiles(1, 1, 1, 0, 1, (EVIL,)),
         image_layers=None,
@@ -239,7 +249,7 @@ def difference() -> DiffReport:
 
 
 def life(*, reason: str = EVIL) -> WhoWasLiveReport:
-    record = LiveRecord("v1", "blue", AT, None, 1, "release", EVIL, reason, "m", "i", None, None, EVIL)
+    record = LiveRecord("v1", "blue", AT, None, 1, "release", EVIL, reason, "m", "i", None, None, EVIL, EVIL)
     return WhoWasLiveReport("mymodel", AT, AT, (record,))
 
 
@@ -265,7 +275,7 @@ def passes() -> WatchdogReport:
 
 
 SHOWN = {
-    "show": (lambda: render_show.show(version_report()), 12),
+    "show": (lambda: render_show.show(version_report()), 13),
     "diff": (lambda: render_diff.diff(difference()), 11),
     "who-was-live": (lambda: render_live.who_was_live(life()), 3),
     "status": (lambda: render_status.status(state()), 4),

@@ -41,3 +41,17 @@ def test_a_missing_dockerfile(run: Run, app: Path, tmp_path: Path) -> None:
     expect(done, 2)
     assert "build.dockerfile:" in done.stderr
     assert document(run("history", "--json"))["deployments"] == []
+
+
+def test_an_image_and_a_commit(run: Run, app: Path) -> None:
+    for command in ("release", "plan"):
+        done = run(command, "--image", "ci:1", "--ref", "HEAD")
+        expect(done, 2)
+        assert "--image cannot be used with --ref" in done.stderr
+
+
+def test_an_image_needs_the_engine(run: Run, app: Path) -> None:
+    done = run("release", "--image", "ci:1")
+    expect(done, 3)
+    assert "the Docker engine does not answer" in done.stderr
+    expect(run("release", "--image", "Not A Name"), 2)

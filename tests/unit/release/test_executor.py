@@ -140,6 +140,11 @@ def roll_back(world: World) -> Any:
     return world.rollback()
 
 
+def release_an_image(world: World) -> Any:
+    world.engine.publish(f"{REGISTRY}:ci", "sha256:" + "7" * 64)
+    return world.release_image(f"{REGISTRY}:ci", "v2")
+
+
 Scene = tuple[Callable[[World], None], Callable[[World], Any], str | None, str]
 SCENES: dict[str, Scene] = {
     # name: (function that sets up the state, command, version that served before, version that serves after)
@@ -157,6 +162,7 @@ SCENES: dict[str, Scene] = {
     "rollback from the image": (v2_live_v1_gone, roll_back, "v2", "v1"),
     "rollback to an image that is gone": (v2_live_v1_lost, roll_back, "v2", "v1"),
     "rollback with a copy of the secret": (v1_gone_and_its_secret_too, roll_back, "v2", "v1"),
+    "release of an image in a registry": (v1_live, release_an_image, "v1", "v2"),
     "release with a registry": (v1_live_with_a_registry, release("v2"), "v1", "v2"),
     "rollback from the registry": (v2_live_v1_pushed_and_gone, roll_back, "v2", "v1"),
     "an old version from the registry": (v2_live_v1_pushed_and_gone, release("v1"), "v2", "v1"),

@@ -17,8 +17,11 @@ from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.release.plans import plan_rollback
 from orchestrator.release.steps import STEPS, Create, Pull, Push, Remove, Retire, Stop, Unregister, Vacate, restored
+from orchestrator.supply.image import FoundImage
 from tests.unit.builders import (
+    HERE,
     REGISTRY,
+    THERE,
     journal,
     nothing_live,
     plans,
@@ -166,6 +169,50 @@ def test_a_reused_image_is_pushed_when_the_registry_does_not_have_it(pushed: str
     assert [name for name, _ in steps(plan)][:2] == expected
 
 
+ADOPT_HERE = {"version": "v2", "image": "mymodel:v2", "reference": "ci:7", "pinned": "", "image_id": "sha256:7"}
+ADOPT_THERE = {
+    "version": "v2",
+    "image": "mymodel:v2",
+    "reference": "ci.example.com/m:8",
+    "pinned": "ci.example.com/m@sha256:8",
+    "image_id": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "words"),
+    [
+        (HERE, ADOPT_HERE, "tag the image ci:7 as mymodel:v2"),
+        (THERE, ADOPT_THERE, "pull the image ci.example.com/m:8, and tag it as mymodel:v2"),
+    ],
+)
+def test_nothing_is_built_of_an_image(found: FoundImage, expected: dict[str, object], words: str) -> None:
+    plan = release_plan(v1_live(), Choice("v2", "build"), found=found)
+    assert steps(plan)[:2] == [("adopt", expected), ("vacate", {**target("v2", "green"), "keep": False})]
+    assert plan.steps[0].words == words
+    assert "build" not in dict(steps(plan))
+    assert steps(plan)[1:] == steps(plans()["second release"])[1:]
+
+
+@pytest.mark.parametrize(
+    ("pinned", "expected"),
+    [
+        ("", ["adopt", "push"]),
+        ("ci.example.com/m@sha256:8", ["adopt", "push"]),
+        (f"{REGISTRY}@sha256:8", ["adopt", "vacate"]),
+    ],
+)
+def test_an_image_is_pushed_unless_it_is_from_that_repository(pinned: str, expected: list[str]) -> None:
+    found = replace(HERE, pinned=pinned)
+    plan = release_plan(v1_live(), Choice("v2", "build"), registry=REGISTRY, found=found)
+    assert [step.name for step in plan.steps[:2]] == expected
+
+
+def test_a_version_that_was_live_is_reused_whatever_it_was_made_of() -> None:
+    plan = release_plan(v2_live("cold"), Choice("v1", "reuse"), found=THERE)
+    assert [step.name for step in plan.steps[:2]] == ["vacate", "create"]
+
+
 def test_nothing_is_pushed_when_there_is_nothing_to_do() -> None:
     plan = release_plan(v1_live(), Choice("v1", "nothing"), registry=REGISTRY)
     assert "push" not in dict(steps(plan))
@@ -284,6 +331,7 @@ def test_every_step_that_stops_or_removes_declares_its_slot() -> None:
     assert stopping == {"vacate", "retire", "unregister", "remove", "stop"}
     assert set(STEPS) - stopping == {
         "build",
+        "adopt",
         "rebuild",
         "push",
         "pull",
@@ -358,6 +406,9 @@ UNDOS = [
     ("rollback from the image", "vacate", [("remove", OLD)]),
     ("rollback from the image", "create", [("remove", OLD)]),
     ("rollback from the image", "switch", [UNSWITCH_ROLLBACK, ("unregister", {"slot": "blue"}), ("remove", OLD)]),
+    ("release of an image", "adopt", []),
+    ("release of an image in a registry", "adopt", [("untag", {"reference": "ci.example.com/m@sha256:8"})]),
+    ("release of an image", "switch", [UNSWITCH_RELEASE, LEAVE, REMOVE]),
     ("release with a registry", "build", []),
     ("release with a registry", "push", [UNTAG_PUSH]),
     ("release with a registry", "vacate", [REMOVE, UNTAG_PUSH]),

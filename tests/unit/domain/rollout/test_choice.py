@@ -42,7 +42,7 @@ def test_a_version_that_was_live_cannot_change(name: str) -> None:
 
 def test_the_live_version_with_the_same_settings_needs_nothing() -> None:
     choice = choose_release(v1_live(), "v1", manifest="manifest of v1", **SAME)
-    assert choice == Choice("v1", "nothing", "v1 is already live, built from this build context")
+    assert choice == Choice("v1", "nothing", "v1 is already live, with this build context")
 
 
 @pytest.mark.parametrize("live_run_digest", ["other", "", None])

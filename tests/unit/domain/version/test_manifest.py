@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.version import manifest
+from orchestrator.domain.version.build import Layer
 from orchestrator.domain.version.manifest import EMPTY, Delta, File, Manifest, apply, delta, new_bytes, read
 
 PATHS = st.one_of(
@@ -96,3 +97,28 @@ def test_context_and_model_are_distinguished_by_prefix() -> None:
     one = Manifest.of([File.link("model/a", "b"), File.link("context/model/a", "c")], {})
     assert list(one.below("model/")) == ["a"]
     assert list(one.below("context/")) == ["model/a"]
+
+
+# --- of an image ------------------------------------------------------------------------------------------------------
+
+BASE = [Layer(f"sha256:{'a' * 64}", 100), Layer(f"sha256:{'b' * 64}", 20)]
+WEIGHTS = File("model/w.bin", "file", "0644", 3, "c" * 64)
+
+
+def test_the_manifest_of_an_image_lists_its_layers() -> None:
+    made = manifest.of_image("sha256:1", BASE, [WEIGHTS])
+    assert list(made.files) == ["image/layer-001", "image/layer-002", "model/w.bin"]
+    assert made.files["image/layer-001"] == File("image/layer-001", "layer", "", 100, "a" * 64)
+    assert made.build == {"image": "sha256:1"}
+    assert read(made.text) == made
+    assert made == manifest.of_image("sha256:1", BASE, [WEIGHTS])
+
+
+def test_the_delta_of_two_images_is_the_layers_that_changed() -> None:
+    new = [BASE[0], Layer(f"sha256:{'d' * 64}", 21), Layer(f"sha256:{'e' * 64}", 1)]
+    before, after = manifest.of_image("sha256:1", BASE, ()), manifest.of_image("sha256:2", new, ())
+    change = delta(before, after)
+    assert [file.path for file in change.changed] == ["image/layer-002", "image/layer-003"]
+    assert change.build == {"image": "sha256:2"}
+    assert apply(before, change) == after
+    assert delta(after, before).removed == ("image/layer-003",)
