@@ -8,13 +8,15 @@ from typing import Any, Literal
 from orchestrator.config import Config
 from orchestrator.domain.version import settings
 from orchestrator.domain.version.manifest import File, Manifest, delta, new_bytes
-from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.domain.version.tensors import Limit, TensorChange
 from orchestrator.domain.version.version import Commit, Version
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 
 Change = Literal["added", "removed", "changed"]
+TENSOR_SECONDS = 60.0
+"""How long the comparison of tensors may take altogether, in seconds, unless a longer time is asked for."""
 
 
 @frozen
@@ -45,11 +47,15 @@ class DiffSummary:
 
 @frozen
 class TensorFile:
-    """The tensors of one file that differ. `note` says why they could not be compared."""
+    """The tensors of one file that differ. `note` says what could not be compared, and why.
+
+    `limit` is the limit that was reached: that of time, or that of the size of a header or of a tensor.
+    """
 
     path: str
     tensors: tuple[TensorChange, ...]
     note: str | None
+    limit: Limit | None = None
 
 
 @frozen
@@ -110,8 +116,10 @@ class DiffReport:
     commits: CommitRange
 
 
-def compare(services: Services, config: Config, before: str, after: str) -> DiffReport:
-    """The differences between two versions.
+def compare(
+    services: Services, config: Config, before: str, after: str, *, seconds: float = TENSOR_SECONDS
+) -> DiffReport:
+    """The differences between two versions. The comparison of tensors ends after `seconds`, all files together.
 
     Raises:
         UsageError: there is no such version, or its manifest was never stored.
@@ -120,8 +128,7 @@ def compare(services: Services, config: Config, before: str, after: str) -> Diff
     old, new = (version_of(services, config.app.name, name) for name in (before, after))
     one, two = (manifest_of(services, version) for version in (old, new))
     report = _difference(services, config, old, new, one, two)
-    tensors = (_tensors(services, file.path, one, two) for file in report.files)
-    return replace(report, tensors=tuple(row for row in tensors if row))
+    return replace(report, tensors=_tensors(services, one, two, seconds))
 
 
 def upcoming(services: Services, config: Config, live: str, new: Version, manifest: Manifest) -> DiffReport:
@@ -226,14 +233,22 @@ def _settings(changes: list[dict[str, Any]]) -> tuple[SettingChange, ...]:
     return tuple(SettingChange(change["key"], change["before"], change["after"]) for change in changes)
 
 
-def _tensors(services: Services, path: str, one: Manifest, two: Manifest) -> TensorFile | None:
-    before, after = one.files.get(path), two.files.get(path)
-    if before is None or after is None or before.digest == after.digest:
-        return None
-    changes, why = services.tensors.compare(before, after)
-    if not changes and why is None:
-        return None
-    return TensorFile(path, tuple(changes), why)
+def _tensors(services: Services, one: Manifest, two: Manifest, seconds: float) -> tuple[TensorFile, ...]:
+    """The tensors that differ, by file.
+
+    Each file gets an equal share of the time that is left, the small ones first: no file can take the time of another.
+    """
+    both = ((one.files[path], two.files[path]) for path in one.files.keys() & two.files.keys())
+    pairs = [pair for pair in both if pair[0].digest != pair[1].digest and services.tensors.readable(pair[1].path)]
+    pairs.sort(key=lambda pair: (pair[0].size + pair[1].size, pair[1].path))
+    end = services.clock() + seconds
+    rows = []
+    for index, (before, after) in enumerate(pairs):
+        share = max(0.0, end - services.clock()) / (len(pairs) - index)
+        found = services.tensors.compare(before, after, share)
+        if found.tensors or found.note is not None:
+            rows.append(TensorFile(after.path, found.tensors, found.note, found.limit))
+    return tuple(sorted(rows, key=lambda row: row.path))
 
 
 def layers(services: Services, app: str, before: str, after: str) -> ImageDifference | None:

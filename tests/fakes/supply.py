@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.config import Config
 from orchestrator.domain.version.manifest import MODEL, File, Manifest
-from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.domain.version.tensors import TensorDifference
 from orchestrator.domain.version.version import Commit, GitState, Version
 from orchestrator.errors import GitError, StorageError, UsageError
 from orchestrator.ports.progress import Progress
@@ -201,13 +201,24 @@ class FakeSourceControl:
 
 @dataclass
 class FakeTensors:
-    """Returns the given changes; none by default."""
+    """Returns the given difference; none by default. `takes` is how long each comparison needs, on a clock of its own.
 
-    changes: tuple[TensorChange, ...] = ()
-    why: str | None = None
+    `asked` has the path and the time of each comparison.
+    """
 
-    def compare(self, before: File, after: File) -> tuple[tuple[TensorChange, ...], str | None]:
-        return self.changes, self.why
+    def __init__(self) -> None:
+        self.difference = TensorDifference()
+        self.takes: dict[str, float] = {}
+        self.now = 0.0
+        self.asked: list[tuple[str, float]] = []
+
+    def readable(self, path: str) -> bool:
+        return path.endswith((".safetensors", ".npy"))
+
+    def compare(self, before: File, after: File, seconds: float) -> TensorDifference:
+        self.asked.append((after.path, seconds))
+        self.now += min(seconds, self.takes.get(after.path, 0.0))
+        return self.difference
 
 
 class FakeSupply:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchestrator.adapters.store import tensors
 from orchestrator.adapters.store.objects import Objects
+from orchestrator.adapters.store.tensor_limits import Limits
 from orchestrator.domain.version.manifest import File
-
-if TYPE_CHECKING:
-    from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.domain.version.tensors import TensorDifference
 
 
 class StoreTensorComparison:
@@ -18,13 +15,18 @@ class StoreTensorComparison:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    def compare(self, before: File, after: File) -> tuple[tuple[TensorChange, ...], str | None]:
+    def readable(self, path: str) -> bool:
+        return tensors.readable(path)
+
+    def compare(self, before: File, after: File, seconds: float) -> TensorDifference:
         if not tensors.readable(after.path):
-            return (), None
+            return TensorDifference()
+        limits = Limits(seconds)
         one, two = (self._objects.place(file.digest, file.mode) for file in (before, after))
-        if not (one.exists() and two.exists()):
-            return (), "only files of the [model] folder in kept versions can be compared by tensor"
+        if not (one.is_file() and two.is_file()):
+            why = "only files of the [model] folder in kept versions can be compared by tensor"
+            return TensorDifference(note=why)
         try:
-            return tensors.compare(one, two, after.path), None
+            return tensors.compare(one, two, after.path, limits)
         except tensors.TensorsUnreadable as error:
-            return (), f"{error.why}: {error.hint}" if error.hint else error.why
+            return TensorDifference(note=f"{error.why}: {error.hint}" if error.hint else error.why, limit=error.limit)

@@ -3,153 +3,212 @@
 The onnx library can only read a whole file, and then has every tensor in memory several times. Therefore this module
 locates the large fields and reads them in place, and the library parses the rest of each message. The field numbers are
 those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; the encoding of messages is described in
-https://protobuf.dev/programming-guides/encoding. Sparse initializers and the tensors of Constant nodes are ignored.
+https://protobuf.dev/programming-guides/encoding. Sparse initializers and the tensors of Constant nodes are ignored, and
+no other file is opened.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator.adapters.store.tensor_files import Damaged, Slices, Tensor, family_of, region
+from orchestrator.adapters.store.protobuf_files import Field, Message, Pieces
+from orchestrator.adapters.store.tensor_files import Damaged, Slices, Tensor, family_of, region, unpacked
+from orchestrator.adapters.store.tensor_limits import ENCODED, NESTED, Header, Limits, TooLarge, mib
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 # The numbers of the fields that are read here, by message.
-_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER, _NODE_ATTRIBUTE, _TENSOR_RAW = 7, 1, 5, 5, 9
-_ATTRIBUTE_GRAPHS = (6, 11)
-_ATTRIBUTE_LARGE = (5, 6, 10, 11)  # tensors and graphs
+_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER = 7, 1, 5
+_NODE_OUTPUT, _NODE_NAME, _NODE_ATTRIBUTE = 2, 3, 5
+_ATTRIBUTE_NAME, _ATTRIBUTE_GRAPHS = 1, (6, 11)
+# Of a tensor: sizes, type, segment, name, position in another file; then its elements, in one of these.
+_TENSOR_FACTS, _TENSOR_RAW, _TENSOR_TYPED = (1, 2, 3, 8, 13, 14), 9, (4, 5, 6, 7, 10, 11)
+_FLOATS, _DOUBLES = 4, 10
+_SIX = 6
+# The bits of elements that do not fill a byte, by the end of the name of their type, as in `uint4`.
+_SMALL = {"int2": 2, "int4": 4, "float4_e2m1fn": 4, "float6_e2m3fn": _SIX, "float6_e3m2fn": _SIX}
 
-Spot = tuple[int, int, int]
-"""The number of a field, and the start and end of its content."""
 
-
-def onnx(path: Path, name: str, stack: ExitStack) -> dict[str, Tensor]:
+def onnx(path: Path, name: str, stack: ExitStack, limits: Limits) -> dict[str, Tensor]:
     """The initializers of an ONNX model, in the order of its graph; names in graphs inside nodes have a path prefix."""
     file = stack.enter_context(path.open("rb"))
-    if not path.stat().st_size:
+    model = Message(file.fileno(), 0, path.stat().st_size, limits)
+    if not model.end:
         raise Damaged("is empty")
-    data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    graphs, _ = _split(data, 0, len(data), (_MODEL_GRAPH,))
-    if not graphs:
+    reader = _Reader(file, limits)
+    found = False
+    for graph in model.fields():
+        if graph.number == _MODEL_GRAPH and graph.has_length:
+            found = True
+            reader.graph(model.inside(graph), "", 0)
+    if not found:
         raise Damaged("is damaged, or is not an ONNX model: it has no graph")
-    tensors: dict[str, Tensor] = {}
-    for graph in graphs:
-        _graph(data, file, graph, "", tensors)
-    return tensors
+    return reader.tensors
 
 
-def _graph(data: mmap.mmap, file: IO[bytes], graph: Spot, prefix: str, tensors: dict[str, Tensor]) -> None:
-    """Adds a graph's initializers, and those of the graphs inside its nodes as `node/attribute/name`."""
-    from onnx import AttributeProto, NodeProto
+class _Reader:
+    """Collects the initializers of one file."""
 
-    parts, _ = _split(data, *graph[1:], (_GRAPH_NODE, _GRAPH_INITIALIZER))
-    for number, begin, end in parts:
-        if number == _GRAPH_INITIALIZER:
-            name, tensor = _initializer(data, file, begin, end)
-            if prefix + name in tensors:
-                raise Damaged(f"has two tensors with the name {prefix}{name}")
-            tensors[prefix + name] = tensor
-            continue
-        attributes, of_node = _split(data, begin, end, (_NODE_ATTRIBUTE,))
-        for _, start, stop in attributes:
-            large, of_attribute = _split(data, start, stop, _ATTRIBUTE_LARGE)
-            inner = [spot for spot in large if spot[0] in _ATTRIBUTE_GRAPHS]
-            if inner:
-                node: Any = NodeProto.FromString(_joined(data, of_node))
-                attribute: Any = AttributeProto.FromString(_joined(data, of_attribute))
-                below = f"{prefix}{node.name or ','.join(node.output)}/{attribute.name}/"
-                for index, spot in enumerate(inner):
-                    _graph(data, file, spot, f"{below}{index}/" if len(inner) > 1 else below, tensors)
+    def __init__(self, file: IO[bytes], limits: Limits) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self._file, self._limits, self._header = file, limits, Header(limits)
+
+    def graph(self, graph: Message, prefix: str, depth: int) -> None:
+        """Adds a graph's initializers, and those of the graphs inside its nodes as `node/attribute/name`."""
+        if depth > NESTED:
+            raise TooLarge(f"has graphs inside each other, more than {NESTED} deep, which is the limit")
+        for field in graph.fields():
+            if field.number == _GRAPH_INITIALIZER and field.has_length:
+                self._initializer(graph.inside(field), prefix)
+            elif field.number == _GRAPH_NODE and field.has_length:
+                self._node(graph.inside(field), prefix, depth)
+
+    def _node(self, node: Message, prefix: str, depth: int) -> None:
+        from onnx import NodeProto
+
+        names, outer = Pieces(), []
+        for field in node.fields():
+            if field.number in (_NODE_OUTPUT, _NODE_NAME):
+                names.add(field)
+            elif field.number == _NODE_ATTRIBUTE and field.has_length:
+                attribute = node.inside(field)
+                if any(inner.number in _ATTRIBUTE_GRAPHS and inner.has_length for inner in attribute.fields()):
+                    self._header.tensor()
+                    outer.append(attribute)
+        if outer:
+            proto: Any = NodeProto.FromString(self._read(node, names))
+            for attribute in outer:
+                self._attribute(attribute, f"{prefix}{proto.name or ','.join(proto.output)}/", depth)
+
+    def _attribute(self, attribute: Message, prefix: str, depth: int) -> None:
+        from onnx import AttributeProto
+
+        names, graphs = Pieces(), []
+        for field in attribute.fields():
+            if field.number == _ATTRIBUTE_NAME:
+                names.add(field)
+            elif field.number in _ATTRIBUTE_GRAPHS and field.has_length:
+                self._header.tensor()
+                graphs.append(attribute.inside(field))
+        proto: Any = AttributeProto.FromString(self._read(attribute, names))
+        below = f"{prefix}{proto.name}/"
+        for index, graph in enumerate(graphs):
+            self.graph(graph, f"{below}{index}/" if len(graphs) > 1 else below, depth + 1)
+
+    def _initializer(self, message: Message, prefix: str) -> None:
+        from onnx import TensorProto, external_data_helper
+
+        facts, elements, raw = Pieces(), Pieces(), None
+        for field in message.fields():
+            if field.number in _TENSOR_FACTS:
+                facts.add(field)
+            elif field.number in _TENSOR_TYPED:
+                elements.add(field)
+            elif field.number == _TENSOR_RAW and field.has_length:
+                raw = field
+        proto: Any = TensorProto.FromString(self._read(message, facts))
+        if external_data_helper.uses_external_data(proto):
+            raise Damaged("has its weights in other files (ONNX external data)")
+        name = prefix + proto.name
+        self._header.read(len(name))
+        self._header.tensor(len(proto.dims))
+        if name in self.tensors:
+            raise Damaged(f"has two tensors with the name {name}")
+        # The library, too, prefers the raw elements.
+        self.tensors[name] = self._tensor(proto, message, elements if raw is None else Pieces([raw]))
+
+    def _tensor(self, proto: Any, message: Message, elements: Pieces) -> Tensor:
+        from onnx import TensorProto, helper
+
+        shape = tuple(int(size) for size in proto.dims)
+        count = math.prod(shape)
+        if any(size < 0 for size in shape):
+            raise Damaged(f"is damaged: a size of {proto.name} is negative")
+        if proto.data_type == TensorProto.STRING:
+            return Tensor(shape, "string", None, 1, _encoded(message, elements))
+        try:
+            dtype = helper.tensor_dtype_to_np_dtype(proto.data_type).newbyteorder("<")
+        except KeyError:
+            what = f"a tensor {proto.name} of type {proto.data_type}"
+            raise Damaged(f"has {what}, which onnx does not support") from None
+        slices = self._in_place(proto, elements.only, dtype, count)
+        if slices is None:
+            if count > 4 * elements.size:  # an element has at least 2 bits
+                raise Damaged(f"is damaged: {proto.name} has fewer elements than its shape")
+            slices = _decoded(proto, message, elements, shape)
+        return Tensor(shape, dtype.name, family_of(dtype), dtype.itemsize, slices)
+
+    def _in_place(self, proto: Any, place: Field | None, dtype: np.dtype[Any], count: int) -> Slices | None:
+        """Elements that are stored as they are in memory; None if the library has to decode them."""
+        import numpy as np
+        from onnx import TensorProto
+
+        as_they_are = {_TENSOR_RAW, {TensorProto.FLOAT: _FLOATS, TensorProto.DOUBLE: _DOUBLES}.get(proto.data_type)}
+        bits = next((bits for end, bits in _SMALL.items() if dtype.name.endswith(end)), 8 * dtype.itemsize)
+        if place is None or place.number not in as_they_are or bits == _SIX:
+            return None
+        size = place.stop - place.start
+        if size != math.ceil(count * bits / 8):
+            raise Damaged(f"is damaged: {proto.name} has another number of elements than its shape")
+        if bits == 8 * dtype.itemsize:
+            return region(self._file, place.start, dtype, count, self._limits)
+        packed = region(self._file, place.start, np.dtype(np.uint8), size, self._limits)
+        return unpacked(packed, bits, count, _number_of(dtype.name, bits))
+
+    def _read(self, message: Message, pieces: Pieces) -> bytes:
+        self._header.read(pieces.size)
+        return message.read(pieces)
 
 
-def _initializer(data: mmap.mmap, file: IO[bytes], begin: int, end: int) -> tuple[str, Tensor]:
-    import numpy as np
-    from onnx import TensorProto, external_data_helper, helper, numpy_helper
+def _number_of(name: str, bits: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Converts elements of a type with less than 8 bits, one per byte, to numbers."""
 
-    raw, rest = _split(data, begin, end, (_TENSOR_RAW,))
-    proto: Any = TensorProto.FromString(_joined(data, rest))
-    name: str = proto.name
-    if external_data_helper.uses_external_data(proto):
-        raise Damaged("has its weights in other files (ONNX external data)")
-    shape = tuple(int(size) for size in proto.dims)
-    count = math.prod(shape)
-    if any(size < 0 for size in shape):
-        raise Damaged(f"is damaged: a size of {name} is negative")
-    if proto.data_type == TensorProto.STRING:
-        texts = TensorProto(string_data=proto.string_data).SerializeToString()
-        return name, Tensor(shape, "string", None, 1, _held(np.frombuffer(texts, np.uint8)))
-    try:
-        dtype = helper.tensor_dtype_to_np_dtype(proto.data_type).newbyteorder("<")
-    except KeyError:
-        raise Damaged(f"has a tensor {name} of type {proto.data_type}, which onnx does not support") from None
-    if raw:
-        _, start, stop = raw[-1]
-        if stop - start == count * dtype.itemsize:
-            return name, Tensor(shape, dtype.name, family_of(dtype), dtype.itemsize, region(file, start, dtype, count))
-        if count > 4 * (stop - start):  # an element has at least 2 bits
-            raise Damaged(f"is damaged: {name} has fewer elements than its shape")
-        proto.raw_data = data[start:stop]
-    # Packed numbers of 2 to 6 bits, or typed fields: use the library.
-    whole = numpy_helper.to_array(proto)
-    if whole.shape != shape:
-        raise Damaged(f"is damaged: {name} does not match its shape")
-    return name, Tensor(shape, whole.dtype.name, family_of(whole.dtype), whole.dtype.itemsize, _held(whole))
+    def convert(elements: NDArray[Any]) -> NDArray[Any]:
+        import ml_dtypes
+        import numpy as np
+
+        if name.startswith("float"):
+            return elements.view(getattr(ml_dtypes, name))
+        sign = 1 << bits - 1
+        return elements if name.startswith("uint") else (elements ^ sign).astype(np.int8) - np.int8(sign)
+
+    return convert
 
 
-def _held(whole: NDArray[Any]) -> Slices:
-    flat = whole.reshape(-1)
+def _encoded(message: Message, pieces: Pieces) -> Slices:
+    """The encoding of some fields, as bytes."""
 
     def slices(step: int) -> Iterator[NDArray[Any]]:
-        for start in range(0, flat.size, step):
-            yield flat[start : start + step]
+        import numpy as np
+
+        yield from (np.frombuffer(part, np.uint8) for part in message.parts(pieces, step))
 
     return slices
 
 
-def _split(data: mmap.mmap, begin: int, end: int, large: Collection[int]) -> tuple[list[Spot], list[tuple[int, int]]]:
-    """The positions of the fields `large` in a message, and the ranges of all others, which the library parses."""
-    spots: list[Spot] = []
-    rest: list[tuple[int, int]] = []
-    while begin < end:
-        tag, at = _number(data, begin, end)
-        wire = tag & 7
-        if wire == 2:
-            length, at = _number(data, at, end)
-            stop = at + length
-        elif wire == 0:
-            _, stop = _number(data, at, end)
-        elif wire in (1, 5):
-            stop = at + (8 if wire == 1 else 4)
-        else:
-            raise Damaged("is damaged, or is not an ONNX model: it has an invalid field")
-        if stop > end:
-            raise Damaged("is damaged, or is not an ONNX model: a field exceeds its end")
-        if tag >> 3 in large and wire == 2:
-            spots.append((tag >> 3, at, stop))
-        else:
-            rest.append((begin, stop))
-        begin = stop
-    return spots, rest
+def _decoded(facts: Any, message: Message, elements: Pieces, shape: tuple[int, ...]) -> Slices:
+    """Elements that the library decodes: packed numbers of 6 bits, and most typed fields."""
 
+    def slices(step: int) -> Iterator[NDArray[Any]]:
+        from onnx import TensorProto, numpy_helper
 
-def _joined(data: mmap.mmap, parts: list[tuple[int, int]]) -> bytes:
-    return b"".join(data[begin:end] for begin, end in parts)
+        if elements.size > ENCODED:
+            raise TooLarge(
+                f"is stored in a way that has to be decoded as a whole, and has {mib(elements.size)},"
+                f" above the limit of {mib(ENCODED)} for that"
+            )
+        proto: Any = TensorProto.FromString(facts.SerializeToString() + message.read(elements))
+        whole = numpy_helper.to_array(proto)
+        if whole.shape != shape:
+            raise Damaged(f"is damaged: {facts.name} does not match its shape")
+        flat = whole.reshape(-1)
+        for start in range(0, flat.size, step):
+            yield flat[start : start + step]
 
-
-def _number(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    """The varint that starts at `at`, and the position after it."""
-    value = 0
-    for index in range(10):
-        if at + index >= end:
-            break
-        byte = data[at + index]
-        value |= (byte & 127) << (7 * index)
-        if byte < 128:
-            return value, at + index + 1
-    raise Damaged("is damaged, or is not an ONNX model: a number has no end")
+    return slices

@@ -8,10 +8,9 @@ Elements are equal when their values are equal; NaN equals NaN, and 0.0 equals -
 (strings, times, records, Python objects; also the 6-bit numbers of safetensors) are compared as bytes.
 
 Memory: a slice of 262,144 elements of each file and the results of their comparison, at most 64 MiB in addition to the
-libraries, independent of the size of a tensor. Exceptions: a tensor that is stored by row in one file and by column in
-the other (.npy and .npz: the second is loaded completely), ONNX tensors outside `raw_data` or with less than 8 bits per
-element (all are loaded completely, one of them three times; exporters store only small tensors this way), an element
-above 4 MiB (a long text), and headers, whose size the libraries limit.
+libraries, independent of the size of a tensor; and what tensor_limits.py allows: the headers of both files, one tensor
+of 128 MiB that is stored by row in one file and by column in the other, and ONNX tensors that the library has to
+decode (typed fields of old exporters).
 """
 
 from __future__ import annotations
@@ -24,31 +23,34 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.adapters.store import onnx_files, tensor_files
-from orchestrator.adapters.store.tensor_files import Damaged, Tensor
-from orchestrator.domain.version.tensors import TensorChange
+from orchestrator.adapters.store import numpy_files, onnx_files, safetensors_files
+from orchestrator.adapters.store.tensor_files import Damaged, Tensor, by_row
+from orchestrator.adapters.store.tensor_limits import Limits, OutOfTime, TooLarge
+from orchestrator.domain.version.tensors import Limit, TensorChange, TensorDifference
 from orchestrator.errors import DeployctlError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Elements per slice, and bytes if the elements are large. Even, because two 4-bit numbers share a byte.
+# Elements per slice, and bytes if they are not numbers. Even, because two 4-bit numbers share a byte.
 _SLICE = 2**18
 _SLICE_BYTES = 2**22
+_TIME_IS_OVER = "the time limit was reached"
 
 _READERS = {
-    ".safetensors": tensor_files.safetensors,
+    ".safetensors": safetensors_files.safetensors,
     ".onnx": onnx_files.onnx,
-    ".npy": tensor_files.npy,
-    ".npz": tensor_files.npz,
+    ".npy": numpy_files.npy,
+    ".npz": numpy_files.npz,
 }
 
 
 class TensorsUnreadable(UsageError):
-    """The tensors of two files cannot be compared; `why` has the reason."""
+    """The tensors of two files cannot be compared; `why` has the reason. `limit`: the limit that was reached."""
 
-    def __init__(self, name: str, why: str, *, hint: str = "") -> None:
+    def __init__(self, name: str, why: str, *, hint: str = "", limit: Limit | None = None) -> None:
         super().__init__(f"the tensors of {name} cannot be compared", why=why, hint=hint)
+        self.limit = limit
 
 
 def readable(path_name: str) -> bool:
@@ -56,27 +58,58 @@ def readable(path_name: str) -> bool:
     return Path(path_name).suffix.lower() in _READERS
 
 
-def compare(before: Path, after: Path, name: str) -> tuple[TensorChange, ...]:
+def compare(before: Path, after: Path, name: str, limits: Limits | None = None) -> TensorDifference:
     """The tensors that were added, removed or changed, sorted by name. The suffix of `name` selects the format.
 
-    The only tensor of a .npy file has the name of the file without the suffix.
+    The only tensor of a .npy file has the name of the file without the suffix. When the time of `limits` is over, the
+    result has what was found until then.
 
     Raises:
-        TensorsUnreadable: a library is missing, a file is damaged or does not match its suffix, or it is an ONNX
-            model with weights in other files.
+        TensorsUnreadable: a library is missing, a file is damaged, does not match its suffix or is above a limit of
+            tensor_limits.py, or it is an ONNX model with weights in other files.
     """
     read = _READERS.get(Path(name).suffix.lower())
     if read is None:
         raise TensorsUnreadable(name, "the format is not supported")
+    limits = limits or Limits()
     with _clean(name, "one of the two"), ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # about old formats and NaN
-        with _clean(name, "the older one"):
-            old = read(before, name, stack)
-        with _clean(name, "the newer one"):
-            new = read(after, name, stack)
-        changes = (_change(each, old.get(each), new.get(each)) for each in sorted(old.keys() | new.keys()))
-        return tuple(change for change in changes if change is not None)
+        try:
+            with _clean(name, "the older one"):
+                old = read(before, name, stack, limits)
+            with _clean(name, "the newer one"):
+                new = read(after, name, stack, limits)
+        except OutOfTime:
+            return TensorDifference((), _TIME_IS_OVER, "time")
+        return _compare(old, new, limits)
+
+
+def _compare(old: dict[str, Tensor], new: dict[str, Tensor], limits: Limits) -> TensorDifference:
+    changes: list[TensorChange] = []
+    notes: list[str] = []
+    skipped = 0
+    limit: Limit | None = None
+    names = sorted(old.keys() | new.keys())
+    for index, name in enumerate(names):
+        try:
+            limits.check()
+            change = _change(name, old.get(name), new.get(name))
+        except OutOfTime:
+            limit = "time"
+            notes.append(f"{len(names) - index:,} of {len(names):,} tensors: {_TIME_IS_OVER}")
+            break
+        except TooLarge as error:
+            limit = "size"
+            skipped += 1
+            if skipped == 1:
+                notes.append(f"{name} {error}")
+            continue
+        if change is not None:
+            changes.append(change)
+    if skipped > 1:
+        notes[0] += f" (and {skipped - 1:,} more like it)"
+    return TensorDifference(tuple(changes), "; ".join(notes) or None, limit)
 
 
 @contextmanager
@@ -88,7 +121,9 @@ def _clean(name: str, which: str) -> Iterator[None]:
         raise TensorsUnreadable(name, why, hint="pip install 'deployctl[tensors]'") from error
     except Damaged as error:
         raise TensorsUnreadable(name, f"{which} {_words(error)}") from error
-    except DeployctlError:
+    except TooLarge as error:
+        raise TensorsUnreadable(name, f"{which} {_words(error)}", limit="size") from error
+    except (DeployctlError, OutOfTime):
         raise
     except OSError as error:
         raise TensorsUnreadable(name, f"{which} cannot be read: {error.strerror or _words(error)}") from error
@@ -117,16 +152,18 @@ def _change(name: str, old: Tensor | None, new: Tensor | None) -> TensorChange |
     largest: float | None = None
     nonfinite = 0
     if old.shape == new.shape and old.family == new.family and (old.family or old.dtype == new.dtype):
+        unit = 1
         if old.by_column != new.by_column:
-            old, new = tensor_files.by_row(old), tensor_files.by_row(new)
-        same, largest, nonfinite = _measure(old, new) if old.family else (_same_bytes(old, new), None, 0)
+            # Slices of bytes then have whole elements.
+            old, new, unit = by_row(old), by_row(new), max(1, old.itemsize)
+        same, largest, nonfinite = _measure(old, new) if old.family else (_same_bytes(old, new, unit), None, 0)
         if same and old.dtype == new.dtype:
             return None
     return TensorChange(name, "changed", old.shape, new.shape, old.dtype, new.dtype, largest, nonfinite)
 
 
-def _same_bytes(old: Tensor, new: Tensor) -> bool:
-    step = max(1, min(_SLICE, _SLICE_BYTES // max(1, old.itemsize)))
+def _same_bytes(old: Tensor, new: Tensor, unit: int) -> bool:
+    step = max(1, _SLICE_BYTES // unit) * unit
     pairs = zip_longest(old.slices(step), new.slices(step))
     return all(a is not None and b is not None and a.tobytes() == b.tobytes() for a, b in pairs)
 

@@ -11,7 +11,7 @@ from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
 from orchestrator.cli.render import diff as render
 from orchestrator.cli.services import services
-from orchestrator.config import load
+from orchestrator.config import load, seconds
 from orchestrator.reports.diff import compare
 
 app = new_app()
@@ -22,15 +22,21 @@ def diff(
     ctx: typer.Context,
     before: Annotated[str, typer.Argument(help="Older version, such as v1.", autocompletion=candidates.versions)],
     after: Annotated[str, typer.Argument(help="Newer version, such as v2.", autocompletion=candidates.versions)],
+    time_limit: Annotated[
+        str, typer.Option("--time-limit", help="Longest time to compare tensors, such as 10m.")
+    ] = "60s",
 ) -> None:
     """Compare two versions: files, tensors, settings, image.
 
-    To compare the tensors of safetensors, ONNX and NumPy files: pip install 'deployctl[tensors]'
+    To compare the tensors of safetensors, ONNX and NumPy files: pip install 'deployctl[tensors]'. What is not compared
+    within --time-limit is named.
 
-    Examples: deployctl diff v1 v2; deployctl diff v1 v2 --json
+    Examples: deployctl diff v1 v2; deployctl diff v1 v2 --time-limit 10m; deployctl diff v1 v2 --json
     """
     cli = current(ctx)
     with cli.guarded() as console:
         config = load(cli.file)
-        report = compare(services(cli), config, before, after)
+        report = compare(services(cli), config, before, after, seconds=seconds(time_limit, "--time-limit"))
         console.report(report) if cli.json else console.lines(render.diff(report))
+        if any(row.limit == "time" for row in report.tensors):
+            console.note(f"not all tensors were compared within {time_limit}: --time-limit sets a longer time")

@@ -6,6 +6,8 @@ from typing import Literal
 
 from orchestrator.frozen import frozen
 
+Limit = Literal["time", "size"]
+
 
 @frozen
 class TensorChange:
@@ -30,3 +32,16 @@ class TensorChange:
     dtype_after: str | None
     largest: float | None
     nonfinite: int = 0
+
+
+@frozen
+class TensorDifference:
+    """The tensors that differ between two files, as far as they were compared.
+
+    `note` says what was not compared, and why; None when everything was. `limit` is what stopped the comparison, if it
+    was a limit: its time, or the size of a header or of a tensor.
+    """
+
+    tensors: tuple[TensorChange, ...] = ()
+    note: str | None = None
+    limit: Limit | None = None

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.render.diff import diff as render_diff
 from orchestrator.config import Config, parse
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.manifest import EMPTY, File, Manifest, delta
+from orchestrator.domain.version.tensors import TensorChange, TensorDifference
 from orchestrator.errors import UsageError
 from orchestrator.reports.catalog import report_schema
 from orchestrator.reports.diff import compare, manifest_of, version_of
@@ -21,6 +23,7 @@ from orchestrator.reports.file_log import file_log
 from orchestrator.reports.serialize import document
 from orchestrator.reports.versions import lineage, show
 from orchestrator.reports.who_was_live import live_periods, who_was_live
+from tests.fakes.supply import FakeTensors
 from tests.fakes.world import World
 from tests.unit.builders import APP, version
 from tests.unit.reports.conforming import conforms
@@ -122,6 +125,41 @@ def test_a_comparison_counts_the_bytes_that_are_unique(world: World, record: Cal
     assert compare(world.services, configured(), "v2", "v2").files == ()
     with pytest.raises(UsageError, match="there is no version v9"):
         version_of(world.services, APP, "v9")
+
+
+def test_no_file_takes_the_time_of_another(
+    world: World, record: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = FakeTensors()
+    monkeypatch.setattr(world.services, "tensors", tensors)
+    monkeypatch.setattr(world.services, "clock", lambda: tensors.now)
+    sizes = {"first.npy": 3, "second.npy": 2, "third.npy": 1, "code.py": 4}
+    record("v1", None, **{path: "a" * size for path, size in sizes.items()}, same="1")
+    record("v2", "v1", **{path: "b" * size for path, size in sizes.items()}, same="1", new="1")
+    # The smallest one would need forever, the next one is quick: the last one gets what they leave.
+    tensors.takes = {"model/third.npy": 1e9, "model/second.npy": 1.0}
+    report = compare(world.services, configured(), "v1", "v2", seconds=60)
+    assert tensors.asked == [("model/third.npy", 20.0), ("model/second.npy", 20.0), ("model/first.npy", 39.0)]
+    assert report.tensors == ()
+
+
+def test_what_was_not_compared_is_in_the_report(
+    world: World, record: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = FakeTensors()
+    monkeypatch.setattr(world.services, "tensors", tensors)
+    record("v1", None, **{"w.npy": "a", "v.npy": "a"})
+    record("v2", "v1", **{"w.npy": "b", "v.npy": "b"})
+    change = TensorChange("w", "added", None, (1,), None, "float32", None)
+    tensors.difference = TensorDifference((change,), "3 of 4 tensors: the time limit was reached", "time")
+    report = compare(world.services, configured(), "v1", "v2")
+    assert conforms(document(report), report_schema("diff")) == []
+    assert [(row.path, row.tensors, row.limit) for row in report.tensors] == [
+        ("model/v.npy", (change,), "time"),
+        ("model/w.npy", (change,), "time"),
+    ]
+    assert "  not compared: 3 of 4 tensors: the time limit was reached\n" in render_diff(report)
+    assert "model/w.npy" in {row.path for row in report.files}
 
 
 def test_a_version_without_a_manifest_cannot_be_compared(world: World, record: Callable[..., None]) -> None:

@@ -23,13 +23,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from onnx import TensorProto, helper, numpy_helper
 
-from orchestrator.adapters.store.tensors import TensorsUnreadable, compare, readable
+from orchestrator.adapters.store import tensors
+from orchestrator.adapters.store.tensors import TensorsUnreadable, readable
 from orchestrator.domain.version.tensors import TensorChange
 from orchestrator.errors import Interrupted
 from tests.unit.fuzz import fuzzing
 
 FORMATS = (".safetensors", ".onnx", ".npz")
 NAN, INF = math.nan, math.inf
+
+
+def compare(before: Path, after: Path, name: str) -> tuple[TensorChange, ...]:
+    """The differences of two files that can be compared completely."""
+    found = tensors.compare(before, after, name)
+    assert (found.note, found.limit) == (None, None)
+    return found.tensors
 
 
 def model(*initializers: TensorProto, nodes: tuple[onnx.NodeProto, ...] = ()) -> onnx.ModelProto:
@@ -571,7 +579,7 @@ def most():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 before = most()
-(change,) = compare(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+(change,) = compare(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]).tensors
 print(most() - before, change.largest)
 """
 
