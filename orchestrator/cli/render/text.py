@@ -27,7 +27,7 @@ def cell(value: object, style: str = "") -> Text:
 
 def setting(value: object) -> str:
     """The value of a setting as deploy.toml writes it, but text without quotes; `nothing` for one that is not set."""
-    if value is None:
+    if value is None or value == "":
         return "nothing"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
