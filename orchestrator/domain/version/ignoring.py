@@ -77,6 +77,7 @@ class Ignoring:
         self._patterns = [pattern for pattern in found if pattern is not None]
         self._runs = grouped(self._patterns)
         self._exceptions = [pattern for pattern in self._patterns if pattern.exception]
+        self._only_starts = not any(WILD.search(pattern.start) for pattern in self._exceptions)
         self._folders: dict[tuple[bool, ...], Folder] = {}
         self.root = self._folder((False,) * len(self._patterns), ignored=False)
         """The context itself."""
@@ -85,7 +86,10 @@ class Ignoring:
         """Whether a file is ignored; `path` is relative to the context, with `/`."""
         folder, parts = self.root, path.split("/")
         for end in range(1, len(parts)):
-            folder = self.enter(folder, "/".join(parts[:end]))
+            above = "/".join(parts[:end])
+            folder = self.enter(folder, above)
+            if folder.ignored and not self.excepts(above):
+                return True
         return folder.ignores(path)
 
     def enter(self, parent: Folder, path: str) -> Folder:
@@ -99,8 +103,12 @@ class Ignoring:
         return self._folder(tuple(matched), ignored=ignored)
 
     def excepts(self, path: str) -> bool:
-        """Whether an exception may apply to something in the folder `path`."""
-        return any(pattern.reaches(f"{path}/") for pattern in self._exceptions)
+        """Whether an exception may apply to something in the ignored folder `path`."""
+        folder = f"{path}/"
+        if self._only_starts:
+            # Then BuildKit does not look into other folders. It would find more there: `!a|b/*` also matches `x/b/y`.
+            return any(f"{pattern.start}/".startswith(folder) for pattern in self._exceptions)
+        return any(pattern.reaches(folder) for pattern in self._exceptions)
 
     def _folder(self, matched: tuple[bool, ...], *, ignored: bool) -> Folder:
         # What a folder says about its files depends on `matched` alone, and most folders have the same.

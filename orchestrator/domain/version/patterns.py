@@ -32,8 +32,9 @@ class BadPattern(ValueError):
 class Pattern:
     """One pattern. `text` is compared as it is when there is no `expression`: see `kind`."""
 
-    def __init__(self, text: str, kind: str, expression: str, *, exception: bool) -> None:
+    def __init__(self, text: str, kind: str, expression: str, *, exception: bool, written: str = "") -> None:
         self.text, self.kind, self.expression, self.exception = text, kind, expression, exception
+        self._written = written or text
 
     @cached_property
     def matches(self) -> Callable[[str], bool]:
@@ -70,6 +71,11 @@ class Pattern:
         texts = re.split(r"[*?\]^]+", self.text)
         # `**/x` also matches `x`.
         return max((text.strip("/") for text in texts), key=len)
+
+    @cached_property
+    def start(self) -> str:
+        """The pattern without a wildcard for everything in a folder at its end, as fsutil sees it."""
+        return self._written.removesuffix("/**").removesuffix("/*")
 
     def reaches(self, folder: str) -> bool:
         """Whether it may match something in a folder (its path with a slash at the end)."""
@@ -135,7 +141,8 @@ def compiled(pattern: str) -> Pattern | None:
         return None
     kind, expression = _expression(pattern, text)
     # Go's scanner skips a byte order mark, but an exact comparison has it.
-    return Pattern(text.removeprefix(BOM) if expression else text, kind, expression, exception=exception)
+    plain = text.removeprefix(BOM) if expression else text
+    return Pattern(plain, kind, expression, exception=exception, written=text)
 
 
 def clean(path: str) -> str:

@@ -87,6 +87,19 @@ def test_operators_of_an_expression_are_not_quoted() -> None:
     assert Ignoring(["[x]{2}"]).ignores("xx")
 
 
+def test_an_exception_applies_only_in_folders_that_buildkit_looks_into() -> None:
+    """As in fsutil: only in those that an exception begins with, unless one has a wildcard before its end."""
+    paths = ("x/b/y", "b/y", "ab", "a/b/y", "x/z", "x")
+    for patterns, kept in (
+        (["**", "!a|b/*"], ["ab", "a/b/y"]),
+        (["**", "!a|b/*", "!x/c/**"], ["ab", "a/b/y"]),
+        (["**", "!a|b/*", "!b/y"], ["b/y", "ab", "a/b/y"]),
+        (["**", "!a|b/*", "!**/z"], ["x/b/y", "b/y", "ab", "a/b/y", "x/z"]),
+        (["!a|b/*"], [*paths]),
+    ):
+        assert [path for path in paths if not Ignoring(patterns).ignores(path)] == kept, patterns
+
+
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
