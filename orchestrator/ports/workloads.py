@@ -62,6 +62,13 @@ class Workloads(Protocol):
     def missing_networks(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those of the named networks that the engine does not have."""
 
+    def check_network(self, network: NetworkSpec, app_number: int) -> None:
+        """Checks that `create` has, or can make, a network with addresses for an app. Changes nothing.
+
+        Raises:
+            UsageError: no address range is free for it, or it has no addresses for another app.
+        """
+
     def start(self, container: Container) -> None:
         """Starts a container. A running one is not changed.
 

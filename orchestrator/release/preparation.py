@@ -183,6 +183,16 @@ def _refuse_invalid(services: Services, source: Source, requested: str | None) -
     building = source.building if source.commit else None
     services.secrets.check(config, building=building, built=source.image is None)
     _refuse_missing_networks(services, config)
+    _refuse_without_addresses(services, config)
+
+
+def _refuse_without_addresses(services: Services, config: Config) -> None:
+    apps = services.ledger.apps()
+    # A new app gets at least this number.
+    number = services.ledger.app_number(config.app.name) if config.app.name in apps else len(apps) + 1
+    # When the engine does not answer, a step fails, so that the failure is recorded.
+    with suppress(EngineUnreachable):
+        services.workloads.check_network(config.network(), number)
 
 
 def _refuse_missing_networks(services: Services, config: Config) -> None:

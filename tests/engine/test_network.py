@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from docker.types import IPAMConfig, IPAMPool
 
+from orchestrator.adapters.docker import ranges
+from orchestrator.adapters.docker.workloads import DockerWorkloads
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, NetworkSpec
 from orchestrator.errors import EngineError, UsageError
@@ -102,6 +104,33 @@ def test_range_and_mtu_of_a_new_network_can_be_set(rig: Rig) -> None:
         )
     rig.workloads.remove(container)
     assert rig.workloads.tidy() is True
+
+
+def test_the_networks_are_named_when_no_range_is_free(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "BLOCKS", ("10.98.64.0/18",))
+    monkeypatch.setattr(ranges, "SMALL_BLOCKS", ("10.98.128.0/21",))
+    name = f"deployctl-x{rig.state_id}"
+    rig.app_number = 15
+    with network(rig, name, 70, labels={"deployctl.role": "network"}):
+        rig.workloads.check_network(NetworkSpec(), 15)
+        container = rig.run(rig.build())
+        own = Names(rig.state_id).network
+        assert attrs(rig, own)["IPAM"]["Config"][0]["Subnet"] == "10.98.128.0/21"
+        assert (networks(rig, container), container.address) == ([own], "10.98.131.192")
+        # Now nothing is left for another state folder; this one has its network.
+        rig.workloads.check_network(NetworkSpec(), 15)
+        other = DockerWorkloads(rig.client, Names(f"o{rig.state_id}"))
+        other.check_network(NetworkSpec(subnet="10.98.136.0/24"), 1)
+        with pytest.raises(UsageError, match="no address range is free") as caught:
+            other.check_network(NetworkSpec(), 1)
+        assert "docker network rm " in caught.value.hint and own not in caught.value.hint
+        assert {f"{name}  10.98.70.0/24  no container", f"{own}  10.98.128.0/21  1 container"} <= {
+            *caught.value.details.splitlines()
+        }
+        with pytest.raises(UsageError, match="15 apps, and this is app number 16"):
+            rig.workloads.check_network(NetworkSpec(), 16)
+        rig.workloads.remove(container)
+        assert rig.workloads.tidy() is True
 
 
 def test_a_network_that_exists_is_used_and_stays(rig: Rig) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator.adapters.docker.addresses import address
+from orchestrator.adapters.docker.addresses import address, check_room
 from orchestrator.domain import naming
 from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.sockets import Listener
@@ -46,6 +46,7 @@ class FakeEngineState:
     subnet: str = SUBNET
     shared_networks: dict[str, bool] = field(default_factory=dict)
     foreign_network: bool = False
+    ranges_used_up: bool = False
     networks: set[str] = field(default_factory=lambda: {"bridge"})
     containers: dict[str, Container] = field(default_factory=dict)
     specs: dict[str, WorkloadSpec] = field(default_factory=dict)
@@ -195,6 +196,11 @@ class FakeWorkloads:
 
     def missing_networks(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in names if name not in self._state.networks)
+
+    def check_network(self, network: NetworkSpec, app_number: int) -> None:
+        if self._state.ranges_used_up and not self._state.network:
+            raise UsageError("no address range is free for the network of this state folder")
+        check_room(self._state.subnet, app_number)
 
     def start(self, container: Container) -> None:
         doing = f"start the container {container.name}"

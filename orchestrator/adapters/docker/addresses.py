@@ -14,6 +14,11 @@ from orchestrator.errors import UsageError
 
 MAX_REPLICAS = 32
 NETWORK_PREFIX = 18
+BLOCKS = ("10.213.0.0/16", "10.214.0.0/16", "172.30.0.0/16", "10.215.0.0/16", "192.168.128.0/17")
+"""Where networks get their range. 10.213.0.0/16 first: rarely used in companies, and not one of Docker's defaults."""
+SMALL_PREFIX = 21
+SMALL_BLOCKS = ("10.216.0.0/15",)
+"""Where they get a smaller range, when all of `BLOCKS` are in use."""
 _PER_APP = len(SLOTS) * MAX_REPLICAS
 
 
@@ -26,14 +31,24 @@ def address(subnet: str, app_number: int, slot: Slot, index: int) -> str:
     """
     if app_number < 1 or not 1 <= index <= MAX_REPLICAS:
         raise ValueError(f"no address for app number {app_number}, replica {index} in {subnet}")
+    check_room(subnet, app_number)
+    offset = app_number * _PER_APP + SLOTS.index(slot) * MAX_REPLICAS + (index - 1)
+    return str(ip_network(subnet)[offset])
+
+
+def check_room(subnet: str, app_number: int) -> None:
+    """Checks that a network has addresses for an app of this number.
+
+    Raises:
+        UsageError: it has none.
+    """
     if app_number > (count := app_count(subnet)):
         raise UsageError(
             f"the network {subnet} has no addresses for another app",
             why=f"it has addresses for {count} apps, and this is app number {app_number} of the state folder",
-            hint="release the app with another --state-dir, which has a network of its own",
+            hint="release the app with another --state-dir, which has a network of its own, or set a larger"
+            " engine.subnet",
         )
-    offset = app_number * _PER_APP + SLOTS.index(slot) * MAX_REPLICAS + (index - 1)
-    return str(ip_network(subnet)[offset])
 
 
 def app_number_of(subnet: str, address: str) -> int | None:
@@ -57,4 +72,5 @@ def upper_half(subnet: str) -> str:
 
 def subnet_around(address: str) -> str:
     """The subnet that an address belongs to when it has the size that deployctl gives its networks."""
-    return str(ip_network(f"{address}/{NETWORK_PREFIX}", strict=False))
+    small = any(ip_address(address) in ip_network(block) for block in SMALL_BLOCKS)
+    return str(ip_network(f"{address}/{SMALL_PREFIX if small else NETWORK_PREFIX}", strict=False))

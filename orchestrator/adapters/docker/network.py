@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker import ranges
-from orchestrator.adapters.docker.addresses import upper_half
+from orchestrator.adapters.docker.addresses import check_room, upper_half
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.naming import LABEL_ROLE, LABEL_STATE, Names
 from orchestrator.domain.rollout.workload import NetworkSpec
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ICC = "com.docker.network.bridge.enable_icc"
 _TRIES = 3
+_NOTHING_FREE = "no address range is free for the network of this state folder"
 
 
 @frozen
@@ -73,6 +74,31 @@ def ensure(client: DockerClient, names: Names, spec: NetworkSpec) -> Network:
         why=f"another process removed {first} at the same time",
         hint="run the command again",
     )
+
+
+def check(client: DockerClient, names: Names, spec: NetworkSpec, app_number: int) -> None:
+    """Checks that `ensure` has, or can create, a network with addresses for an app of this number. Changes nothing.
+
+    Raises:
+        UsageError: no address range is free, or the network has no addresses for another app.
+        EngineUnreachable: the engine does not answer.
+    """
+    first, second = names_of(names, spec)
+    with engine_errors("list the networks"):
+        rows = client.api.networks()
+        own = {row["Name"]: row for row in rows if row["Name"] in (first, second)}
+        # The first one, unless it is ours and has other options: then the second one, or a new one.
+        fitting = [row for row in own.values() if not _ours(row, names) or _fits(row, spec)]
+        chosen = min(fitting, key=lambda row: str(row["Name"]), default=None)
+        if chosen is not None:
+            subnet = _subnet(chosen)
+        else:
+            subnet = IPv4Network(spec.subnet) if spec.subnet else next(ranges.free(rows), None)
+        if subnet is not None:
+            check_room(str(subnet), app_number)
+        elif chosen is None and not own:
+            why, hint, details = ranges.used_up(rows, client.api.containers(all=True))
+            raise UsageError(_NOTHING_FREE, why=why, hint=hint, details=details)
 
 
 def find(client: DockerClient, names: Names, spec: NetworkSpec) -> list[Network]:
@@ -247,6 +273,5 @@ def _create(client: DockerClient, names: Names, spec: NetworkSpec, name: str) ->
             why=last,
             hint="choose another range; docker network ls and ip route show those in use",
         )
-    raise EngineError(
-        "no address range is free for the network", why=last, hint="remove unused networks: docker network prune"
-    )
+    why, hint, details = ranges.used_up(rows, client.api.containers(all=True))
+    raise EngineError(_NOTHING_FREE, why=last or why, hint=hint, details=details)

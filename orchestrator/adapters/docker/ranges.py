@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from orchestrator.adapters.docker.addresses import NETWORK_PREFIX
+from orchestrator.adapters.docker.addresses import BLOCKS, NETWORK_PREFIX, SMALL_BLOCKS, SMALL_PREFIX
+from orchestrator.domain.naming import LABEL_ROLE
 
 _ROUTES = Path("/proc/net/route")
 _INTERFACES = Path("/sys/class/net")
 MTU = "com.docker.network.driver.mtu"
 _ETHERNET = 1500
-# 10.213.0.0/16 first: rarely used in companies, and not one of Docker's defaults.
-_BLOCKS = ("10.213.0.0/16", "10.214.0.0/16", "172.30.0.0/16", "10.215.0.0/16", "192.168.128.0/17")
+_SHOWN = 10
 
 
 def free(rows: Sequence[dict[str, Any]], routes: Path = _ROUTES) -> Iterator[IPv4Network]:
-    """Ranges for a network that overlap none of the networks `rows` and no route of the host."""
+    """Ranges for a network that overlap none of the networks `rows` and no route of the host: large ones first."""
     taken = {network for row in rows for network in ipv4_ranges(row)}
     # Networks that the host routes to must stay reachable; the default route covers everything and is ignored.
     taken |= {network for network, _ in _routes(routes) if network.prefixlen}
-    for block in _BLOCKS:
-        for subnet in IPv4Network(block).subnets(new_prefix=NETWORK_PREFIX):
-            if not any(subnet.overlaps(other) for other in taken):
-                yield subnet
+    for blocks, prefix in ((BLOCKS, NETWORK_PREFIX), (SMALL_BLOCKS, SMALL_PREFIX)):
+        for block in blocks:
+            for subnet in IPv4Network(block).subnets(new_prefix=prefix):
+                if not any(subnet.overlaps(other) for other in taken):
+                    yield subnet
+
+
+def used_up(rows: Sequence[dict[str, Any]], containers: Sequence[dict[str, Any]]) -> tuple[str, str, str]:
+    """Why no range is free, what to do, and a line for the network of each state folder.
+
+    `rows` are all networks and `containers` all containers, as the engine lists them.
+    """
+    used = Counter(name for row in containers for name in (row.get("NetworkSettings") or {}).get("Networks") or {})
+    ours = [row for row in rows if (row.get("Labels") or {}).get(LABEL_ROLE) == "network"]
+    ours.sort(key=lambda row: str(row["Name"]))
+    unused = [row["Name"] for row in ours if not used[row["Name"]]]
+    why = (
+        f"{', '.join((*BLOCKS, *SMALL_BLOCKS))} are used up: by {len(ours)} networks of deployctl's state folders, and"
+        " by other networks and routes of this machine"
+    )
+    own = 'set engine.subnet to a range that nothing else uses, such as "10.99.0.0/18"'
+    hint = f"remove networks without containers: docker network rm {' '.join(unused[:_SHOWN])}; or {own}"
+    lines = [f"{row['Name']}  {', '.join(map(str, ipv4_ranges(row)))}  {_counted(used[row['Name']])}" for row in ours]
+    return why, hint if unused else own, "\n".join(lines)
+
+
+def _counted(containers: int) -> str:
+    return "no container" if not containers else "1 container" if containers == 1 else f"{containers} containers"
 
 
 def ipv4_ranges(row: dict[str, Any]) -> Iterator[IPv4Network]:

@@ -141,6 +141,9 @@ class DockerWorkloads:
         known = {row["Name"] for row in rows}
         return tuple(name for name in names if name not in known)
 
+    def check_network(self, spec: NetworkSpec, app_number: int) -> None:
+        network.check(self._connect(), self._names, spec, app_number)
+
     def start(self, container: Container) -> None:
         with engine_errors(f"start the container {container.name}"):
             self._api.start(container.id)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.rollout.workload import Container
+from orchestrator.errors import UsageError
 from orchestrator.release.addresses import current_address
 from orchestrator.reports.status import status
 from orchestrator.reports.verify import verify
@@ -164,3 +165,24 @@ def container(state: str, address: str) -> Container:
 )
 def test_the_address_of_a_replica(here: Container | None, recorded: str, owned: dict[str, bool], expected: str) -> None:
     assert current_address(here, recorded, lambda: owned) == expected
+
+
+def test_without_a_free_range_nothing_is_built(world: World) -> None:
+    world.engine.ranges_used_up = True
+    with pytest.raises(UsageError, match="no address range is free"):
+        world.release("v1")
+    assert world.engine.built == []
+    assert world.ledger.apps() == []
+    world.engine.ranges_used_up = False
+    world.release("v1")
+    world.engine.ranges_used_up = True
+    world.release("v2")
+
+
+def test_an_app_without_addresses_is_not_built(world: World) -> None:
+    world.engine.subnet = "10.99.0.0/24"  # for one app
+    world.ledger.app_number("first")
+    with pytest.raises(UsageError, match="has addresses for 1 apps, and this is app number 2"):
+        world.release("v1")
+    assert world.engine.built == []
+    assert world.ledger.apps() == ["first"]
