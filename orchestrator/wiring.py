@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.ports.edge import Edge
     from orchestrator.ports.endpoints import Endpoints
     from orchestrator.ports.images import Images
+    from orchestrator.ports.leftovers import Leftovers
     from orchestrator.ports.manifests import Manifests
     from orchestrator.ports.model_files import ModelFiles
     from orchestrator.ports.notifier import Notifier
@@ -101,6 +102,12 @@ def _images(client: Callable[[], DockerClient]) -> Images:
     from orchestrator.adapters.docker.images import DockerImages
 
     return DockerImages(client)
+
+
+def _leftovers(client: Callable[[], DockerClient], names: Names) -> Leftovers:
+    from orchestrator.adapters.docker.leftovers import DockerLeftovers
+
+    return DockerLeftovers(client, names)
 
 
 def _proxy(client: Callable[[], DockerClient], names: Names, folder: Path) -> tuple[Edge, Traffic, Endpoints]:
@@ -216,6 +223,7 @@ def build(
         workloads=cast("Workloads", Late(lambda: _workloads(client, names))),
         access=cast("ContainerAccess", Late(lambda: _access(client, names))),
         images=cast("Images", Late(lambda: _images(client))),
+        leftovers=cast("Leftovers", Late(lambda: _leftovers(client, names))),
         registry=cast("Registry", Late(lambda: _registry(client))),
         edge=cast("Edge", Late(lambda: proxy()[0])),
         traffic=cast("Traffic", Late(lambda: proxy()[1])),

@@ -13,7 +13,7 @@ from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.frozen import frozen
 
 if TYPE_CHECKING:
-    # Types alone: 23 small files that no command needs to read.
+    # Types alone: 24 small files that no command needs to read.
     from orchestrator.ports.container_access import ContainerAccess
     from orchestrator.ports.edge import Edge
     from orchestrator.ports.endpoints import Endpoints
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.ports.images import Images
     from orchestrator.ports.interrupts import Interrupts
     from orchestrator.ports.ledger import Ledger
+    from orchestrator.ports.leftovers import Leftovers
     from orchestrator.ports.locks import Locks
     from orchestrator.ports.manifests import Manifests
     from orchestrator.ports.model_files import ModelFiles
@@ -45,6 +46,7 @@ class Services:
     workloads: Workloads
     access: ContainerAccess
     images: Images
+    leftovers: Leftovers
     registry: Registry
     edge: Edge
     traffic: Traffic

@@ -15,7 +15,7 @@ from orchestrator.text import counted
 
 _LOW_DISK = 1 << 30
 _MUCH_LEFT = 10 << 30
-_REMOVE_LEFT = "'docker image prune' and 'docker builder prune'"
+_REMOVE_LEFT = "deployctl prune --cache"
 
 
 @frozen
@@ -93,8 +93,8 @@ def _engine_disk(services: Services) -> Check:
     shown = left if free is None else f"{_gib(free)} free in {usage.folder}; {left}"
     # They belong to all programs that build on the engine, so deployctl does not remove them by itself.
     if not low and usage.dangling_bytes + usage.cache_bytes > _MUCH_LEFT:
-        shown = f"{shown}, which {_REMOVE_LEFT} remove"
-    return Check("engine disk", not low, shown, f"deployctl prune; {_REMOVE_LEFT}" if low else "")
+        shown = f"{shown}, which '{_REMOVE_LEFT}' removes"
+    return Check("engine disk", not low, shown, _REMOVE_LEFT if low else "")
 
 
 def _free(folder: str) -> int | None:

@@ -41,6 +41,7 @@ _PAGE = 500
 # Kinds of the ledger that only seal a row, or that another event says as well.
 _HIDDEN = frozenset({"image", "live", "auto-rollback"})
 _WATCHDOG = "watchdog"
+_PRUNED = ("versions", "containers", "leftovers")
 # Who is behind an event, where that does not depend on the command.
 _BY = {
     "healed": _WATCHDOG,
@@ -183,7 +184,7 @@ _TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "textfile-failed": _failed("the metrics could not be written"),
     "tagged": lambda detail: f"tag {detail.get('tag')} written",
     "tag-failed": lambda detail: _failed(f"the tag {detail.get('tag')} was not written")(detail),
-    "pruned": lambda detail: f"removed: {_listed([*detail.get('versions', ()), *detail.get('containers', ())])}",
+    "pruned": lambda detail: f"removed: {_listed([one for key in _PRUNED for one in detail.get(key, ())])}",
     "rebuilt": _failed("the ledger was rebuilt from labels"),
     "removed": _removed,
 }

@@ -1,4 +1,4 @@
-"""The engine's images are pruned without deployctl, also the image of the rollback target."""
+"""The engine's images are pruned without deployctl, also the image of the rollback target; and with it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import pytest
 from tests.chaos.oracle import at_rest
 from tests.chaos.private import PYTHON_IMAGE, PrivateEngine
 from tests.engine.harness import App, Load
+from tests.engine.test_builds import buildx
+
+__all__ = ["buildx"]
 
 
 def git(app: App, *arguments: str) -> str:
@@ -99,3 +102,42 @@ def test_what_was_never_committed_cannot_be_built_again(private_app: App, privat
     assert "its containers and its image are gone" in done.stderr
     assert "files outside of Git" in done.stderr
     at_rest(private_app, "v2")
+
+
+def test_what_builds_have_left_is_removed_only_by_the_option(
+    private_app: App, private_engine: PrivateEngine, buildx: None
+) -> None:
+    """On an engine of its own, because caches belong to all programs that build on an engine."""
+    app, engine = private_app, private_engine.place.client()
+    dockerfile = (app.folder / "Dockerfile").read_text()
+    for number, builder in ((1, "classic"), (2, "buildkit")):
+        stage = f"FROM {PYTHON_IMAGE} AS stage\nRUN head -c 3000000 /dev/urandom > /{number}\n"
+        copied = f"COPY --from=stage /{number} /copied\n"
+        (app.folder / "Dockerfile").write_text(stage + dockerfile + copied)
+        app.config["build"] = {"builder": builder}
+        app.release(f"v{number}")
+
+    def left() -> dict[str, int]:
+        cache = [row for row in engine.df()["BuildCache"] or [] if not (row["InUse"] or row["Shared"])]
+        return {
+            "image": len(engine.images.list(filters={"dangling": True})),
+            "cache": sum(row["Size"] for row in cache),
+        }
+
+    before = left()
+    assert before["image"] >= 1
+    assert before["cache"] >= 3_000_000
+    app.run("prune")
+    found = app.json("prune", "--cache", "--dry-run")
+    assert left() == before
+    assert {row["kind"] for row in found["leftovers"]} == {"image", "cache"}
+    assert (found["leftovers_freed_bytes"], found["dry_run"]) == (None, True)
+    done = app.run("prune", "--cache")
+    assert "belong to all programs that build on" in done.stderr
+    assert "removed: build cache, " in done.stdout
+    assert left()["image"] == 0
+    assert left()["cache"] < 1_000_000
+    assert app.json("prune", "--cache")["leftovers"] == []
+    at_rest(app, "v2")
+    app.run("rollback")
+    at_rest(app, "v1")

@@ -19,7 +19,7 @@ from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
 from orchestrator.domain.rollout.workload import Container, HostContainerSpec, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
-from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer, RemoteImage
+from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer, Leftover, RemoteImage
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import BuildFailed, EngineError, RegistryError, TagTaken, UsageError
 
@@ -58,6 +58,10 @@ class FakeEngineState:
     image_digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     image_layers: dict[str, list[Layer]] = field(default_factory=dict)
     platforms: dict[str, str] = field(default_factory=dict)
+    # The sizes of build caches by builder, and of volumes of removed containers by name; and what cannot be removed.
+    caches: dict[str, int] = field(default_factory=dict)
+    lost_volumes: dict[str, int] = field(default_factory=dict)
+    stuck: set[str] = field(default_factory=set)
     # The volumes that every image declares.
     image_volumes: tuple[str, ...] = ()
     registry: dict[str, str] = field(default_factory=dict)
@@ -389,6 +393,32 @@ class FakeImages:
             return False
         del self._state.images[reference]
         return True
+
+
+class FakeLeftovers:
+    """`Leftovers` in memory."""
+
+    def __init__(self, state: FakeEngineState) -> None:
+        self._state = state
+
+    def find(self, needed: Collection[str]) -> tuple[Leftover, ...]:
+        used = {container.image_id for container in self._state.containers.values()}
+        images = sorted(self._state.untagged - used - {*needed})
+        caches = [Leftover("cache", builder, size) for builder, size in sorted(self._state.caches.items()) if size]
+        volumes = [Leftover("volume", name, size) for name, size in sorted(self._state.lost_volumes.items())]
+        return (*(Leftover("image", image_id, 1) for image_id in images), *caches, *volumes)
+
+    def remove(self, leftover: Leftover) -> int | None:
+        if leftover.id in self._state.stuck:
+            raise EngineError(f"the engine could not remove the {leftover.words}", why="it is busy")
+        if leftover.kind == "cache":
+            return self._state.caches.pop(leftover.id, 0)
+        if leftover.kind == "volume":
+            return self._state.lost_volumes.pop(leftover.id, None)
+        if leftover.id not in self._state.untagged:
+            return None
+        self._state.untagged.remove(leftover.id)
+        return leftover.size
 
 
 class FakeRegistry:

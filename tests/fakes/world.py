@@ -28,7 +28,14 @@ from orchestrator.release.rollback import rollback
 from orchestrator.watch import passes
 from orchestrator.watch.passes import Passed
 from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
-from tests.fakes.engine import FakeContainerAccess, FakeEngineState, FakeImages, FakeRegistry, FakeWorkloads
+from tests.fakes.engine import (
+    FakeContainerAccess,
+    FakeEngineState,
+    FakeImages,
+    FakeLeftovers,
+    FakeRegistry,
+    FakeWorkloads,
+)
 from tests.fakes.outside import FakeHost, FakeNotifier, FakeProber, FakeScheduler, Reports
 from tests.fakes.supply import FakeManifests, FakeModelFiles, FakeSourceControl, FakeTensors, SupplyState
 
@@ -196,6 +203,7 @@ class World:
             "workloads": self.workloads,
             "access": self.access,
             "images": self.images,
+            "leftovers": FakeLeftovers(self.engine),
             "registry": FakeRegistry(self.engine),
             "edge": self.edge,
             "traffic": self.traffic,

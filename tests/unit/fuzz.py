@@ -726,7 +726,7 @@ def contained(config: Config) -> dict[str, Any]:
         mounts=tuple(mounts),
         labels={naming.LABEL_CONFIG: config.run_digest()},
     )
-    described = description(_engine(), Names("default"), spec, fixed_address(SUBNET, 1, "blue", 1), "deployctl")
+    described = description(_engine(), Names("default"), spec, fixed_address(SUBNET, 1, "blue", 1), "deployctl", {})
     assert described.pop("name") == f"{config.app.name}-v1-blue-1"
     request: dict[str, Any] = _engine().create_container_config(described.pop("image"), **described)
     read = json.loads(json.dumps(request))

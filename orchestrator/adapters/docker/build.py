@@ -63,7 +63,7 @@ def image(client: DockerClient, spec: BuildSpec, progress: Progress) -> str:
             why="builders do not follow it",
             hint="replace it with a copy of its target",
         )
-    buildx = spec.builder != "classic" and _has_buildx()
+    buildx = spec.builder != "classic" and has_buildx()
     if spec.builder == "buildkit" and not buildx:
         raise UsageError(
             'build.builder: "buildkit" needs the docker CLI with buildx',
@@ -276,7 +276,8 @@ def _withheld(spec: BuildSpec, why: str) -> str:
     return ""
 
 
-def _has_buildx() -> bool:
+def has_buildx() -> bool:
+    """Whether the docker command has buildx."""
     if shutil.which("docker") is None:
         return False
     try:

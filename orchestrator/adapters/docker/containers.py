@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,17 +20,18 @@ _WITH_VARIABLES = ("/bin/sh", "-c", '. "$0" && exec "$@"')
 
 
 def description(
-    api: Any, names: Names, spec: WorkloadSpec, address: str, network: str, started: ImageCommand | None = None
+    api: Any, names: Names, spec: WorkloadSpec, address: str, network: str, image: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The arguments of the SDK's `create_container`, for a container with an address in a network.
 
-    `started` is what the image starts; it is needed for a spec with an environment file.
+    `image` are the settings of its image, as an inspection has them.
 
     The container has only the capabilities of the spec, and the engine does not restart it.
     """
     runtime = spec.runtime
     entrypoint, command = None, list(runtime.command)
-    if spec.environment_file and started:
+    if spec.environment_file:
+        started = image_command(image)
         entrypoint = [*_WITH_VARIABLES, spec.environment_file, *started.entrypoint]
         command = command or list(started.command)
     return {
@@ -40,7 +42,7 @@ def description(
         "user": runtime.user,
         "environment": dict(runtime.environment),
         "labels": _labels(names, spec),
-        "host_config": _host_config(api, names, spec, network),
+        "host_config": _host_config(api, names, spec, network, image.get("Volumes") or ()),
         "networking_config": api.create_networking_config({network: api.create_endpoint_config(ipv4_address=address)}),
         "stop_timeout": max(1, round(runtime.stop_timeout)),
     }
@@ -59,12 +61,15 @@ def image_command(settings: Mapping[str, Any]) -> ImageCommand:
     return ImageCommand(tuple(settings.get("Entrypoint") or ()), tuple(settings.get("Cmd") or ()))
 
 
-def _host_config(api: Any, names: Names, spec: WorkloadSpec, network: str) -> dict[str, Any]:
+def _host_config(api: Any, names: Names, spec: WorkloadSpec, network: str, volumes: Iterable[str]) -> dict[str, Any]:
     from docker.types import LogConfig, Mount, Ulimit
 
     runtime = spec.runtime
     # Volumes of the user are binds, for which the engine creates a missing folder; the source of a mount must exist.
     mounts = [Mount(mount.target, str(mount.source), type="bind", read_only=True) for mount in spec.mounts]
+    # The engine would make the volumes of the image as well, but without a label nobody knows whose they are.
+    labels = {naming.LABEL_STATE: names.state_id, naming.LABEL_APP: spec.app}
+    mounts += [Mount(target, None, labels=labels) for target in _own_volumes(spec, volumes)]
     security = ["no-new-privileges"] if runtime.no_new_privileges else []
     if any(volume.endswith("Z") for volume in runtime.volumes):
         security.append(f"label=level:{_level(names, spec.app)}")
@@ -93,6 +98,14 @@ def _host_config(api: Any, names: Names, spec: WorkloadSpec, network: str) -> di
         log_config=LogConfig(type=runtime.log_driver, config=_log_options(runtime)),
     )
     return config
+
+
+def _own_volumes(spec: WorkloadSpec, volumes: Iterable[str]) -> list[str]:
+    """The volumes of the image that nothing of deploy.toml replaces."""
+    runtime = spec.runtime
+    mounted = [volume.split(":")[1] for volume in runtime.volumes] + [mount.target for mount in spec.mounts]
+    taken = {posixpath.normpath(path) for path in [*mounted, *runtime.tmpfs]}
+    return sorted({posixpath.normpath(path) for path in volumes if path.startswith("/")} - taken - {"/"})
 
 
 def _log_options(runtime: Runtime) -> dict[str, str]:

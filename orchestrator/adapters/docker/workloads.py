@@ -12,7 +12,6 @@ from orchestrator.adapters.docker import context, network
 from orchestrator.adapters.docker.addresses import address, app_count
 from orchestrator.adapters.docker.client import engine_of, settings
 from orchestrator.adapters.docker.containers import (
-    ImageCommand,
     description,
     endpoint_of,
     image_command,
@@ -97,15 +96,13 @@ class DockerWorkloads:
             possible = network.names_of(self._names, spec.network)
             mode = info["HostConfig"]["NetworkMode"]
             created_in = mode if mode in possible else possible[0]
-            started = image_command(image) if spec.environment_file else None
-            wanted = description(self._api, self._names, spec, container.address, created_in, started)
+            wanted = description(self._api, self._names, spec, container.address, created_in, image)
             return differences(wanted, info, image)
 
     def create(self, spec: WorkloadSpec) -> Container:
         place = network.ensure(self._connect(), self._names, spec.network)
         fixed = address(place.subnet, spec.app_number, spec.slot, spec.index)
-        started = self._image_command(spec) if spec.environment_file else None
-        wanted = description(self._api, self._names, spec, fixed, place.name, started)
+        wanted = description(self._api, self._names, spec, fixed, place.name, self._image(spec))
         # The engine notices a missing network only when the container starts.
         for missing in self.missing_networks(spec.runtime.networks):
             raise EngineError(
@@ -127,12 +124,14 @@ class DockerWorkloads:
         with engine_errors(f"inspect the container {wanted['name']}"):
             return observed(api.inspect_container(created), self._names)
 
-    def _image_command(self, spec: WorkloadSpec) -> ImageCommand:
+    def _image(self, spec: WorkloadSpec) -> Mapping[str, Any]:
+        """The settings of the image of a container."""
         with engine_errors(f"inspect the image of {spec.version}"):
-            command = image_command(self._api.inspect_image(spec.image_id)["Config"])
-        if not (command.entrypoint or command.command or spec.runtime.command):
+            image: Mapping[str, Any] = self._api.inspect_image(spec.image_id)["Config"]
+        started = image_command(image)
+        if spec.environment_file and not (started.entrypoint or started.command or spec.runtime.command):
             raise EngineError(f"the image of {spec.version} has no command", hint="set run.command")
-        return command
+        return image
 
     def missing_networks(self, names: Sequence[str]) -> tuple[str, ...]:
         with engine_errors("list the networks"):

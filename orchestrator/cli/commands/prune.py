@@ -8,10 +8,11 @@ import typer
 
 from orchestrator.cli.context import current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render import prune as render
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.release.prune import prune as run_prune
-from orchestrator.reports.prune import PruneReport
+from orchestrator.reports.prune import PruneReport, records
 
 app = new_app()
 
@@ -22,19 +23,27 @@ def prune(
     keep: Annotated[
         int | None, typer.Option("--keep", min=1, help="Number of versions to keep; overrides retention.versions.")
     ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Also remove unnamed images and the build cache, of all programs.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
     """Remove versions beyond the retention limit.
 
     Removes images and containers. The live version and the rollback target are always kept.
 
-    Example: deployctl prune --keep 2 --dry-run
+    With --cache also what builds have left on the engine: images without a name and the build cache, and anonymous
+    volumes of removed containers of deployctl. Images and cache belong to all programs that build on this engine: their
+    next builds take longer.
+
+    Examples: deployctl prune --keep 2 --dry-run; deployctl prune --cache
     """
     cli = current(ctx)
     with cli.guarded() as console:
         config = load(cli.file)
         own = services(cli, changing=not dry_run)
-        done = run_prune(own, config.app.name, keep or config.retention.versions, dry_run=dry_run)
+        limit = keep or config.retention.versions
+        done, left = run_prune(own, config.app.name, limit, dry_run=dry_run, cache=cache)
         report = PruneReport(
             app=config.app.name,
             dry_run=dry_run,
@@ -42,10 +51,7 @@ def prune(
             containers=tuple(done.containers),
             images=tuple(done.images),
             freed_bytes=done.freed,
+            leftovers=None if left is None else records(left.leftovers),
+            leftovers_freed_bytes=None if left is None else left.freed,
         )
-        if cli.json:
-            console.report(report)
-        else:
-            names = [*report.containers, *report.images]
-            verb = "would be removed" if dry_run else "removed"
-            console.print(f"{verb}: {', '.join(names)}" if names else "nothing to remove")
+        console.report(report) if cli.json else console.lines(render.prune(report))

@@ -75,6 +75,29 @@ class EngineUsage:
 
 
 @frozen
+class Leftover:
+    """Something on the engine that builds or removed containers have left, and nothing needs.
+
+    `id` is the id of an `image` without a name, the name of the builder whose `cache` it is (empty: the engine itself),
+    or the name of an anonymous `volume` of a removed container. `size` in bytes; for an image without the layers that
+    it shares with others, for a cache what can be removed now.
+    """
+
+    kind: Literal["image", "cache", "volume"]
+    id: str
+    size: int
+
+    @property
+    def words(self) -> str:
+        """What it is."""
+        if self.kind == "image":
+            return f"image {self.id.removeprefix('sha256:')[:12]}"
+        if self.kind == "volume":
+            return f"volume {self.id[:12]}"
+        return f"build cache of the builder {self.id}" if self.id else "build cache"
+
+
+@frozen
 class Layer:
     """A layer of an image: its digest and its size in bytes."""
 

@@ -14,6 +14,7 @@ from orchestrator.adapters.docker.client import connect
 from orchestrator.adapters.docker.container_access import DockerContainerAccess
 from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.docker.images import DockerImages
+from orchestrator.adapters.docker.leftovers import DockerLeftovers
 from orchestrator.adapters.docker.registry import DockerRegistry
 from orchestrator.adapters.docker.workloads import DockerWorkloads
 from orchestrator.domain.naming import Names
@@ -24,6 +25,7 @@ from tests.fakes.engine import (
     FakeEngineState,
     FakeHostContainers,
     FakeImages,
+    FakeLeftovers,
     FakeRegistry,
     FakeWorkloads,
 )
@@ -47,6 +49,7 @@ def rig(request: pytest.FixtureRequest, make_app: Callable[..., App]) -> Iterato
             FakeImages(state),
             FakeRegistry(state),
             FakeHostContainers(state),
+            FakeLeftovers(state),
             names.state_id,
             app.folder,
             state,
@@ -60,6 +63,7 @@ def rig(request: pytest.FixtureRequest, make_app: Callable[..., App]) -> Iterato
             DockerImages(client),
             DockerRegistry(client),
             DockerHostContainers(client, names),
+            DockerLeftovers(client, names),
             names.state_id,
             app.folder,
             None,

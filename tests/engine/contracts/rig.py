@@ -18,6 +18,7 @@ from orchestrator.domain.version.version import Version
 from orchestrator.ports.container_access import ContainerAccess
 from orchestrator.ports.host_containers import HostContainers
 from orchestrator.ports.images import Images
+from orchestrator.ports.leftovers import Leftovers
 from orchestrator.ports.registry import Registry
 from orchestrator.ports.workloads import Workloads
 from tests.fakes.engine import FakeEngineState
@@ -36,6 +37,7 @@ class Rig:
     images: Images
     registry: Registry
     hosts: HostContainers
+    leftovers: Leftovers
     state_id: str
     folder: Path
     fake: FakeEngineState | None

@@ -37,10 +37,10 @@ def test_what_builds_have_left_is_told(world: World, monkeypatch: pytest.MonkeyP
     assert disk(world, monkeypatch, usage, None).message == left
     check = disk(world, monkeypatch, usage, GIB // 2)
     assert check.ok is False
-    assert check.next == "deployctl prune; 'docker image prune' and 'docker builder prune'"
+    assert check.next == "deployctl prune --cache"
 
 
 def test_much_is_told_with_what_removes_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     check = disk(world, monkeypatch, EngineUsage("/x", 1, 9 * GIB, 2 * GIB), 20 * GIB)
     assert check.ok
-    assert check.message.endswith("which 'docker image prune' and 'docker builder prune' remove")
+    assert check.message.endswith("which 'deployctl prune --cache' removes")

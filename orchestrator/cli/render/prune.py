@@ -1,0 +1,29 @@
+"""The output of `prune` for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.cli.render.text import joined, size
+from orchestrator.domain.version.build import Leftover
+from orchestrator.reports.prune import PruneReport
+
+
+def prune(report: PruneReport) -> str:
+    """What was removed, or would be."""
+    return joined(_lines(report))
+
+
+def _lines(report: PruneReport) -> Iterator[str]:
+    names = [*report.containers, *report.images]
+    verb = "would be removed" if report.dry_run else "removed"
+    yield f"{verb}: {', '.join(names)}" if names else "nothing to remove"
+    if report.leftovers is None:
+        return
+    if not report.leftovers:
+        yield "builds have left nothing on the engine"
+        return
+    for row in report.leftovers:
+        yield f"{verb}: {Leftover(row.kind, row.id, row.bytes).words}, {size(row.bytes)}"
+    if report.leftovers_freed_bytes is not None:
+        yield f"{size(report.leftovers_freed_bytes)} freed on the engine"
