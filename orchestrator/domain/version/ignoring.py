@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.domain.version.patterns import BOM, SPACE, WILD, BadPattern, Run, clean, compiled, grouped
+from orchestrator.domain.version.patterns import BOM, SPACE, WILD, BadPattern, Run, clean, compiled, grouped, joined
 
 __all__ = ["BadPattern", "Folder", "Ignoring", "literal", "read", "write"]
 
@@ -126,12 +126,15 @@ class Folder:
         # The last run with a pattern that matches the folder decides before all runs ahead of it.
         decided = [number for number, run in enumerate(runs) if any(matched[run.begin : run.end])]
         self._ignored = not runs[decided[-1]].exception if decided else False
-        self._runs = runs[decided[-1] + 1 :] if decided else runs
+        self._last_first = runs[decided[-1] + 1 :][::-1] if decided else runs[::-1]
+        self._all = {exception: joined(self._last_first, exception=exception) for exception in (True, False)}
 
     def ignores(self, path: str) -> bool:
         """Whether a file directly in this folder is ignored; `path` is relative to the context."""
-        ignored = self._ignored
-        for run in self._runs:
-            if run.exception == ignored and run.matches(path):
-                ignored = not ignored
-        return ignored
+        # Of the patterns that match, the last one decides. For most files no pattern changes what the folder says, or
+        # none changes it back: then the order does not matter, and many patterns are tried at once.
+        if not self._all[self._ignored].matches(path):
+            return self._ignored
+        if not self._all[not self._ignored].matches(path):
+            return not self._ignored
+        return next(not run.exception for run in self._last_first if run.matches(path))

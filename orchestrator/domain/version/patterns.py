@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 BOM = "\ufeff"
@@ -39,7 +39,12 @@ class Pattern:
     @cached_property
     def matches(self) -> Callable[[str], bool]:
         """Whether the pattern matches a path itself."""
-        return Run([self], 0).matches
+        return Run([self], 0, exception=self.exception).matches
+
+    @cached_property
+    def search(self) -> Callable[[str], object]:
+        """The regular expression, compiled."""
+        return re.compile(self.expression, re.ASCII).search
 
     @cached_property
     def head(self) -> str:
@@ -87,21 +92,22 @@ class Pattern:
 class Run:
     """Patterns in a row that all ignore, or are all exceptions: the order among them does not matter for a file."""
 
-    def __init__(self, patterns: Sequence[Pattern], begin: int) -> None:
-        self.begin, self.end = begin, begin + len(patterns)
-        self.exception = patterns[0].exception
+    def __init__(self, patterns: Sequence[Pattern], begin: int, *, exception: bool) -> None:
+        self.patterns, self.begin, self.end = patterns, begin, begin + len(patterns)
+        self.exception = exception
         texts = {kind: [p.text for p in patterns if p.kind == kind] for kind in ("exact", "prefix", "suffix")}
         self._suffixes = tuple(text[2:] for text in texts["suffix"])
         # `**/x` also matches `x`.
         self._exact = {*texts["exact"], *(text[1:] for text in self._suffixes if text.startswith("/"))}
         self._prefixes = tuple(text[:-2] for text in texts["prefix"])
-        self._expressions = [p for p in patterns if p.kind == "expression"]
+        # Without those that are there twice.
+        self._expressions = [*{p.expression: p for p in patterns if p.kind == "expression"}.values()]
         self._heads = tuple({p.head for p in self._expressions})
         self._tails = tuple({p.tail for p in self._expressions})
 
     @cached_property
     def _tried(self) -> list[tuple[str, str, str, Callable[[str], object]]]:
-        return [(p.middle, p.head, p.tail, re.compile(p.expression, re.ASCII).search) for p in self._expressions]
+        return [(p.middle, p.head, p.tail, p.search) for p in self._expressions]
 
     def matches(self, path: str) -> bool:
         """Whether one of the patterns matches a path itself."""
@@ -121,9 +127,15 @@ def grouped(patterns: Sequence[Pattern]) -> list[Run]:
     runs, begin = [], 0
     for end in range(1, len(patterns) + 1):
         if end == len(patterns) or patterns[end].exception != patterns[begin].exception:
-            runs.append(Run(patterns[begin:end], begin))
+            runs.append(Run(patterns[begin:end], begin, exception=patterns[begin].exception))
             begin = end
     return runs
+
+
+def joined(runs: Iterable[Run], *, exception: bool) -> Run:
+    """All patterns of some runs that ignore, or are exceptions: whether one of them matches, wherever it stands."""
+    patterns = [pattern for run in runs if run.exception == exception for pattern in run.patterns]
+    return Run(patterns, 0, exception=exception)
 
 
 def compiled(pattern: str) -> Pattern | None:
