@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+
 import pytest
 
+from orchestrator.domain.version import patterns as compiling
 from orchestrator.domain.version.ignoring import BadPattern, Ignoring, literal, read, write
 
 
 @pytest.mark.parametrize(
-    ("data", "patterns"),
+    ("data", "expected"),
     [
         (b"", []),
         (b"a\n\n  b \r\n/c/\n", ["a", "b", "c"]),
@@ -20,8 +24,8 @@ from orchestrator.domain.version.ignoring import BadPattern, Ignoring, literal, 
         (b"a//b/./c/../d\n//e\n.\n..\n", ["a/b/d", "e", ".", ".."]),
     ],
 )
-def test_what_an_ignore_file_says(data: bytes, patterns: list[str]) -> None:
-    assert read(data) == patterns
+def test_what_an_ignore_file_says(data: bytes, expected: list[str]) -> None:
+    assert read(data) == expected
 
 
 def test_what_is_not_utf_8() -> None:
@@ -147,3 +151,44 @@ def test_which_folders_an_exception_may_reach() -> None:
     ]
     assert Ignoring(["*", "!**/a"]).excepts("anything")
     assert not Ignoring(["*"]).excepts("anything")
+
+
+MANY = {
+    "texts": [f"**/dir{number}/*.tmp{number}" for number in range(150)],
+    "the last one matches": [*(f"**/dir{number}/*.tmp{number}" for number in range(149)), "**/*.bin"],
+    "exceptions": [text for number in range(75) for text in (f"**/cache{number}", f"!**/cache{number}/keep*.bin")],
+    "back and forth": ["**/f*.bin", "!**/f*.bin"] * 75,
+    "the same": ["**/*.py[cod]", "**/f?x.bin", "*.log"] * 50,
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_a_file_is_decided_without_trying_150_patterns(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Counted, not timed: so the patterns cost less than a builder needs to read the names of the files."""
+    counts: Counter[str] = Counter()
+    search, matches = compiling.Pattern.search.func, compiling.Run.matches
+
+    def counting(pattern: compiling.Pattern) -> Callable[[str], object]:
+        found = search(pattern)
+
+        def searched(path: str) -> object:
+            counts["expressions"] += 1
+            return found(path)
+
+        return searched
+
+    def counted(run: compiling.Run, path: str) -> bool:
+        counts["runs"] += 1
+        return matches(run, path)
+
+    monkeypatch.setattr(compiling.Pattern, "search", property(counting))
+    monkeypatch.setattr(compiling.Run, "matches", counted)
+    ignoring = Ignoring(MANY[kind])
+    folder = ignoring.root
+    for name in ("data", "data/d7", "data/d7/sub"):
+        folder = ignoring.enter(folder, name)
+    counts.clear()
+    for number in range(100):
+        folder.ignores(f"data/d7/sub/f{number}.bin")
+    assert counts["runs"] <= 300
+    assert counts["expressions"] <= 300
