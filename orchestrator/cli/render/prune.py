@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.cli.render.text import joined, size
+from orchestrator.cli.render.text import joined
 from orchestrator.domain.version.build import Leftover
 from orchestrator.reports.prune import PruneReport
+from orchestrator.text import size
 
 
 def prune(report: PruneReport) -> str:
