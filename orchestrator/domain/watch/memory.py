@@ -111,7 +111,9 @@ def remember(look: Look, memory: Memory, rules: Rules) -> Memory:
 def _missing_since(replica: Replica, look: Look, memory: Memory) -> float:
     """Since when the replica is not ready. A new start, and a request that it has answered, begin a new time."""
     known = memory.missing_since.get(replica.index, look.now - replica.missed)
-    if replica.answered is not None and replica.answered > memory.answered.get(replica.index, replica.answered):
+    before, now = memory.answered.get(replica.index), replica.answered
+    # Fewer than before: the proxy was replaced or has reloaded, and a process of it that had counted them has ended.
+    if before is not None and now is not None and now > (0 if now < before else before):
         known = look.now
     # After the clock was set back, the time must not begin in the future.
     return min(max(known, replica.started_at), look.now)

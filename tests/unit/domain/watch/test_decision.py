@@ -218,6 +218,16 @@ def test_a_replica_that_answers_one_request_after_another_may_be_busy_for_ever()
     assert [kinds(decision) for decision in passes(stuck)] == [[]] * 10 + [["repair 1"]]
 
 
+def test_counters_that_begin_again_do_not_hide_an_answer() -> None:
+    """The proxy was replaced or has reloaded: what its old process had counted is gone."""
+    working = replica(probe_failure=FAILED, open_requests=1)
+    busy = [look(replace(working, answered=count), now=NOW + 700 * n) for n, count in enumerate((900, 1000, 4, 9))]
+    assert [kinds(decision) for decision in passes(busy)] == [[]] * 4
+    # A process that has answered nothing yet says nothing.
+    stuck = [look(replace(working, answered=count), now=NOW + 700 * n) for n, count in enumerate((900, 1000, 0))]
+    assert [kinds(decision) for decision in passes(stuck)] == [[], [], ["repair 1"]]
+
+
 def test_a_new_start_begins_a_new_time() -> None:
     working = replica(probe_failure=FAILED, open_requests=1)
     first = look(working)
