@@ -19,9 +19,6 @@ class HostContainers(Protocol):
     def state(self, name: str) -> str:
         """`running`, `missing`, or the engine's state of one that does not run (`exited`, `paused` …)."""
 
-    def has_image(self, reference: str) -> bool:
-        """Whether the engine has an image of this name, for the choice of a base image."""
-
     def start(self, spec: HostContainerSpec, report: Callable[[str], None]) -> None:
         """Starts or unpauses it; creates it if it does not exist, and builds its image if that does not exist.
 
@@ -30,6 +27,29 @@ class HostContainers(Protocol):
 
         Raises:
             BuildFailed: the image could not be built; `details` has the builder's last lines.
+        """
+
+    def create(self, spec: HostContainerSpec) -> None:
+        """Creates it from an image that exists, and does not start it: `start` does. The engine does not restart it.
+
+        Raises:
+            EngineError: the name is taken, or the image does not exist.
+        """
+
+    def rename(self, name: str, to: str) -> None:
+        """Gives it another name; it goes on running.
+
+        Raises:
+            EngineError: it is missing, or the other name is taken.
+        """
+
+    def keep_running(self, name: str, *, keep: bool) -> None:
+        """Sets whether the engine restarts it whenever it ends. May be repeated; a missing one is not an error."""
+
+    def finish(self, name: str) -> None:
+        """Asks its program to finish what it has begun and then to end (SIGUSR1); does not wait. May be repeated.
+
+        The engine does not start it again. One that is missing or does not run is not an error.
         """
 
     def remove(self, name: str) -> bool:

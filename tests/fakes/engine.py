@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.sockets import Listener
 from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
-from orchestrator.domain.rollout.workload import Container, HostContainerSpec, NetworkSpec, WorkloadSpec
+from orchestrator.domain.rollout.workload import Container, HostContainerSpec, HostImage, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer, Leftover, RemoteImage
 from orchestrator.domain.version.version import Version
@@ -85,7 +86,12 @@ class FakeEngineState:
     # Why containers of this engine cannot be reached; empty when they can.
     unsupported: str = ""
     host_containers: dict[str, str] = field(default_factory=dict)
-    host_images: set[str] = field(default_factory=set)
+    # The host containers that the engine restarts, and the image of each.
+    kept_host_containers: set[str] = field(default_factory=set)
+    host_made_from: dict[str, str] = field(default_factory=dict)
+    # The ids of host containers' images by their names, and when each image was built.
+    host_images: dict[str, str] = field(default_factory=dict)
+    host_image_times: dict[str, float] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -102,6 +108,21 @@ class FakeEngineState:
     def change(self, container: Container, **changes: Any) -> None:
         """Changes a container that exists."""
         self.containers[container.id] = replace(self.containers[container.id], **changes)
+
+    def host_image(self, reference: str) -> HostImage | None:
+        """An image of host containers by its id or name."""
+        image_id = self.host_images.get(reference, reference)
+        built_at = self.host_image_times.get(image_id)
+        return None if built_at is None else HostImage(image_id, built_at)
+
+    def build_host_image(self, spec: HostContainerSpec, name: str) -> HostImage:
+        """Builds an image of host containers and names it."""
+        if spec.image in self.broken_builds:
+            raise BuildFailed(f"the image {spec.image} could not be built", details="RUN false")
+        image = HostImage(f"sha256:host{next(self.numbers)}", time.time())
+        self.host_images[name] = image.id
+        self.host_image_times[image.id] = image.built_at
+        return image
 
     def image_id(self, reference: str) -> str | None:
         """The id of an image by its id or a tag."""
@@ -501,19 +522,50 @@ class FakeHostContainers:
     def state(self, name: str) -> str:
         return self._find(name) or "missing"
 
-    def has_image(self, reference: str) -> bool:
-        return reference in self._state.host_images
-
     def start(self, spec: HostContainerSpec, report: Callable[[str], None]) -> None:
-        if self._find(spec.name) is None and not self.has_image(spec.image):
-            report(f"building the image {spec.image} (once)")
-            if spec.image in self._state.broken_builds:
-                raise BuildFailed(f"the image {spec.image} could not be built", details="RUN false")
-            self._state.host_images.add(spec.image)
+        if self._find(spec.name) is None:
+            if self._state.host_image(spec.image) is None:
+                report(f"building the image {spec.image} (once)")
+                self._state.build_host_image(spec, spec.image)
+            self.create(spec)
+            self._state.kept_host_containers.add(spec.name)
         self._state.host_containers[spec.name] = "running"
+
+    def create(self, spec: HostContainerSpec) -> None:
+        doing = f"create the container {spec.name}"
+        image = self._state.host_image(spec.image)
+        if self._find(spec.name) is not None:
+            raise EngineError(f"the engine could not {doing}", why="the name is already in use")
+        if image is None:
+            raise EngineError(f"the engine could not {doing}", why=f"No such image: {spec.image}")
+        self._state.host_containers[spec.name] = "created"
+        self._state.host_made_from[spec.name] = image.id
+
+    def rename(self, name: str, to: str) -> None:
+        state = self._find(name)
+        if state is None or self._find(to) is not None:
+            raise EngineError(
+                f"the engine could not rename {name} to {to}", why="no such container, or the name is taken"
+            )
+        self._state.host_containers[to] = self._state.host_containers.pop(name)
+        self._state.host_made_from[to] = self._state.host_made_from.pop(name)
+        if name in self._state.kept_host_containers:
+            self._state.kept_host_containers.remove(name)
+            self._state.kept_host_containers.add(to)
+
+    def keep_running(self, name: str, *, keep: bool) -> None:
+        self._state.kept_host_containers.discard(name)
+        if keep and self._find(name) is not None:
+            self._state.kept_host_containers.add(name)
+
+    def finish(self, name: str) -> None:
+        if self._find(name) == "running":
+            self._state.host_containers[name] = "exited"
 
     def remove(self, name: str) -> bool:
         self._find(name)
+        self._state.kept_host_containers.discard(name)
+        self._state.host_made_from.pop(name, None)
         return self._state.host_containers.pop(name, None) is not None
 
     def restart(self, name: str) -> None:
@@ -532,6 +584,45 @@ class FakeHostContainers:
         if name in self._state.foreign:
             raise EngineError(f"a container named {name} exists and is not deployctl's")
         return self._state.host_containers.get(name)
+
+
+class FakeHostImages:
+    """`HostImages` in memory."""
+
+    def __init__(self, state: FakeEngineState) -> None:
+        self._state = state
+
+    def find(self, reference: str) -> HostImage | None:
+        return self._state.host_image(reference)
+
+    def of(self, container: str) -> HostImage | None:
+        return self._state.host_image(self._state.host_made_from.get(container, ""))
+
+    def build(self, spec: HostContainerSpec, name: str, progress: Progress) -> HostImage:
+        progress.check()
+        progress.detail(f"building {name}")
+        return self._state.build_host_image(spec, name)
+
+    def name(self, image_id: str, name: str) -> None:
+        if self._state.host_image(image_id) is None:
+            raise EngineError(f"the engine could not name an image {name}", why=f"No such image: {image_id}")
+        self._state.host_images[name] = image_id
+
+    def remove(self, reference: str) -> bool:
+        image = self._state.host_image(reference)
+        if image is None:
+            return False
+        names = [name for name, each in self._state.host_images.items() if each == image.id]
+        used = image.id in self._state.host_made_from.values()
+        if reference in names and len(names) > 1:
+            del self._state.host_images[reference]
+            return True
+        if used or len(names) > 1:
+            return False
+        for name in names:
+            del self._state.host_images[name]
+        del self._state.host_image_times[image.id]
+        return True
 
 
 def _outcome(command: Sequence[str]) -> tuple[int, str]:

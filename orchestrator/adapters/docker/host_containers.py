@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.adapters.docker import host_images
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.domain.naming import LABEL_STATE, Names
 from orchestrator.domain.rollout.workload import HostContainerSpec
-from orchestrator.errors import BuildFailed, EngineError
+from orchestrator.errors import EngineError
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_LAST_LINES = 20
 _RESTART_GRACE = 1  # seconds between SIGTERM and SIGKILL
 
 
@@ -30,28 +29,48 @@ class DockerHostContainers:
             container = self._find(name)
         return "missing" if container is None else str(container.status)
 
-    def has_image(self, reference: str) -> bool:
-        import docker.errors
-
-        with engine_errors("inspect an image"):
-            try:
-                self._connect().images.get(reference)
-            except docker.errors.ImageNotFound:
-                return False
-        return True
-
     def start(self, spec: HostContainerSpec, report: Callable[[str], None]) -> None:
         with engine_errors(f"start the container {spec.name}"):
             container = self._find(spec.name)
             if container is None:
-                if not self.has_image(spec.image):
+                if not self._has_image(spec.image):
                     report(f"building the image {spec.image} (once)")
-                    self._build(spec)
-                self._create(spec).start()
+                    host_images.build(self._connect(), spec, spec.image, fresh=False, line=_ignore, check=_ignore)
+                self._create(spec, keep=True).start()
             elif container.status == "paused":
                 container.unpause()
             elif container.status != "running":
                 container.start()
+
+    def create(self, spec: HostContainerSpec) -> None:
+        with engine_errors(f"create the container {spec.name}"):
+            self._create(spec, keep=False)
+
+    def rename(self, name: str, to: str) -> None:
+        with engine_errors(f"rename the container {name} to {to}"):
+            container = self._find(name)
+            if container is None:
+                raise EngineError(f"the engine could not rename {name} to {to}", why="no such container")
+            container.rename(to)
+
+    def keep_running(self, name: str, *, keep: bool) -> None:
+        with engine_errors(f"set the restart policy of {name}"):
+            container = self._find(name)
+            if container is not None:
+                container.update(restart_policy=_policy(keep=keep))
+
+    def finish(self, name: str) -> None:
+        import docker.errors
+
+        with engine_errors(f"send a signal to {name}"):
+            container = self._find(name)
+            if container is None:
+                return
+            try:
+                container.kill(signal="SIGUSR1")
+            except docker.errors.APIError as error:
+                if error.status_code != 409:  # it does not run
+                    raise
 
     def remove(self, name: str) -> bool:
         import docker.errors
@@ -100,7 +119,16 @@ class DockerHostContainers:
             )
         return container
 
-    def _create(self, spec: HostContainerSpec) -> Any:
+    def _has_image(self, reference: str) -> bool:
+        import docker.errors
+
+        try:
+            self._connect().images.get(reference)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
+
+    def _create(self, spec: HostContainerSpec, *, keep: bool) -> Any:
         from docker.types import LogConfig
 
         return self._connect().containers.create(
@@ -110,7 +138,7 @@ class DockerHostContainers:
             # An engine that maps users (userns-remap) allows the host's network only to containers that are not mapped.
             userns_mode="host",
             user=spec.user,
-            restart_policy={"Name": "always"},
+            restart_policy=_policy(keep=keep),
             labels={**spec.labels, LABEL_STATE: self._names.state_id},
             volumes={str(spec.folder): {"bind": spec.target, "mode": "rw"}},
             cap_drop=["ALL"],
@@ -119,37 +147,10 @@ class DockerHostContainers:
             log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
         )
 
-    def _build(self, spec: HostContainerSpec) -> None:
-        import docker.errors
 
-        try:
-            self._connect().images.build(
-                fileobj=_context(spec.dockerfile),
-                custom_context=True,
-                buildargs=dict(spec.build_args),
-                tag=spec.image,
-                rm=True,
-                forcerm=True,
-                labels=dict(spec.labels),
-            )
-        except docker.errors.BuildError as error:
-            output = "".join(str(entry.get("stream", "")) for entry in error.build_log)
-            raise BuildFailed(
-                f"the image {spec.image} could not be built",
-                why=str(error.msg).strip(),
-                details="\n".join(output.splitlines()[-_LAST_LINES:]),
-            ) from error
+def _policy(*, keep: bool) -> Any:
+    return {"Name": "always" if keep else "no"}
 
 
-def _context(dockerfile: str) -> io.BytesIO:
-    """A build context that contains only the Dockerfile."""
-    import tarfile  # few commands need it
-
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        data = dockerfile.encode()
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(data)
-        tar.addfile(entry, io.BytesIO(data))
-    archive.seek(0)
-    return archive
+def _ignore(*arguments: object) -> None:
+    """Ignores the lines of a build."""

@@ -126,8 +126,9 @@ class WorkloadSpec:
 class HostContainerSpec:
     """A container that serves all apps on the host's network, and is restarted whenever it ends.
 
-    When the engine does not have `image`, it is built from the text `dockerfile` without a context, with `build_args`.
-    `folder` is mounted at `target`, writable. `user` is `uid:gid`. It has no capabilities except `capabilities`.
+    When the engine does not have `image`, it is built from the text `dockerfile` without a context. `bases` are the
+    images that it begins with, by the names of the build arguments for them. `folder` is mounted at `target`, writable.
+    `user` is `uid:gid`. It has no capabilities except `capabilities`.
     """
 
     name: str
@@ -136,6 +137,14 @@ class HostContainerSpec:
     folder: Path
     target: str
     user: str
-    build_args: Mapping[str, str] = field(default_factory=dict)
+    bases: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
+
+
+@frozen
+class HostImage:
+    """An image of a host container. `built_at` is when it was built, in seconds since the epoch."""
+
+    id: str
+    built_at: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,6 +14,7 @@ import pytest
 from orchestrator.adapters.docker.client import connect
 from orchestrator.adapters.docker.container_access import DockerContainerAccess
 from orchestrator.adapters.docker.host_containers import DockerHostContainers
+from orchestrator.adapters.docker.host_images import DockerHostImages
 from orchestrator.adapters.docker.images import DockerImages
 from orchestrator.adapters.docker.leftovers import DockerLeftovers
 from orchestrator.adapters.docker.registry import DockerRegistry
@@ -24,6 +26,7 @@ from tests.fakes.engine import (
     FakeContainerAccess,
     FakeEngineState,
     FakeHostContainers,
+    FakeHostImages,
     FakeImages,
     FakeLeftovers,
     FakeRegistry,
@@ -42,7 +45,10 @@ def rig(request: pytest.FixtureRequest, make_app: Callable[..., App]) -> Iterato
         return connect()
 
     if request.param == "fake":
-        state = FakeEngineState(names, host_images={"deployctl-base:bookworm"})
+        base = "sha256:base"
+        state = FakeEngineState(
+            names, host_images={"deployctl-base:bookworm": base}, host_image_times={base: time.time() - 60}
+        )
         yield Rig(
             FakeWorkloads(state),
             FakeContainerAccess(state),
@@ -50,6 +56,7 @@ def rig(request: pytest.FixtureRequest, make_app: Callable[..., App]) -> Iterato
             FakeRegistry(state),
             FakeHostContainers(state),
             FakeLeftovers(state),
+            FakeHostImages(state),
             names.state_id,
             app.folder,
             state,
@@ -64,6 +71,7 @@ def rig(request: pytest.FixtureRequest, make_app: Callable[..., App]) -> Iterato
             DockerRegistry(client),
             DockerHostContainers(client, names),
             DockerLeftovers(client, names),
+            DockerHostImages(client),
             names.state_id,
             app.folder,
             None,

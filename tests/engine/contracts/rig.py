@@ -17,6 +17,7 @@ from orchestrator.domain.version.build import BuildSpec
 from orchestrator.domain.version.version import Version
 from orchestrator.ports.container_access import ContainerAccess
 from orchestrator.ports.host_containers import HostContainers
+from orchestrator.ports.host_images import HostImages
 from orchestrator.ports.images import Images
 from orchestrator.ports.leftovers import Leftovers
 from orchestrator.ports.registry import Registry
@@ -38,6 +39,7 @@ class Rig:
     registry: Registry
     hosts: HostContainers
     leftovers: Leftovers
+    host_images: HostImages
     state_id: str
     folder: Path
     fake: FakeEngineState | None
