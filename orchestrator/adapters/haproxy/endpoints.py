@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from orchestrator.adapters.haproxy import render
-from orchestrator.adapters.haproxy.runtime import Runtime, Server
+from orchestrator.adapters.haproxy.rows import Server
+from orchestrator.adapters.haproxy.runtime import Runtime, Worker
 from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.route import SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
@@ -36,7 +37,7 @@ class HAProxyEndpoints:
     def register(self, app: str, slot: Slot, endpoints: SlotEndpoints) -> None:
         self._runtime.set_entry(render.VERSIONS, render.backend(app, slot), endpoints.version)
 
-        def point(worker: str, name: str, server: Server) -> None:
+        def point(worker: Worker, name: str, server: Server) -> None:
             if server.index > len(endpoints.addresses) or not endpoints.addresses[server.index - 1]:
                 self._park(worker, name, server)
                 return
@@ -74,7 +75,7 @@ class HAProxyEndpoints:
     def park(self, app: str, slot: Slot) -> None:
         self._runtime.each_server(app, slot, self._park)
 
-    def _park(self, worker: str, name: str, server: Server) -> None:
+    def _park(self, worker: Worker, name: str, server: Server) -> None:
         if server.backup:
             self._runtime.tell(worker, f"set server {name} state maint")
         self._runtime.tell(worker, f"set server {name} addr {render.PARKED_ADDRESS} port {render.PARKED_PORT}")
@@ -120,7 +121,7 @@ class HAProxyEndpoints:
     def cut(self, app: str, slot: Slot) -> int:
         count = self._runtime.sessions(app, slot)
 
-        def end(worker: str, name: str, server: Server) -> None:
+        def end(worker: Worker, name: str, server: Server) -> None:
             if server.sessions:
                 self._runtime.tell(worker, f"shutdown sessions server {name}")
 

@@ -17,7 +17,7 @@ ROUTES = "routes.map"
 SHIELDS = "shields.map"
 # The version of each backend.
 VERSIONS = "versions.map"
-# The ending of a configuration that is checked before it becomes haproxy.cfg.
+# The ending of a configuration that is checked before it becomes haproxy.cfg, and of links to sockets in run/.
 NEW = ".new"
 
 
@@ -39,8 +39,9 @@ class ProxyFiles:
         try:
             (self.folder / "run").mkdir(parents=True, exist_ok=True)
             # On a read-only disk even the attempt to remove a file that does not exist fails.
-            for left_over in (*self.folder.glob(f"*{TEMPORARY}"), *self.folder.glob(f"*{NEW}")):
-                left_over.unlink(missing_ok=True)
+            for pattern in (f"*{TEMPORARY}", f"*{NEW}", f"run/*{NEW}"):
+                for left_over in self.folder.glob(pattern):
+                    left_over.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(
                 f"{self.folder} cannot be prepared", why=str(error), hint="check that the disk is not full"

@@ -27,12 +27,19 @@ PARKED_ADDRESS, PARKED_PORT = "127.0.0.1", 1
 PARKED = f"{PARKED_ADDRESS}:{PARKED_PORT}"
 # HAProxy accepts at most 64 words on a line.
 _HOSTS_PER_LINE = 32
+# Names of HAProxy have letters, digits and .:_- only.
+_BRACKETS = str.maketrans("", "", "[]")
 _WORD = re.compile(r"(?!.*%\[)[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
 
 
 def backend(app: str, slot: Slot) -> str:
     """HAProxy's name for a slot. App names are DNS labels, so they contain no underscore."""
     return f"{app}_{slot}"
+
+
+def frontend(listen: str) -> str:
+    """HAProxy's name for what listens at `address:port`, which tells the addresses of all configurations apart."""
+    return f"listen_{_word(listen).replace('*', 'all').translate(_BRACKETS)}"
 
 
 def bind(listen: str) -> str:
@@ -85,8 +92,8 @@ def servers(app: ProxyApp) -> int:
 def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state: bool) -> str:
     parts = [template.replace("@threads@", str(threads))]
     ordered = sorted(apps, key=lambda item: _word(item.name))
-    for number, listen in enumerate(sorted({app.route.listen for app in ordered})):
-        parts.append(_frontend(number, listen, [app for app in ordered if app.route.listen == listen]))
+    for listen in sorted({app.route.listen for app in ordered}):
+        parts.append(_frontend(listen, [app for app in ordered if app.route.listen == listen]))
     for number, address in enumerate(sorted({app.route.metrics for app in ordered} - {""})):
         parts.append(_exporter(number, address))
     for app in ordered:
@@ -94,9 +101,9 @@ def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state
     return "\n".join(parts)
 
 
-def _frontend(number: int, listen: str, apps: Sequence[ProxyApp]) -> str:
+def _frontend(listen: str, apps: Sequence[ProxyApp]) -> str:
     lines = [
-        f"frontend listen_{number}",
+        f"frontend {frontend(listen)}",
         f"  {bind(listen)}",
         f"  timeout client {checks.milliseconds(max(app.route.timeout for app in apps))}",
         *(f"  {rule}" for rule in rules.tolerant()),

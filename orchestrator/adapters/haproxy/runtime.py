@@ -7,16 +7,16 @@ Protocol: HAProxy Management Guide 2.6, chapters 9.3 (socket commands) and 9.4 (
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import re
-import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from orchestrator.adapters.haproxy import rows, sockets
 from orchestrator.adapters.haproxy.render import VERSIONS, backend
+from orchestrator.adapters.haproxy.rows import BACKENDS, SERVERS, Server
+from orchestrator.adapters.haproxy.sockets import Sockets
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.errors import ProxyError
@@ -25,49 +25,32 @@ from orchestrator.frozen import frozen
 _WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
 _MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
 _CONFIG = "DEPLOYCTL_CONFIG"
+# When the container of a proxy started: see the Dockerfile. Containers of older images do not have it.
+_STARTED = "DEPLOYCTL_STARTED"
+_Read = TypeVar("_Read")
 # Time limit for a master that restarts, which usually takes less than 100 ms. Seconds.
 _PATIENCE = 2.0
 
 
 @frozen
-class Server:
-    """One server of a backend, as a worker reports it: `s1`, `s2` … are checked, `b1`, `b2` … are their backups.
+class Worker:
+    """A worker: the socket of its master process, and its process id, which is unique among the workers of one."""
 
-    `sessions` are open requests, `answered` those that it has answered without a server error.
-    """
+    socket: str
+    pid: str
 
-    name: str
-    status: str
-    check: str
-    sessions: int
-    answered: int = 0
-    address: str = ""
-
-    @property
-    def index(self) -> int:
-        """The index of the replica, from 1."""
-        return int(self.name[1:])
-
-    @property
-    def backup(self) -> bool:
-        return self.name.startswith("b")
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it gets no requests until it is set to `ready`."""
-        return self.status.startswith(("MAINT", "DRAIN"))
-
-    @property
-    def up(self) -> bool:
-        """Whether a check passed; at the start HAProxy assumes that a server is up."""
-        return self.status.startswith("UP") and self.check.lstrip("* ") in ("L7OK", "L7OKC", "L6OK", "L4OK")
+    def __str__(self) -> str:
+        return self.pid if self.socket == sockets.MASTER else f"{self.pid} of the replaced proxy"
 
 
 class Runtime:
-    """Sends commands to the proxy that uses this folder. A command takes about 0.2 ms."""
+    """Sends commands to the proxy that uses this folder. A command takes about 0.2 ms.
+
+    While a replaced proxy finishes its requests, its workers are among the workers: what changes, changes there too.
+    """
 
     def __init__(self, folder: Path, timeout: float = 5.0) -> None:
-        self._folder = folder
+        self._sockets = Sockets(folder)
         self._timeout = timeout
 
     def ask(self, command: str, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
@@ -81,7 +64,7 @@ class Runtime:
         end = time.monotonic() + patience
         while True:
             try:
-                return self._ask(command, timeout or self._timeout)
+                return self._sockets.ask(sockets.MASTER, command, timeout or self._timeout)
             except (ConnectionError, FileNotFoundError) as error:
                 # Every command may be repeated except this one: the reload itself may close the connection.
                 if command == "reload" or time.monotonic() >= end:
@@ -90,29 +73,18 @@ class Runtime:
             except OSError as error:
                 raise _no_answer(command, error) from error
 
-    def _ask(self, command: str, timeout: float) -> str:
-        # The path of a UNIX socket is limited to 107 bytes, so the folder is addressed by its descriptor.
-        folder = os.open(self._folder / "run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(timeout)
-                connection.connect(f"/proc/self/fd/{folder}/master.sock")
-                connection.sendall(command.encode() + b"\n")
-                connection.shutdown(socket.SHUT_WR)
-                answer = b""
-                while data := connection.recv(1 << 16):
-                    answer += data
-        finally:
-            os.close(folder)
-        return answer.decode(errors="replace")
-
-    def workers(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> list[str]:
-        """The process ids of the workers, the current one first."""
+    def workers(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> list[Worker]:
+        """The workers, the current one first, and those of a replaced proxy last."""
         text = self.ask("show proc", patience=patience, timeout=timeout)
-        workers: list[str] = _WORKER.findall(text)
+        workers = [Worker(sockets.MASTER, pid) for pid in _WORKER.findall(text)]
         if not workers:
             raise ProxyError("the proxy has no worker", why=text.strip(), hint="deployctl doctor")
-        return workers
+        return [*workers, *self.leaving()]
+
+    def leaving(self) -> list[Worker]:
+        """The workers of a replaced proxy, or of one that is about to be replaced; empty when it has ended."""
+        names = self._sockets.others()
+        return [Worker(name, pid) for name in names for pid in _WORKER.findall(self._ask_other(name, "show proc"))]
 
     def reloads(self) -> tuple[int, int]:
         """How often the master was reloaded, and how many of these reloads failed."""
@@ -140,22 +112,42 @@ class Runtime:
         """Whether the proxy answers now."""
         return self.loaded() is not None
 
-    def tell(self, worker: str, command: str) -> str:
+    def tell(self, worker: Worker, command: str) -> str:
         """Sends a command to one worker and returns its answer."""
-        return self.ask(f"@!{worker} {command}")
+        return self._to(worker, f"@!{worker.pid} {command}")
 
-    def tell_all(self, worker: str, commands: Sequence[str]) -> list[list[str]]:
+    def tell_all(self, worker: Worker, commands: Sequence[str]) -> list[list[str]]:
         """Sends several commands to one worker at once; returns the lines of each answer.
 
-        An empty line ends an answer (HAProxy's Management Guide, section 9.4).
+        An empty line ends an answer (HAProxy's Management Guide, section 9.4). A worker that ends has fewer answers.
         """
         answers: list[list[str]] = [[]]
-        for line in self.ask("; ".join(f"@!{worker} {command}" for command in commands)).splitlines():
+        for line in self._to(worker, "; ".join(f"@!{worker.pid} {command}" for command in commands)).splitlines():
             if line:
                 answers[-1].append(line)
             else:
                 answers.append([])
         return answers[: len(commands)]
+
+    def _to(self, worker: Worker, command: str) -> str:
+        return self.ask(command) if worker.socket == sockets.MASTER else self._ask_other(worker.socket, command)
+
+    def _ask_other(self, name: str, command: str) -> str:
+        """The answer of another master; empty when it has ended. It closes its socket only then: nobody reloads it."""
+        try:
+            return self._sockets.ask(name, command, self._timeout)
+        except (ConnectionError, FileNotFoundError):
+            return ""
+        except OSError as error:
+            raise _no_answer(command, error) from error
+
+    def steady(self, read: Callable[[], _Read]) -> _Read:
+        """What `read` returns while no other command replaces the proxy: its workers would be mistaken for others."""
+        while True:
+            before = self._sockets.identity()
+            found = read()
+            if self._sockets.identity() == before:
+                return found
 
     def set_entry(self, file: str, key: str, value: str | None) -> None:
         """Sets an entry of a map in every worker (None removes it), and confirms it with every worker.
@@ -187,7 +179,7 @@ class Runtime:
             if waiting:
                 time.sleep(0.02)
 
-    def _set_entries(self, worker: str, key: str, values: Mapping[str, str | None]) -> None:
+    def _set_entries(self, worker: Worker, key: str, values: Mapping[str, str | None]) -> None:
         commands = [
             f"del map {file} {key}" if value is None else f"set map {file} {key} {value}"
             for file, value in values.items()
@@ -196,43 +188,41 @@ class Runtime:
             if value is not None and any("not found" in line for line in answer):
                 self.tell(worker, f"add map {file} {key} {value}")
 
-    def _values(self, worker: str, key: str, values: Mapping[str, str | None]) -> dict[str, str | None]:
+    def _values(self, worker: Worker, key: str, values: Mapping[str, str | None]) -> dict[str, str | None]:
         answers = self.tell_all(worker, [f"show map {file}" for file in values])
-        return {file: _map_rows(answer).get(key) for file, answer in zip(values, answers, strict=False)}
+        return {file: rows.entries(answer).get(key) for file, answer in zip(values, answers, strict=False)}
 
     def entries(self, *files: str) -> list[dict[str, str]]:
         """The entries of maps in the current worker."""
         worker = self.workers()[0]
-        return [self._entries(worker, file) for file in files]
+        return [rows.entries(self.tell(worker, f"show map {file}").splitlines()) for file in files]
 
-    def _entries(self, worker: str, file: str) -> dict[str, str]:
-        return _map_rows(self.tell(worker, f"show map {file}").splitlines())
-
-    def servers(self, app: str, slot: Slot, worker: str | None = None) -> dict[str, Server]:
+    def servers(self, app: str, slot: Slot, worker: Worker | None = None) -> dict[str, Server]:
         """The servers of a slot by name, in one worker (default: the current one); empty for an unknown slot."""
         name = backend(app, slot)
-        return _servers(name, self.tell(worker or self.workers()[0], f"show stat {name} 4 -1"))
+        return rows.servers(self.tell(worker or self.workers()[0], rows.stat(SERVERS, name)), name)
 
     def slots(self, app: str) -> list[dict[Slot, tuple[dict[str, Server], str | None]]]:
         """The servers and the version of each slot, in each worker that has the app."""
-        commands = [f"show stat {backend(app, slot)} 4 -1" for slot in SLOTS]
-        found = []
-        for worker in self.workers():
-            *stats, versions = self.tell_all(worker, [*commands, f"show map {VERSIONS}"])
-            names = _map_rows(versions)
-            servers = {
-                slot: (_servers(backend(app, slot), "\n".join(text)), names.get(backend(app, slot)))
-                for slot, text in zip(SLOTS, stats, strict=True)
-            }
-            if any(rows for rows, _ in servers.values()):
-                found.append(servers)
-        return found
+        return self.steady(lambda: [found for worker in self.workers() if (found := self._slots(app, worker))])
+
+    def _slots(self, app: str, worker: Worker) -> dict[Slot, tuple[dict[str, Server], str | None]]:
+        commands = [rows.stat(SERVERS, backend(app, slot)) for slot in SLOTS]
+        *stats, versions = self.tell_all(worker, [*commands, f"show map {VERSIONS}"])
+        if len(stats) < len(SLOTS):
+            return {}  # it ends
+        names = rows.entries(versions)
+        found = {
+            slot: (rows.servers("\n".join(text), backend(app, slot)), names.get(backend(app, slot)))
+            for slot, text in zip(SLOTS, stats, strict=True)
+        }
+        return found if any(servers for servers, _ in found.values()) else {}
 
     def sessions(self, app: str, slot: Slot) -> int:
         """How many requests, streams and WebSockets are open on a slot, in all workers."""
         return sum(self.open_requests(app, slot).values())
 
-    def _servers_or_none(self, app: str, slot: Slot, worker: str) -> dict[str, Server]:
+    def _servers_or_none(self, app: str, slot: Slot, worker: Worker) -> dict[str, Server]:
         try:
             return self.servers(app, slot, worker)
         except ProxyError:
@@ -242,11 +232,11 @@ class Runtime:
 
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
         """How many requests, streams and WebSockets are open on each replica of a slot, by index, in all workers."""
-        return self._sums(app, slot, lambda server: server.sessions)
+        return self.steady(lambda: self._sums(app, slot, lambda server: server.sessions))
 
     def answered(self, app: str, slot: Slot) -> dict[int, int]:
         """How many requests each replica of a slot has answered with 2xx, 3xx or 4xx, by index, in all workers."""
-        return self._sums(app, slot, lambda server: server.answered)
+        return self.steady(lambda: self._sums(app, slot, lambda server: server.answered))
 
     def _sums(self, app: str, slot: Slot, figure: Callable[[Server], int]) -> dict[int, int]:
         counts: dict[int, int] = {}
@@ -256,55 +246,39 @@ class Runtime:
         return counts
 
     def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
-        """Each worker's counters of a slot, by its process id: requests, failed requests, mean response time."""
-        name = backend(app, slot)
-        samples = {}
+        """Each worker's counters of a slot: requests, failed requests, mean response time.
+
+        The key names the worker for all time. Its process id alone does not: a container that starts, or another one,
+        gives the same ids again.
+        """
+        return self.steady(lambda: dict(self._counters(backend(app, slot))))
+
+    def _counters(self, name: str) -> Iterator[tuple[str, Sample]]:
         for worker in self.workers():
             try:
-                text = self.tell(worker, f"show stat {name} 2 -1")
+                answers = self.tell_all(worker, [f"show env {_STARTED}", rows.stat(BACKENDS, name)])
             except ProxyError:
                 if worker in self.workers():
                     raise
                 continue
-            for row in csv.DictReader(io.StringIO(text.lstrip("# "))):
-                if row.get("pxname") == name:
-                    # A request for which no server is available is answered with 503 and also counted as an error.
-                    lost = int(row["econ"] or 0) + int(row["eresp"] or 0)
-                    errors = max(int(row["hrsp_5xx"] or 0), lost)
-                    samples[worker] = Sample(int(row["req_tot"] or 0), errors, int(row["rtime"] or 0) / 1000)
-        return samples
+            sample = rows.sample("\n".join(answers[-1]), name)
+            if sample is not None:
+                started = rows.value(answers[0], _STARTED)
+                yield f"{worker.pid}-{started}" if started else worker.pid, sample
 
-    def each_server(self, app: str, slot: Slot, act: Callable[[str, str, Server], None]) -> None:
-        """Calls `act(worker, 'backend/server', server)` for every server of a slot in every worker."""
-        for worker in self.workers():
-            for server in self._servers_or_none(app, slot, worker).values():
-                act(worker, f"{backend(app, slot)}/{server.name}", server)
+    def each_server(self, app: str, slot: Slot, act: Callable[[Worker, str, Server], None]) -> None:
+        """Calls `act(worker, 'backend/server', server)` for every server of a slot in every worker. May be repeated."""
 
+        def once() -> None:
+            for worker in self.workers():
+                for server in self._servers_or_none(app, slot, worker).values():
+                    act(worker, f"{backend(app, slot)}/{server.name}", server)
 
-def _answered(row: Mapping[str, str]) -> int:
-    return sum(int(row.get(f"hrsp_{group}xx") or 0) for group in (2, 3, 4))
-
-
-def _servers(name: str, text: str) -> dict[str, Server]:
-    """The servers of the backend `name` that `show stat` lists."""
-    rows = csv.DictReader(io.StringIO(text.lstrip("# ")))
-    return {
-        row["svname"]: Server(
-            row["svname"], row["status"], row["check_status"], int(row["scur"] or 0), _answered(row), row["addr"]
-        )
-        for row in rows
-        if row.get("pxname") == name
-    }
-
-
-def _map_rows(lines: Sequence[str]) -> dict[str, str]:
-    """The entries that `show map` lists, each as its address in memory, its key and its value."""
-    rows = (line.split() for line in lines)
-    return {row[1]: row[2] for row in rows if len(row) == 3}
+        self.steady(once)
 
 
 def _not_set(
-    key: str, values: Mapping[str, str | None], reported: Mapping[str, Mapping[str, str | None]]
+    key: str, values: Mapping[str, str | None], reported: Mapping[Worker, Mapping[str, str | None]]
 ) -> ProxyError:
     for file, value in values.items():
         current = {worker: entries.get(file) for worker, entries in reported.items()}

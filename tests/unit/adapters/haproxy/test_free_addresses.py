@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.haproxy import edge as module
+from orchestrator.adapters.haproxy import edge as edge_module
+from orchestrator.adapters.haproxy import listening
 from orchestrator.adapters.haproxy.edge import HAProxyEdge
 from orchestrator.adapters.haproxy.files import CONFIG, ProxyFiles
 from orchestrator.adapters.haproxy.render import bind
@@ -74,9 +75,9 @@ def test_without_ipv6_all_addresses_are_those_of_ipv4(
     edge: HAProxyEdge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = ProxyApp("m", Route("*:8000"), {"blue": SlotEndpoints("v1", ("10.0.0.1",), ProbeSpec("/", 80))})
-    monkeypatch.setattr(module, "_IPV6", tmp_path)
-    assert "  bind *:8000,[::]:8000 v6only\n" in module._wanted([app])[0][CONFIG]
-    monkeypatch.setattr(module, "_IPV6", tmp_path / "missing")
-    assert "  bind 0.0.0.0:8000\n" in module._wanted([app])[0][CONFIG]
+    monkeypatch.setattr(listening, "_IPV6", tmp_path)
+    assert "  bind *:8000,[::]:8000 v6only\n" in edge_module._wanted([app])[0][CONFIG]
+    monkeypatch.setattr(listening, "_IPV6", tmp_path / "missing")
+    assert "  bind 0.0.0.0:8000\n" in edge_module._wanted([app])[0][CONFIG]
     with listener(socket.AF_INET, "127.0.0.1") as port, pytest.raises(UsageError):
         edge.check_listen(Route(f"*:{port}"))

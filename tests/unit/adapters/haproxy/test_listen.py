@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.haproxy import edge
+from orchestrator.adapters.haproxy import listening
 from orchestrator.errors import UsageError
 
 
@@ -20,7 +20,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, number: int, address: str = "127.0.
 
     monkeypatch.setattr(socket, "socket", Refusing)
     with pytest.raises(UsageError) as caught:
-        edge._check_free("proxy.listen", address)
+        listening.check_free("proxy.listen", address)
     assert caught.value.message == f"proxy.listen: {address} cannot be used"
     return caught.value
 

@@ -98,7 +98,7 @@ global
   setenv DEPLOYCTL_CONFIG {digest}
   nbthread 2
 
-frontend listen_0
+frontend listen_127.0.0.1:8000
   bind 127.0.0.1:8000
   timeout client 3600000ms
 {RULES}
@@ -154,8 +154,8 @@ def test_apps_by_host_and_prefix() -> None:
     found = text(GAMMA, BETA, ALPHA)
     headings = [line for line in found.splitlines() if line.startswith(("frontend", "backend"))]
     assert headings == [
-        "frontend listen_0",
-        "frontend listen_1",
+        "frontend listen_127.0.0.1:8000",
+        "frontend listen_::1:9000",
         "backend alpha_blue",
         "backend alpha_green",
         "backend beta_blue",
@@ -163,7 +163,7 @@ def test_apps_by_host_and_prefix() -> None:
         "backend gamma_blue",
         "backend gamma_green",
     ]
-    first, second = section(found, "frontend listen_0"), section(found, "frontend listen_1")
+    first, second = section(found, "frontend listen_127.0.0.1:8000"), section(found, "frontend listen_::1:9000")
     assert first[:2] == ["bind 127.0.0.1:8000", "timeout client 7200000ms"]
     assert second[:2] == ["bind [::1]:9000", "timeout client 3600000ms"]
     unless = "!{ var(txn.app) -m found }"
@@ -203,7 +203,9 @@ frontend metrics_1
         in found
     )
     # The frontends for clients are unchanged.
-    assert section(found, "frontend listen_0") == section(text(ALPHA, BETA, GAMMA), "frontend listen_0")
+    assert section(found, "frontend listen_127.0.0.1:8000") == section(
+        text(ALPHA, BETA, GAMMA), "frontend listen_127.0.0.1:8000"
+    )
 
 
 def test_a_prefix_is_stripped_unless_configured_otherwise() -> None:
@@ -292,7 +294,7 @@ def test_the_most_specific_route_is_asked_first() -> None:
     )
     order = [
         line.split("str(")[1].split(")")[0]
-        for line in section(found, "frontend listen_0")
+        for line in section(found, "frontend listen_127.0.0.1:8000")
         if "set-var(txn.app)" in line
     ]
     assert order == ["f-host-prefix", "e-host", "d-wild", "c-longer", "b-prefix", "a-any"]
@@ -307,7 +309,7 @@ def test_wild_hosts_are_asked_the_longest_first() -> None:
     )
     order = [
         (line.split("str(")[1].split(")")[0], line.split("-m ")[2].split()[1])
-        for line in section(found, "frontend listen_0")
+        for line in section(found, "frontend listen_127.0.0.1:8000")
         if "set-var(txn.app)" in line
     ]
     assert order == [("exact", "x"), ("zoo", ".eu.example.com"), ("wide", ".example.com"), ("zoo", ".com")]

@@ -1,0 +1,160 @@
+"""The workers of two proxies: one that was replaced follows every change until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.adapters.haproxy.runtime import Runtime, Worker
+from orchestrator.adapters.haproxy.sockets import MASTER, PREVIOUS
+from orchestrator.domain.traffic.comparison import between
+from orchestrator.errors import ProxyError
+
+MAP = "/etc/deployctl/routes.map"
+COLUMNS = "# pxname,svname,scur,status,check_status,hrsp_2xx,hrsp_5xx,econ,eresp,req_tot,rtime,addr"
+
+
+class Master:
+    """A master process with one worker, which always has the id 8."""
+
+    def __init__(self, started: str = "", requests: int = 0, open_requests: int = 0) -> None:
+        self.started, self.requests, self.open = started, requests, open_requests
+        self.maps: dict[str, str] = {}
+        self.running = True
+        # Called before each answer.
+        self.before: Callable[[str], None] = lambda command: None
+
+    def answer(self, command: str) -> str:
+        self.before(command)
+        if not self.running:
+            raise ConnectionRefusedError(111, "Connection refused")
+        if command == "show proc":
+            return "1 master 0 [failed: 0]\n# workers\n8              worker          0\n"
+        return "".join(self._one(each.removeprefix("@!8 ")) + "\n" for each in command.split("; "))
+
+    def _one(self, command: str) -> str:
+        match command.split():
+            case ["show", "env", _]:
+                return f"DEPLOYCTL_STARTED={self.started}\n" if self.started else "Variable not found\n"
+            case ["show", "stat", _, "2", _]:
+                return f"{COLUMNS}\nmymodel_blue,BACKEND,0,UP,,{self.requests},0,0,0,{self.requests},1,\n"
+            case ["show", "stat", *_]:
+                return f"{COLUMNS}\nmymodel_blue,s1,{self.open},UP,L7OK,{self.requests},0,0,0,0,1,10.0.0.1:80\n"
+            case ["show", "map", _]:
+                return "".join(f"0x1 {key} {value}\n" for key, value in self.maps.items())
+            case ["set", "map", _, key, value] if key in self.maps:
+                self.maps[key] = value
+                return ""
+            case ["set", *_]:
+                return "entry not found.\n"
+            case ["add", "map", _, key, value]:
+                self.maps[key] = value
+        return ""
+
+
+class Links:
+    """The sockets in run/."""
+
+    def __init__(self, masters: Mapping[str, Master]) -> None:
+        self.masters = dict(masters)
+
+    def ask(self, name: str, command: str, timeout: float) -> str:
+        return self.masters[name].answer(command)
+
+    def others(self) -> list[str]:
+        return [name for name in self.masters if name != MASTER]
+
+    def identity(self) -> tuple[int | None, ...]:
+        return tuple(id(master) for master in self.masters.values())
+
+
+def runtime(**masters: Master) -> tuple[Runtime, Links]:
+    made, links = Runtime(Path("/nowhere")), Links({MASTER: masters["new"]})
+    if "old" in masters:
+        links.masters[PREVIOUS] = masters["old"]
+    stub: Any = links
+    made._sockets = stub
+    return made, links
+
+
+def test_the_workers_of_a_replaced_proxy_come_last() -> None:
+    both, _ = runtime(new=Master(), old=Master())
+    assert both.workers() == [Worker(MASTER, "8"), Worker(PREVIOUS, "8")]
+    assert [str(worker) for worker in both.workers()] == ["8", "8 of the replaced proxy"]
+    old = Master()
+    old.running = False
+    ended, _ = runtime(new=Master(), old=old)
+    assert ended.workers() == [Worker(MASTER, "8")]
+    assert ended.tell(Worker(PREVIOUS, "8"), "show info") == ""
+
+
+def test_open_requests_and_answers_are_those_of_both() -> None:
+    both, _ = runtime(new=Master(requests=5, open_requests=2), old=Master(requests=7, open_requests=1))
+    assert both.open_requests("mymodel", "blue") == {1: 3}
+    assert both.answered("mymodel", "blue") == {1: 12}
+    assert len(both.slots("mymodel")) == 2
+
+
+def test_a_switch_is_made_in_both() -> None:
+    new, old = Master(), Master()
+    new.maps, old.maps = {"mymodel": "blue"}, {"mymodel": "blue"}
+    both, _ = runtime(new=new, old=old)
+    both.set_entry(MAP, "mymodel", "green")
+    both.set_entry(MAP, "other", "blue")
+    assert new.maps == old.maps == {"mymodel": "green", "other": "blue"}
+
+
+def test_a_replaced_proxy_that_ends_in_the_middle_of_a_switch_is_left_out() -> None:
+    new, old = Master(), Master()
+
+    def end(command: str) -> None:
+        old.running = old.running and not command.startswith("@")
+
+    old.before = end
+    both, _ = runtime(new=new, old=old)
+    both.set_entry(MAP, "mymodel", "green")
+    assert new.maps == {"mymodel": "green"}
+
+
+def test_a_replaced_proxy_that_does_not_make_a_switch_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.adapters.haproxy.runtime._PATIENCE", 0.0)
+    old = Master()
+    old.maps = {"mymodel": "blue"}
+    monkeypatch.setattr(old, "_one", lambda command: "0x1 mymodel blue\n" if "show" in command else "")
+    both, _ = runtime(new=Master(), old=old)
+    with pytest.raises(ProxyError, match="did not set mymodel to green") as caught:
+        both.set_entry(MAP, "mymodel", "green")
+    assert "worker 8 of the replaced proxy: blue" in caught.value.why
+
+
+def test_workers_with_equal_ids_are_told_apart_by_their_start() -> None:
+    old = Master(started="100", requests=1000)
+    before, _ = runtime(new=old)
+    began = before.counters("mymodel", "blue")
+    both, _ = runtime(new=Master(started="200", requests=1005), old=old)
+    assert between(began, both.counters("mymodel", "blue")).requests == 1005
+    # When the old one has ended, its counters are lost, and nothing is subtracted from those of the new one.
+    after, _ = runtime(new=Master(started="200", requests=1005))
+    assert between(began, after.counters("mymodel", "blue")).requests == 1005
+
+
+def test_a_container_of_an_older_image_has_only_ids() -> None:
+    both, _ = runtime(new=Master(started="200", requests=2), old=Master(requests=1))
+    assert {key: sample.requests for key, sample in both.counters("mymodel", "blue").items()} == {"8-200": 2, "8": 1}
+
+
+def test_what_is_read_while_the_proxy_is_replaced_is_read_again() -> None:
+    """A worker of the old master would be taken for that of the new one, whose requests are none."""
+    old, new = Master(open_requests=3), Master()
+    one, links = runtime(new=old)
+
+    def replace(command: str) -> None:
+        if command.startswith("@") and links.masters[MASTER] is old:
+            links.masters = {MASTER: new, PREVIOUS: old}
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    old.before = replace
+    assert one.open_requests("mymodel", "blue") == {1: 3}
