@@ -112,6 +112,7 @@ def _leftovers(client: Callable[[], DockerClient], names: Names) -> Leftovers:
 
 def _proxy(client: Callable[[], DockerClient], names: Names, folder: Path) -> tuple[Edge, Traffic, Endpoints]:
     from orchestrator.adapters.docker.host_containers import DockerHostContainers
+    from orchestrator.adapters.docker.host_images import DockerHostImages
     from orchestrator.adapters.haproxy.container import ProxyContainer
     from orchestrator.adapters.haproxy.edge import HAProxyEdge
     from orchestrator.adapters.haproxy.endpoints import HAProxyEndpoints
@@ -121,7 +122,7 @@ def _proxy(client: Callable[[], DockerClient], names: Names, folder: Path) -> tu
 
     files, runtime = ProxyFiles(folder), Runtime(folder)
     traffic = HAProxyTraffic(files, runtime)
-    container = ProxyContainer(DockerHostContainers(client, names), names, folder)
+    container = ProxyContainer(DockerHostContainers(client, names), DockerHostImages(client), names, folder)
     return HAProxyEdge(files, runtime, container, traffic), traffic, HAProxyEndpoints(runtime)
 
 

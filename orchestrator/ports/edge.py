@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from orchestrator.domain.traffic.program import Leaving, Program, Refusals
     from orchestrator.domain.traffic.route import ProxyApp, Route
     from orchestrator.domain.traffic.state import TrafficState
     from orchestrator.ports.progress import Progress
@@ -22,10 +23,13 @@ class Edge(Protocol):
         """`running`, `missing`, or the engine's state of a proxy that does not run (`exited`, `paused` …)."""
 
     def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
-        """Starts the proxy with `apps` when it does not answer; one that answers is left alone. May be repeated."""
+        """Starts the proxy with `apps` when it does not answer; one that answers is left alone. May be repeated.
+
+        Finishes or undoes an interrupted `upgrade`, and removes a replaced proxy that has ended.
+        """
 
     def down(self) -> None:
-        """Removes the proxy: all of its apps stop answering. A missing one is not an error."""
+        """Removes the proxy, and one that it has replaced: all of its apps stop answering. May be repeated."""
 
     def reload(self) -> None:
         """Checks the configuration on disk and loads it.
@@ -62,3 +66,39 @@ class Edge(Protocol):
         lost, because a switch may be in progress. An app that is missing in `states` keeps the state on disk. May be
         repeated: the second time it returns an empty list.
         """
+
+    # Another program
+
+    def program(self) -> Program | None:
+        """The program that runs; None when it does not answer."""
+
+    def build(self, progress: Progress) -> str:
+        """Builds the proxy's program anew, with the fixes that there are now; returns the id of its image.
+
+        Changes nothing that runs, so it needs no lock. May be repeated.
+
+        Raises:
+            ProxyError: it could not be built.
+            UsageError: a replaced proxy still finishes its requests, so there can be no `upgrade`.
+            Interrupted: `progress.check` raised it.
+        """
+
+    def upgrade(self, image: str, apps: Sequence[ProxyApp], progress: Progress) -> None:
+        """Replaces the running proxy by one of an image of `build`. When no proxy runs, starts that one.
+
+        The new one takes over the addresses before the old one stops accepting connections. The old one finishes what
+        is open, and follows every change meanwhile: see `leaving`.
+
+        Raises:
+            ProxyError: the new proxy does not start, rejects the configuration, or does not reach what the old one
+                reaches; or the traffic states on disk, which it would begin with, are not those of the old one. The
+                old one goes on serving.
+            UsageError: a replaced proxy still finishes its requests.
+            Interrupted: `progress.check` raised it; the old one goes on serving.
+        """
+
+    def leaving(self) -> Leaving | None:
+        """What a replaced proxy still has open; None when there is none, or it has ended."""
+
+    def refusals(self, listens: Sequence[str]) -> list[Refusals]:
+        """What the running proxy has refused at each of these addresses of routes, in this order."""

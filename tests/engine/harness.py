@@ -231,6 +231,9 @@ class App:
             container.remove(force=True, v=True)
         for network in self.place.client().networks.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             network.remove()
+        with suppress(docker.errors.APIError):
+            # The image of an upgrade of the proxy that was killed.
+            self.place.client().images.remove(f"{self.names.proxy}:next")
         for image in self.place.client().images.list(filters={"label": f"{LABEL_STATE}={self.names.state_id}"}):
             # By id: the tag may belong to the image of another test by now.
             try:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters.docker.host_containers import DockerHostContainers
+from orchestrator.adapters.docker.host_images import DockerHostImages
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
 from orchestrator.config import Config
@@ -38,7 +39,9 @@ class Checker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names = Names.of(str(folder))
-        self.container = ProxyContainer(DockerHostContainers(engine, self.names), self.names, folder)
+        self.container = ProxyContainer(
+            DockerHostContainers(engine, self.names), DockerHostImages(engine), self.names, folder
+        )
         (folder / "run").mkdir()
         write_atomic(folder / "haproxy.cfg", configuration([]))
         self.maps([])

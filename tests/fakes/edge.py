@@ -9,6 +9,7 @@ from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.traffic import refuse_unsupported
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.endpoint import EndpointHealth
+from orchestrator.domain.traffic.program import Leaving, Program, Refusals
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import SLOTS, Slot
@@ -51,6 +52,13 @@ class FakeProxyState:
     paused: bool = False
     reloads: int = 0
     written: float | None = None
+    # The program that runs, and those that were built, by their ids.
+    program: Program = field(default_factory=lambda: Program("HAProxy 2.6.12"))
+    built: dict[str, Program] = field(default_factory=dict)
+    # Why the next program will not start; empty: it will. Whether a replaced one still runs: until nothing is open.
+    broken: str = ""
+    replaced: bool = False
+    refused: dict[str, Refusals] = field(default_factory=dict)
 
     def workers(self) -> dict[str, TrafficState]:
         """The states that its workers apply.
@@ -116,7 +124,7 @@ class FakeEdge:
             self._proxy.load(apps)
 
     def down(self) -> None:
-        self._proxy.running, self._proxy.paused = None, False
+        self._proxy.running, self._proxy.paused, self._proxy.replaced = None, False, False
 
     def reload(self) -> None:
         self._refuse_rejected()
@@ -185,6 +193,43 @@ class FakeEdge:
                 proxy.workers()[name] = state
                 repaired.append(f"the running proxy's traffic of {name} was set to {state}")
         return repaired
+
+    def program(self) -> Program | None:
+        return None if self._proxy.running is None or self._proxy.paused else self._proxy.program
+
+    def build(self, progress: Progress) -> str:
+        self._refuse_second()
+        progress.check()
+        image = f"sha256:proxy{len(self._proxy.built) + 1}"
+        self._proxy.built[image] = Program(f"HAProxy 2.6.{13 + len(self._proxy.built)}", self._proxy.now())
+        return image
+
+    def upgrade(self, image: str, apps: Sequence[ProxyApp], progress: Progress) -> None:
+        self._refuse_second()
+        self.apply(apps, progress)
+        progress.check()
+        if self._proxy.damaged or self._proxy.disk != self._proxy.workers():
+            raise ProxyError("the new proxy would not do what the running one does")
+        if self._proxy.broken:
+            raise ProxyError("the new proxy ended; the old one goes on serving", why=self._proxy.broken)
+        self._proxy.program = self._proxy.built[image]
+        self._proxy.replaced = True
+        # Another process: its counters begin at 0.
+        self._proxy.counted.clear()
+        self._proxy.answered.clear()
+
+    def leaving(self) -> Leaving | None:
+        count = sum(self._proxy.open.values())
+        self._proxy.replaced = self._proxy.replaced and count > 0
+        return Leaving(count, count) if self._proxy.replaced else None
+
+    def refusals(self, listens: Sequence[str]) -> list[Refusals]:
+        self._proxy.workers()
+        return [self._proxy.refused.get(listen, Refusals(listen)) for listen in listens]
+
+    def _refuse_second(self) -> None:
+        if self.leaving() is not None:
+            raise UsageError("the previous proxy still has open requests")
 
     def _refuse_rejected(self) -> None:
         if self._proxy.rejection:
@@ -314,4 +359,4 @@ class FakeEndpoints:
     def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
         self._proxy.workers()
         sample = self._proxy.counted.get((app, slot))
-        return {"8": sample} if sample else {}
+        return {f"8-{len(self._proxy.built)}": sample} if sample else {}

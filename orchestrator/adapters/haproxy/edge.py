@@ -6,29 +6,30 @@ proxy can always start from the configuration on disk.
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from orchestrator.adapters.haproxy import render
-from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
-from orchestrator.adapters.haproxy.files import CONFIG, NEW, VERSIONS, ProxyFiles
+from orchestrator.adapters.haproxy import render, rows
+from orchestrator.adapters.haproxy.container import NEXT, ROLES, ProxyContainer, last_alert, shipped
+from orchestrator.adapters.haproxy.files import CONFIG, VERSIONS, ProxyFiles
+from orchestrator.adapters.haproxy.files import NEW as CHECKED
+from orchestrator.adapters.haproxy.listening import check_free, on_this_host
+from orchestrator.adapters.haproxy.replacement import Replacement
+from orchestrator.adapters.haproxy.rows import FRONTENDS, Refused
 from orchestrator.adapters.haproxy.runtime import Runtime
+from orchestrator.adapters.haproxy.sockets import Sockets
 from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
+from orchestrator.domain.traffic.program import Leaving, Program, Refusals
 from orchestrator.domain.traffic.route import ProxyApp, Route
-from orchestrator.domain.traffic.routing import split_listen
 from orchestrator.domain.traffic.state import TrafficState
-from orchestrator.errors import ProxyError, UsageError
+from orchestrator.errors import ProxyError
 from orchestrator.ports.progress import Progress
 
-_NEW_CONFIG = f"{CONFIG}{NEW}"
+_NEW_CONFIG = f"{CONFIG}{CHECKED}"
 # Time limit of a start or a reload. Seconds.
 _START_LIMIT = 15.0
-_IPV6 = Path("/proc/net/if_inet6")
 # A running proxy answers within a millisecond, a paused one never. Seconds.
 _QUICK = 1.0
 
@@ -52,23 +53,34 @@ class HAProxyEdge:
         self._traffic = traffic
         self._sleep = sleep
         self._clock = clock
+        self._sockets = Sockets(files.folder)
+        self._replacement = Replacement(self._sockets, runtime, container, sleep=sleep, clock=clock)
 
     # The program
 
     def state(self) -> str:
-        return self._container.state()
+        state = self._container.state()
+        # While a proxy is replaced, there is a moment at which only the new one has a name, and not yet its own.
+        return self._container.state(NEXT) if state == "missing" and self._replacement.begun() else state
 
     def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
         self._files.prepare()
+        if self._replacement.begun():
+            self._replacement.settle()
         if self._runtime.answers():
             return
         progress.detail("starting the proxy")
+        self._replacement.settle()
         self._write(_wanted(apps)[0])
         self._container.start(progress.detail)
         self._await(self._runtime.answers, "start")
+        # One that was replaced has served until now, if it runs.
+        self._replacement.settle()
 
     def down(self) -> None:
-        self._container.remove()
+        for role in ROLES:
+            self._container.remove(role)
+        self._sockets.end()
 
     def reload(self) -> None:
         wrong = self._container.check(CONFIG)
@@ -107,9 +119,9 @@ class HAProxyEdge:
         for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
             if not address:
                 continue
-            line = f"  {render.bind(_on_this_host(address))}\n"
+            line = f"  {render.bind(on_this_host(address))}\n"
             if line not in self._files.config() or self.state() != "running":
-                _check_free(key, address)
+                check_free(key, address)
 
     # Compared with the ledger
 
@@ -120,7 +132,8 @@ class HAProxyEdge:
     def repair(
         self, app: str, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState], progress: Progress
     ) -> list[str]:
-        repaired: list[str] = []
+        interrupted = self._replacement.settle() if self._replacement.begun() else ""
+        repaired = [interrupted] if interrupted else []
         loaded = self._runtime.loaded(_QUICK)
         # The engine is used only when the proxy does not answer, because its requests are slow.
         if loaded is None and self._container.state() == "paused":
@@ -143,6 +156,64 @@ class HAProxyEdge:
             self._reload(digest)
             repaired.append("the proxy's configuration was reloaded")
         return repaired + self._traffic.restore_running()
+
+    # Another program
+
+    def program(self) -> Program | None:
+        try:
+            info = self._runtime.tell(self._runtime.workers(patience=0)[0], "show info")
+        except ProxyError:
+            return None
+        image = self._container.image()
+        return Program(f"HAProxy {rows.value(info.splitlines(), 'Version', ':')}", image.built_at if image else None)
+
+    def build(self, progress: Progress) -> str:
+        self._replacement.refuse_second()
+        self._files.prepare()
+        return self._container.build(progress)
+
+    def upgrade(self, image: str, apps: Sequence[ProxyApp], progress: Progress) -> None:
+        self._files.prepare()
+        self._replacement.settle()
+        if self._container.state() not in ("running", "paused"):
+            self._start_with(image, apps, progress)
+            return
+        self.apply(apps, progress)
+        if differing := self._traffic.differing():
+            raise ProxyError(
+                f"the new proxy would not do what the running one does: {', '.join(differing)} differ",
+                hint="deployctl recover restores the files, then run 'deployctl proxy upgrade' again",
+            )
+        self._replacement.replace(image, _wanted(apps)[1], progress)
+
+    def _start_with(self, image: str, apps: Sequence[ProxyApp], progress: Progress) -> None:
+        """Starts a proxy of this image where none runs. When it does not start, the next one has the old image."""
+        before = self._container.use(image)
+        self._container.remove()
+        try:
+            self.up(apps, progress)
+        except ProxyError:
+            if before is not None:
+                self._container.remove()
+                self._container.use(before)
+            raise
+        if before is not None:
+            self._container.forget(before)
+
+    def leaving(self) -> Leaving | None:
+        return self._replacement.leaving() if self._replacement.begun() else None
+
+    def refusals(self, listens: Sequence[str]) -> list[Refusals]:
+        totals = self._runtime.steady(self._refused)
+        found = [(listen, totals.get(render.frontend(on_this_host(listen)), Refused())) for listen in listens]
+        return [Refusals(listen, each.denied, each.unreadable, each.answers) for listen, each in found]
+
+    def _refused(self) -> dict[str, Refused]:
+        totals: dict[str, Refused] = {}
+        for worker in self._runtime.workers():
+            for name, each in rows.refused(self._runtime.tell(worker, rows.stat(FRONTENDS))).items():
+                totals[name] = totals.get(name, Refused()) + each
+        return totals
 
     # Inside
 
@@ -169,7 +240,7 @@ class HAProxyEdge:
         except _ReloadFailed as error:
             raise ProxyError(
                 "the proxy could not load its new configuration; it keeps the old one",
-                why=_last_alert(str(error)),
+                why=last_alert(str(error)),
                 hint="check whether another process uses one of its listen addresses: ss -ltnp",
                 details=str(error),
             ) from error
@@ -181,7 +252,7 @@ class HAProxyEdge:
                 log = "\n".join(self._container.logs(20))
                 raise ProxyError(
                     f"the proxy did not {doing} within {_START_LIMIT:g} s",
-                    why=_last_alert(log),
+                    why=last_alert(log),
                     hint="deployctl doctor",
                     details=log,
                 )
@@ -203,53 +274,4 @@ def _wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
 
 
 def _route_on_this_host(route: Route) -> Route:
-    return replace(route, listen=_on_this_host(route.listen), metrics=_on_this_host(route.metrics))
-
-
-def _on_this_host(address: str) -> str:
-    """The address to listen at: all addresses are those of IPv4 where the kernel has no IPv6."""
-    return f"0.0.0.0{address[1:]}" if address.startswith("*:") and not _IPV6.exists() else address
-
-
-def _check_free(key: str, address: str) -> None:
-    host, port = split_listen(_on_this_host(address))
-    try:
-        # An address of both families has a socket for each, as in `render.bind`.
-        for family, name in _sockets("::" if host == "*" else host):
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                # Without SO_REUSEPORT: the attempt must fail when any process listens there.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind((name, port))
-                probe.listen(1)
-    except OSError as error:
-        why, hint = _unusable(error, port)
-        raise UsageError(f"{key}: {address} cannot be used", why=why, hint=hint) from error
-
-
-def _unusable(error: OSError, port: int) -> tuple[str, str]:
-    """Why an address cannot be used, and what to do about it."""
-    reason = os.strerror(error.errno or 0)
-    if error.errno == errno.EACCES:
-        # The proxy runs as the owner of the state folder, in the network of the host.
-        return (
-            f"{reason}: ports below 1024 are privileged, and user {os.geteuid()} may not use them",
-            "run deployctl as root, choose a port from 1024 on, or allow the port to all users:"
-            f" sysctl net.ipv4.ip_unprivileged_port_start={port}",
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{reason}: no network interface of this machine has it", "choose an address that 'ip address' lists"
-    why = "another process uses it" if error.errno == errno.EADDRINUSE else reason
-    return why, f"choose another address, or find the process: ss -ltnp 'sport = :{port}'"
-
-
-def _sockets(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    if host == "::":
-        return [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
-    return [(socket.AF_INET6 if ":" in host else socket.AF_INET, host)]
-
-
-def _last_alert(log: str) -> str:
-    alerts = [line for line in log.splitlines() if "[ALERT]" in line or "[emerg]" in line]
-    return alerts[-1] if alerts else "its log contains no alert"
+    return replace(route, listen=on_this_host(route.listen), metrics=on_this_host(route.metrics))

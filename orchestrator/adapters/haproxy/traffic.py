@@ -111,6 +111,11 @@ class HAProxyTraffic:
                 names.append(name)
         return names
 
+    def differing(self) -> list[str]:
+        """Which of the two maps on disk are not what the running proxy has."""
+        running = dict(zip((ROUTES, SHIELDS), self._running(), strict=True))
+        return [name for name in (ROUTES, SHIELDS) if self._intact(name) != running[name]]
+
     def restore_files(self, app: str, states: Mapping[str, TrafficState]) -> list[str]:
         """Restores the two maps on disk, as `Edge.repair` promises; returns the names of those that were wrong."""
         for state in states.values():

@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.adapters.docker.host_containers import DockerHostContainers
@@ -24,6 +25,7 @@ from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.program import Refusals
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import SLOTS, Slot
@@ -33,6 +35,7 @@ from orchestrator.ports.endpoints import Endpoints
 from orchestrator.ports.traffic import Traffic
 from tests.engine.contracts.replica import Replica
 from tests.engine.harness import engine, free_port
+from tests.engine.upgrading import QuickImages
 from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
 
 APP = "mymodel"
@@ -126,6 +129,15 @@ class ProxyRig(ABC):
 
     @abstractmethod
     @contextmanager
+    def broken(self) -> Iterator[None]:
+        """The next program of the proxy does not start."""
+
+    @abstractmethod
+    def refuse(self) -> None:
+        """Sends a request that a rule refuses, and one that cannot be read."""
+
+    @abstractmethod
+    @contextmanager
     def occupied(self, address: str) -> Iterator[None]:
         """Another process listens on the address in the block."""
 
@@ -185,6 +197,17 @@ class FakeRig(ProxyRig):
         self._state.paused = False
 
     @contextmanager
+    def broken(self) -> Iterator[None]:
+        self._state.broken = "no such library"
+        yield
+        self._state.broken = ""
+
+    def refuse(self) -> None:
+        before = self._state.refused.get(self.listen, Refusals(self.listen))
+        changed = replace(before, denied=before.denied + 1, unreadable=before.unreadable + 1)
+        self._state.refused[self.listen] = changed
+
+    @contextmanager
     def occupied(self, address: str) -> Iterator[None]:
         self._state.taken.add(address)
         yield
@@ -202,7 +225,8 @@ class RealRig(ProxyRig):
         super().__init__()
         self.files = ProxyFiles(folder)
         self.names = Names.of(str(folder))
-        self.container = ProxyContainer(DockerHostContainers(engine, self.names), self.names, folder)
+        self.images = QuickImages(engine)
+        self.container = ProxyContainer(DockerHostContainers(engine, self.names), self.images, self.names, folder)
         runtime = Runtime(folder, timeout=1.0)
         traffic = HAProxyTraffic(self.files, runtime)
         self.edge = HAProxyEdge(self.files, runtime, self.container, traffic)
@@ -267,6 +291,19 @@ class RealRig(ProxyRig):
                 proxy.unpause()
 
     @contextmanager
+    def broken(self) -> Iterator[None]:
+        self.images.lines = 'CMD ["sh", "-c", "echo [ALERT] no such library; exit 1"]'
+        yield
+        self.images.lines = ""
+
+    def refuse(self) -> None:
+        host, _, port = self.listen.partition(":")
+        for head in (b"GET /# HTTP/1.1\r\nHost: a\r\n\r\n", b"no request\r\n\r\n"):
+            with socket.create_connection((host, int(port)), timeout=20) as connection:
+                connection.sendall(head)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+    @contextmanager
     def occupied(self, address: str) -> Iterator[None]:
         host, _, port = address.partition(":")
         with socket.socket() as listener:
@@ -283,7 +320,8 @@ class RealRig(ProxyRig):
         """Removes the proxy and stops all replicas."""
         for replica in self._replicas.values():
             replica.stop()
-        self.container.remove()
+        self.edge.down()
+        self.images.remove(f"{self.names.proxy}:next")
 
 
 @contextmanager

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain.traffic.route import Route
+from orchestrator.domain.traffic.comparison import between
+from orchestrator.domain.traffic.program import Refusals
+from orchestrator.domain.traffic.route import ProxyApp, Route
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, UsageError
 from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, go_on, proxy_rig, shielded
-from tests.engine.harness import free_port
+from tests.engine.harness import free_port, until
 
 pytestmark = pytest.mark.engine
 
@@ -232,3 +234,129 @@ def test_a_configuration_that_is_not_that_of_the_apps_is_restored_and_loaded(rig
     assert rig.edge.repair(APP, [app, other], {APP: BLUE}, PROGRESS) == []
     assert len(rig.endpoints.health("other", "blue")) == 1
     assert rig.answer() == "v1"
+
+
+def upgraded(rig: ProxyRig, *apps: ProxyApp) -> None:
+    rig.edge.upgrade(rig.edge.build(PROGRESS), list(apps), PROGRESS)
+
+
+def ended(rig: ProxyRig) -> bool:
+    """Whether the replaced proxy has ended and is gone."""
+    if rig.edge.leaving() is not None:
+        return False
+    rig.edge.up([rig.app()], PROGRESS)
+    return True
+
+
+def test_an_upgrade_where_no_proxy_runs_starts_the_new_one(rig: ProxyRig) -> None:
+    assert rig.edge.program() is None
+    upgraded(rig, rig.app())
+    assert rig.edge.state() == "running"
+    program = rig.edge.program()
+    assert program is not None
+    assert program.name.startswith("HAProxy 2.")
+    assert len(rig.endpoints.health(APP, "blue")) == 1
+    assert rig.edge.leaving() is None
+
+
+def test_an_upgrade_replaces_the_program_and_nothing_else(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, shielded("green"))
+    before = rig.edge.program()
+    for _ in range(3):
+        assert rig.answer() == "v2"
+    counted = rig.endpoints.counters(APP, "green")
+    upgraded(rig, app)
+    after = rig.edge.program()
+    assert rig.edge.state() == "running"
+    assert before is not None
+    assert after is not None
+    assert (after.built_at or 0) > (before.built_at or 0)
+    assert rig.traffic.running(APP) == rig.traffic.on_disk(APP) == shielded("green")
+    until(lambda: ended(rig), "the old proxy has ended")
+    assert rig.edge.drift([app], {APP: shielded("green")}) == []
+    assert rig.edge.repair(APP, [app], {APP: shielded("green")}, PROGRESS) == []
+    for _ in range(4):
+        assert rig.answer() == "v2"
+    # Its workers are others, also where they have the process ids of the old ones.
+    assert between(counted, rig.endpoints.counters(APP, "green")).requests == 4
+    assert rig.endpoints.answered(APP, "green") == {1: 4}
+
+
+def test_a_replaced_proxy_finishes_and_follows_every_change(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, BLUE)
+    with rig.open_request("blue"):
+        upgraded(rig, app)
+        left = rig.edge.leaving()
+        assert left is not None
+        assert left.requests == 1
+        assert rig.endpoints.open_requests(APP, "blue") == {1: 1}
+        with pytest.raises(UsageError, match="the previous proxy still has"):
+            rig.edge.build(PROGRESS)
+        # What changes, changes in both.
+        rig.traffic.apply(APP, GREEN)
+        assert rig.answer() == "v2"
+        assert rig.edge.apply([app, rig.app(name="other", prefix="/other")], PROGRESS) is True
+        assert rig.endpoints.open_requests(APP, "blue") == {1: 1}
+        assert rig.endpoints.cut(APP, "blue") == 1
+        until(lambda: ended(rig), "the old proxy has ended")
+    assert rig.endpoints.open_requests(APP, "blue") == {1: 0}
+    assert rig.answer() == "v2"
+
+
+def test_down_removes_a_replaced_proxy_as_well(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, BLUE)
+    with rig.open_request("blue"):
+        upgraded(rig, app)
+        assert rig.edge.leaving() is not None
+        rig.edge.down()
+        assert rig.edge.leaving() is None
+        assert rig.edge.state() == "missing"
+    assert rig.edge.repair(APP, [app], {APP: BLUE}, PROGRESS) == ["the proxy was started"]
+    assert rig.answer() == "v1"
+
+
+def test_there_is_no_upgrade_to_states_that_are_damaged(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, BLUE)
+    before = rig.edge.program()
+    rig.damage()
+    with pytest.raises(ProxyError, match="would not do what the running one does"):
+        upgraded(rig, app)
+    assert rig.answer() == "v1"
+    assert rig.edge.program() == before
+    assert rig.edge.repair(APP, [app], {APP: BLUE}, PROGRESS) == ["routes.map restored from the ledger"]
+    upgraded(rig, app)
+    assert rig.answer() == "v1"
+
+
+def test_a_program_that_does_not_start_changes_nothing(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, BLUE)
+    before = rig.edge.program()
+    with rig.broken(), pytest.raises(ProxyError, match="the old one goes on serving"):
+        upgraded(rig, app)
+    assert rig.edge.program() == before
+    assert rig.edge.leaving() is None
+    assert rig.answer() == "v1"
+    assert rig.edge.repair(APP, [app], {APP: BLUE}, PROGRESS) == []
+
+
+def test_what_is_refused_is_counted_by_address(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, BLUE)
+    elsewhere = "127.0.0.1:1"
+    assert rig.edge.refusals([rig.listen, elsewhere]) == [Refusals(rig.listen), Refusals(elsewhere)]
+    rig.answer()
+    rig.refuse()
+    assert rig.edge.refusals([rig.listen]) == [Refusals(rig.listen, denied=1, unreadable=1)]
+    # Also in a worker that a reload has left.
+    rig.edge.apply([app, rig.app(name="other", prefix="/other")], PROGRESS)
+    rig.refuse()
+    assert rig.edge.refusals([rig.listen])[0].denied >= 1
+    assert rig.edge.refusals([]) == []
+    rig.edge.down()
+    with pytest.raises(ProxyError):
+        rig.edge.refusals([rig.listen])
