@@ -19,7 +19,7 @@ from orchestrator.reports.metrics import MetricsReport
 from orchestrator.reports.notify import NotifyReport
 from orchestrator.reports.passes import PassesReport
 from orchestrator.reports.plan import PlanReport
-from orchestrator.reports.proxy import ProxyReport, ProxyStatusReport
+from orchestrator.reports.proxy import ProxyReport, ProxyStatusReport, ProxyUpgradeReport
 from orchestrator.reports.prune import PruneReport
 from orchestrator.reports.recover import RecoverReport
 from orchestrator.reports.release import ReleaseReport
@@ -53,6 +53,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "proxy reload": ProxyReport,
     "proxy status": ProxyStatusReport,
     "proxy up": ProxyReport,
+    "proxy upgrade": ProxyUpgradeReport,
     "prune": PruneReport,
     "recover": RecoverReport,
     "release": ReleaseReport,

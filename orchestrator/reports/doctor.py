@@ -10,6 +10,7 @@ from orchestrator.config import Config
 from orchestrator.errors import DeployctlError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.reports.proxy import program_text, proxy_program
 from orchestrator.reports.status import status
 from orchestrator.text import counted
 
@@ -138,8 +139,13 @@ def _proxy(services: Services) -> Check:
     if damaged := services.edge.drift(apps, services.ledger.traffic_states()):
         message = f"{state}, but files differ from the ledger: {', '.join(damaged)}"
         return Check("proxy", False, message, "deployctl recover restores the files")
-    running = state == "running"
-    return Check("proxy", running, state, "" if running else "deployctl recover")
+    if state != "running":
+        return Check("proxy", False, state, "deployctl recover")
+    program, left = proxy_program(services.edge.program()), services.edge.leaving()
+    if program is None:
+        return Check("proxy", False, f"{state}, but it does not answer", "deployctl recover")
+    finishing = f"; the previous proxy still has {left}" if left is not None else ""
+    return Check("proxy", True, f"{state}, {program_text(program, services.wall())}{finishing}")
 
 
 def _registry(services: Services, repository: str) -> Check:

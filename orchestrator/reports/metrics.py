@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator import __version__
+from orchestrator.domain.traffic.program import Refusals
 from orchestrator.domain.version.mark import mark
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import DeployctlError, EngineError, EngineUnreachable, ProxyError, StorageError, UsageError
@@ -118,7 +119,18 @@ def _look(services: Services, app: str) -> Seen:
         restarts=sum(container.restarts for container in containers),
         problems=len(report.problems),
         rollback=_rollback_possible(services, app),
+        refused=_refused(services, app, report.proxy.state),
     )
+
+
+def _refused(services: Services, app: str, state: str) -> Refusals | None:
+    known = services.ledger.proxy_app(app)
+    if known is None or state != "running":
+        return None
+    try:
+        return services.edge.refusals([known.route.listen])[0]
+    except ProxyError:
+        return None  # one of the problems in the report
 
 
 def _rollback_possible(services: Services, app: str) -> bool:

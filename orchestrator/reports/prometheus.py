@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from orchestrator.domain.rollout.deployment import DeploymentCount, Kind, Outcome
+from orchestrator.domain.traffic.program import Refusals
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.frozen import frozen
@@ -35,6 +36,10 @@ FAMILIES: Mapping[str, tuple[Type, str]] = {
         "Restarts of the live version's containers by the engine since their creation.",
     ),
     "deployctl_app_rollback_possible": ("gauge", "Whether a rollback is possible."),
+    "deployctl_proxy_refused_total": (
+        "counter",
+        "What the proxy refused at the app's address since its workers started, by kind.",
+    ),
     "deployctl_versions": ("gauge", "Versions by their mark."),
     "deployctl_deployments_total": ("counter", "Finished deployments, by kind and outcome."),
     "deployctl_deployment_last_timestamp_seconds": (
@@ -74,7 +79,7 @@ class Metric:
 
 @frozen
 class Seen:
-    """What only engine and proxy know of an app."""
+    """What only engine and proxy know of an app. `refused` is None when the proxy does not answer."""
 
     state: str
     running: int
@@ -82,6 +87,7 @@ class Seen:
     restarts: int
     problems: int
     rollback: bool
+    refused: Refusals | None = None
 
 
 @frozen
@@ -141,6 +147,9 @@ def _of_app(facts: Facts) -> Iterator[_Row]:
     yield "deployctl_app_containers", {"state": "other"}, seen.others
     yield "deployctl_app_container_restarts", {}, seen.restarts
     yield "deployctl_app_rollback_possible", {}, int(seen.rollback)
+    if seen.refused is not None:
+        for what in ("denied", "unreadable", "answers"):
+            yield "deployctl_proxy_refused_total", {"what": what}, getattr(seen.refused, what)
 
 
 def _of_record(facts: Facts) -> Iterator[_Row]:

@@ -8,10 +8,11 @@ import typer
 
 from orchestrator.cli.context import Context, current
 from orchestrator.cli.program import new_app
+from orchestrator.cli.render.proxy import status_lines, upgrade_text
 from orchestrator.cli.services import services
 from orchestrator.ports.services import Services
 from orchestrator.release import proxy as use_case
-from orchestrator.reports.proxy import proxy_report, proxy_status
+from orchestrator.reports.proxy import ProxyUpgradeReport, proxy_program, proxy_report, proxy_status
 
 app = new_app("Manage the reverse proxy.", example="deployctl proxy status")
 
@@ -38,15 +39,13 @@ def status(ctx: typer.Context) -> None:
     """
     cli = current(ctx)
     with cli.guarded() as console:
-        report = proxy_status(services(cli))
+        own = services(cli)
+        report = proxy_status(own)
         if cli.json:
             console.report(report)
             return
-        console.print(f"proxy: {report.proxy.state}")
-        for row in report.apps:
-            where = f"{row.listen}{row.path_prefix}" + (f" host {', '.join(row.hosts)}" if row.hosts else "")
-            endpoints = ", ".join(f"{each.index} {each.status}" for each in row.endpoints)
-            console.print(f"  {row.app}: {where} → {row.route or 'nothing'} ({endpoints or 'no endpoint'})")
+        for line in status_lines(report, own.wall()):
+            console.print(line)
 
 
 @app.command()
@@ -61,6 +60,33 @@ def reload(ctx: typer.Context) -> None:
         use_case.reload(own)
         console.done("the proxy has reloaded its configuration")
         _print_state(cli, own)
+
+
+@app.command()
+def upgrade(ctx: typer.Context) -> None:
+    """Build the proxy again, and replace it without a lost request.
+
+    The new proxy has the security fixes that there are now. It starts beside the old one and takes over its addresses;
+    the old one finishes what is open: requests, streams and WebSockets. If the new one does not start, the old one goes
+    on serving.
+
+    Example: deployctl proxy upgrade
+    """
+    cli = current(ctx)
+    with cli.guarded() as console:
+        own = services(cli, changing=True)
+        started = own.clock()
+        done = use_case.upgrade(own)
+        report = ProxyUpgradeReport(
+            proxy=proxy_report(own).proxy,
+            before=proxy_program(done.before),
+            after=proxy_program(done.after),
+            previous=done.leaving,
+            seconds=round(own.clock() - started, 3),
+        )
+        console.done(upgrade_text(report))
+        if cli.json:
+            console.report(report)
 
 
 @app.command()

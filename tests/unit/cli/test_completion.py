@@ -63,7 +63,7 @@ def test_commands(complete: Complete) -> None:
 
 
 def test_the_commands_of_a_group(complete: Complete) -> None:
-    assert complete("proxy", "") == ["up", "status", "reload", "down"]
+    assert complete("proxy", "") == ["up", "status", "reload", "upgrade", "down"]
     assert complete("watchdog", "--json", "un") == ["uninstall"]
     assert complete("proxy", "nonsense", "") == []
 
@@ -212,7 +212,7 @@ def test_another_shell(run: Run) -> None:
     ("line", "expected"),
     [
         (["deployctl", "stat"], ["status"]),
-        (["deployctl", "proxy", ""], ["up", "status", "reload", "down"]),
+        (["deployctl", "proxy", ""], ["up", "status", "reload", "upgrade", "down"]),
         (["deployctl", "rollback", "--to", "v"], ["v10", "v1"]),
         (["deployctl", "rollback", "--to", "=", "v"], ["v10", "v1"]),
         (["deployctl", "rollback", "--to", "="], ["v10", "v1"]),

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator import __version__
 from orchestrator.domain.rollout.deployment import DeploymentCount
+from orchestrator.domain.traffic.program import Refusals
 from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.domain.watch.passes import Pass
 from orchestrator.errors import EngineError, EngineUnreachable, StorageError, UsageError
@@ -27,7 +28,15 @@ FACTS = Facts(
     program="1.2.3",
     engine_up=True,
     live=SlotState("mymodel", "green", "v2", 7, "live", "2031-05-06T07:08:09.123Z"),
-    seen=Seen("stable", running=2, others=1, restarts=3, problems=0, rollback=True),
+    seen=Seen(
+        "stable",
+        running=2,
+        others=1,
+        restarts=3,
+        problems=0,
+        rollback=True,
+        refused=Refusals("127.0.0.1:8000", denied=4, unreadable=5, answers=6),
+    ),
     marks={"live": 1, "stable": 2},
     deployments=[DeploymentCount("release", "succeeded", 2, "2031-05-06T07:08:09.000Z")],
     counts={"pass:healthy": 40, "pass:odd": 1, "skipped": 2, "healed": 3, "auto-rollback": 1, "notification": 5},
@@ -68,6 +77,11 @@ deployctl_app_container_restarts{app="mymodel"} 3
 # HELP deployctl_app_rollback_possible Whether a rollback is possible.
 # TYPE deployctl_app_rollback_possible gauge
 deployctl_app_rollback_possible{app="mymodel"} 1
+# HELP deployctl_proxy_refused_total What the proxy refused at the app's address since its workers started, by kind.
+# TYPE deployctl_proxy_refused_total counter
+deployctl_proxy_refused_total{app="mymodel",what="denied"} 4
+deployctl_proxy_refused_total{app="mymodel",what="unreadable"} 5
+deployctl_proxy_refused_total{app="mymodel",what="answers"} 6
 # HELP deployctl_versions Versions by their mark.
 # TYPE deployctl_versions gauge
 deployctl_versions{app="mymodel",mark="live"} 1
@@ -228,6 +242,16 @@ def test_an_app_that_was_never_live(world: World) -> None:
     values = samples(world)
     assert (values["app_state empty"], values["deployments_total release failed"]) == (1, 1)
     assert not [name for name in values if name.startswith("app_live")]
+
+
+def test_what_the_proxy_refused(world: World) -> None:
+    world.release("v1")
+    names = [f"proxy_refused_total {what}" for what in ("denied", "unreadable", "answers")]
+    assert [samples(world)[name] for name in names] == [0, 0, 0]
+    world.proxy.refused[world.listen] = Refusals(world.listen, 1, 2, 3)
+    assert [samples(world)[name] for name in names] == [1, 2, 3]
+    world.proxy.paused = True
+    assert not set(names) & set(samples(world))
 
 
 def test_a_version_that_went_bad(world: World) -> None:
