@@ -94,7 +94,7 @@ def test_a_signal_before_the_replacement_changes_nothing(world: World) -> None:
     signalled(services)
     with pytest.raises(Interrupted) as caught:
         upgrade(services)
-    assert caught.value.message == "SIGINT: stopped before the proxy was replaced: the old one goes on serving"
+    assert caught.value.message == "interrupted (SIGINT): stopped before the proxy was replaced: the old one goes on serving"
     assert caught.value.exit_code == 130
     assert world.proxy.program.name == "HAProxy 2.6.12"
 
@@ -110,7 +110,7 @@ def test_a_signal_after_it_ends_the_wait(world: World) -> None:
     services.sleep = sleep
     with pytest.raises(Interrupted) as caught:
         upgrade(services)
-    assert caught.value.message == "SIGINT: the proxy was replaced; the old one still has 1 open request(s)"
+    assert caught.value.message == "interrupted (SIGINT): the proxy was replaced; the old one still has 1 open request(s)"
     assert world.time < 1
     assert world.proxy.program.name == "HAProxy 2.6.13"
 
