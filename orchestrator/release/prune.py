@@ -10,6 +10,7 @@ from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release import retention
 from orchestrator.release.recover import recover
+from orchestrator.text import counted
 
 
 @frozen
@@ -63,7 +64,7 @@ def _clear(services: Services, app: str, *, dry_run: bool) -> Cleared:
 def _counted(leftovers: list[Leftover]) -> list[str]:
     """What was removed, in a few words: there may be hundreds of images."""
     counts = Counter(leftover.kind for leftover in leftovers if leftover.kind != "cache")
-    return [f"{count} {kind}(s) without a name" for kind, count in counts.items()] + [
+    return [f"{counted(count, kind)} without a name" for kind, count in counts.items()] + [
         leftover.words for leftover in leftovers if leftover.kind == "cache"
     ]
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from orchestrator.domain.traffic.program import Refusals
 from orchestrator.reports.proxy import ProxyStatusReport, ProxyUpgradeReport, program_text
+from orchestrator.text import counted
 
 
 def status_lines(report: ProxyStatusReport, now: datetime) -> Iterator[str]:
@@ -35,6 +36,6 @@ def upgrade_text(report: ProxyUpgradeReport) -> str:
 
 def _refused(address: Refusals) -> str:
     return (
-        f"{address.denied} request(s) by its rules, {address.unreadable} that it could not read,"
-        f" {address.answers} answer(s) of models"
+        f"{counted(address.denied, 'request')} by its rules, {address.unreadable} that it could not read,"
+        f" {counted(address.answers, 'answer')} of models"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.frozen import frozen
+from orchestrator.text import counted
 
 
 @frozen
@@ -28,8 +29,8 @@ class Leaving:
 
     def __str__(self) -> str:
         idle = max(0, self.connections - self.requests)
-        parts = [(self.requests, "open request(s)"), (idle, "idle connection(s)")]
-        return " and ".join(f"{count} {what}" for count, what in parts if count) or "nothing open"
+        parts = [(self.requests, "open request"), (idle, "idle connection")]
+        return " and ".join(counted(count, what) for count, what in parts if count) or "nothing open"
 
 
 @frozen

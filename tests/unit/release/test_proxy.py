@@ -55,9 +55,9 @@ def test_it_waits_for_open_requests_and_says_what_is_left(world: World) -> None:
     done = upgrade(services)
     assert done.leaving == Leaving(2, 2)
     assert 30 <= world.time < 31
-    assert "the old proxy still has 2 open request(s), 29 s left to wait" in world.reports.details
+    assert "the old proxy still has 2 open requests, 29 s left to wait" in world.reports.details
     assert text(world, services, done.leaving).endswith(
-        "; the old one still has 2 open request(s); a later command removes it when they have ended"
+        "; the old one still has 2 open requests; a later command removes it when they have ended"
     )
     with pytest.raises(UsageError, match="the previous proxy still has"):
         upgrade(world.process())
@@ -86,7 +86,7 @@ def test_it_does_not_wait_long_for_idle_connections(world: World, monkeypatch: p
     monkeypatch.setattr(world.edge, "_refuse_second", lambda: None)
     assert upgrade(services).leaving == idle
     assert 5 <= world.time < 6
-    assert str(idle) == "3 idle connection(s)"
+    assert str(idle) == "3 idle connections"
 
 
 def test_a_signal_before_the_replacement_changes_nothing(world: World) -> None:
@@ -94,7 +94,10 @@ def test_a_signal_before_the_replacement_changes_nothing(world: World) -> None:
     signalled(services)
     with pytest.raises(Interrupted) as caught:
         upgrade(services)
-    assert caught.value.message == "interrupted (SIGINT): stopped before the proxy was replaced: the old one goes on serving"
+    assert (
+        caught.value.message
+        == "interrupted (SIGINT): stopped before the proxy was replaced: the old one goes on serving"
+    )
     assert caught.value.exit_code == 130
     assert world.proxy.program.name == "HAProxy 2.6.12"
 
@@ -110,7 +113,7 @@ def test_a_signal_after_it_ends_the_wait(world: World) -> None:
     services.sleep = sleep
     with pytest.raises(Interrupted) as caught:
         upgrade(services)
-    assert caught.value.message == "interrupted (SIGINT): the proxy was replaced; the old one still has 1 open request(s)"
+    assert caught.value.message == "interrupted (SIGINT): the proxy was replaced; the old one still has 1 open request"
     assert world.time < 1
     assert world.proxy.program.name == "HAProxy 2.6.13"
 
@@ -143,9 +146,9 @@ def test_the_lines_of_the_status(world: World) -> None:
     assert report.addresses == (Refusals(world.listen, 1, 2, 3),)
     assert list(status_lines(report, world.now())) == [
         "proxy: running, HAProxy 2.6.12, whose image was removed; 'deployctl proxy upgrade' builds it again",
-        "  the previous proxy still has 1 open request(s)",
+        "  the previous proxy still has 1 open request",
         f"  mymodel: {world.listen} → blue (1 UP)",
-        f"  refused at {world.listen}: 1 request(s) by its rules, 2 that it could not read, 3 answer(s) of models",
+        f"  refused at {world.listen}: 1 request by its rules, 2 that it could not read, 3 answers of models",
     ]
     world.edge.down()
     report = proxy_status(services)

@@ -61,7 +61,7 @@ def test_what_is_left_is_removed_and_named(world: World) -> None:
     assert (world.engine.untagged, world.engine.caches, world.engine.lost_volumes) == (set(), {}, {})
     assert world.live() == ("v2", "green")
     [event] = events(world.services, APP, 1, Filters(kinds=("pruned",))).events
-    words = "1 image(s) without a name, 1 volume(s) without a name, build cache, build cache of the builder mine"
+    words = "1 image without a name, 1 volume without a name, build cache, build cache of the builder mine"
     assert event.text == f"removed: {words}"
     assert clear(world) == Cleared((), 0)
     assert world.reports.notes == []

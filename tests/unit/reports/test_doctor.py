@@ -78,7 +78,7 @@ def test_a_proxy_that_was_replaced_is_named(world: World) -> None:
     world.release("v1")
     world.proxy.program = Program("HAProxy 2.6.12", world.timestamp())
     world.proxy.replaced, world.proxy.open[APP, "blue"] = True, 2
-    assert proxy(world).message.endswith("image built 0 days ago; the previous proxy still has 2 open request(s)")
+    assert proxy(world).message.endswith("image built 0 days ago; the previous proxy still has 2 open requests")
 
 
 def test_a_proxy_that_does_not_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
