@@ -800,6 +800,7 @@ def rendered(config: Config) -> None:
     reference = _reference(tuple(hosts), bool(route.metrics), route.trusted, *shape)
     meant = {
         "the-app": name,
+        "listen_192.0.2.9:9": "listen_" + route.listen.replace("*", "all").replace("[", "").replace("]", ""),
         "192.0.2.9:9": _bound(route.listen),
         "192.0.2.9:8": _bound(route.metrics),
         "/the-probe": spec.path,
@@ -887,7 +888,7 @@ def _reference(
 
 
 _MARKS = re.compile(
-    r"the-app|192\.0\.2\.9:[89]|/the-probe(?!-)|the-probe-host|\b7654321ms|\b54321ms|\b98765ms|\b197530ms|:45454"
+    r"the-app|listen_192\.0\.2\.9:9|192\.0\.2\.9:[89]|/the-probe(?!-)|the-probe-host|\b7654321ms|\b54321ms|\b98765ms|\b197530ms|:45454"
     r"|\b45455\b|\.?h[0-9]{4}\.invalid"
 )
 

@@ -965,8 +965,8 @@ def test_the_checkout_is_gone_when_the_image_is_built(project: Project, tmp_path
 def test_what_changes_while_it_is_read_is_dirty(project: Project) -> None:
     real = project.stores.manifests.read
 
-    def read(config: Config, *, keep: bool, progress: Progress) -> Manifest:
-        manifest = real(config, keep=keep, progress=progress)
+    def read(config: Config, **how: Any) -> Manifest:
+        manifest = real(config, **how)
         (project.app / "late.txt").write_text("late")
         return manifest
 
