@@ -39,6 +39,7 @@ def npz(path: Path, name: str, stack: ExitStack, limits: Limits) -> dict[str, Te
     header = Header(limits)
     file = stack.enter_context(_Archive(path, limits))
     archive = stack.enter_context(zipfile.ZipFile(file))
+    file.directory = False
     if len(archive.filelist) > TENSORS:
         raise TooLarge(f"has {len(archive.filelist):,} members, above the limit of {TENSORS:,}")
     tensors = {}
@@ -53,15 +54,19 @@ def npz(path: Path, name: str, stack: ExitStack, limits: Limits) -> dict[str, Te
 
 
 class _Archive(io.BufferedReader):
-    """An archive for zipfile, which reads the whole directory of an archive at once."""
+    """An archive for zipfile, which reads the directory of an archive at once, however large it is.
+
+    `directory`: it is reading that now.
+    """
 
     def __init__(self, path: Path, limits: Limits) -> None:
         super().__init__(io.FileIO(path))
+        self.directory = True
         self._limits = limits
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._limits.check()  # zipfile reads on until it has an element, however much it takes
-        if size is not None and size > HEADER:
+        if self.directory and size is not None and size > HEADER:
             raise TooLarge(f"has a directory of {mib(size)}, above the limit of {mib(HEADER)}")
         return super().read(size)
 

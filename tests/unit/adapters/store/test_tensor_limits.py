@@ -184,6 +184,15 @@ def test_the_other_tensors_of_a_file_are_compared(tmp_path: Path, monkeypatch: p
     assert found.note.startswith("a is stored by row") and found.note.endswith("(and 1 more like it)")
 
 
+def test_large_elements_in_two_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.adapters.store.numpy_files.HEADER", 1000)
+    one = np.array([[b"a" * 2000, b"b"], [b"c", b"d"]])
+    for name, content in (("old", one), ("new", one.copy("F"))):
+        with (tmp_path / name).open("wb") as file:
+            np.savez(file, w=content)
+    assert tensors.compare(tmp_path / "old", tmp_path / "new", "w.npz") == TensorDifference()
+
+
 def directory(path: Path, members: int, *, name: bytes = b"", states: int | None = None) -> Path:
     """A ZIP archive that is nothing but a directory of empty members, of whose size it may state another one."""
     central = bytearray()
