@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.adapters.docker.addresses import BLOCKS, NETWORK_PREFIX, SMALL_BLOCKS, SMALL_PREFIX
 from orchestrator.domain.naming import LABEL_ROLE
+from orchestrator.text import counted
 
 _ROUTES = Path("/proc/net/route")
 _INTERFACES = Path("/sys/class/net")
@@ -45,12 +46,12 @@ def used_up(rows: Sequence[dict[str, Any]], containers: Sequence[dict[str, Any]]
     )
     own = 'set engine.subnet to a range that nothing else uses, such as "10.99.0.0/18"'
     hint = f"remove networks without containers: docker network rm {' '.join(unused[:_SHOWN])}; or {own}"
-    lines = [f"{row['Name']}  {', '.join(map(str, ipv4_ranges(row)))}  {_counted(used[row['Name']])}" for row in ours]
+    lines = [f"{row['Name']}  {', '.join(map(str, ipv4_ranges(row)))}  {_users(used[row['Name']])}" for row in ours]
     return why, hint if unused else own, "\n".join(lines)
 
 
-def _counted(containers: int) -> str:
-    return "no container" if not containers else "1 container" if containers == 1 else f"{containers} containers"
+def _users(containers: int) -> str:
+    return counted(containers, "container") if containers else "no container"
 
 
 def ipv4_ranges(row: dict[str, Any]) -> Iterator[IPv4Network]:

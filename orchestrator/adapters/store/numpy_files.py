@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.adapters.store.tensor_files import Damaged, Tensor, family_of, read
-from orchestrator.adapters.store.tensor_limits import HEADER, TENSORS, Header, Limits, TooLarge, mib
+from orchestrator.adapters.store.tensor_limits import HEADER, TENSORS, Header, Limits, TooLarge
+from orchestrator.text import size as in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +68,7 @@ class _Archive(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         self._limits.check()  # zipfile reads on until it has an element, however much it takes
         if self.directory and size is not None and size > HEADER:
-            raise TooLarge(f"has a directory of {mib(size)}, above the limit of {mib(HEADER)}")
+            raise TooLarge(f"has a directory of {in_words(size)}, above the limit of {in_words(HEADER)}")
         return super().read(size)
 
 

@@ -17,7 +17,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.adapters.store.protobuf_files import Field, Message, Pieces
 from orchestrator.adapters.store.tensor_files import Damaged, Slices, Tensor, family_of, region, unpacked
-from orchestrator.adapters.store.tensor_limits import ENCODED, NESTED, Header, Limits, TooLarge, mib
+from orchestrator.adapters.store.tensor_limits import ENCODED, NESTED, Header, Limits, TooLarge
+from orchestrator.text import size as in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,8 +201,8 @@ def _decoded(facts: Any, message: Message, elements: Pieces, shape: tuple[int, .
 
         if elements.size > ENCODED:
             raise TooLarge(
-                f"is stored in a way that has to be decoded as a whole, and has {mib(elements.size)},"
-                f" above the limit of {mib(ENCODED)} for that"
+                f"is stored in a way that has to be decoded as a whole, and has {in_words(elements.size)},"
+                f" above the limit of {in_words(ENCODED)} for that"
             )
         proto: Any = TensorProto.FromString(facts.SerializeToString() + message.read(elements))
         whole = numpy_helper.to_array(proto)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from orchestrator.adapters.store.tensor_limits import WHOLE, Limits, TooLarge, mib
+from orchestrator.adapters.store.tensor_limits import WHOLE, Limits, TooLarge
 from orchestrator.frozen import frozen
+from orchestrator.text import size as in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ def by_row(tensor: Tensor) -> Tensor:
         return replace(tensor, by_column=False)
     if size > WHOLE:
         stored = "is stored by row in one file and by column in the other"
-        raise TooLarge(f"{stored}, and has {mib(size)}, above the limit of {mib(WHOLE)} for that")
+        raise TooLarge(f"{stored}, and has {in_words(size)}, above the limit of {in_words(WHOLE)} for that")
 
     def slices(step: int) -> Iterator[NDArray[Any]]:
         import numpy as np

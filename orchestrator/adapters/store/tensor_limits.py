@@ -9,6 +9,8 @@ import math
 import time
 from collections.abc import Callable
 
+from orchestrator.text import size as in_words
+
 HEADER = 16 * 2**20
 """Bytes of a file that are read before its elements: names, shapes, types, positions."""
 TENSORS = 100_000
@@ -68,9 +70,9 @@ class Header:
         self.limits.check()
         self._bytes += count
         if count > HEADER:
-            raise TooLarge(f"has a header of {mib(count)}, above the limit of {mib(HEADER)}")
+            raise TooLarge(f"has a header of {in_words(count)}, above the limit of {in_words(HEADER)}")
         if self._bytes > HEADER:
-            raise TooLarge(f"has names and shapes of more than {mib(HEADER)}, which is the limit")
+            raise TooLarge(f"has names and shapes of more than {in_words(HEADER)}, which is the limit")
 
     def tensor(self, dimensions: int = 0) -> None:
         """Counts a tensor.
@@ -85,8 +87,3 @@ class Header:
             raise TooLarge(f"has more than {TENSORS:,} tensors, which is the limit")
         if dimensions > DIMENSIONS:
             raise TooLarge(f"has a tensor with {dimensions:,} dimensions, above the limit of {DIMENSIONS}")
-
-
-def mib(count: int) -> str:
-    """Bytes in words: `16 MiB`."""
-    return f"{count / 2**20:,.0f} MiB"

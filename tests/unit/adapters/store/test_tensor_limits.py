@@ -48,7 +48,7 @@ def entry(shape: list[int], size: int, dtype: str = "F32", **more: Any) -> dict[
 
 def test_safetensors_with_a_large_header(tmp_path: Path) -> None:
     path = with_header(tmp_path / "w", b"{}", size=100_000_000)
-    assert refused(path, "w.safetensors") == "has a header of 95 MiB, above the limit of 16 MiB"
+    assert refused(path, "w.safetensors") == "has a header of 95.4 MiB, above the limit of 16 MiB"
     path = with_header(tmp_path / "w", b"{}", size=2**63)
     assert "ends before its header does" in refused(path, "w.safetensors", limit=None)
 
@@ -211,7 +211,7 @@ def directory(path: Path, members: int, *, name: bytes = b"", states: int | None
 
 def test_archives_with_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = directory(tmp_path / "w", 1, states=100_000_000)
-    assert refused(path, "w.npz") == "has a directory of 95 MiB, above the limit of 16 MiB"
+    assert refused(path, "w.npz") == "has a directory of 95.4 MiB, above the limit of 16 MiB"
     monkeypatch.setattr("orchestrator.adapters.store.numpy_files.TENSORS", 50)
     path = directory(tmp_path / "w", 51, name=b"readme.txt")
     assert refused(path, "w.npz") == "has 51 members, above the limit of 50"
