@@ -103,7 +103,7 @@ def _compare(old: dict[str, Tensor], new: dict[str, Tensor], limits: Limits) -> 
             limit = "size"
             skipped += 1
             if skipped == 1:
-                notes.append(f"{name} {error}")
+                notes.append(f"{name[:200]} {error}")
             continue
         if change is not None:
             changes.append(change)
