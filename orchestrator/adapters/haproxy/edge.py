@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from orchestrator.adapters.haproxy import render, rows
 from orchestrator.adapters.haproxy.container import NEXT, ROLES, ProxyContainer, last_alert, shipped
-from orchestrator.adapters.haproxy.files import CONFIG, VERSIONS, ProxyFiles
+from orchestrator.adapters.haproxy.files import CONFIG, MOVED, VERSIONS, ProxyFiles
 from orchestrator.adapters.haproxy.files import NEW as CHECKED
 from orchestrator.adapters.haproxy.listening import check_free, on_this_host
 from orchestrator.adapters.haproxy.replacement import Replacement
@@ -96,7 +96,7 @@ class HAProxyEdge:
         if self._runtime.config() == digest:
             self._write(texts)
             return False
-        self._files.update(VERSIONS, texts[VERSIONS])
+        self._write({name: text for name, text in texts.items() if name != CONFIG})
         before = self._files.config()
         self._files.write(_NEW_CONFIG, texts[CONFIG])
         try:
@@ -270,7 +270,7 @@ def _wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
     apps = [replace(app, route=_route_on_this_host(app.route)) for app in apps]
     text, digest = render.configuration(shipped(CONFIG), apps, threads)
     # The configuration last: a proxy that starts in between has the versions of the new one.
-    return {VERSIONS: render.versions_map(apps), CONFIG: text}, digest
+    return {VERSIONS: render.versions_map(apps), MOVED: "", CONFIG: text}, digest
 
 
 def _route_on_this_host(route: Route) -> Route:

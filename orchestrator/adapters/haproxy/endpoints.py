@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy.masters import Worker
 from orchestrator.adapters.haproxy.rows import Server
-from orchestrator.adapters.haproxy.runtime import Runtime, Worker
+from orchestrator.adapters.haproxy.runtime import Runtime
 from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.route import SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
@@ -38,6 +39,8 @@ class HAProxyEndpoints:
         self._runtime.set_entry(render.VERSIONS, render.backend(app, slot), endpoints.version)
 
         def point(worker: Worker, name: str, server: Server) -> None:
+            if server.moved:
+                return
             if server.index > len(endpoints.addresses) or not endpoints.addresses[server.index - 1]:
                 self._park(worker, name, server)
                 return
@@ -49,6 +52,7 @@ class HAProxyEndpoints:
                 self._runtime.tell(worker, f"set server {name} state ready")
 
         self._runtime.each_server(app, slot, point)
+        self._runtime.move(app, slot, _first(endpoints))
 
     def drift(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[str]:
         differences = self._differences(app, slots)
@@ -66,16 +70,22 @@ class HAProxyEndpoints:
 
     def _differences(self, app: str, slots: Mapping[Slot, SlotEndpoints]) -> list[tuple[Slot, _Difference]]:
         found: list[tuple[Slot, _Difference]] = []
-        for worker in self._runtime.slots(app):
+        for old, worker in self._runtime.slots(app):
             for slot, (servers, version) in worker.items():
-                found += [(slot, each) for each in _differences(app, slot, servers.values(), version, slots.get(slot))]
+                recorded = slots.get(slot)
+                # A worker that a reload has left gets no requests for a slot that is not in use, and cannot forget it.
+                if not old or (recorded is not None and recorded.active):
+                    found += [(slot, each) for each in _differences(app, slot, servers.values(), version, recorded)]
         # A server and its backup, or two workers, often have the same fault.
         return list(dict.fromkeys(found))
 
     def park(self, app: str, slot: Slot) -> None:
         self._runtime.each_server(app, slot, self._park)
+        self._runtime.move(app, slot, "")
 
     def _park(self, worker: Worker, name: str, server: Server) -> None:
+        if server.moved:
+            return
         if server.backup:
             self._runtime.tell(worker, f"set server {name} state maint")
         self._runtime.tell(worker, f"set server {name} addr {render.PARKED_ADDRESS} port {render.PARKED_PORT}")
@@ -120,19 +130,14 @@ class HAProxyEndpoints:
 
     def cut(self, app: str, slot: Slot) -> int:
         count = self._runtime.sessions(app, slot)
-
-        def end(worker: Worker, name: str, server: Server) -> None:
-            if server.sessions:
-                self._runtime.tell(worker, f"shutdown sessions server {name}")
-
-        self._runtime.each_server(app, slot, end)
+        self._runtime.cut(app, slot)
         return count
 
     def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
         return self._runtime.counters(app, slot)
 
     def _checked(self, app: str, slot: Slot) -> list[Server]:
-        servers = [server for server in self._runtime.servers(app, slot).values() if not server.backup]
+        servers = [server for server in self._runtime.servers(app, slot).values() if server.checked]
         return sorted(servers, key=lambda server: server.index)
 
 
@@ -145,6 +150,12 @@ class _Difference:
     recorded: str
 
 
+def _first(endpoints: SlotEndpoints) -> str:
+    """The first address that the slot has, as `address:port`; empty when it has none."""
+    targets = (endpoints.target(index) for index in range(1, len(endpoints.addresses) + 1))
+    return next((target for target in targets if target), "")
+
+
 def _target(server: Server) -> str:
     return "" if server.address == render.PARKED else server.address
 
@@ -155,7 +166,7 @@ def _differences(
     """How one worker differs from what is recorded of a slot."""
     for server in sorted(servers, key=lambda server: (server.index, server.backup)):
         replica = f"of replica {server.index} of {app} in {slot}"
-        wanted = recorded.target(server.index) if recorded is not None else ""
+        wanted = "" if recorded is None else _first(recorded) if server.moved else recorded.target(server.index)
         if _target(server) != wanted:
             yield _Difference(f"the running proxy's address {replica}", _target(server) or "none", wanted or "none")
         elif wanted and server.stopped:

@@ -17,6 +17,8 @@ ROUTES = "routes.map"
 SHIELDS = "shields.map"
 # The version of each backend.
 VERSIONS = "versions.map"
+# Empty on disk: see render.MOVED.
+MOVED = "moved.map"
 # The ending of a configuration that is checked before it becomes haproxy.cfg, and of links to sockets in run/.
 NEW = ".new"
 
@@ -30,7 +32,7 @@ class ProxyFiles:
     def prepare(self) -> None:
         """Creates the folder and the maps, which HAProxy needs to start. Removes temporary files of a crash."""
         self.prepare_folder()
-        for name in (ROUTES, SHIELDS, VERSIONS):
+        for name in (ROUTES, SHIELDS, VERSIONS, MOVED):
             if not (self.folder / name).exists():
                 self.write(name, "")
 

@@ -20,6 +20,8 @@ FOLDER = "/etc/deployctl"
 ROUTES = f"{FOLDER}/routes.map"
 VERSIONS = f"{FOLDER}/versions.map"
 SHIELDS = f"{FOLDER}/shields.map"
+# For workers that a reload has left, whose servers cannot be changed any more: where a slot is now, if it has moved.
+MOVED = f"{FOLDER}/moved.map"
 UNSET_CONFIG = "none"
 # The address of the servers of a parked slot, where nothing listens. Their checks fail at once; they are not in
 # maintenance, because a server that leaves it counts as up until its next check.
@@ -195,6 +197,7 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
             f" %[req.fhdr(X-Forwarded-Prefix),rtrim(/)]{_word(route.path_prefix)}",
             f"  http-request replace-path ^{_regex(route.path_prefix)}/?(.*) /\\1",
         ]
+    lines += [f"  {rule}" for rule in _moved()]
     # When all checked servers of a slot fail their checks, requests go to the backup servers, which are not checked: a
     # model that is busy with a long prediction answers no check, and waiting for it is better than an error.
     lines.append("  option allbackups")
@@ -206,6 +209,23 @@ def _backend(app: ProxyApp, slot: Slot, *, with_state: bool) -> str:
         lines.append(f"  server s{index + 1} {place} check port {checked} {checks.pauses(probe)}")
         lines.append(f"  server b{index + 1} {place} backup{'' if target else ' disabled'}")
     return "\n".join([*lines, ""])
+
+
+def _moved() -> list[str]:
+    """A worker that a reload has left sends the last request of a connection to where the slot is now.
+
+    It refuses changes of its servers, and knows their addresses at the time of the reload; maps can still be changed.
+    """
+    moved = "if { var(txn.moved) -m found }"
+    return [
+        "http-request allow if !{ stopping }",
+        f"http-request set-var(txn.moved) var(txn.backend),map_str({MOVED})",
+        f"http-request set-dst var(txn.moved),field(1,:) {moved}",
+        f"http-request set-dst-port var(txn.moved),field(2,:) {moved}",
+        "use-server m1 if { stopping } { var(txn.moved) -m found }",
+        # With weight 0, it gets nothing else.
+        "server m1 0.0.0.0:0 weight 0",
+    ]
 
 
 def _word(text: str) -> str:

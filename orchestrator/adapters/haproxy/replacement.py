@@ -24,8 +24,9 @@ from contextlib import suppress
 
 from orchestrator.adapters.haproxy import rows, sockets
 from orchestrator.adapters.haproxy.container import CURRENT, NEXT, PREVIOUS, ProxyContainer, last_alert
+from orchestrator.adapters.haproxy.masters import Worker
 from orchestrator.adapters.haproxy.rows import FRONTENDS, SERVERS
-from orchestrator.adapters.haproxy.runtime import Runtime, Worker
+from orchestrator.adapters.haproxy.runtime import Runtime
 from orchestrator.adapters.haproxy.sockets import Sockets
 from orchestrator.domain.traffic.program import Leaving
 from orchestrator.errors import DeployctlError, ProxyError, UsageError

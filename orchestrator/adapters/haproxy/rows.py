@@ -23,7 +23,8 @@ _OWN = "deployctl_"
 class Server:
     """One server of a backend, as a worker reports it: `s1`, `s2` … are checked, `b1`, `b2` … are their backups.
 
-    `sessions` are open requests, `answered` those that it has answered without a server error.
+    `m1` answers for them in a worker that a reload has left, when the slot has moved since then. `sessions` are open
+    requests, `answered` those that it has answered without a server error.
     """
 
     name: str
@@ -39,8 +40,16 @@ class Server:
         return int(self.name[1:])
 
     @property
+    def checked(self) -> bool:
+        return self.name.startswith("s")
+
+    @property
     def backup(self) -> bool:
         return self.name.startswith("b")
+
+    @property
+    def moved(self) -> bool:
+        return self.name.startswith("m")
 
     @property
     def stopped(self) -> bool:
@@ -86,7 +95,7 @@ def up(text: str) -> set[str]:
     found = set()
     for row in _rows(text):
         server = Server(row["svname"], row["status"], row["check_status"], 0)
-        if server.up and not server.backup:
+        if server.up and server.checked:
             found.add(f"{row['pxname']}/{server.name}")
     return found
 
@@ -99,6 +108,13 @@ def sample(text: str, backend: str) -> Sample | None:
             errors = max(_int(row, "hrsp_5xx"), _int(row, "econ") + _int(row, "eresp"))
             return Sample(_int(row, "req_tot"), errors, _int(row, "rtime") / 1000)
     return None
+
+
+def sessions(text: str, backend: str) -> list[str]:
+    """The sessions, by the names that `show sess` gives them, that a backend has sent to a server."""
+    fields = (line.split() for line in text.splitlines() if line.startswith("0x"))
+    found = {name.rstrip(":"): dict(each.partition("=")[::2] for each in row) for name, *row in fields}
+    return [name for name, row in found.items() if row.get("be") == backend and row.get("srv") not in (None, "<none>")]
 
 
 def leaving(text: str) -> Leaving:

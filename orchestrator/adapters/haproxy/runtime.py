@@ -1,99 +1,32 @@
-"""Commands to the running proxy, over the socket of its master process.
+"""What the workers of the proxy do: maps, servers and counters.
 
 After a reload, old workers keep serving their open connections, and an idle keep-alive connection may bring one more
 request. So every change is made in all workers and confirmed in all workers.
-Protocol: HAProxy Management Guide 2.6, chapters 9.3 (socket commands) and 9.4 (master CLI).
+Protocol: HAProxy Management Guide 2.6, chapter 9.3 (socket commands).
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.adapters.haproxy import rows, sockets
-from orchestrator.adapters.haproxy.render import VERSIONS, backend
+from orchestrator.adapters.haproxy import rows
+from orchestrator.adapters.haproxy.masters import PATIENCE, Masters, Worker
+from orchestrator.adapters.haproxy.render import MOVED, VERSIONS, backend
 from orchestrator.adapters.haproxy.rows import BACKENDS, SERVERS, Server
-from orchestrator.adapters.haproxy.sockets import Sockets
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.errors import ProxyError
-from orchestrator.frozen import frozen
 
-_WORKER = re.compile(r"^(\d+)\s+worker\s", re.M)
-_MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.M)
 _CONFIG = "DEPLOYCTL_CONFIG"
 # When the container of a proxy started: see the Dockerfile. Containers of older images do not have it.
 _STARTED = "DEPLOYCTL_STARTED"
-_Read = TypeVar("_Read")
-# Time limit for a master that restarts, which usually takes less than 100 ms. Seconds.
-_PATIENCE = 2.0
 
 
-@frozen
-class Worker:
-    """A worker: the socket of its master process, and its process id, which is unique among the workers of one."""
+class Runtime(Masters):
+    """Reads and changes what the workers do. A command takes about 0.2 ms."""
 
-    socket: str
-    pid: str
-
-    def __str__(self) -> str:
-        return self.pid if self.socket == sockets.MASTER else f"{self.pid} of the replaced proxy"
-
-
-class Runtime:
-    """Sends commands to the proxy that uses this folder. A command takes about 0.2 ms.
-
-    While a replaced proxy finishes its requests, its workers are among the workers: what changes, changes there too.
-    """
-
-    def __init__(self, folder: Path, timeout: float = 5.0) -> None:
-        self._sockets = Sockets(folder)
-        self._timeout = timeout
-
-    def ask(self, command: str, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
-        """Sends a command to the master and returns its answer.
-
-        While the master reloads, its socket is closed briefly: `ask` retries for `patience` seconds.
-
-        Raises:
-            ProxyError: nothing listens on the socket, or no answer arrives within `timeout` seconds.
-        """
-        end = time.monotonic() + patience
-        while True:
-            try:
-                return self._sockets.ask(sockets.MASTER, command, timeout or self._timeout)
-            except (ConnectionError, FileNotFoundError) as error:
-                # Every command may be repeated except this one: the reload itself may close the connection.
-                if command == "reload" or time.monotonic() >= end:
-                    raise _no_answer(command, error) from error
-                time.sleep(0.02)
-            except OSError as error:
-                raise _no_answer(command, error) from error
-
-    def workers(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> list[Worker]:
-        """The workers, the current one first, and those of a replaced proxy last."""
-        text = self.ask("show proc", patience=patience, timeout=timeout)
-        workers = [Worker(sockets.MASTER, pid) for pid in _WORKER.findall(text)]
-        if not workers:
-            raise ProxyError("the proxy has no worker", why=text.strip(), hint="deployctl doctor")
-        return [*workers, *self.leaving()]
-
-    def leaving(self) -> list[Worker]:
-        """The workers of a replaced proxy, or of one that is about to be replaced; empty when it has ended."""
-        names = self._sockets.others()
-        return [Worker(name, pid) for name in names for pid in _WORKER.findall(self._ask_other(name, "show proc"))]
-
-    def reloads(self) -> tuple[int, int]:
-        """How often the master was reloaded, and how many of these reloads failed."""
-        match = _MASTER.search(self.ask("show proc"))
-        if match is None:
-            raise ProxyError("the proxy's master process does not report its reloads", hint="deployctl doctor")
-        return int(match[2]), int(match[3])
-
-    def config(self, *, patience: float = _PATIENCE, timeout: float | None = None) -> str:
+    def config(self, *, patience: float = PATIENCE, timeout: float | None = None) -> str:
         """The digest of the configuration that the current worker runs. The limits apply to the first command."""
         answer = self.tell(self.workers(patience=patience, timeout=timeout)[0], f"show env {_CONFIG}")
         return answer.strip().partition("=")[2]
@@ -112,43 +45,6 @@ class Runtime:
         """Whether the proxy answers now."""
         return self.loaded() is not None
 
-    def tell(self, worker: Worker, command: str) -> str:
-        """Sends a command to one worker and returns its answer."""
-        return self._to(worker, f"@!{worker.pid} {command}")
-
-    def tell_all(self, worker: Worker, commands: Sequence[str]) -> list[list[str]]:
-        """Sends several commands to one worker at once; returns the lines of each answer.
-
-        An empty line ends an answer (HAProxy's Management Guide, section 9.4). A worker that ends has fewer answers.
-        """
-        answers: list[list[str]] = [[]]
-        for line in self._to(worker, "; ".join(f"@!{worker.pid} {command}" for command in commands)).splitlines():
-            if line:
-                answers[-1].append(line)
-            else:
-                answers.append([])
-        return answers[: len(commands)]
-
-    def _to(self, worker: Worker, command: str) -> str:
-        return self.ask(command) if worker.socket == sockets.MASTER else self._ask_other(worker.socket, command)
-
-    def _ask_other(self, name: str, command: str) -> str:
-        """The answer of another master; empty when it has ended. It closes its socket only then: nobody reloads it."""
-        try:
-            return self._sockets.ask(name, command, self._timeout)
-        except (ConnectionError, FileNotFoundError):
-            return ""
-        except OSError as error:
-            raise _no_answer(command, error) from error
-
-    def steady(self, read: Callable[[], _Read]) -> _Read:
-        """What `read` returns while no other command replaces the proxy: its workers would be mistaken for others."""
-        while True:
-            before = self._sockets.identity()
-            found = read()
-            if self._sockets.identity() == before:
-                return found
-
     def set_entry(self, file: str, key: str, value: str | None) -> None:
         """Sets an entry of a map in every worker (None removes it), and confirms it with every worker.
 
@@ -166,7 +62,7 @@ class Runtime:
         Raises:
             ProxyError: a worker reports another value.
         """
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         waiting = self.workers()
         while waiting:
             for worker in waiting:
@@ -202,20 +98,29 @@ class Runtime:
         name = backend(app, slot)
         return rows.servers(self.tell(worker or self.workers()[0], rows.stat(SERVERS, name)), name)
 
-    def slots(self, app: str) -> list[dict[Slot, tuple[dict[str, Server], str | None]]]:
-        """The servers and the version of each slot, in each worker that has the app."""
-        return self.steady(lambda: [found for worker in self.workers() if (found := self._slots(app, worker))])
+    def slots(self, app: str) -> list[tuple[bool, dict[Slot, tuple[dict[str, Server], str | None]]]]:
+        """The servers and the version of each slot, in each worker that has the app; True first: a reload has left it.
+
+        In a worker that a reload has left, a slot that has moved since then has the server `m1` only.
+        """
+        return self.steady(
+            lambda: [(worker.old, found) for worker in self.workers() if (found := self._slots(app, worker))]
+        )
 
     def _slots(self, app: str, worker: Worker) -> dict[Slot, tuple[dict[str, Server], str | None]]:
         commands = [rows.stat(SERVERS, backend(app, slot)) for slot in SLOTS]
-        *stats, versions = self.tell_all(worker, [*commands, f"show map {VERSIONS}"])
-        if len(stats) < len(SLOTS):
+        answers = self.tell_all(worker, [*commands, f"show map {VERSIONS}", f"show map {MOVED}"])
+        if len(answers) < len(SLOTS) + 2:
             return {}  # it ends
-        names = rows.entries(versions)
-        found = {
-            slot: (rows.servers("\n".join(text), backend(app, slot)), names.get(backend(app, slot)))
-            for slot, text in zip(SLOTS, stats, strict=True)
-        }
+        *stats, versions, moved = answers
+        names, places = rows.entries(versions), rows.entries(moved) if worker.old else {}
+        found = {}
+        for slot, text in zip(SLOTS, stats, strict=True):
+            name = backend(app, slot)
+            servers = {key: each for key, each in rows.servers("\n".join(text), name).items() if not each.moved}
+            if servers and name in places:
+                servers = {"m1": Server("m1", "UP", "", 0, address=places[name])}
+            found[slot] = (servers, names.get(name))
         return found if any(servers for servers, _ in found.values()) else {}
 
     def sessions(self, app: str, slot: Slot) -> int:
@@ -267,14 +172,36 @@ class Runtime:
                 yield f"{worker.pid}-{started}" if started else worker.pid, sample
 
     def each_server(self, app: str, slot: Slot, act: Callable[[Worker, str, Server], None]) -> None:
-        """Calls `act(worker, 'backend/server', server)` for every server of a slot in every worker. May be repeated."""
+        """Calls `act(worker, 'backend/server', server)` for every server of a slot, in every worker that can change it.
+
+        May be repeated.
+        """
 
         def once() -> None:
             for worker in self.workers():
-                for server in self._servers_or_none(app, slot, worker).values():
+                for server in () if worker.old else self._servers_or_none(app, slot, worker).values():
                     act(worker, f"{backend(app, slot)}/{server.name}", server)
 
         self.steady(once)
+
+    def move(self, app: str, slot: Slot, target: str) -> None:
+        """Sends the last requests of workers that a reload has left to `target`; empty: to where they did then."""
+        for worker in self.workers():
+            if worker.old:
+                self._set_entries(worker, backend(app, slot), {MOVED: target or None})
+
+    def cut(self, app: str, slot: Slot) -> None:
+        """Ends all open requests of a slot. May be repeated."""
+        name = backend(app, slot)
+
+        def end(worker: Worker, server: str, row: Server) -> None:
+            if row.sessions:
+                self.tell(worker, f"shutdown sessions server {server}")
+
+        self.each_server(app, slot, end)
+        for worker in self.workers():
+            for session in rows.sessions(self.tell(worker, "show sess"), name) if worker.old else ():
+                self.tell(worker, f"shutdown session {session}")
 
 
 def _not_set(
@@ -286,7 +213,3 @@ def _not_set(
             break
     why = ", ".join(f"worker {worker}: {entry or 'none'}" for worker, entry in current.items())
     return ProxyError(f"the proxy did not set {key} to {value or 'none'}", why=why, hint="deployctl doctor")
-
-
-def _no_answer(command: str, error: OSError) -> ProxyError:
-    return ProxyError("the proxy does not answer", why=f"{command.split()[0]}: {error}", hint="deployctl proxy up")

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +115,11 @@ class ProxyRig(ABC):
 
     @abstractmethod
     @contextmanager
+    def client(self) -> Iterator[Callable[[], str | None]]:
+        """A client with one connection, which it keeps; each call is a request, as in `answer`."""
+
+    @abstractmethod
+    @contextmanager
     def open_request(self, slot: Slot) -> Iterator[None]:
         """A request that is open on replica 1 of the live slot `slot`."""
 
@@ -180,6 +185,10 @@ class FakeRig(ProxyRig):
 
     def version(self) -> str:
         return self.answer() or "none"
+
+    @contextmanager
+    def client(self) -> Iterator[Callable[[], str | None]]:
+        yield self.answer
 
     @contextmanager
     def open_request(self, slot: Slot) -> Iterator[None]:
@@ -248,13 +257,31 @@ class RealRig(ProxyRig):
         return self._get("/")[1]
 
     def _get(self, path: str) -> tuple[str | None, str]:
-        host, _, port = self.listen.partition(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=20)
+        connection = self._connect()
         try:
             connection.request("GET", path)
             reply = connection.getresponse()
             body = reply.read().decode()
             return (body if reply.status == 200 else None), reply.headers["X-Model-Version"]
+        finally:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, _, port = self.listen.partition(":")
+        return http.client.HTTPConnection(host, int(port), timeout=20)
+
+    @contextmanager
+    def client(self) -> Iterator[Callable[[], str | None]]:
+        connection = self._connect()
+
+        def ask() -> str | None:
+            connection.request("GET", "/")
+            reply = connection.getresponse()
+            body = reply.read().decode()
+            return body if reply.status == 200 else None
+
+        try:
+            yield ask
         finally:
             connection.close()
 

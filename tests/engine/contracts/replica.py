@@ -23,6 +23,8 @@ class Replica(ThreadingHTTPServer):
                     outer.released.wait(20)
                 with suppress(ConnectionError):
                     self.send_response(200)
+                    # So that the proxy keeps the connection to the client.
+                    self.send_header("Content-Length", str(len(version)))
                     self.end_headers()
                     self.wfile.write(version.encode())
 

@@ -120,6 +120,28 @@ def test_open_requests_outlive_a_reload(rig: ProxyRig) -> None:
         assert rig.endpoints.open_requests(APP, "blue") == {1: 1}
 
 
+def test_a_worker_that_a_reload_has_left_follows_a_release(rig: ProxyRig) -> None:
+    app = rig.running("blue")
+    other = rig.app(name="other", prefix="/other")
+    rig.traffic.apply(APP, TrafficState("blue"))
+    with rig.client() as ask, rig.client() as again, rig.open_request("blue"):
+        assert (ask(), again()) == ("v1", "v1")
+        assert rig.edge.apply([app, other], PROGRESS) is True
+        # What has not changed since the reload still answers.
+        assert again() == "v1"
+        recorded = {"blue": rig.slot("blue"), "green": rig.slot("green")}
+        rig.endpoints.register(APP, "green", recorded["green"])
+        rig.endpoints.wait_up(APP, "green", 1, timeout=10, cancelled=go_on)
+        rig.traffic.apply(APP, TrafficState("green"))
+        assert ask() == "v2"
+        assert rig.endpoints.drift(APP, recorded) == rig.endpoints.repair(APP, recorded) == []
+        assert rig.endpoints.open_requests(APP, "blue") == {1: 1}
+        assert rig.endpoints.cut(APP, "blue") == 1
+        until(lambda: rig.endpoints.open_requests(APP, "blue") == {1: 0}, "the request has ended")
+    rig.endpoints.park(APP, "blue")
+    assert rig.endpoints.drift(APP, {**recorded, "blue": rig.slot("blue", active=False)}) == []
+
+
 def test_cut_ends_what_is_open(rig: ProxyRig) -> None:
     rig.running()
     rig.traffic.apply(APP, TrafficState("blue"))

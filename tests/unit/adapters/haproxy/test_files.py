@@ -50,7 +50,7 @@ def test_prepare_creates_missing_files_and_keeps_others(tmp_path: Path) -> None:
     assert sorted(path.name for path in files.folder.iterdir()) == ["run"]
     files.write_slots(ROUTES, {"mymodel": "blue"})
     files.prepare()
-    assert sorted(path.name for path in files.folder.iterdir()) == [ROUTES, "run", SHIELDS, "versions.map"]
+    assert sorted(path.name for path in files.folder.iterdir()) == ["moved.map", ROUTES, "run", SHIELDS, "versions.map"]
     assert files.slots(ROUTES) == {"mymodel": "blue"}
 
 

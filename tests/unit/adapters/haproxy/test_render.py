@@ -130,6 +130,12 @@ backend mymodel_blue
  "GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nUser-Agent: deployctl\\r\\nConnection: close\\r\\n\\r\\n"
   tcp-check expect rstring '^HTTP/1[.][01] 2[0-9][0-9]'
   tcp-check expect ! rstring x^
+  http-request allow if !{{ stopping }}
+  http-request set-var(txn.moved) var(txn.backend),map_str(/etc/deployctl/moved.map)
+  http-request set-dst var(txn.moved),field(1,:) if {{ var(txn.moved) -m found }}
+  http-request set-dst-port var(txn.moved),field(2,:) if {{ var(txn.moved) -m found }}
+  use-server m1 if {{ stopping }} {{ var(txn.moved) -m found }}
+  server m1 0.0.0.0:0 weight 0
   option allbackups
   server s1 10.213.0.64:8080 check port 8080 inter 1000ms fastinter 500ms downinter 500ms
   server b1 10.213.0.64:8080 backup
@@ -143,6 +149,12 @@ backend mymodel_green
  "GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nUser-Agent: deployctl\\r\\nConnection: close\\r\\n\\r\\n"
   tcp-check expect rstring '^HTTP/1[.][01] 2[0-9][0-9]'
   tcp-check expect ! rstring x^
+  http-request allow if !{{ stopping }}
+  http-request set-var(txn.moved) var(txn.backend),map_str(/etc/deployctl/moved.map)
+  http-request set-dst var(txn.moved),field(1,:) if {{ var(txn.moved) -m found }}
+  http-request set-dst-port var(txn.moved),field(2,:) if {{ var(txn.moved) -m found }}
+  use-server m1 if {{ stopping }} {{ var(txn.moved) -m found }}
+  server m1 0.0.0.0:0 weight 0
   option allbackups
   server s1 127.0.0.1:1 check port 1 inter 1000ms fastinter 500ms downinter 500ms
   server b1 127.0.0.1:1 backup disabled
@@ -257,6 +269,7 @@ def test_a_preset_that_reads_the_body() -> None:
         'http-check expect rstring \'"state" *: *"AVAILABLE"\'',
         "http-check expect status 200-200",
         "http-check expect ! rstring x^",
+        *render._moved(),
         "option allbackups",
         "server s1 10.213.0.192:8501 check port 8501 inter 1000ms fastinter 500ms downinter 500ms",
         "server b1 10.213.0.192:8501 backup",
@@ -373,7 +386,7 @@ def test_one_slot_makes_both_backends_and_the_second_slot_changes_no_structure()
         assert section(text(one), f"backend mymodel_{first}") == section(text(both), f"backend mymodel_{first}")
         parked = section(text(one), f"backend mymodel_{second}")
         assert parked == section(text(turned(both, active=False)), f"backend mymodel_{second}")
-        assert len([line for line in parked if line.startswith("server ")]) == 4
+        assert len([line for line in parked if line.startswith(("server s", "server b"))]) == 4
         assert configuration(one)[1] == configuration(both)[1]
         assert configuration(one)[0] != configuration(both)[0]
         assert render.versions_map([one]) == f"mymodel_{first} {slots[first].version}\n"

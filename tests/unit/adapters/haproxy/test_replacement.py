@@ -12,8 +12,8 @@ import pytest
 
 from orchestrator.adapters.haproxy import rows, sockets
 from orchestrator.adapters.haproxy.container import CURRENT, NEXT, PREVIOUS, ProxyContainer, image_tag
+from orchestrator.adapters.haproxy.masters import Worker
 from orchestrator.adapters.haproxy.replacement import Replacement
-from orchestrator.adapters.haproxy.runtime import Worker
 from orchestrator.adapters.haproxy.sockets import LISTENERS, MASTER, Sockets
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import HostContainerSpec

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.adapters.haproxy.runtime import Runtime, Worker
+from orchestrator.adapters.haproxy.masters import Worker
+from orchestrator.adapters.haproxy.runtime import Runtime
 from orchestrator.adapters.haproxy.sockets import MASTER, PREVIOUS
 from orchestrator.domain.traffic.comparison import between
 from orchestrator.errors import ProxyError
@@ -120,7 +121,7 @@ def test_a_replaced_proxy_that_ends_in_the_middle_of_a_switch_is_left_out() -> N
 
 
 def test_a_replaced_proxy_that_does_not_make_a_switch_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.adapters.haproxy.runtime._PATIENCE", 0.0)
+    monkeypatch.setattr("orchestrator.adapters.haproxy.runtime.PATIENCE", 0.0)
     old = Master()
     old.maps = {"mymodel": "blue"}
     monkeypatch.setattr(old, "_one", lambda command: "0x1 mymodel blue\n" if "show" in command else "")
@@ -158,3 +159,85 @@ def test_what_is_read_while_the_proxy_is_replaced_is_read_again() -> None:
 
     old.before = replace
     assert one.open_requests("mymodel", "blue") == {1: 3}
+
+
+# --- workers that a reload has left ------------------------------------------------------------------------------
+
+PROC = """\
+#<PID>          <type>          <reloads>       <uptime>        <version>
+1               master          1 [failed: 0]   0d00h00m02s     2.6.12
+# workers
+12              worker          0               0d00h00m01s     2.6.12
+# old workers
+8               worker          1               0d00h00m02s     2.6.12
+# programs
+"""
+SESSIONS = """\
+0x1a: proto=tcpv4 src=127.0.0.1:56604 fe=listen_x be=mymodel_blue srv=s1 ts=00 age=0s calls=2
+0x2b: proto=tcpv4 src=127.0.0.1:56605 fe=listen_x be=mymodel_green srv=s1 ts=00 age=0s calls=2
+0x3c: proto=tcpv4 src=127.0.0.1:56606 fe=listen_x be=mymodel_blue srv=<none> ts=00 age=0s calls=2
+0x4d: proto=sockpair src=unix:1 fe=GLOBAL be=<NONE> srv=<none> ts=00 age=0s calls=1
+"""
+
+
+class Reloaded(Links):
+    """The master of a current worker and an old one; records the commands to each."""
+
+    def __init__(self) -> None:
+        super().__init__({MASTER: Master()})
+        self.commands: dict[str, list[str]] = {"12": [], "8": []}
+
+    def ask(self, name: str, command: str, timeout: float) -> str:
+        if command == "show proc":
+            return PROC
+        pid, _, rest = command.removeprefix("@!").partition(" ")
+        self.commands[pid].append(rest)
+        if rest.startswith("show stat"):
+            return f"{COLUMNS}\nmymodel_blue,s1,1,UP,L7OK,0,0,0,0,0,1,10.0.0.1:80\n"
+        if rest.startswith("set map"):
+            return "entry not found.\n"
+        return SESSIONS if rest == "show sess" else ""
+
+
+@pytest.fixture
+def reloaded() -> tuple[Runtime, Reloaded]:
+    made, links = Runtime(Path("/nowhere")), Reloaded()
+    stub: Any = links
+    made._sockets = stub
+    return made, links
+
+
+def test_the_workers_that_a_reload_has_left_are_known(reloaded: tuple[Runtime, Reloaded]) -> None:
+    assert [(worker.pid, worker.old) for worker in reloaded[0].workers()] == [("12", False), ("8", True)]
+
+
+def test_only_the_others_can_change_a_server(reloaded: tuple[Runtime, Reloaded]) -> None:
+    seen: list[str] = []
+    reloaded[0].each_server("mymodel", "blue", lambda worker, name, server: seen.append(f"{worker} {name}"))
+    assert seen == ["12 mymodel_blue/s1"]
+
+
+@pytest.mark.parametrize(
+    ("target", "commands"),
+    [
+        (
+            "10.0.0.2:80",
+            [
+                "set map /etc/deployctl/moved.map mymodel_blue 10.0.0.2:80",
+                "add map /etc/deployctl/moved.map mymodel_blue 10.0.0.2:80",
+            ],
+        ),
+        ("", ["del map /etc/deployctl/moved.map mymodel_blue"]),
+    ],
+)
+def test_only_those_learn_where_a_slot_is_now(
+    reloaded: tuple[Runtime, Reloaded], target: str, commands: list[str]
+) -> None:
+    reloaded[0].move("mymodel", "blue", target)
+    assert reloaded[1].commands == {"12": [], "8": commands}
+
+
+def test_a_cut_ends_the_sessions_of_both(reloaded: tuple[Runtime, Reloaded]) -> None:
+    reloaded[0].cut("mymodel", "blue")
+    assert reloaded[1].commands["12"][-1] == "shutdown sessions server mymodel_blue/s1"
+    assert reloaded[1].commands["8"] == ["show sess", "shutdown session 0x1a"]
