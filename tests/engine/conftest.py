@@ -12,9 +12,9 @@ from tests.engine.harness import App
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this folder, and the chaos tests, need an engine: `-m 'not engine'` leaves them out."""
+    """Tests in these folders need an engine: `-m 'not engine'` leaves them out."""
     for item in items:
-        if {"engine", "chaos"} & set(item.path.parts):
+        if {"engine", "chaos", "frameworks"} & set(item.path.parts):
             item.add_marker("engine")
 
 

@@ -90,11 +90,15 @@ class App:
             "retention": {"versions": 5},
         }
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "Dockerfile").write_text(
-            place.layers + '\nCOPY server.py mode version /app/\nCMD ["python3", "-u", "/app/server.py"]\n'
-        )
-        shutil.copy(HERE / "model" / "server.py", folder / "server.py")
+        self.prepare()
         self.write("v1")
+
+    def prepare(self) -> None:
+        """Writes into the folder what all versions share."""
+        (self.folder / "Dockerfile").write_text(
+            self.place.layers + '\nCOPY server.py mode version /app/\nCMD ["python3", "-u", "/app/server.py"]\n'
+        )
+        shutil.copy(HERE / "model" / "server.py", self.folder / "server.py")
 
     def write(self, version: str, mode: str = "ok") -> None:
         """Writes the source of a version into the folder."""
@@ -130,9 +134,14 @@ class App:
         )
 
     def run(
-        self, *arguments: str, code: int | None = 0, crash: str | None = None, env: dict[str, str] | None = None
+        self,
+        *arguments: str,
+        code: int | None = 0,
+        crash: str | None = None,
+        env: dict[str, str] | None = None,
+        limit: float = 180,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command and checks its exit code (None: any)."""
+        """Runs a command and checks its exit code (None: any); it may take `limit` seconds."""
         done = subprocess.run(
             self.command(*arguments, crash=crash),
             cwd=self.folder,
@@ -140,7 +149,7 @@ class App:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=limit,
             check=False,
         )
         if code is not None:
@@ -299,7 +308,8 @@ class Reply:
 class Load:
     """Clients that POST on keep-alive connections, one request after another, without retries.
 
-    Used as a context manager; `replies` holds every request that was made, in order of its end.
+    Used as a context manager; `replies` holds every request that was made, in order of its end, and `connections` the
+    client of each connection that was opened. `reader` finds the version in the text of an answer.
     """
 
     def __init__(
@@ -311,9 +321,14 @@ class Load:
         host: str = "127.0.0.1",
         place: Place = HERE_PLACE,
         pause: float = 0.02,
+        body: bytes = b'{"pixels": [0]}',
+        headers: Mapping[str, str] | None = None,
+        reader: Callable[[str], str] = lambda text: text.split()[0] if text else "",
     ) -> None:
         self.port, self.path, self.host, self.place, self.pause = port, path, host, place, pause
+        self.body, self.headers, self.reader = body, {"Host": host, **(headers or {})}, reader
         self.replies: list[Reply] = []
+        self.connections: list[int] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(clients)]
 
@@ -335,16 +350,17 @@ class Load:
     def _client(self, number: int) -> None:
         self.place.enter()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        body = b'{"pixels": [0]}'
         while not self._stop.is_set():
             started = time.monotonic()
             status, header, version, error = 0, "", "", ""
             try:
-                connection.request("POST", self.path, body, {"Host": self.host})
+                if connection.sock is None:
+                    self.connections.append(number)
+                self.send(connection)
                 answer = connection.getresponse()
                 text = answer.read().decode()
                 status, header = answer.status, answer.getheader("X-Model-Version") or ""
-                version = text.split()[0] if text else ""
+                version = self.reader(text)
                 if answer.getheader("Connection") == "close":
                     connection.close()
             except (OSError, http.client.HTTPException) as problem:
@@ -354,6 +370,10 @@ class Load:
             # At full speed the clients would use all cores.
             time.sleep(self.pause)
         connection.close()
+
+    def send(self, connection: http.client.HTTPConnection) -> None:
+        """Sends one request."""
+        connection.request("POST", self.path, self.body, self.headers)
 
     def failures(self) -> list[Reply]:
         return [reply for reply in self.replies if reply.failed]
