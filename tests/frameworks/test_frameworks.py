@@ -66,36 +66,50 @@ def gradio_session(app: Deployed) -> Iterator[None]:
 @dataclass(frozen=True)
 class Case:
     """`question` is asked by most clients, `stream` by one. `around` is entered before the release of v2, and left
-    after it.
+    after it. `exit_code` is that after SIGTERM.
     """
 
     question: Question
+    exit_code: int
     stream: Question | None = None
     trained_in_image: bool = False
     around: Callable[[Deployed], AbstractContextManager[None]] = lambda app: nullcontext()
 
 
 CASES = {
-    "onnxruntime": Case(Question("/predict", {"inputs": [ROW]}, lambda text: json.loads(text)["outputs"][0][0] / 10)),
-    "litserve": Case(Question("/predict", {"inputs": [ROW]}, lambda text: json.loads(text)["outputs"][0] / 10)),
+    "onnxruntime": Case(
+        Question("/predict", {"inputs": [ROW]}, lambda text: json.loads(text)["outputs"][0][0] / 10),
+        exit_code=143,
+    ),
+    "litserve": Case(
+        Question("/predict", {"inputs": [ROW]}, lambda text: json.loads(text)["outputs"][0] / 10),
+        exit_code=143,
+    ),
     "llama-cpp": Case(
         Question("/completion", {"prompt": "Hello", "n_predict": 8}, lambda text: words(json.loads(text)["content"])),
+        exit_code=0,
         stream=Question("/v1/completions", {"prompt": "Hello", "max_tokens": 1500, "stream": True}, streamed),
     ),
-    "bentoml": Case(Question("/predict", {"inputs": [ROW]}, lambda text: json.loads(text)[0] / 10)),
+    "bentoml": Case(
+        Question("/predict", {"inputs": [ROW]}, lambda text: json.loads(text)[0] / 10),
+        exit_code=0,
+    ),
     "mlserver": Case(
         Question(
             "/v2/models/linear/infer",
             {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": ROW}]},
             lambda text: json.loads(text)["outputs"][0]["data"][0] / 10,
-        )
+        ),
+        exit_code=0,
     ),
     "mlflow": Case(
         Question("/invocations", {"inputs": [ROW]}, lambda text: json.loads(text)["predictions"][0] / 10),
+        exit_code=143,
         trained_in_image=True,
     ),
     "gradio": Case(
         Question("/gradio_api/run/predict", {"data": [4, 6]}, lambda text: json.loads(text)["data"][0] / 10),
+        exit_code=143,
         around=gradio_session,
     ),
 }
@@ -141,7 +155,7 @@ def test_two_releases_and_a_rollback(deployed: Deployed) -> None:
         assert sorted(load.connections) == list(range(len(load))), "each client has kept its connection"
     assert app.json("status")["problems"] == []
     app.run("verify")
-    ended(app)
+    ended(app, case.exit_code)
     figures(app, loads)
 
 
@@ -157,12 +171,12 @@ def answered(loads: list[Load], version: str) -> None:
         until(lambda waiting=waiting: not waiting(), f"an answer of {version} for each client", 60)
 
 
-def ended(app: Deployed) -> None:
+def ended(app: Deployed, exit_code: int) -> None:
     """Of the versions that the test has left, the stopped one has ended by itself, and neither has an error in its log:
     servers write one when they are probed or stopped in a way that they do not expect.
     """
     stopped = app.container("v3").attrs["State"]
-    assert (stopped["Running"], stopped["ExitCode"]) in [(False, 0), (False, 143)]
+    assert (stopped["Running"], stopped["ExitCode"]) == (False, exit_code)
     for version in ("v2", "v3"):
         log = app.container(version).logs().decode()
         # Gradio writes one for the event that gradio_session asks for in vain.
