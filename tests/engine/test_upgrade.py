@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from tests.chaos import FULL
 from tests.engine.harness import App, Load, engine, until
-from tests.engine.upgrading import LINES
+from tests.engine.upgrading import LINES, remove_images
 
 # Where an upgrade is killed: around everything that it changes.
 POINTS = [
@@ -39,6 +39,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield made
     finally:
         made.clean()
+        remove_images()
 
 
 def start(app: App, *arguments: str, crash: str = "", lines: str = "") -> subprocess.Popen[str]:
@@ -47,7 +48,7 @@ def start(app: App, *arguments: str, crash: str = "", lines: str = "") -> subpro
     return subprocess.Popen(
         command,
         cwd=app.folder,
-        env={**app.environment(), LINES: lines},
+        env={**app.environment(), LINES: lines, "UPGRADE_OF": str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,8 +11,11 @@ import os
 import signal
 import sys
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+import docker
 
 from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.docker.host_images import DockerHostImages
@@ -21,12 +24,11 @@ from orchestrator.adapters.haproxy.sockets import Sockets
 from orchestrator.cli.main import main
 from orchestrator.domain.rollout.workload import HostContainerSpec, HostImage
 from orchestrator.ports.progress import Progress
+from tests.engine.harness import engine
 
 LINES = "UPGRADE_LINES"
 _PARTS = (Sockets, DockerHostContainers, DockerHostImages)
-
-
-_build = DockerHostImages.build
+_build, _name = DockerHostImages.build, DockerHostImages.name
 
 
 class QuickImages(DockerHostImages):
@@ -35,16 +37,31 @@ class QuickImages(DockerHostImages):
     lines = ""
 
     def build(self, spec: HostContainerSpec, name: str, progress: Progress) -> HostImage:
-        return _build(self, quick(spec, self.lines), name, progress)
+        lines = os.environ.get(LINES, self.lines)
+        dockerfile = f"FROM {_base()}\nLABEL upgrade={os.urandom(4).hex()}\n{lines}\n"
+        return _build(self, replace(spec, dockerfile=dockerfile, bases={}), name, progress)
+
+    def name(self, image_id: str, name: str) -> None:
+        # The name itself stays that of the image which parallel tests use.
+        _name(self, image_id, named(name))
 
 
-def quick(spec: HostContainerSpec, lines: str) -> HostContainerSpec:
-    dockerfile = f"FROM {image_tag()}\nLABEL upgrade={os.urandom(4).hex()}\n{lines}\n"
-    return replace(spec, dockerfile=dockerfile, bases={})
+def named(name: str) -> str:
+    """The name of an upgraded image: of this process, or of that which has started it."""
+    return f"{name}-{os.environ.get('UPGRADE_OF', os.getpid())}"
 
 
-def build(images: DockerHostImages, spec: HostContainerSpec, name: str, progress: Progress) -> HostImage:
-    return _build(images, quick(spec, os.environ.get(LINES, "")), name, progress)
+def remove_images() -> None:
+    """Removes the image of the last upgrade of this process."""
+    with suppress(docker.errors.APIError):
+        engine().images.remove(named(image_tag()))
+
+
+def _base() -> str:
+    """The proxy's image under a second name, so that no upgrade removes it."""
+    repository, _, tag = image_tag().partition(":")
+    engine().images.get(image_tag()).tag(f"{repository}-test", tag)
+    return f"{repository}-test:{tag}"
 
 
 def kill_at(crash: str) -> None:
@@ -69,7 +86,8 @@ def kill_at(crash: str) -> None:
 
 if __name__ == "__main__":
     where = sys.argv.pop(1)
-    DockerHostImages.build = build  # type: ignore[method-assign]
+    DockerHostImages.build, DockerHostImages.name = QuickImages.build, QuickImages.name  # type: ignore[method-assign]
+    DockerHostImages.lines = ""  # type: ignore[attr-defined]
     if where:
         kill_at(where)
     main()

@@ -35,7 +35,7 @@ from orchestrator.ports.endpoints import Endpoints
 from orchestrator.ports.traffic import Traffic
 from tests.engine.contracts.replica import Replica
 from tests.engine.harness import engine, free_port
-from tests.engine.upgrading import QuickImages
+from tests.engine.upgrading import QuickImages, remove_images
 from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
 
 APP = "mymodel"
@@ -349,6 +349,7 @@ class RealRig(ProxyRig):
             replica.stop()
         self.edge.down()
         self.images.remove(f"{self.names.proxy}:next")
+        remove_images()
 
 
 @contextmanager
