@@ -135,6 +135,27 @@ def test_buildkit_gets_what_the_manifest_lists(batch: int, tmp_path: Path, build
         shutil.rmtree(out)
 
 
+# An operator in an exception, which applies only in folders that BuildKit looks into.
+ONCE_WRONG = [
+    *(b"**\n!a|b/*\n", b"**\n!a|b/*\n!x/c/**\n", b"**\n!a|b/*\n!b/y\n", b"**\n!a|b/*\n!**/z\n", b"!a|b/*\n"),
+    *(b"**\n!!a|b/*/\n", b"**\n\\a/[!a]/\n!/_/a|b/*\n b/\n"),
+]
+
+
+def test_ignore_files_that_once_differed(tmp_path: Path, buildx: None) -> None:
+    context, out = tmp_path / "context", tmp_path / "out"
+    for name in ("x/b/y", "b/y", "ab", "a/b/y", "x/z", "!a", "_/ab/c", "_/x/b/y"):
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        (context / name).write_text("")
+    dockerfiles = [tmp_path / "files" / str(number) / "Dockerfile" for number in range(len(ONCE_WRONG))]
+    for place, data in zip(dockerfiles, ONCE_WRONG, strict=True):
+        place.parent.mkdir(parents=True)
+        place.write_text("FROM scratch\nCOPY . /\n")
+        place.with_name("Dockerfile.dockerignore").write_bytes(data)
+    out.mkdir()
+    assert buildkit(context, dockerfiles, out) == [ours(context, data) for data in ONCE_WRONG]
+
+
 def test_every_way_to_ask_gives_the_same_answer(tmp_path: Path) -> None:
     """The walk over a folder skips what it need not look at; a single path is asked about on its own."""
     for number in range(200 if FULL else 20):
