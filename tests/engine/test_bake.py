@@ -68,7 +68,7 @@ def back(app: App) -> float:
     ((verdict,),) = app.rows("SELECT at FROM events WHERE kind = 'auto-rollback'")
     took = monotonic(switch["finished_at"]) - monotonic(verdict)
     print(f"from the verdict to the switch: {took:.3f} s")
-    assert took < 1
+    assert took < 3
     return monotonic(switch["finished_at"])
 
 
@@ -149,7 +149,7 @@ def test_as_good_as_the_one_before(served: App) -> None:
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "v2 is stable instead of v1" in said
-    assert re.search(r"baking \d+ of \d+ s; \d+ probes; 0\.0% of [\d,]+ requests failed", said), said
+    assert re.search(r"baking \d+ of \d+ s; \d+ probes?; 0\.0% of [\d,]+ requests failed", said), said
     assert load.failures() == []
     assert load.order() == ["v1", "v2"]
     assert (status["live"]["version"], status["problems"]) == ("v2", [])

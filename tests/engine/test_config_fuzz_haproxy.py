@@ -50,6 +50,7 @@ class Checker:
         write_atomic(self.folder / "routes.map", render.slots_map({app.name: "blue" for app in apps}))
         write_atomic(self.folder / "versions.map", render.versions_map(apps))
         write_atomic(self.folder / "shields.map", "")
+        write_atomic(self.folder / "moved.map", "")
 
     def wrong(self, apps: Sequence[ProxyApp]) -> str:
         """The errors of HAProxy about a configuration of these apps; empty when it is valid."""

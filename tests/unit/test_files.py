@@ -175,7 +175,7 @@ def test_temporary_files_in_the_proxys_folder_are_removed(tmp_path: Path) -> Non
     for name in ("routes.map.tmp", "versions.map.tmp", "haproxy.cfg.new", "haproxy.cfg.new.tmp"):
         (tmp_path / name).write_text("half of")
     files.prepare()
-    assert inside(tmp_path) == ["routes.map", "run", "shields.map", "versions.map"]
+    assert inside(tmp_path) == ["moved.map", "routes.map", "run", "shields.map", "versions.map"]
     assert files.slots("routes.map") == {"mymodel": "blue"}
 
 
