@@ -26,7 +26,9 @@ class Rig:
     def spec(self, status: int = 200) -> ProbeSpec:
         if isinstance(self.prober, FakeProber):
             self.prober.through = lambda: status
-        return ProbeSpec(f"/{status}", self.port, interval=0.01, timeout=10.0, successes=2, deadline=1.0 if status != 200 else 10.0)
+        return ProbeSpec(
+            f"/{status}", self.port, interval=0.01, timeout=10.0, successes=2, deadline=1.0 if status != 200 else 10.0
+        )
 
 
 @pytest.fixture(params=["fake", "real"])
