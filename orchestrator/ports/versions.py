@@ -20,6 +20,9 @@ class VersionRecords(Protocol):
     def readable_versions(self, app: str) -> dict[str, Version]:
         """The same without those whose record is damaged."""
 
+    def from_image(self, app: str, version: str) -> str | None:
+        """The image that a version was made from; None when it was built, or is not recorded."""
+
     def record_version(self, version: Version, change: Delta | None = None) -> None:
         """Writes or replaces the record of a version; `change` is its delta from its parent, None: unchanged."""
 

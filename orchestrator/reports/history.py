@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from orchestrator.domain.rollout.deployment import Deployment, Kind, Outcome, StepRecord
-from orchestrator.domain.version.version import Version
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.reports.estimate import duration
@@ -67,14 +66,12 @@ class HistoryReport:
 
 def history(services: Services, app: str, limit: int) -> HistoryReport:
     """The newest `limit` deployments of an app."""
-    versions = services.ledger.versions(app)
-    rows = services.ledger.deployments(app, limit)
-    return HistoryReport(app, tuple(_report(services, each, versions) for each in rows))
+    return HistoryReport(app, tuple(_report(services, each) for each in services.ledger.deployments(app, limit)))
 
 
-def summary(services: Services, deployment: Deployment, versions: Mapping[str, Version]) -> DeploymentSummary:
-    """One deployment without its journal; `versions` are the app's."""
-    return DeploymentSummary(**_facts(services, deployment, services.ledger.steps(deployment.id), versions))
+def summary(services: Services, deployment: Deployment) -> DeploymentSummary:
+    """One deployment without its journal."""
+    return DeploymentSummary(**_facts(services, deployment, services.ledger.steps(deployment.id)))
 
 
 def interrupted(services: Services, deployment: Deployment) -> bool:
@@ -82,25 +79,22 @@ def interrupted(services: Services, deployment: Deployment) -> bool:
     return deployment.outcome is None and services.locks.holder(deployment.app) is None
 
 
-def _report(services: Services, deployment: Deployment, versions: Mapping[str, Version]) -> DeploymentReport:
+def _report(services: Services, deployment: Deployment) -> DeploymentReport:
     steps = services.ledger.steps(deployment.id)
-    facts = _facts(services, deployment, steps, versions)
-    return DeploymentReport(**facts, steps=tuple(_step(step) for step in steps))
+    return DeploymentReport(**_facts(services, deployment, steps), steps=tuple(_step(step) for step in steps))
 
 
-def _from_image(deployment: Deployment, steps: list[StepRecord], versions: Mapping[str, Version]) -> str | None:
+def _from_image(services: Services, deployment: Deployment, steps: list[StepRecord]) -> str | None:
     # An earlier attempt may have had another image than the version has now.
     for step in steps:
         if step.name == "adopt":
             return str(step.detail.get("from", step.args["reference"]))
-    version = versions.get(deployment.to_version)
-    made = version is not None and not any(step.name == "build" for step in steps)
-    return version.from_image if version is not None and made else None
+    if any(step.name == "build" for step in steps):
+        return None
+    return services.ledger.from_image(deployment.app, deployment.to_version)
 
 
-def _facts(
-    services: Services, deployment: Deployment, steps: list[StepRecord], versions: Mapping[str, Version]
-) -> dict[str, Any]:
+def _facts(services: Services, deployment: Deployment, steps: list[StepRecord]) -> dict[str, Any]:
     return {
         "id": deployment.id,
         "kind": deployment.kind,
@@ -114,7 +108,7 @@ def _facts(
         "interrupted": interrupted(services, deployment),
         "reason": deployment.reason,
         "git_commit": deployment.git_commit,
-        "from_image": _from_image(deployment, steps, versions),
+        "from_image": _from_image(services, deployment, steps),
         "seconds": round(sum(duration(step) for step in steps), 3),
     }
 

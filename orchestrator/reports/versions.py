@@ -173,7 +173,7 @@ def show(services: Services, app: str, name: str) -> ShowReport:
         containers=tuple(
             VersionContainer(each.id, each.name, each.slot, each.state, each.address) for each in observed.of(name)
         ),
-        deployments=tuple(summary(services, deployment, observed.versions) for deployment in deployments),
+        deployments=tuple(summary(services, deployment) for deployment in deployments),
     )
 
 

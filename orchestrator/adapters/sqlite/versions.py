@@ -72,6 +72,10 @@ class SqliteVersions(LedgerFile):
         rows = self._read(f"SELECT {NAMES}, rowid FROM versions WHERE app = ?", (app,))
         return LazyVersions(sorted(rows, key=itemgetter(-1)))
 
+    def from_image(self, app: str, version: str) -> str | None:
+        row = self._read("SELECT from_image FROM versions WHERE app = ? AND name = ?", (app, version)).fetchone()
+        return row[0] if row else None
+
     def record_version(self, version: Version, change: Delta | None = None) -> None:
         """Writes a version, or replaces its record; `change` is its delta to its parent, when that is new."""
         with self._transaction() as db:
