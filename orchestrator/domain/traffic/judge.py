@@ -1,0 +1,132 @@
+"""The judge: decides by live traffic whether a candidate is worse than the version that runs beside it. Pure.
+
+Each question compares events that are counted at the same time, so that what slows both versions down speaks against
+neither. The evidence of all looks and stages of a rollout adds up, and the questions share the chance of a false alarm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from orchestrator.domain.traffic.anytime import log_evidence
+from orchestrator.frozen import frozen
+
+Question = Literal["failure rate", "failure ratio", "latency ratio", "share"]
+QUESTIONS: tuple[Question, ...] = ("failure rate", "failure ratio", "latency ratio")
+Verdict = Literal["bad", "good", "inconclusive"]
+
+
+@frozen
+class Limits:
+    """The section [judge]. `alpha` is the chance, over a whole rollout, that a good version is aborted."""
+
+    alpha: float = 0.01
+    max_error_rate: float = 0.05
+    error_ratio: float = 1.5
+    latency_ratio: float = 1.25
+
+
+@frozen
+class Counts:
+    """The answers of one version in a stage.
+
+    `slow` are the answers that took longer than a threshold: for the old version a time that it seldom exceeds, for the
+    candidate the `latency_ratio` times that.
+    """
+
+    requests: int = 0
+    failures: int = 0
+    slow: int = 0
+
+
+@frozen
+class Stage:
+    """What was counted while the candidate was to get `share` of the requests (0 to 1).
+
+    At a share of 1 no other version answers, and only the candidate's own failure rate can be judged.
+    """
+
+    share: float
+    candidate: Counts
+    old: Counts
+
+
+@frozen
+class Evidence:
+    """The evidence for one question: hits and misses of all stages, and the logarithm of the evidence that it is bad.
+
+    It is bad from `bad_at` on. `log_good` is the logarithm of the evidence that it is good, from `good_at` on; None for
+    a question that cannot be answered so.
+    """
+
+    question: Question
+    hits: int
+    misses: int
+    log_bad: float
+    bad_at: float
+    log_good: float | None
+    good_at: float
+    verdict: Verdict
+
+
+def judge(stages: Iterable[Stage], limits: Limits) -> tuple[Evidence, ...]:
+    """The evidence for every question, from the counts of all stages of a rollout so far."""
+    stages = tuple(stages)
+    return tuple(_evidence(question, stages, limits) for question in QUESTIONS)
+
+
+def verdict(evidence: Iterable[Evidence]) -> Verdict:
+    """Bad when one answer is bad; good when the failure rate of the candidate is proven to be within its limit."""
+    verdicts = {each.question: each.verdict for each in evidence}
+    if "bad" in verdicts.values():
+        return "bad"
+    return "good" if verdicts.get("failure rate") == "good" else "inconclusive"
+
+
+def routing_fault(stages: Iterable[Stage], limits: Limits) -> Evidence | None:
+    """The evidence that the candidate gets another share than it should; None as long as there is not enough."""
+    above = below = 0.0
+    hits = misses = 0
+    for stage in stages:
+        if 0 < stage.share < 1:
+            hits += stage.candidate.requests
+            misses += stage.old.requests
+            above += log_evidence(stage.candidate.requests, stage.old.requests, stage.share)
+            below += log_evidence(stage.old.requests, stage.candidate.requests, 1 - stage.share)
+    # Two sides of one question.
+    threshold = math.log(2 / limits.alpha)
+    found = max(above, below)
+    if found < threshold:
+        return None
+    return Evidence("share", hits, misses, found, threshold, None, threshold, "bad")
+
+
+def _evidence(question: Question, stages: tuple[Stage, ...], limits: Limits) -> Evidence:
+    threshold = math.log(len(QUESTIONS) / limits.alpha)
+    hits = misses = 0
+    log_bad = log_good = 0.0
+    for hit, missed, limit in _events(question, stages, limits):
+        hits += hit
+        misses += missed
+        log_bad += log_evidence(hit, missed, limit)
+        log_good += log_evidence(missed, hit, 1 - limit)
+    # Proven good means: less than the limit. The ratios are about what is not worse, so they prove nothing.
+    proven = log_good if question == "failure rate" else None
+    bad, good = log_bad >= threshold, proven is not None and proven >= threshold
+    word: Verdict = "bad" if bad else "good" if good else "inconclusive"
+    return Evidence(question, hits, misses, log_bad, threshold, proven, threshold, word)
+
+
+def _events(question: Question, stages: tuple[Stage, ...], limits: Limits) -> Iterator[tuple[int, int, float]]:
+    """The hits, the misses and the largest share of hits that is still good, in each stage."""
+    for stage in stages:
+        new, old, share = stage.candidate, stage.old, stage.share
+        if question == "failure rate":
+            yield new.failures, new.requests - new.failures, limits.max_error_rate
+        elif 0 < share < 1 and question == "failure ratio":
+            weighted = share * limits.error_ratio
+            yield new.failures, old.failures, weighted / (weighted + 1 - share)
+        elif 0 < share < 1:
+            yield new.slow, old.slow, share
