@@ -20,7 +20,7 @@ Verdict = Literal["bad", "good", "inconclusive"]
 
 @frozen
 class Limits:
-    """The section [judge]. `alpha` is the chance, over a whole rollout, that a good version is aborted."""
+    """The limits of the judge. `alpha` is the chance, over a whole rollout, that a good version is aborted."""
 
     alpha: float = 0.01
     max_error_rate: float = 0.05
