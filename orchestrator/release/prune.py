@@ -12,6 +12,8 @@ from orchestrator.release import retention
 from orchestrator.release.recover import recover
 from orchestrator.text import counted
 
+_NAMES = {"image": "dangling image", "volume": "anonymous volume"}
+
 
 @frozen
 class Cleared:
@@ -29,7 +31,7 @@ def prune(
 ) -> tuple[retention.Pruned, Cleared | None]:
     """Removes what the newest `keep` versions do not need; with `dry_run` only reports what would be removed.
 
-    With `cache` also what builds and removed containers have left on the engine. Images without a name and caches
+    With `cache` also what builds and removed containers have left on the engine. Dangling images and caches
     belong to all programs that build there, which a note says; images of kept versions stay, whatever happened to their
     names.
     """
@@ -45,7 +47,7 @@ def _clear(services: Services, app: str, *, dry_run: bool) -> Cleared:
     if dry_run or not found:
         return Cleared(found, None if dry_run else 0)
     services.reporter.note(
-        f"images without a name and the build cache belong to all programs that build on {services.workloads.engine()}:"
+        f"dangling images and the build cache belong to all programs that build on {services.workloads.engine()}:"
         " their next builds take longer"
     )
     removed, freed = [], 0
@@ -64,7 +66,7 @@ def _clear(services: Services, app: str, *, dry_run: bool) -> Cleared:
 def _counted(leftovers: list[Leftover]) -> list[str]:
     """What was removed, in a few words: there may be hundreds of images."""
     counts = Counter(leftover.kind for leftover in leftovers if leftover.kind != "cache")
-    return [f"{counted(count, kind)} without a name" for kind, count in counts.items()] + [
+    return [counted(count, _NAMES[kind]) for kind, count in counts.items()] + [
         leftover.words for leftover in leftovers if leftover.kind == "cache"
     ]
 

@@ -86,7 +86,7 @@ def _disk(services: Services) -> Check:
 def _engine_disk(services: Services) -> Check:
     usage = services.images.usage()
     left = (
-        f"{counted(usage.dangling, 'unnamed image')} left by builds ({_gib(usage.dangling_bytes)}),"
+        f"{counted(usage.dangling, 'dangling image')} left by builds ({_gib(usage.dangling_bytes)}),"
         f" build cache {_gib(usage.cache_bytes)}"
     )
     free = _free(usage.folder)

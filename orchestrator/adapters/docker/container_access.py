@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from orchestrator.adapters.docker.addresses import app_number_of, subnet_around
 from orchestrator.adapters.docker.containers import inspections, observed
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.adapters.docker.on_engine import OnEngine
 from orchestrator.domain.health.sockets import Listener
 from orchestrator.domain.naming import LABEL_NUMBER, LABEL_RECORD, Names
 from orchestrator.domain.record.labels import Evidence
@@ -18,16 +19,12 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-class DockerContainerAccess:
+class DockerContainerAccess(OnEngine):
     """`ContainerAccess` on one engine, for one state folder. `connect` is called at first use, and must cache."""
 
     def __init__(self, connect: Callable[[], DockerClient], names: Names) -> None:
-        self._connect = connect
+        super().__init__(connect)
         self._names = names
-
-    @property
-    def _api(self) -> Any:
-        return self._connect().api
 
     def logs(self, container: Container, *, tail: int | None, follow: bool = False) -> Iterator[str]:
         with engine_errors(f"read the log of {container.name}"):
@@ -85,7 +82,8 @@ class DockerContainerAccess:
         if number is None and container.address:
             # A container from before this label: its address has the number.
             number = app_number_of(subnet_around(container.address), container.address)
-        own = set(info["Config"].get("Env") or []) - self._image_environment(container.image_id)
+        image = self._image(container.image_id) or {"Config": {}}
+        own = set(info["Config"].get("Env") or []) - set(image["Config"].get("Env") or [])
         return Evidence(
             container,
             container.labels.get(LABEL_RECORD, ""),
@@ -93,11 +91,3 @@ class DockerContainerAccess:
             info["Created"][:23] + "Z",
             number,
         )
-
-    def _image_environment(self, image_id: str) -> set[str]:
-        import docker.errors
-
-        try:
-            return set(self._api.inspect_image(image_id)["Config"].get("Env") or [])
-        except docker.errors.ImageNotFound:
-            return set()

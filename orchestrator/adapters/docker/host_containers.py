@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker import host_images
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.adapters.docker.on_engine import OnEngine
 from orchestrator.domain.naming import LABEL_STATE, Names
 from orchestrator.domain.rollout.workload import HostContainerSpec
 from orchestrator.errors import EngineError
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 _RESTART_GRACE = 1  # seconds between SIGTERM and SIGKILL
 
 
-class DockerHostContainers:
+class DockerHostContainers(OnEngine):
     """`HostContainers` on one engine, for one state folder. `connect` is called at first use, and must cache."""
 
     def __init__(self, connect: Callable[[], DockerClient], names: Names) -> None:
-        self._connect = connect
+        super().__init__(connect)
         self._names = names
 
     def state(self, name: str) -> str:
@@ -33,7 +34,7 @@ class DockerHostContainers:
         with engine_errors(f"start the container {spec.name}"):
             container = self._find(spec.name)
             if container is None:
-                if not self._has_image(spec.image):
+                if self._image(spec.image) is None:
                     report(f"building the image {spec.image} (once)")
                     host_images.build(self._connect(), spec, spec.image, fresh=False, line=_ignore, check=_ignore)
                 self._create(spec, keep=True).start()
@@ -118,15 +119,6 @@ class DockerHostContainers:
                 hint=f"rename it (docker rename {name} …) or remove it",
             )
         return container
-
-    def _has_image(self, reference: str) -> bool:
-        import docker.errors
-
-        try:
-            self._connect().images.get(reference)
-        except docker.errors.ImageNotFound:
-            return False
-        return True
 
     def _create(self, spec: HostContainerSpec, *, keep: bool) -> Any:
         from docker.types import LogConfig

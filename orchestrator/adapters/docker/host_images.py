@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.adapters.docker.on_engine import OnEngine
 from orchestrator.domain.rollout.workload import HostContainerSpec, HostImage
+from orchestrator.domain.version.reference import parse
 from orchestrator.errors import BuildFailed
 
 if TYPE_CHECKING:
@@ -24,20 +26,13 @@ if TYPE_CHECKING:
 _LAST_LINES = 20
 
 
-class DockerHostImages:
+class DockerHostImages(OnEngine):
     """`HostImages` on one engine. `connect` is called at first use, and must cache."""
-
-    def __init__(self, connect: Callable[[], DockerClient]) -> None:
-        self._connect = connect
-
-    @property
-    def _api(self) -> Any:
-        return self._connect().api
 
     def find(self, reference: str) -> HostImage | None:
         with engine_errors("inspect an image"):
-            info = self._inspect(reference)
-        return None if info is None else _image(info)
+            info = self._image(reference)
+        return None if info is None else _host_image(info)
 
     def of(self, container: str) -> HostImage | None:
         import docker.errors
@@ -47,23 +42,22 @@ class DockerHostImages:
                 info = self._api.inspect_container(container)
             except docker.errors.NotFound:
                 return None
-            image = self._inspect(str(info["Image"]))
-        return None if image is None else _image(image)
+            image = self._image(str(info["Image"]))
+        return None if image is None else _host_image(image)
 
     def build(self, spec: HostContainerSpec, name: str, progress: Progress) -> HostImage:
         with engine_errors(f"build the image {spec.image}"):
             for base in spec.bases.values():
                 self._refresh(base, progress)
             build(self._connect(), spec, name, fresh=True, line=progress.detail, check=progress.check)
-            info = self._inspect(name)
+            info = self._image(name)
         if info is None:
             raise BuildFailed(f"the image {name} was built, but the engine does not have it")
-        return _image(info)
+        return _host_image(info)
 
     def name(self, image_id: str, name: str) -> None:
-        repository, _, tag = name.rpartition(":")
-        with engine_errors(f"name an image {name}"):
-            self._api.tag(image_id, repository, tag)
+        with engine_errors(f"tag the image as {name}"):
+            self._tag(image_id, name)
 
     def remove(self, reference: str) -> bool:
         import docker.errors
@@ -84,26 +78,16 @@ class DockerHostImages:
         """Pulls a base image that came from a registry. One that was made on this engine is nowhere else."""
         import docker.errors
 
-        info = self._inspect(base)
-        if info is None or not info.get("RepoDigests"):
+        info, reference = self._image(base), parse(base)
+        if reference is None or info is None or not info.get("RepoDigests"):
             return
         progress.check()
         progress.detail(f"pulling {base}")
-        repository, tag = _parts(base)
         try:
-            self._connect().images.pull(repository, tag=tag)
+            self._connect().images.pull(reference.repository, tag=reference.digest or reference.tag)
         except docker.errors.APIError as error:
             why = str(error.explanation or error).strip()
             progress.detail(f"{base} could not be pulled, so the one on this engine is used: {why}")
-
-    def _inspect(self, reference: str) -> dict[str, Any] | None:
-        import docker.errors
-
-        try:
-            info: dict[str, Any] = self._api.inspect_image(reference)
-        except docker.errors.ImageNotFound:
-            return None
-        return info
 
 
 def build(
@@ -147,7 +131,7 @@ def build(
                 line(text.strip())
 
 
-def _image(info: dict[str, Any]) -> HostImage:
+def _host_image(info: dict[str, Any]) -> HostImage:
     created = str(info.get("Created") or "")
     # An image that was made reproducibly has no time, or the year 1.
     try:
@@ -155,16 +139,6 @@ def _image(info: dict[str, Any]) -> HostImage:
     except ValueError:
         built_at = 0.0
     return HostImage(str(info["Id"]), built_at)
-
-
-def _parts(reference: str) -> tuple[str, str]:
-    """The repository and the tag or digest of a reference, as the SDK takes them."""
-    if "@" in reference:
-        repository, _, digest = reference.partition("@")
-        return repository, digest
-    repository, colon, tag = reference.rpartition(":")
-    # A colon before a slash belongs to the port of a registry.
-    return (repository, tag) if colon and "/" not in tag else (reference, "latest")
 
 
 def _context(dockerfile: str) -> io.BytesIO:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.adapters.docker.on_engine import OnEngine
 from orchestrator.domain.version.build import BuildSpec, EngineUsage, Image, Layer
 
 if TYPE_CHECKING:
-    from docker import DockerClient
-
     from orchestrator.ports.progress import Progress
 
 
-class DockerImages:
+class DockerImages(OnEngine):
     """`Images` on one engine. `connect` is called at first use, and must cache."""
-
-    def __init__(self, connect: Callable[[], DockerClient]) -> None:
-        self._connect = connect
-
-    @property
-    def _api(self) -> Any:
-        return self._connect().api
 
     def build(self, spec: BuildSpec, progress: Progress) -> str:
         from orchestrator.adapters.docker import build  # imported here, so that other commands start fast
@@ -53,9 +45,8 @@ class DockerImages:
         return f"{reported.get('Os', '')}/{reported.get('Arch', '')}"
 
     def tag(self, image_id: str, reference: str) -> None:
-        repository, _, tag = reference.rpartition(":")
         with engine_errors(f"tag the image as {reference}"):
-            self._api.tag(image_id, repository, tag)
+            self._tag(image_id, reference)
 
     def labelled(self, labels: Mapping[str, str]) -> list[tuple[str, str]]:
         with engine_errors("list the images"):
@@ -116,14 +107,8 @@ class DockerImages:
         return True
 
     def _inspect(self, reference: str) -> dict[str, Any] | None:
-        import docker.errors
-
         with engine_errors("inspect an image"):
-            try:
-                info: dict[str, Any] = self._api.inspect_image(reference)
-            except docker.errors.ImageNotFound:
-                return None
-        return info
+            return self._image(reference)
 
 
 def _tags(row: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.build import has_buildx
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.adapters.docker.on_engine import OnEngine
 from orchestrator.domain.naming import LABEL_STATE, Names
 from orchestrator.domain.version.build import Leftover
 from orchestrator.errors import EngineError
@@ -22,16 +23,12 @@ _OF_THE_ENGINE = "docker"
 _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
-class DockerLeftovers:
+class DockerLeftovers(OnEngine):
     """`Leftovers` on one engine, for one state folder. `connect` is called at first use, and must cache."""
 
     def __init__(self, connect: Callable[[], DockerClient], names: Names) -> None:
-        self._connect = connect
+        super().__init__(connect)
         self._names = names
-
-    @property
-    def _api(self) -> Any:
-        return self._connect().api
 
     def find(self, needed: Collection[str]) -> tuple[Leftover, ...]:
         with engine_errors("report its disk usage"):

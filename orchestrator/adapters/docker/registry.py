@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.adapters.docker.liveness import watched
+from orchestrator.adapters.docker.on_engine import OnEngine
 from orchestrator.adapters.docker.transfer import (
     MISSING,
     LayerProgress,
@@ -23,12 +24,12 @@ from orchestrator.adapters.docker.transfer import (
 )
 from orchestrator.domain import naming
 from orchestrator.domain.version.build import RemoteImage
+from orchestrator.domain.version.reference import Reference, parse
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import EngineError, RegistryError, TagTaken
 
 if TYPE_CHECKING:
     import tenacity
-    from docker import DockerClient
 
     from orchestrator.ports.progress import Progress
 
@@ -38,22 +39,18 @@ _CHECK_TIMEOUT = 20
 _DIGEST = re.compile(r": digest: (sha256:[0-9a-f]{64}) size: ")
 
 
-class DockerRegistry:
+class DockerRegistry(OnEngine):
     """`Registry` through one engine. `connect` is called at first use, and must cache."""
-
-    def __init__(self, connect: Callable[[], DockerClient]) -> None:
-        self._connect = connect
 
     def push(self, image_id: str, reference: str, progress: Progress, *, replaces: Collection[str] = ()) -> str:
         repository, _, tag = reference.rpartition(":")
         with engine_errors("push the image"):
-            client = self._connect()
             there = self._digest(reference, progress)
             if there and f"{repository}@{there}" not in replaces:
                 self._refuse_another(image_id, f"{repository}@{there}", reference, progress)
             elif there:
                 progress.detail(f"{reference} is moved from {there}, which an earlier attempt pushed")
-            client.api.tag(image_id, repository, tag)
+            self._tag(image_id, reference)
             try:
                 digest = _retrying(lambda: self._push(repository, tag, progress), progress)
             finally:
@@ -145,12 +142,14 @@ class DockerRegistry:
                     error.hint = f"check the name; if the image is private: docker login {host}"
                 raise
         digest = str((answer.get("Descriptor") or {}).get("digest") or "")
-        if not digest:
+        named = parse(reference)
+        if not digest or named is None:
             return None
         rows = answer.get("Platforms") or ()
         platforms = tuple(f"{row.get('os', '')}/{row.get('architecture', '')}" for row in rows)
         # What an index has beside images is not for a platform.
-        return RemoteImage(f"{_repository(reference)}@{digest}", tuple(p for p in platforms if "unknown" not in p))
+        pinned = str(Reference(named.repository, digest=digest))
+        return RemoteImage(pinned, tuple(p for p in platforms if "unknown" not in p))
 
     def fetch(self, pinned: str, progress: Progress) -> str:
         with engine_errors("pull the image"):
@@ -206,13 +205,6 @@ class DockerRegistry:
         if text and not MISSING.search(text):
             raise refusal(what, reference, text)
         return told
-
-
-def _repository(reference: str) -> str:
-    """`host/path` of a name in full."""
-    name = reference.partition("@")[0]
-    host, _, path = name.partition("/")
-    return f"{host}/{path.partition(':')[0]}"
 
 
 def _retrying(attempt: Callable[[], _Result], progress: Progress, *, attempts: int = _ATTEMPTS) -> _Result:

@@ -20,6 +20,7 @@ from orchestrator.adapters.docker.containers import (
 )
 from orchestrator.adapters.docker.differences import differences
 from orchestrator.adapters.docker.errors import engine_errors
+from orchestrator.adapters.docker.on_engine import OnEngine
 from orchestrator.domain.engine import Engine
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, NetworkSpec, WorkloadSpec
@@ -32,17 +33,12 @@ if TYPE_CHECKING:
 _HUNG_GRACE = 2  # seconds that a container which does not answer gets to end by itself
 
 
-class DockerWorkloads:
+class DockerWorkloads(OnEngine):
     """`Workloads` on one engine, for one state folder. `connect` is called at first use, and must cache."""
 
     def __init__(self, connect: Callable[[], DockerClient], names: Names) -> None:
-        self._connect = connect
+        super().__init__(connect)
         self._names = names
-
-    @property
-    def _api(self) -> Any:
-        # The type stubs lack some arguments of the low-level API.
-        return self._connect().api
 
     @cached_property
     def _settings(self) -> Mapping[str, Any]:
@@ -84,14 +80,12 @@ class DockerWorkloads:
                 return None
 
     def differences(self, container: Container, spec: WorkloadSpec) -> list[str]:
-        import docker.errors
-
         with engine_errors(f"inspect the container {container.name}"):
             info = self._api.inspect_container(container.id)
-            try:
-                image = self._api.inspect_image(spec.image_id)["Config"]
-            except docker.errors.ImageNotFound:
+            found = self._image(spec.image_id)
+            if found is None:
                 return []  # without the image it is unknown what comes from it
+            image = found["Config"]
             # That of its creation: it stays the same when the container moves between the two.
             possible = network.names_of(self._names, spec.network)
             mode = info["HostConfig"]["NetworkMode"]
@@ -102,7 +96,7 @@ class DockerWorkloads:
     def create(self, spec: WorkloadSpec) -> Container:
         place = network.ensure(self._connect(), self._names, spec.network)
         fixed = address(place.subnet, spec.app_number, spec.slot, spec.index)
-        wanted = description(self._api, self._names, spec, fixed, place.name, self._image(spec))
+        wanted = description(self._api, self._names, spec, fixed, place.name, self._settings_of_image(spec))
         # The engine notices a missing network only when the container starts.
         for missing in self.missing_networks(spec.runtime.networks):
             raise EngineError(
@@ -124,7 +118,7 @@ class DockerWorkloads:
         with engine_errors(f"inspect the container {wanted['name']}"):
             return observed(api.inspect_container(created), self._names)
 
-    def _image(self, spec: WorkloadSpec) -> Mapping[str, Any]:
+    def _settings_of_image(self, spec: WorkloadSpec) -> Mapping[str, Any]:
         """The settings of the image of a container."""
         with engine_errors(f"inspect the image of {spec.version}"):
             image: Mapping[str, Any] = self._api.inspect_image(spec.image_id)["Config"]

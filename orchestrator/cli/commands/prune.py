@@ -32,7 +32,7 @@ def prune(
 
     Removes images and containers. The live version and the rollback target are always kept.
 
-    With --cache also what builds have left on the engine: images without a name and the build cache, and anonymous
+    With --cache also what builds have left on the engine: dangling images and the build cache, and anonymous
     volumes of removed containers of deployctl. Images and cache belong to all programs that build on this engine: their
     next builds take longer.
 

@@ -41,7 +41,9 @@ FORMS = {
     "URL in a URL": lambda text: quote(quote_plus(text)),
     "HTML": html.escape,
     "shell": shlex.quote,
-    "octal": lambda text: "".join(f"\\{byte:03o}" if byte > 126 else chr(byte) for byte in text.encode()),
+    "octal": lambda text: "".join(
+        f"\\{byte:03o}" if byte > 126 else chr(byte) for byte in text.replace("\\", "\\\\").encode()
+    ),
     "Base64": lambda text: base64.b64encode(text.encode()).decode(),
     "Base64 of a URL": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "Base64 in lines": lambda text: base64.encodebytes(text.encode()).decode(),
@@ -109,6 +111,7 @@ def test_a_large_value_takes_no_time() -> None:
 
 @given(st.text(min_size=8), st.sampled_from(sorted(FORMS)), st.text(), st.text())
 @example("00000000", "Base64", "", "")
+@example("00000\\n\x7f", "octal", "", "")
 def test_no_text_around_it_hides_a_secret(secret: str, form: str, before: str, after: str) -> None:
     try:
         secret.encode()

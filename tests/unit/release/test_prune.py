@@ -57,11 +57,11 @@ def test_what_is_left_is_removed_and_named(world: World) -> None:
     leave(world)
     assert clear(world) == Cleared(ALL, 601)
     [note] = world.reports.notes
-    assert note.startswith("images without a name and the build cache belong to all programs that build on machine")
+    assert note.startswith("dangling images and the build cache belong to all programs that build on machine")
     assert (world.engine.untagged, world.engine.caches, world.engine.lost_volumes) == (set(), {}, {})
     assert world.live() == ("v2", "green")
     [event] = events(world.services, APP, 1, Filters(kinds=("pruned",))).events
-    words = "1 image without a name, 1 volume without a name, build cache, build cache of the builder mine"
+    words = "1 dangling image, 1 anonymous volume, build cache, build cache of the builder mine"
     assert event.text == f"removed: {words}"
     assert clear(world) == Cleared((), 0)
     assert world.reports.notes == []

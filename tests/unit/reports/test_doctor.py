@@ -33,7 +33,7 @@ def disk(world: World, monkeypatch: pytest.MonkeyPatch, usage: EngineUsage, free
 
 def test_what_builds_have_left_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = EngineUsage("/var/lib/docker", 6, GIB // 2, 2 * GIB)
-    left = "6 unnamed images left by builds (0.5 GiB), build cache 2.0 GiB"
+    left = "6 dangling images left by builds (0.5 GiB), build cache 2.0 GiB"
     check = disk(world, monkeypatch, usage, 20 * GIB)
     assert (check.ok, check.message, check.next) == (True, f"20.0 GiB free in /var/lib/docker; {left}", "")
     assert disk(world, monkeypatch, usage, None).message == left
