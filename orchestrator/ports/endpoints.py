@@ -56,5 +56,5 @@ class Endpoints(Protocol):
     def cut(self, app: str, slot: Slot) -> int:
         """Closes all open connections of a slot; returns how many requests were cut."""
 
-    def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
-        """The counters of a slot in each worker of the proxy since that worker started, by the worker's name."""
+    def counters(self, app: str) -> dict[str, dict[Slot, Sample]]:
+        """The counters of an app's slots in each worker of the proxy since that worker started, by its name."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from orchestrator.domain.rollout.deployment import Deployment
-from orchestrator.domain.traffic.comparison import Traffic, between
-from orchestrator.domain.traffic.sample import Sample
-from orchestrator.domain.traffic.slot import Slot, SlotState, other
+from orchestrator.domain.traffic.counted import Reading, Traffic, between, from_json
+from orchestrator.domain.traffic.slot import SlotState, other
 from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 
@@ -19,18 +16,17 @@ def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Tra
     """The traffic of the live version since its switch, and that of its predecessor before it (None: unknown)."""
     began = _counters(services, live.deployment)
     try:
-        now = services.endpoints.counters(app, live.slot)
+        now = services.endpoints.counters(app)
     except ProxyError:
         return Traffic(), None  # the state of the proxy is checked elsewhere
     if began is None:
         return Traffic(), None
-    away = other(live.slot)
     deployment = services.ledger.deployment(app, live.deployment)
     before = _put_live_before(services, app, deployment) if deployment else None
     old = None
     if before is not None and (first := _counters(services, before.id)) is not None:
-        old = between(first.get(away, {}), began.get(away, {}))
-    return between(began.get(live.slot, {}), now), old
+        old = between(first, began, other(live.slot))
+    return between(began, now, live.slot), old
 
 
 def _put_live_before(services: Services, app: str, deployment: Deployment) -> Deployment | None:
@@ -45,10 +41,9 @@ def _put_live_before(services: Services, app: str, deployment: Deployment) -> De
     return None
 
 
-def _counters(services: Services, deployment: int) -> dict[Slot, dict[str, Sample]] | None:
+def _counters(services: Services, deployment: int) -> Reading | None:
     """The proxy's counters at the switch of a deployment; None when they are not recorded."""
     for step in services.ledger.steps(deployment):
         if step.name == "switch" and step.detail.get("counters"):
-            stored: dict[Slot, dict[str, Any]] = step.detail["counters"]
-            return {slot: {worker: Sample(*row) for worker, row in rows.items()} for slot, rows in stored.items()}
+            return from_json(step.detail["counters"])
     return None

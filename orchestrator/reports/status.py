@@ -11,7 +11,7 @@ from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.domain.rollout.workload import Container
-from orchestrator.domain.traffic.comparison import Traffic
+from orchestrator.domain.traffic.counted import Traffic
 from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
@@ -195,7 +195,7 @@ def _state(live: SlotState | None, deployment: OpenDeployment | None, problems: 
 
 
 def _shares(state: TrafficState) -> TrafficShares:
-    return TrafficShares(state.live, state.candidate, state.share / 100, state.shield, state.preview, state.held)
+    return TrafficShares(state.live, state.candidate, state.share / 100, state.shield, state.preview, state.held > 0)
 
 
 def _wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) -> list[str]:
@@ -271,7 +271,7 @@ def _bake(services: Services, app: str, live: SlotState) -> BakeStatus:
 
 
 def _figures(figures: Traffic) -> TrafficFigures:
-    return TrafficFigures(figures.requests, figures.errors, figures.mean)
+    return TrafficFigures(figures.requests, figures.failures, figures.seconds)
 
 
 def _previous(services: Services, observed: Observed) -> PreviousVersion | None:

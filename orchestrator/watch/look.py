@@ -11,8 +11,8 @@ from orchestrator.domain.health.probe import Reply, judge
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
-from orchestrator.domain.traffic.comparison import Limits, Traffic
-from orchestrator.domain.traffic.comparison import judge as judge_traffic
+from orchestrator.domain.traffic.counted import Traffic
+from orchestrator.domain.traffic.judge import Counts, Limits, Stage, assess
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
 from orchestrator.domain.traffic.slot import Slot, SlotState, other
@@ -50,9 +50,8 @@ def rules(config: Config) -> Rules:
 
 
 def limits(config: Config) -> Limits:
-    """The limits of good traffic."""
-    watch = config.watchdog
-    return Limits(watch.min_requests, watch.max_error_rate, watch.error_margin, watch.max_latency, watch.latency_factor)
+    """The limits of the judge."""
+    return Limits(max_error_rate=config.watchdog.max_error_rate)
 
 
 def take(services: Services, config: Config, observed: Observed, live: SlotState, *, through_proxy: bool) -> View:
@@ -80,7 +79,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
         replicas=replicas,
         since=_epoch(live.since),
         unreachable=unreachable,
-        traffic=judge_traffic(new, old, limits(config)),
+        traffic=assess([Stage(1.0, Counts(new.requests, new.failures), Counts())], limits(config)),
         bake_until=_epoch(live.bake_until) if live.bake_until else None,
         predecessor_ready=predecessor_ready,
         target=back.version if back else None,

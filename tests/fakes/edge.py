@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.adapters.haproxy import render
-from orchestrator.adapters.haproxy.traffic import refuse_unsupported
+from orchestrator.adapters.haproxy.backends import servers
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.program import Leaving, Program, Refusals
@@ -85,25 +85,18 @@ class FakeProxyState:
 
     def count(self, app: str) -> int:
         """The number of servers in each slot of the app; 0 for an unknown app."""
-        return next((render.servers(known) for known in self.apps if known.name == app), 0)
+        return next((servers(known) for known in self.apps if known.name == app), 0)
 
 
 def rendered(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
     """The files of the real proxy for these apps, and the digest of the structure."""
     text, digest = render.configuration("@config@", apps, 1)
-    return {"haproxy.cfg": text, "versions.map": render.versions_map(apps)}, digest
-
-
-def _lives(states: Mapping[str, TrafficState]) -> dict[str, Slot]:
-    return {app: state.live for app, state in states.items() if state.live is not None}
-
-
-def _fallbacks(states: Mapping[str, TrafficState]) -> dict[str, Slot]:
-    return {app: state.fallback for app, state in states.items() if state.fallback is not None}
+    maps = {"versions.map": render.versions_map(apps), "replicas.map": render.replicas_map(apps)}
+    return {"haproxy.cfg": text, **maps}, digest
 
 
 def _addresses(route: Route) -> set[str]:
-    return {route.listen, route.metrics} - {""}
+    return {route.listen, route.preview, route.metrics} - {""}
 
 
 class FakeEdge:
@@ -149,18 +142,17 @@ class FakeEdge:
 
     def check_listen(self, route: Route) -> None:
         own = {address for app in self._proxy.apps for address in _addresses(app.route)}
-        for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
+        for key in ("listen", "preview", "metrics"):
+            address = getattr(route, key)
             if address in self._proxy.taken and not (address in own and self._proxy.running is not None):
-                raise UsageError(f"{key}: {address} cannot be used", why="another process uses it")
+                raise UsageError(f"proxy.{key}: {address} cannot be used", why="another process uses it")
 
     def drift(self, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState]) -> list[str]:
         proxy = self._proxy
         names = [name for name, text in rendered(apps)[0].items() if proxy.files.get(name) != text]
         disk = {app: proxy.disk.get(app, _NOTHING) for app in states}
-        if proxy.damaged or any(disk[app].live != state.live for app, state in states.items()):
+        if proxy.damaged or any(disk[app] != state for app, state in states.items()):
             names.append("routes.map")
-        if any(disk[app].fallback != state.fallback for app, state in states.items()):
-            names.append("shields.map")
         return names
 
     def repair(
@@ -171,13 +163,11 @@ class FakeEdge:
         for name, state in states.items():
             if name == app or name not in restored:
                 restored[name] = state
-        restored = {name: state for name, state in restored.items() if state.live is not None}
+        restored = {name: state for name, state in restored.items() if state != _NOTHING}
         repaired = ["the proxy was unpaused"] if proxy.paused else []
         proxy.paused = False
-        if proxy.damaged or _lives(proxy.disk) != _lives(restored):
+        if proxy.damaged or proxy.disk != restored:
             repaired.append("routes.map restored from the ledger")
-        if _fallbacks(proxy.disk) != _fallbacks(restored):
-            repaired.append("shields.map restored from the ledger")
         proxy.disk, proxy.damaged = restored, False
         files, digest = rendered(apps)
         repaired += [f"{name} restored from the ledger" for name in files if proxy.files.get(name) != files[name]]
@@ -257,13 +247,12 @@ class FakeTraffic:
         return dict((not self._proxy.damaged and self._proxy.disk) or running or {})
 
     def apply(self, app: str, state: TrafficState) -> None:
-        refuse_unsupported(state)
         self._refuse_damaged()
         workers = self._proxy.workers()
         if self._proxy.disk.get(app, _NOTHING) != state:
             self._proxy.written = self._proxy.now()
         for states in (self._proxy.disk, workers):
-            if state.live is None:
+            if state == _NOTHING:
                 states.pop(app, None)
             else:
                 states[app] = state
@@ -356,7 +345,7 @@ class FakeEndpoints:
         self._proxy.workers()
         return self._proxy.open.pop((app, slot), 0)
 
-    def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
+    def counters(self, app: str) -> dict[str, dict[Slot, Sample]]:
         self._proxy.workers()
-        sample = self._proxy.counted.get((app, slot))
-        return {f"8-{len(self._proxy.built)}": sample} if sample else {}
+        slots = {slot: self._proxy.counted[app, slot] for slot in SLOTS if (app, slot) in self._proxy.counted}
+        return {f"8-{len(self._proxy.built)}": slots} if slots else {}

@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.adapters.haproxy.render import FOLDER
+from orchestrator.adapters.haproxy.names import FOLDER
 from orchestrator.domain.naming import LABEL_ROLE, Names
 from orchestrator.domain.rollout.workload import HostContainerSpec, HostImage
 from orchestrator.errors import BuildFailed, EngineError, EngineUnreachable, ProxyError

@@ -6,14 +6,15 @@ proxy can always start from the configuration on disk.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from orchestrator.adapters.haproxy import render, rows
+from orchestrator.adapters.haproxy import names, render, rows
 from orchestrator.adapters.haproxy.container import NEXT, ROLES, ProxyContainer, last_alert, shipped
-from orchestrator.adapters.haproxy.files import CONFIG, MOVED, VERSIONS, ProxyFiles
+from orchestrator.adapters.haproxy.files import CONFIG, HOLD, MOVED, REPLICAS, VERSIONS, ProxyFiles
 from orchestrator.adapters.haproxy.files import NEW as CHECKED
 from orchestrator.adapters.haproxy.listening import check_free, on_this_host
 from orchestrator.adapters.haproxy.replacement import Replacement
@@ -116,18 +117,22 @@ class HAProxyEdge:
         return True
 
     def check_listen(self, route: Route) -> None:
-        for key, address in (("proxy.listen", route.listen), ("proxy.metrics", route.metrics)):
+        for key, address in (
+            ("proxy.listen", route.listen),
+            ("proxy.preview", route.preview),
+            ("proxy.metrics", route.metrics),
+        ):
             if not address:
                 continue
             line = f"  {render.bind(on_this_host(address))}\n"
             if line not in self._files.config() or self.state() != "running":
-                check_free(key, address)
+                check_free(f"proxy.{key}", address)
 
     # Compared with the ledger
 
     def drift(self, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState]) -> list[str]:
-        names = [name for name, text in _wanted(apps)[0].items() if self._files.read(name) != text]
-        return [*names, *self._traffic.drift(states)]
+        files = [name for name, text in _wanted(apps)[0].items() if self._files.read(name) != text]
+        return [*files, *self._traffic.drift(states)]
 
     def repair(
         self, app: str, apps: Sequence[ProxyApp], states: Mapping[str, TrafficState], progress: Progress
@@ -205,7 +210,7 @@ class HAProxyEdge:
 
     def refusals(self, listens: Sequence[str]) -> list[Refusals]:
         totals = self._runtime.steady(self._refused)
-        found = [(listen, totals.get(render.frontend(on_this_host(listen)), Refused())) for listen in listens]
+        found = [(listen, totals.get(names.frontend(on_this_host(listen)), Refused())) for listen in listens]
         return [Refusals(listen, each.denied, each.unreadable, each.answers) for listen, each in found]
 
     def _refused(self) -> dict[str, Refused]:
@@ -268,10 +273,19 @@ def _wanted(apps: Sequence[ProxyApp]) -> tuple[dict[str, str], str]:
     # One thread is faster than two on two busy cores, because the models need the others.
     threads = max(1, (os.cpu_count() or 1) // 4)
     apps = [replace(app, route=_route_on_this_host(app.route)) for app in apps]
-    text, digest = render.configuration(shipped(CONFIG), apps, threads)
+    hold = shipped(HOLD)
+    # A changed program needs a reload as well.
+    template = shipped(CONFIG).replace("@hold@", hashlib.sha256(hold.encode()).hexdigest()[:12])
+    text, digest = render.configuration(template, apps, threads)
+    versions, replicas = render.versions_map(apps), render.replicas_map(apps)
     # The configuration last: a proxy that starts in between has the versions of the new one.
-    return {VERSIONS: render.versions_map(apps), MOVED: "", CONFIG: text}, digest
+    return {VERSIONS: versions, REPLICAS: replicas, MOVED: "", HOLD: hold, CONFIG: text}, digest
 
 
 def _route_on_this_host(route: Route) -> Route:
-    return replace(route, listen=on_this_host(route.listen), metrics=on_this_host(route.metrics))
+    return replace(
+        route,
+        listen=on_this_host(route.listen),
+        preview=on_this_host(route.preview),
+        metrics=on_this_host(route.metrics),
+    )

@@ -1,7 +1,8 @@
 """The replicas of a slot as servers of an HAProxy backend.
 
-Replica 1 is the servers `s1`, which is checked, and `b1`, its backup, which is not. The file haproxy.cfg has the same
-state for the next start; this module changes it in every worker.
+Replica 1 is the server `s1`, which is checked, its backup `b1`, which is not, and those that follow `s1` in backends
+with two versions (see `backends`). The file haproxy.cfg has the same state for the next start; this module changes it
+in every worker.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from orchestrator.adapters.haproxy import render
+from orchestrator.adapters.haproxy import names
 from orchestrator.adapters.haproxy.masters import Worker
 from orchestrator.adapters.haproxy.rows import Server
 from orchestrator.adapters.haproxy.runtime import Runtime
@@ -36,7 +37,8 @@ class HAProxyEndpoints:
         self._clock = clock
 
     def register(self, app: str, slot: Slot, endpoints: SlotEndpoints) -> None:
-        self._runtime.set_entry(render.VERSIONS, render.backend(app, slot), endpoints.version)
+        entries = {names.VERSIONS: endpoints.version, names.REPLICAS: str(max(1, len(endpoints.addresses)))}
+        self._runtime.set_entries(names.backend(app, slot), entries)
 
         def point(worker: Worker, name: str, server: Server) -> None:
             if server.moved:
@@ -46,9 +48,9 @@ class HAProxyEndpoints:
                 return
             address = endpoints.addresses[server.index - 1]
             self._runtime.tell(worker, f"set server {name} addr {address} port {endpoints.service_port}")
-            if not server.backup:
+            if server.checked:
                 self._runtime.tell(worker, f"set server {name} check-port {endpoints.probe.port}")
-            if server.stopped:
+            if server.stopped and not server.tracking:
                 self._runtime.tell(worker, f"set server {name} state ready")
 
         self._runtime.each_server(app, slot, point)
@@ -75,7 +77,7 @@ class HAProxyEndpoints:
                 recorded = slots.get(slot)
                 # A worker that a reload has left gets no requests for a slot that is not in use, and cannot forget it.
                 if not old or (recorded is not None and recorded.active):
-                    found += [(slot, each) for each in _differences(app, slot, servers.values(), version, recorded)]
+                    found += [(slot, each) for each in _differences(app, slot, servers, version, recorded)]
         # A server and its backup, or two workers, often have the same fault.
         return list(dict.fromkeys(found))
 
@@ -88,16 +90,16 @@ class HAProxyEndpoints:
             return
         if server.backup:
             self._runtime.tell(worker, f"set server {name} state maint")
-        self._runtime.tell(worker, f"set server {name} addr {render.PARKED_ADDRESS} port {render.PARKED_PORT}")
-        if not server.backup:
-            self._runtime.tell(worker, f"set server {name} check-port {render.PARKED_PORT}")
+        self._runtime.tell(worker, f"set server {name} addr {names.PARKED_ADDRESS} port {names.PARKED_PORT}")
+        if server.checked:
+            self._runtime.tell(worker, f"set server {name} check-port {names.PARKED_PORT}")
             # The last check was for another address.
             self._runtime.tell(worker, f"set server {name} health down")
 
     def wait_up(self, app: str, slot: Slot, count: int, *, timeout: float, cancelled: Callable[[], None]) -> None:
         limit = self._clock() + timeout
         while True:
-            servers = self._checked(app, slot)
+            servers = self._runtime.checked(app, slot)
             healthy = sum(server.up for server in servers)
             if healthy >= count:
                 return
@@ -119,7 +121,7 @@ class HAProxyEndpoints:
         # Until the first check of a new worker, HAProxy assumes that a server is up; `wait_up` waits for that check.
         return tuple(
             EndpointHealth(server.index, server.status.startswith("UP"), server.status, _target(server))
-            for server in self._checked(app, slot)
+            for server in self._runtime.checked(app, slot)
         )
 
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
@@ -133,12 +135,8 @@ class HAProxyEndpoints:
         self._runtime.cut(app, slot)
         return count
 
-    def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
-        return self._runtime.counters(app, slot)
-
-    def _checked(self, app: str, slot: Slot) -> list[Server]:
-        servers = [server for server in self._runtime.servers(app, slot).values() if server.checked]
-        return sorted(servers, key=lambda server: server.index)
+    def counters(self, app: str) -> dict[str, dict[Slot, Sample]]:
+        return self._runtime.counters(app)
 
 
 @frozen
@@ -157,7 +155,7 @@ def _first(endpoints: SlotEndpoints) -> str:
 
 
 def _target(server: Server) -> str:
-    return "" if server.address == render.PARKED else server.address
+    return "" if server.address == names.PARKED else server.address
 
 
 def _differences(
@@ -169,7 +167,7 @@ def _differences(
         wanted = "" if recorded is None else _first(recorded) if server.moved else recorded.target(server.index)
         if _target(server) != wanted:
             yield _Difference(f"the running proxy's address {replica}", _target(server) or "none", wanted or "none")
-        elif wanted and server.stopped:
+        elif wanted and server.stopped and not server.tracking:
             yield _Difference(f"the running proxy's state {replica}", server.status, "ready")
     if recorded is not None and recorded.active and version != recorded.version:
         yield _Difference(f"the running proxy's version of {app} in {slot}", version or "none", recorded.version)

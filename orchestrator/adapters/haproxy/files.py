@@ -1,24 +1,26 @@
-"""The files that the proxy starts from. routes.map and shields.map define the traffic."""
+"""The files that the proxy starts from. routes.map defines the traffic."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.adapters.haproxy import render
-from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.adapters.haproxy import render, words
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
 from orchestrator.files import TEMPORARY, write_atomic
 
 CONFIG = "haproxy.cfg"
-# The live slot of each app.
+# Who gets the requests of each app: see `words`.
 ROUTES = "routes.map"
-# The fallback slot of each app that has one.
-SHIELDS = "shields.map"
-# The version of each backend.
+# The version in each slot.
 VERSIONS = "versions.map"
-# Empty on disk: see render.MOVED.
+# How many replicas each slot has.
+REPLICAS = "replicas.map"
+# Empty on disk: see names.MOVED.
 MOVED = "moved.map"
+# Where requests wait while their app is held.
+HOLD = "hold.lua"
 # The ending of a configuration that is checked before it becomes haproxy.cfg, and of links to sockets in run/.
 NEW = ".new"
 
@@ -32,7 +34,7 @@ class ProxyFiles:
     def prepare(self) -> None:
         """Creates the folder and the maps, which HAProxy needs to start. Removes temporary files of a crash."""
         self.prepare_folder()
-        for name in (ROUTES, SHIELDS, VERSIONS, MOVED):
+        for name in (ROUTES, VERSIONS, REPLICAS, MOVED):
             if not (self.folder / name).exists():
                 self.write(name, "")
 
@@ -96,32 +98,33 @@ class ProxyFiles:
         lines = (line.split() for line in self.config().splitlines())
         return next((row[2] for row in lines if row[:2] == ["setenv", "DEPLOYCTL_CONFIG"]), render.UNSET_CONFIG)
 
-    def slots(self, name: str) -> dict[str, Slot]:
-        """The slots in routes.map or shields.map, by app; empty when the file does not exist.
+    def states(self) -> dict[str, TrafficState]:
+        """The traffic states in routes.map, by app; empty when it does not exist.
 
         Raises:
             ProxyError: the file is damaged.
         """
-        slots = self.slots_or_none(name)
-        if slots is None:
-            raise ProxyError(f"{self.folder / name} is damaged", hint="deployctl recover restores it from the ledger")
-        return slots
+        states = self.states_or_none()
+        if states is None:
+            raise ProxyError(f"{self.folder / ROUTES} is damaged", hint="deployctl recover restores it from the ledger")
+        return states
 
-    def slots_or_none(self, name: str) -> dict[str, Slot] | None:
-        """As `slots`, but None when the file is damaged."""
-        slots: dict[str, Slot] = {}
-        for line in self.read(name).splitlines():
-            app, _, value = line.partition(" ")
-            slot = next((slot for slot in SLOTS if slot == value), None)
-            if slot is None:
+    def states_or_none(self) -> dict[str, TrafficState] | None:
+        """As `states`, but None when the file is damaged."""
+        states: dict[str, TrafficState] = {}
+        for line in self.read(ROUTES).splitlines():
+            app, _, text = line.partition(" ")
+            state = words.read(text)
+            if state is None:
                 return None
-            slots[app] = slot
-        return slots
+            states[app] = state
+        return states
 
-    def write_slots(self, name: str, slots: Mapping[str, Slot]) -> bool:
-        """Writes routes.map or shields.map unless it already says this; True when it was written.
+    def write_states(self, states: Mapping[str, TrafficState]) -> bool:
+        """Writes routes.map unless it already says this; True when it was written.
 
         Raises:
             StorageError: the file cannot be written. It is unchanged.
         """
-        return self.update(name, render.slots_map(slots))
+        entries = {app: word for app, state in states.items() if (word := words.written(state)) is not None}
+        return self.update(ROUTES, render.routes_map(entries))

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.domain.traffic.program import Leaving
-from orchestrator.domain.traffic.sample import Sample
 from orchestrator.frozen import frozen
 
 # What `show stat` lists: its argument for the types of rows.
 FRONTENDS, BACKENDS, SERVERS = 1, 2, 4
 # Frontends that no client uses have names that begin like this.
 _OWN = "deployctl_"
+_TIME = re.compile(r"(?:blue|green):(?:[0-9]/1|[1-9][0-9]/(?:[2-9]|1[0-9]))")
 
 
 @frozen
 class Server:
     """One server of a backend, as a worker reports it: `s1`, `s2` … are checked, `b1`, `b2` … are their backups.
 
-    `m1` answers for them in a worker that a reload has left, when the slot has moved since then. `sessions` are open
-    requests, `answered` those that it has answered without a server error.
+    `n1` … stand for them in the second backend of their slot, and `o1` …, `p1` … in that of the other slot: see
+    `backends`. `m1` answers for them in a worker that a reload has left, when the slot has moved since then. `sessions`
+    are open requests, `answered` those that it has answered without a server error, `failed` those that it has answered
+    with one, and `broken` are its answers that broke off.
     """
 
     name: str
@@ -33,6 +36,9 @@ class Server:
     sessions: int
     answered: int = 0
     address: str = ""
+    backend: str = ""
+    failed: int = 0
+    broken: int = 0
 
     @property
     def index(self) -> int:
@@ -46,6 +52,11 @@ class Server:
     @property
     def backup(self) -> bool:
         return self.name.startswith("b")
+
+    @property
+    def tracking(self) -> bool:
+        """Whether it has the state of a checked server of another backend."""
+        return self.name.startswith(("n", "o", "p"))
 
     @property
     def moved(self) -> bool:
@@ -83,11 +94,39 @@ def servers(text: str, backend: str) -> dict[str, Server]:
     """The servers of a backend, by their names."""
     return {
         row["svname"]: Server(
-            row["svname"], row["status"], row["check_status"], _int(row, "scur"), _answered(row), row["addr"]
+            row["svname"],
+            row["status"],
+            row["check_status"],
+            _int(row, "scur"),
+            _answered(row),
+            row["addr"],
+            backend,
+            _int(row, "hrsp_5xx"),
+            _int(row, "srv_abrt"),
         )
         for row in _rows(text)
-        if row.get("pxname") == backend
+        if row.get("pxname") == backend and row["svname"] != "BACKEND"
     }
+
+
+def total(text: str, backend: str) -> tuple[int, int] | None:
+    """How many requests of a backend were answered, and how many of these with a server error, also by the proxy.
+
+    None: it is not listed.
+    """
+    for row in _rows(text):
+        if row.get("pxname") == backend and row["svname"] == "BACKEND":
+            return _answered(row) + _int(row, "hrsp_5xx"), _int(row, "hrsp_5xx")
+    return None
+
+
+def times(lines: Sequence[str]) -> dict[str, int]:
+    """The counters of response times that `show table` lists, by their keys, such as `blue:12/5`.
+
+    A time is negative when the clock was set back meanwhile: it is left out.
+    """
+    rows = (dict(part.partition("=")[::2] for part in line.split()) for line in lines if "key=" in line)
+    return {row["key"]: int(row["http_req_cnt"]) for row in rows if _TIME.fullmatch(row["key"])}
 
 
 def up(text: str) -> set[str]:
@@ -98,16 +137,6 @@ def up(text: str) -> set[str]:
         if server.up and server.checked:
             found.add(f"{row['pxname']}/{server.name}")
     return found
-
-
-def sample(text: str, backend: str) -> Sample | None:
-    """The counters of a backend: requests, failed requests, mean response time. None: it is not listed."""
-    for row in _rows(text):
-        if row.get("pxname") == backend:
-            # A request for which no server is available is answered with 503 and also counted as an error.
-            errors = max(_int(row, "hrsp_5xx"), _int(row, "econ") + _int(row, "eresp"))
-            return Sample(_int(row, "req_tot"), errors, _int(row, "rtime") / 1000)
-    return None
 
 
 def sessions(text: str, backend: str) -> list[str]:

@@ -4,7 +4,7 @@ They hold on HAProxy 2.6 and 3.0. A refused request is answered with 400, the re
 closed: after a request that two programs read differently, no later one on it can be trusted.
 
 Every rule costs time, and so does every search for a header. So a request that has something special is marked once,
-by `special`; the evaluation of the rules ends for all others with `usual`. The rules after that may be many.
+by `special`; the evaluation ends for all others with `at_rest` or `shares`. The rules after that may be many.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _SPECIAL = "{ var(txn.special) -m bool }"
 # The name in the first element of Forwarded, with or without quotes, instead of all of it.
 _FORWARDED_HOST = r"'^[^,]*host=[\x22]?([^,;\x22]*).*','\\1',i"
 _WORDS = 20
+_BEGUN = "http-request set-var(txn.begun) date(0,us)"
 
 
 def request_id() -> list[str]:
@@ -86,9 +87,9 @@ def host() -> list[str]:
 
 
 def usual() -> list[str]:
-    """Ends the evaluation for requests that have nothing special and whose live slot answers.
+    """Adds the headers X-Forwarded-* to requests that have nothing special.
 
-    They have no X-Forwarded-* headers: so these are added, which takes less time than to replace them.
+    They have none of these headers: so these are added, which takes less time than to replace them.
     """
     unless = f"if !{_SPECIAL}"
     return [
@@ -96,7 +97,39 @@ def usual() -> list[str]:
         f"http-request add-header X-Forwarded-Proto http {unless}",
         f"http-request add-header X-Forwarded-Host %[req.hdr(Host)] {unless} {{ req.hdr(Host) -m found }}",
         f"http-request add-header X-Forwarded-Port %[dst_port] {unless}",
-        f"http-request allow {unless} {{ var(txn.fallback) -m str none }}",
+        # For the time that the answer takes.
+        _BEGUN,
+    ]
+
+
+def at_rest() -> list[str]:
+    """Ends the evaluation for requests that have nothing special, of apps whose live version answers all requests."""
+    return [f"http-request allow if !{_SPECIAL} !{{ var(txn.state) -m sub : }}"]
+
+
+def shares() -> list[str]:
+    """Chooses a slot where the state of an app has more to say than who is live: see `words`.
+
+    Then it ends the evaluation for requests that have nothing special. In a worker that a reload has left nobody is
+    shielded: it does not know where the servers are now, only where each slot is.
+    """
+    more, held = "{ var(txn.more) -m bool }", "{ var(txn.state),field(6,:) -m int gt 0 }"
+    text = 'content-type text/plain lf-string "this app is being changed (request %[var(txn.request)])\\n"'
+    return [
+        "http-request set-var(txn.more) bool(true) if { var(txn.state) -m sub : }",
+        # Waits until the app is not held any more, and reads its state again; or until the time is over.
+        f"http-request lua.hold if {more} {held}",
+        f"http-request return status 503 hdr Retry-After 5 {text} if {more} {held}",
+        f"http-request set-var(txn.slot) var(txn.state),field(1,:) if {more}",
+        f"http-request set-var(txn.share) var(txn.state),field(3,:) if {more}",
+        f"http-request set-var(txn.slot) var(txn.state),field(2,:) if {more} {{ rand(10000),sub(txn.share) lt 0 }}",
+        f"http-request set-var(txn.fallback) var(txn.state),field(4,:) if {more}",
+        f"http-request set-var(txn.patience) var(txn.state),field(7,:) if {more}",
+        f"http-request set-var(txn.shielded) bool(true) if {more} {{ var(txn.fallback) -m str blue green }}"
+        " !{ var(txn.slot),strcmp(txn.fallback) eq 0 } !{ stopping }",
+        f"http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot) if {more}",
+        f"{_BEGUN} if {more}",
+        f"http-request allow if !{_SPECIAL}",
     ]
 
 

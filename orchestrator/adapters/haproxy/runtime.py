@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from orchestrator.adapters.haproxy import rows
 from orchestrator.adapters.haproxy.masters import PATIENCE, Masters, Worker
-from orchestrator.adapters.haproxy.render import MOVED, VERSIONS, backend
+from orchestrator.adapters.haproxy.names import MOVED, VERSIONS, answers, backend, shielded
 from orchestrator.adapters.haproxy.rows import BACKENDS, SERVERS, Server
 from orchestrator.domain.traffic.sample import Sample
-from orchestrator.domain.traffic.slot import SLOTS, Slot
+from orchestrator.domain.traffic.slot import SLOTS, Slot, other
 from orchestrator.errors import ProxyError
 
 _CONFIG = "DEPLOYCTL_CONFIG"
@@ -93,12 +93,24 @@ class Runtime(Masters):
         worker = self.workers()[0]
         return [rows.entries(self.tell(worker, f"show map {file}").splitlines()) for file in files]
 
-    def servers(self, app: str, slot: Slot, worker: Worker | None = None) -> dict[str, Server]:
-        """The servers of a slot by name, in one worker (default: the current one); empty for an unknown slot."""
+    def checked(self, app: str, slot: Slot) -> list[Server]:
+        """The checked servers of a slot in the current worker, in order of their indexes; empty: an unknown slot."""
         name = backend(app, slot)
-        return rows.servers(self.tell(worker or self.workers()[0], rows.stat(SERVERS, name)), name)
+        found = rows.servers(self.tell(self.workers()[0], rows.stat(SERVERS, name)), name).values()
+        return sorted((server for server in found if server.checked), key=lambda server: server.index)
 
-    def slots(self, app: str) -> list[tuple[bool, dict[Slot, tuple[dict[str, Server], str | None]]]]:
+    def servers(self, app: str, slot: Slot, worker: Worker) -> list[Server]:
+        """All servers that stand for a slot in one worker; empty for an unknown slot."""
+        places = _places(app, slot)
+        found = self.tell_all(worker, [rows.stat(SERVERS, name) for name in places])
+        return [
+            server
+            for (name, kinds), text in zip(places.items(), found, strict=False)
+            for server in rows.servers("\n".join(text), name).values()
+            if server.name[0] in kinds
+        ]
+
+    def slots(self, app: str) -> list[tuple[bool, dict[Slot, tuple[list[Server], str | None]]]]:
         """The servers and the version of each slot, in each worker that has the app; True first: a reload has left it.
 
         In a worker that a reload has left, a slot that has moved since then has the server `m1` only.
@@ -107,19 +119,20 @@ class Runtime(Masters):
             lambda: [(worker.old, found) for worker in self.workers() if (found := self._slots(app, worker))]
         )
 
-    def _slots(self, app: str, worker: Worker) -> dict[Slot, tuple[dict[str, Server], str | None]]:
-        commands = [rows.stat(SERVERS, backend(app, slot)) for slot in SLOTS]
-        answers = self.tell_all(worker, [*commands, f"show map {VERSIONS}", f"show map {MOVED}"])
-        if len(answers) < len(SLOTS) + 2:
+    def _slots(self, app: str, worker: Worker) -> dict[Slot, tuple[list[Server], str | None]]:
+        maps = self.tell_all(worker, [f"show map {VERSIONS}", f"show map {MOVED}"])
+        if len(maps) < 2:
             return {}  # it ends
-        *stats, versions, moved = answers
-        names, places = rows.entries(versions), rows.entries(moved) if worker.old else {}
+        names, places = rows.entries(maps[0]), rows.entries(maps[1]) if worker.old else {}
         found = {}
-        for slot, text in zip(SLOTS, stats, strict=True):
+        for slot in SLOTS:
             name = backend(app, slot)
-            servers = {key: each for key, each in rows.servers("\n".join(text), name).items() if not each.moved}
+            servers = [server for server in self.servers(app, slot, worker) if not server.moved]
+            if worker.old:
+                # It shields nobody.
+                servers = [server for server in servers if not server.tracking and server.backend == name]
             if servers and name in places:
-                servers = {"m1": Server("m1", "UP", "", 0, address=places[name])}
+                servers = [Server("m1", "UP", "", 0, address=places[name], backend=name)]
             found[slot] = (servers, names.get(name))
         return found if any(servers for servers, _ in found.values()) else {}
 
@@ -127,13 +140,13 @@ class Runtime(Masters):
         """How many requests, streams and WebSockets are open on a slot, in all workers."""
         return sum(self.open_requests(app, slot).values())
 
-    def _servers_or_none(self, app: str, slot: Slot, worker: Worker) -> dict[str, Server]:
+    def _servers_or_none(self, app: str, slot: Slot, worker: Worker) -> list[Server]:
         try:
             return self.servers(app, slot, worker)
         except ProxyError:
             if worker in self.workers():
                 raise
-            return {}
+            return []
 
     def open_requests(self, app: str, slot: Slot) -> dict[int, int]:
         """How many requests, streams and WebSockets are open on each replica of a slot, by index, in all workers."""
@@ -146,30 +159,36 @@ class Runtime(Masters):
     def _sums(self, app: str, slot: Slot, figure: Callable[[Server], int]) -> dict[int, int]:
         counts: dict[int, int] = {}
         for worker in self.workers():
-            for server in self._servers_or_none(app, slot, worker).values():
+            for server in self._servers_or_none(app, slot, worker):
                 counts[server.index] = counts.get(server.index, 0) + figure(server)
         return counts
 
-    def counters(self, app: str, slot: Slot) -> dict[str, Sample]:
-        """Each worker's counters of a slot: requests, failed requests, mean response time.
+    def counters(self, app: str) -> dict[str, dict[Slot, Sample]]:
+        """Each worker's counters of the slots that it has.
 
         The key names the worker for all time. Its process id alone does not: a container that starts, or another one,
         gives the same ids again.
         """
-        return self.steady(lambda: dict(self._counters(backend(app, slot))))
+        return self.steady(lambda: dict(self._counters(app)))
 
-    def _counters(self, name: str) -> Iterator[tuple[str, Sample]]:
+    def _counters(self, app: str) -> Iterator[tuple[str, dict[Slot, Sample]]]:
+        kinds = BACKENDS | SERVERS
+        stats = [rows.stat(kinds, name(app, slot)) for slot in SLOTS for name in (backend, shielded)]
         for worker in self.workers():
             try:
-                answers = self.tell_all(worker, [f"show env {_STARTED}", rows.stat(BACKENDS, name)])
+                found = self.tell_all(worker, [f"show env {_STARTED}", f"show table {answers(app)}", *stats])
             except ProxyError:
                 if worker in self.workers():
                     raise
                 continue
-            sample = rows.sample("\n".join(answers[-1]), name)
-            if sample is not None:
-                started = rows.value(answers[0], _STARTED)
-                yield f"{worker.pid}-{started}" if started else worker.pid, sample
+            if len(found) < len(stats) + 2:
+                continue  # it ends
+            text = "\n".join(line for lines in found[2:] for line in lines)
+            times = rows.times(found[1])
+            samples = {slot: each for slot in SLOTS if (each := _sample(app, slot, text, times)) is not None}
+            if samples:
+                started = rows.value(found[0], _STARTED)
+                yield f"{worker.pid}-{started}" if started else worker.pid, samples
 
     def each_server(self, app: str, slot: Slot, act: Callable[[Worker, str, Server], None]) -> None:
         """Calls `act(worker, 'backend/server', server)` for every server of a slot, in every worker that can change it.
@@ -179,8 +198,8 @@ class Runtime(Masters):
 
         def once() -> None:
             for worker in self.workers():
-                for server in () if worker.old else self._servers_or_none(app, slot, worker).values():
-                    act(worker, f"{backend(app, slot)}/{server.name}", server)
+                for server in () if worker.old else self._servers_or_none(app, slot, worker):
+                    act(worker, f"{server.backend}/{server.name}", server)
 
         self.steady(once)
 
@@ -202,6 +221,26 @@ class Runtime(Masters):
         for worker in self.workers():
             for session in rows.sessions(self.tell(worker, "show sess"), name) if worker.old else ():
                 self.tell(worker, f"shutdown session {session}")
+
+
+def _places(app: str, slot: Slot) -> dict[str, str]:
+    """The backends that have servers of a slot, and with which letters the names of these begin."""
+    return {backend(app, slot): "sbm", shielded(app, slot): "nb", shielded(app, other(slot)): "op"}
+
+
+def _sample(app: str, slot: Slot, text: str, times: Mapping[str, int]) -> Sample | None:
+    """The counters of a slot in one worker; None when it does not have the slot."""
+    alone, both = backend(app, slot), shielded(app, slot)
+    first, second = rows.total(text, alone), rows.total(text, both) or (0, 0)
+    if first is None:
+        return None
+    here, there = rows.servers(text, alone).values(), rows.servers(text, both).values()
+    fallbacks = [server for server in there if server.name[0] in "op"]
+    own = [server for server in there if server.name[0] not in "op"]
+    rescued = sum(server.answered for server in fallbacks)
+    broken = sum(server.broken for server in (*here, *own))
+    own_times = {key.partition(":")[2]: count for key, count in times.items() if key.startswith(f"{slot}:")}
+    return Sample(first[0] + second[0], first[1] + second[1] + rescued + broken, rescued, own_times)
 
 
 def _not_set(

@@ -21,7 +21,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import LedgerDamaged
 
 _SLOT = "app, slot, version, deployment, state, since, warm_until, bake_until"
-_TRAFFIC = "live, candidate, share, shield, preview, held"
+_TRAFFIC = "live, candidate, share, shield, preview, held, patience"
 
 
 class SqlitePlacement(LedgerFile):
@@ -152,9 +152,9 @@ class SqlitePlacement(LedgerFile):
             db.execute("DELETE FROM traffic WHERE app = ?", (app,))
 
     def _traffic_state(self, app: str, row: Sequence[Any]) -> TrafficState:
-        live, candidate, share, *flags = row
+        live, candidate, share, shield, preview, held, patience = row
         try:
-            return TrafficState(live, candidate, share, *(bool(flag) for flag in flags))
+            return TrafficState(live, candidate, share, bool(shield), bool(preview), held, patience)
         except (TypeError, ValueError) as error:
             raise LedgerDamaged(str(self.path), f"the traffic of {app}: {error}") from error
 
@@ -177,7 +177,7 @@ def write_traffic(db: sqlite3.Connection, app: str, state: TrafficState) -> None
     """Writes the traffic state of an app."""
     db.execute(
         f"INSERT OR REPLACE INTO traffic (app, {_TRAFFIC})"
-        " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held)",
+        " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held, :patience)",
         {"app": app, **asdict(state)},
     )
 
@@ -204,5 +204,5 @@ def _proxy_app(name: str, text: str) -> ProxyApp:
         pairs = {key: tuple(stored[key]) for key in ("statuses", "otherwise") if key in stored}
         probe = ProbeSpec(**{**stored, **pairs})
         slots[cast("Slot", slot)] = SlotEndpoints(**{**item, "addresses": tuple(item["addresses"]), "probe": probe})
-    lists = {key: tuple(route[key]) for key in ("hosts", "trusted") if key in route}
+    lists = {key: tuple(route[key]) for key in ("hosts", "trusted", "repeatable") if key in route}
     return ProxyApp(name, Route(**{**route, **lists}), slots)

@@ -158,6 +158,9 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     ALTER TABLE apps ADD COLUMN removed_at TEXT;    -- its records are gone, its number stays; NULL: it is an app
     ALTER TABLE versions ADD COLUMN from_image TEXT;-- the image that it was made from; NULL: it was built
     """,
+    """
+    ALTER TABLE traffic ADD COLUMN patience REAL NOT NULL DEFAULT 0;    -- of the shield, in seconds
+    """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)
 

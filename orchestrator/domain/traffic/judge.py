@@ -12,6 +12,7 @@ from typing import Literal
 
 from orchestrator.domain.traffic.anytime import log_evidence
 from orchestrator.frozen import frozen
+from orchestrator.text import counted
 
 Question = Literal["failure rate", "failure ratio", "latency ratio", "share"]
 QUESTIONS: tuple[Question, ...] = ("failure rate", "failure ratio", "latency ratio")
@@ -83,6 +84,42 @@ def verdict(evidence: Iterable[Evidence]) -> Verdict:
     if "bad" in verdicts.values():
         return "bad"
     return "good" if verdicts.get("failure rate") == "good" else "inconclusive"
+
+
+@frozen
+class Assessment:
+    """The verdict on a version's traffic, and the reason for it."""
+
+    verdict: Verdict
+    why: str = ""
+
+
+def assess(stages: Iterable[Stage], limits: Limits) -> Assessment:
+    """The verdict on a version, with its reason in words, from the counts of all stages of its rollout so far."""
+    stages = tuple(stages)
+    evidence = judge(stages, limits)
+    bad = next((each for each in evidence if each.verdict == "bad"), None)
+    requests = sum(stage.candidate.requests for stage in stages)
+    if bad is not None:
+        return Assessment("bad", _reason(bad, requests, limits))
+    failures = sum(stage.candidate.failures for stage in stages)
+    return Assessment(verdict(evidence), f"{failures:,} of {counted(requests, 'request')} failed")
+
+
+def _reason(evidence: Evidence, requests: int, limits: Limits) -> str:
+    hits, misses = f"{evidence.hits:,}", f"{evidence.misses:,}"
+    if evidence.question == "failure rate":
+        share = evidence.hits / max(1, requests)
+        return f"{share:.1%} of {counted(requests, 'request')} failed; at most {limits.max_error_rate:.1%} may fail"
+    if evidence.question == "failure ratio":
+        return (
+            f"{hits} of its requests failed, and {misses} of the previous version's at the same time; at most"
+            f" {limits.error_ratio:g} times as many may fail"
+        )
+    return (
+        f"{hits} of its answers were slow, and {misses} of the previous version's at the same time; at most"
+        f" {limits.latency_ratio:g} times as long is allowed"
+    )
 
 
 def routing_fault(stages: Iterable[Stage], limits: Limits) -> Evidence | None:

@@ -18,7 +18,8 @@ class Route:
     """Which requests belong to an app, and their time limit in seconds.
 
     `metrics` is the address of the proxy's metrics for Prometheus; empty: there is none. `trusted` are the networks
-    whose X-Forwarded-* headers are passed on.
+    whose X-Forwarded-* headers are passed on. `preview` is where a candidate answers before it gets traffic; empty:
+    nowhere. `repeatable` are the methods of requests that may be asked a second time.
     """
 
     listen: str
@@ -28,6 +29,8 @@ class Route:
     timeout: float = 3600.0
     metrics: str = ""
     trusted: tuple[str, ...] = LOOPBACK
+    preview: str = ""
+    repeatable: tuple[str, ...] = ("GET", "HEAD", "POST", "OPTIONS")
 
     def claims(self) -> set[tuple[str, str, str]]:
         """The (listen, host, prefix) combinations of this route; an empty host stands for any host."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.domain.traffic.slot import Slot, other
 from orchestrator.frozen import frozen
 
@@ -14,8 +16,10 @@ class TrafficState:
     """Which slot gets which share of the requests.
 
     `share` is the candidate's share, in hundredths of a percent (0 to 9,999: a version with all requests is live);
-    `live` gets the rest. `shield`: the older of the two running versions answers requests that the newer one fails.
-    `preview`: the candidate also answers at an address of its own. `held`: requests wait instead of being served.
+    `live` gets the rest. `shield`: the older of the two running versions answers requests that the newer one fails, or
+    does not begin to answer within `patience` seconds (0: as long as the proxy waits for any answer). `preview`: the
+    candidate also answers at an address of its own. `held`: requests wait, for at most this many seconds, instead of
+    being served; 0: they are served.
     """
 
     live: Slot | None = None
@@ -23,7 +27,8 @@ class TrafficState:
     share: int = 0
     shield: bool = False
     preview: bool = False
-    held: bool = False
+    held: float = 0.0
+    patience: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < ALL:
@@ -34,6 +39,10 @@ class TrafficState:
             raise ValueError("a share needs a candidate")
         if self.shield and self.live is None:
             raise ValueError("a shield needs a live version")
+        if self.patience and not self.shield:
+            raise ValueError("only a shield has a patience")
+        if self.preview and self.candidate is None:
+            raise ValueError("a preview needs a candidate")
 
     def share_of(self, slot: Slot) -> int:
         """The slot's share of the requests, in hundredths of a percent."""
@@ -48,6 +57,11 @@ class TrafficState:
             return None
         # A candidate is newer than the live version; without one, the live version is the newer of the two.
         return self.live if self.candidate is not None else other(self.live)
+
+    @property
+    def unshielded(self) -> TrafficState:
+        """The same state without a shield."""
+        return replace(self, shield=False, patience=0.0)
 
     def needs(self, slot: Slot) -> bool:
         """Whether the slot must keep running: it has a share, is the fallback, or is previewed."""

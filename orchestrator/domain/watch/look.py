@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from orchestrator.domain.traffic.comparison import Assessment
+from orchestrator.domain.traffic.judge import Assessment
 from orchestrator.frozen import frozen
 
 

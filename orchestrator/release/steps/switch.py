@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
-from orchestrator.domain.traffic.slot import SLOTS, Slot, SlotState
+from orchestrator.domain.traffic.counted import as_json
+from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
@@ -81,17 +82,11 @@ def _moved_at(work: Work) -> str | None:
     return max(begun, iso(datetime.fromtimestamp(written, UTC)))
 
 
-def _counters(work: Work) -> dict[str, dict[str, list[float]]]:
-    """What the proxy has counted for both slots until now: what comes later is the new version's own."""
+def _counters(work: Work) -> dict[str, Any]:
+    """What the proxy has counted until now: what comes later is the new version's own."""
     try:
-        return {
-            slot: {
-                worker: [sample.requests, sample.errors, sample.mean]
-                for worker, sample in work.services.endpoints.counters(work.app, slot).items()
-            }
-            for slot in SLOTS
-        }
+        return as_json(work.services.endpoints.counters(work.app))
     except ProxyError as error:
-        # Only a bake needs them; a switch must not fail because of them.
+        # Only the judge needs them; a switch must not fail because of them.
         work.services.reporter.detail(f"the proxy's counters cannot be read: {error}")
         return {}

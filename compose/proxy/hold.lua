@@ -1,0 +1,23 @@
+-- Lets a request wait while its app is held, and reads the state of the app again. HELD, the sixth field of the app's
+-- entry in routes.map, is for how many milliseconds a request waits at most.
+local routes = Map.new("/etc/deployctl/routes.map", Map._str)
+local PAUSE = 10 -- milliseconds
+
+local function milliseconds()
+    local now = core.now()
+    return now.sec * 1000 + now.usec / 1000
+end
+
+core.register_action("hold", { "http-req" }, function(txn)
+    local app = txn:get_var("txn.app")
+    local started = milliseconds()
+    while true do
+        local state = routes:lookup(app) or "none"
+        txn:set_var("txn.state", state)
+        local held = tonumber(state:match("^%a+:%a+:%d+:%a+:%a+:(%d+):")) or 0
+        if milliseconds() - started >= held then
+            return
+        end
+        core.msleep(PAUSE)
+    end
+end, 0)
