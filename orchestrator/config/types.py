@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from orchestrator.config import run_values as run
 from orchestrator.config import values as read
 from orchestrator.config.explain import Invalid
+from orchestrator.domain import durations
 
 PresetName = Literal[
     "kserve-v2",
@@ -32,7 +33,7 @@ PRESET_NAMES: tuple[str, ...] = get_args(PresetName)
 MODEL_PRESETS = ("kserve-v2", "kserve-v1", "tf-serving", "triton")
 """The presets that can probe one model by its name."""
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-_DURATION = WithJsonSchema({"type": "string", "pattern": read.DURATION, "examples": ["500ms", "1m30s"]})
+_DURATION = WithJsonSchema({"type": "string", "pattern": durations.PATTERN, "examples": ["500ms", "1m30s"]})
 _SIZE = WithJsonSchema(
     {
         "anyOf": [{"type": "string", "pattern": read.SIZE}, {"type": "integer", "minimum": 1}],

@@ -15,23 +15,15 @@ from decimal import Decimal
 from pydantic import ValidationInfo
 
 from orchestrator.config.explain import Invalid, describe
+from orchestrator.domain import durations
 from orchestrator.domain.version.ignoring import BadPattern, Ignoring
 from orchestrator.domain.version.ignoring import read as read_patterns
 
-DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 SIZE = r"^[0-9]+(\.[0-9]+)?([bB]|[kKmMgGtT]([iI]?[bB])?)$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SECRET_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
 SECRET_SOURCE = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.*\S.*)$"
 
-_SECONDS = {
-    "ms": Decimal("0.001"),
-    "s": Decimal(1),
-    "m": Decimal(60),
-    "h": Decimal(3600),
-    "d": Decimal(86400),
-}
-_LONGEST = 30 * 86400.0
 _DURATION_HINT = 'units are ms, s, m, h and d: "500ms", "1m30s"'
 _SIZE_HINT = 'write "512m" or "2g"'
 # Matching values are written to HAProxy's configuration: never allow a space, quote, backslash, #, $ or brace.
@@ -136,24 +128,22 @@ def _resolved(info: ValidationInfo) -> bool:
 def duration_or_zero(value: object, info: ValidationInfo) -> float:
     """`"1m30s"` as seconds."""
     if _resolved(info) and isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value) if abs(value) <= _LONGEST else math.inf
-    elif not isinstance(value, str):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and 0.001 <= value <= _LONGEST
+        try:
+            return durations.in_range(float(value) if abs(value) <= durations.LONGEST else math.inf)
+        except ValueError as error:
+            raise Invalid(f"{error}, got {describe(value)}") from None
+    if not isinstance(value, str):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0.001 <= value <= durations.LONGEST
         raise Invalid(
             f'expected a duration such as "5s", got {describe(value)}',
             f'write "{value}s"' if number else _DURATION_HINT,
         )
-    elif len(value) > 64 or not re.fullmatch(DURATION, value):
+    try:
+        return durations.parse(value)
+    except ValueError as error:
         bare = re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", value)
-        raise Invalid(f"expected a duration, got {describe(value)}", f'write "{value}s"' if bare else _DURATION_HINT)
-    else:
-        pairs = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", value)
-        seconds = float(sum(Decimal(number) * _SECONDS[unit] for number, unit in pairs))
-    if not 0 <= seconds <= _LONGEST:
-        raise Invalid(f"must be at most 30d, got {describe(value)}")
-    if 0 < seconds < 0.001:
-        raise Invalid(f"must be at least 1ms, got {describe(value)}")
-    return seconds
+        hint = f'write "{value}s"' if bare else _DURATION_HINT
+        raise Invalid(f"{error}, got {describe(value)}", hint) from None
 
 
 def duration(value: object, info: ValidationInfo) -> float:
