@@ -17,9 +17,9 @@ EVERYBODY = ("0.0.0.0/0", "::/0")
 class Route:
     """Which requests belong to an app, and their time limit in seconds.
 
-    `metrics` is the address of the proxy's metrics for Prometheus; empty: there is none. `trusted` are the networks
-    whose X-Forwarded-* headers are passed on. `preview` is where a candidate answers before it gets traffic; empty:
-    nowhere. `repeatable` are the methods of requests that may be asked a second time.
+    `metrics` is the address of the proxy's metrics for Prometheus, `preview` that of the candidate, where it answers
+    before clients reach it; empty: there is none. `trusted` are the networks whose X-Forwarded-* headers are passed on. `repeatable`
+    are the methods of requests that may be asked a second time.
     """
 
     listen: str

@@ -37,6 +37,7 @@ def refuse_conflicts(app: str, route: Route, others: Sequence[ProxyApp]) -> None
                 hint="use the same listen address in both, or another port",
             )
     _refuse_metrics(route, rest)
+    _refuse_preview(route, rest)
 
 
 def _refuse_metrics(route: Route, others: Sequence[ProxyApp]) -> None:
@@ -62,6 +63,24 @@ def _refuse_metrics(route: Route, others: Sequence[ProxyApp]) -> None:
                 f"proxy.metrics: {route.metrics} overlaps {other.route.metrics} of app {other.name}",
                 hint="use the same address in both, or another port",
             )
+
+
+def _refuse_preview(route: Route, others: Sequence[ProxyApp]) -> None:
+    """A preview leads to one app: nothing else, not even the preview of another app, may be at its address."""
+    hint = "choose another port"
+    mine = {"listen": route.listen, "metrics": route.metrics, "preview": route.preview}
+    for key in ("listen", "metrics"):
+        if route.preview and mine[key] and conflicting(route.preview, mine[key]):
+            raise UsageError(f"proxy.preview: {route.preview} is taken by proxy.{key} ({mine[key]})", hint=hint)
+    for other in others:
+        theirs = {"listen": other.route.listen, "metrics": other.route.metrics, "preview": other.route.preview}
+        for key, address in mine.items():
+            for their_key, taken in theirs.items():
+                if "preview" in (key, their_key) and address and taken and conflicting(address, taken):
+                    raise UsageError(
+                        f"proxy.{key}: {address} is taken by proxy.{their_key} of app {other.name} ({taken})",
+                        hint=hint,
+                    )
 
 
 def conflicting(one: str, two: str) -> bool:

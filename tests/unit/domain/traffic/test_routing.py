@@ -47,6 +47,10 @@ def test_split_listen(listen: str, expected: tuple[str, int]) -> None:
         (Route(ADDRESS, (), "/a", metrics="*:8405"), Route(ADDRESS, (), "/b", metrics="*:8405")),
         (Route(ADDRESS, metrics="127.0.0.1:8405"), Route("127.0.0.1:8001", metrics="127.0.0.2:8405")),
         (Route(ADDRESS, metrics="127.0.0.1:8405"), Route("127.0.0.1:8001")),
+        # A preview has an address of its own.
+        (Route(ADDRESS, (), "/a", preview="*:8101"), Route(ADDRESS, (), "/b", preview="*:8102")),
+        (Route(ADDRESS, preview="127.0.0.1:8101"), Route("127.0.0.2:8101", metrics="127.0.0.3:8101")),
+        (Route(ADDRESS, metrics="127.0.0.1:8405", preview="127.0.0.1:8101"), Route("*:8001", preview="[::1]:8101")),
     ],
 )
 def test_different_routes_do_not_conflict(mine: Route, theirs: Route) -> None:
@@ -127,8 +131,66 @@ def test_metrics_need_a_separate_address(mine: Route, theirs: Route, message: st
     assert caught.value.hint
 
 
+PREVIEW = "127.0.0.1:8101"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "message"),
+    [
+        (
+            Route(ADDRESS, preview=ADDRESS),
+            Route("*:1"),
+            f"proxy.preview: {ADDRESS} is taken by proxy.listen ({ADDRESS})",
+        ),
+        (Route(ADDRESS, preview="*:8000"), Route("*:1"), "proxy.preview: *:8000 is taken by proxy.listen (127.0"),
+        (
+            Route(ADDRESS, metrics="*:8101", preview=PREVIEW),
+            Route("*:1"),
+            f"proxy.preview: {PREVIEW} is taken by proxy.metrics (*:8101)",
+        ),
+        # Unlike an address for clients or for metrics, one for previews is not shared.
+        (
+            Route(ADDRESS, preview=PREVIEW),
+            Route("*:1", preview=PREVIEW),
+            f"proxy.preview: {PREVIEW} is taken by proxy.preview of app other ({PREVIEW})",
+        ),
+        (
+            Route(ADDRESS, (), "/a", preview=PREVIEW),
+            Route(ADDRESS, (), "/b", preview="0.0.0.0:8101"),
+            f"proxy.preview: {PREVIEW} is taken by proxy.preview of app other (0.0.0.0:8101)",
+        ),
+        (
+            Route(ADDRESS, preview=PREVIEW),
+            Route("*:8101"),
+            f"proxy.preview: {PREVIEW} is taken by proxy.listen of app other (*:8101)",
+        ),
+        (
+            Route(ADDRESS, preview=PREVIEW),
+            Route("*:1", metrics=PREVIEW),
+            f"proxy.preview: {PREVIEW} is taken by proxy.metrics of app other ({PREVIEW})",
+        ),
+        (
+            Route("*:8101"),
+            Route("*:1", preview=PREVIEW),
+            f"proxy.listen: *:8101 is taken by proxy.preview of app other ({PREVIEW})",
+        ),
+        (
+            Route(ADDRESS, metrics=PREVIEW),
+            Route("*:1", preview=PREVIEW),
+            f"proxy.metrics: {PREVIEW} is taken by proxy.preview of app other ({PREVIEW})",
+        ),
+    ],
+)
+def test_a_preview_shares_its_address_with_nothing(mine: Route, theirs: Route, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_conflicts("mymodel", mine, [served(theirs)])
+    assert str(caught.value).startswith(message)
+    assert caught.value.hint == "choose another port"
+
+
 def test_an_app_does_not_conflict_with_itself() -> None:
-    refuse_conflicts("mymodel", Route(ADDRESS), [served(Route(ADDRESS), "mymodel")])
+    route = Route(ADDRESS, metrics=METRICS, preview=PREVIEW)
+    refuse_conflicts("mymodel", route, [served(route, "mymodel")])
 
 
 def test_the_claims_of_a_route() -> None:
