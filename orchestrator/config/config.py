@@ -24,6 +24,7 @@ from orchestrator.config.explain import explain
 from orchestrator.config.git import Git
 from orchestrator.config.health import DEFAULT_HEALTH_PATH, Health
 from orchestrator.config.ignoring import ignore_patterns, withheld
+from orchestrator.config.judge import Judge
 from orchestrator.config.model import Model
 from orchestrator.config.notify import Notify
 from orchestrator.config.proxy import Proxy
@@ -57,6 +58,7 @@ class Config(Section):
     health: Health = Field(default_factory=Health)
     proxy: Proxy = Field(default_factory=Proxy)
     rollout: Rollout = Field(default_factory=Rollout)
+    judge: Judge = Field(default_factory=Judge)
     retention: Retention = Field(default_factory=Retention)
     git: Git = Field(default_factory=Git)
     watchdog: Watchdog = Field(default_factory=Watchdog)
@@ -127,7 +129,12 @@ class Config(Section):
             proxy.timeout,
             metrics,
             trusted if trusted is not None else tuple(proxy.trust_forwarded),
+            proxy.preview or "",
         )
+
+    def patience(self) -> float:
+        """How long the newer version may take to begin its answer, in seconds: never longer than proxy.timeout."""
+        return min(self.rollout.patience, self.proxy.timeout)
 
     def network(self) -> NetworkSpec:
         """The network of the containers."""
@@ -278,8 +285,8 @@ def _texts() -> TypeAdapter[dict[str, str]]:
 
 def keys() -> dict[str, list[str]]:
     """The sections, and the keys that each may hold."""
-    sections = (App, Build, Model, Registry, Engine, Run, Health, Proxy, Rollout, Retention, Git, Watchdog, Notify)
-    return {section.__name__.lower(): list(section.model_fields) for section in sections}
+    sections = (App, Build, Model, Registry, Engine, Run, Health, Proxy, Rollout, Judge, Retention, Git, Watchdog)
+    return {section.__name__.lower(): list(section.model_fields) for section in (*sections, Notify)}
 
 
 def _pair(text: str) -> tuple[str, str]:

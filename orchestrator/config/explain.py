@@ -117,8 +117,9 @@ def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
         return Finding(where, f"expected {_EXPECTED[kind]}, got {got}", hint)
     if kind == "literal_error":
         words = re.findall("'([^']*)'", details["expected"])
-        near = difflib.get_close_matches(value.lower(), words, 1) if isinstance(value, str) else []
-        hint = f"did you mean '{near[0]}'?" if near else ""
+        lower = {word.lower(): word for word in words}
+        near = difflib.get_close_matches(value.lower(), lower, 1) if isinstance(value, str) else []
+        hint = f"did you mean '{lower[near[0]]}'?" if near else ""
         return Finding(where, f"must be {details['expected']}, got {got}", hint)
     for limit, comparison in _LIMITS.items():
         if limit in details:

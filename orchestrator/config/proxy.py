@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from orchestrator.config import values as read
 from orchestrator.config.section import Section
-from orchestrator.config.types import Duration, DurationOrZero, Hosts, Trusted, written
+from orchestrator.config.types import Duration, DurationOrZero, Hosts, Sticky, Trusted, written
 
 
 class Proxy(Section):
@@ -31,4 +31,11 @@ class Proxy(Section):
     )
     metrics: Annotated[str, AfterValidator(read.listen)] | None = Field(
         default=None, description='"address:port" where the proxy serves metrics for Prometheus, at /metrics.'
+    )
+    preview: Annotated[str, AfterValidator(read.listen)] | None = Field(
+        default=None, description='"address:port" for a version that gets no requests of clients yet; no other use.'
+    )
+    sticky: Sticky = Field(
+        default="none",
+        description='What keeps requests on one replica and version: "none", "cookie", "header:NAME" or "query:NAME".',
     )

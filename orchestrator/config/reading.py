@@ -14,8 +14,8 @@ from orchestrator.config.config import Config, keys, under
 from orchestrator.config.env_file import read_env_file
 from orchestrator.config.explain import Loc, explain, printable
 from orchestrator.config.run_conflicts import run_conflicts
+from orchestrator.config.traffic_conflicts import traffic_conflicts
 from orchestrator.config.types import MODEL_PRESETS, Duration
-from orchestrator.domain.traffic.routing import conflicting
 from orchestrator.errors import ConfigError, Finding, UsageError
 from orchestrator.files import TooLarge, read_small
 from orchestrator.text import counted
@@ -185,11 +185,7 @@ def _contradictions(config: Config, bad: set[Loc]) -> Iterator[Finding]:
     if judged and health.interval <= health.deadline < needed:
         message = f"{counted(health.successes, 'probe')} take {needed:g} s, longer than health.deadline"
         yield Finding("health.successes", f"{message} ({health.deadline:g}s)")
-    proxy = config.proxy
-    if known("proxy.listen", "proxy.metrics") and proxy.metrics and conflicting(proxy.metrics, proxy.listen):
-        yield Finding(
-            "proxy.metrics", f"{proxy.metrics} is taken by proxy.listen ({proxy.listen})", "choose another port"
-        )
+    yield from traffic_conflicts(config, known)
     watch = config.watchdog
     if known("watchdog.failures", "watchdog.probes") and watch.failures > watch.probes:
         yield Finding("watchdog.failures", f"must be at most watchdog.probes ({watch.probes}), got {watch.failures}")

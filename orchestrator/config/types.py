@@ -116,6 +116,13 @@ Trusted = Annotated[
     BeforeValidator(read.trusted),
     WithJsonSchema({"anyOf": [{"enum": ["loopback", "all"]}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+Sticky = Annotated[
+    str,
+    *matching(
+        r"(none|cookie|(header|query):[A-Za-z0-9_][A-Za-z0-9._-]{0,63})",
+        'expected "none", "cookie", "header:NAME" or "query:NAME", where NAME has letters, digits and ._-',
+    ),
+]
 ContainerPath = Annotated[str, AfterValidator(run.container_path)]
 Volume = Annotated[str, AfterValidator(run.volume)]
 Tmpfs = Annotated[list[Annotated[str, AfterValidator(run.tmpfs)]], BeforeValidator(read.one_or_many), _ONE_OR_MANY]

@@ -97,8 +97,9 @@ def opened(
                 why=f"the current one is {config.app.name!r}",
                 hint="release a commit of this app",
             )
-        # Watchdog and notifications are not part of a version.
-        recorded = own.model_copy(update={"watchdog": config.watchdog, "notify": config.notify})
+        # How a version is watched and judged, and who is notified, is not part of it.
+        today = {"watchdog": config.watchdog, "judge": config.judge, "notify": config.notify}
+        recorded = own.model_copy(update=today)
         yield Source(recorded, building, commit, (), stack.close)
 
 

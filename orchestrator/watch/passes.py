@@ -105,10 +105,10 @@ def app_of(services: Services, file: Path) -> str:
 
 
 def watched(app: str, stored: Config) -> Config:
-    """A stored configuration with the current [watchdog] and [notify] settings of its file.
+    """A stored configuration with the current [watchdog], [judge] and [notify] settings of its file.
 
-    The probe is part of the version; how it is watched and who is notified is not. If the file cannot be read, the
-    settings of the release are used.
+    The probe is part of the version; how it is watched and judged, and who is notified, is not. If the file cannot be
+    read, the settings of the release are used.
     """
     try:
         file = load(Path(stored.base) / Path(stored.source).name)
@@ -116,7 +116,7 @@ def watched(app: str, stored: Config) -> Config:
         return stored
     if file.app.name != app:
         return stored
-    return stored.model_copy(update={"watchdog": file.watchdog, "notify": file.notify})
+    return stored.model_copy(update={"watchdog": file.watchdog, "judge": file.judge, "notify": file.notify})
 
 
 def take_look(

@@ -195,8 +195,22 @@ GOOD: dict[str, list[Any]] = {
     ],
     "proxy.drain": [*DURATIONS, "0s"],
     "proxy.timeout": DURATIONS,
-    "rollout.strategy": ["blue-green"],
+    "proxy.preview": [":8101", "*:8101", "127.0.0.1:8101", "localhost:08101", "[::1]:8101", "[::ffff:127.0.0.1]:8101"],
+    "proxy.sticky": ["none", "cookie", "header:X-User", "header:x_user.id", "query:user", "query:" + "x" * 64],
+    "rollout.strategy": ["blue-green", "canary", "recreate"],
+    "rollout.stages": [["5% 5m", "25% 10m", "50% 10m"], ["0.01% 1ms"], ["29.97% 1m30s", "99.99% 30d"]],
+    "rollout.approve": [True, False],
+    "rollout.shield": [True, False],
+    "rollout.shield_methods": [["GET"], ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "HEAD"]],
+    "rollout.patience": DURATIONS,
+    "rollout.settle": [*DURATIONS, "0s"],
+    "rollout.hold": DURATIONS,
     "rollout.keep_warm": [*DURATIONS, "0s"],
+    "judge.alpha": [0.01, 0.2, 1e-300],
+    "judge.max_error_rate": [0.05, 1e-300, 0.999],
+    "judge.error_ratio": [1.5, 2, 1000],
+    "judge.latency_ratio": [1.25, 1.0000001, 1000],
+    "judge.idle": ["hold", "advance"],
     "retention.versions": [2, 5, 10000],
 }
 METRICS = ["127.0.0.1:8405", "[::1]:8405", ":9", "*:9", "localhost:8405", "[::ffff:127.0.0.1]:8405"]
@@ -218,6 +232,8 @@ def good_documents(draw: st.DrawFn) -> dict[str, Any]:
         document.setdefault(section, {})[key] = draw(st.sampled_from(GOOD[place]))
     if "model" in document:
         document["model"].setdefault("path", "model")
+    if {"rollout.stages", "rollout.approve"} & set(chosen):
+        document["rollout"]["strategy"] = "canary"
     health = document.get("health", {})
     if health.keys() & {"interval", "timeout", "successes"}:
         health["deadline"] = "30d"
@@ -374,6 +390,25 @@ NEAR: dict[str, list[Any]] = {
         ["::1%lo"],
         ["10.0.0.0/33"],
     ],
+    "proxy.preview": ["[::1%lo]:80", "::1:80", ":0", ":65536", "127.1:80", "a.example:80", ":8000", "127.0.0.1:8000"],
+    "proxy.sticky": ["", "Cookie", "cookie:a", "header", "header:", "query:-a", "header:a,1", "query:" + "x" * 65],
+    "rollout.stages": [
+        ["5%"],
+        ["5 % 5m"],
+        ["0% 5m"],
+        ["100% 5m"],
+        ["0.001% 5m"],
+        ["5% 0s"],
+        ["5% 31d"],
+        ["5% 5m", "5% 5m"],
+        ["5% 5m\n"],
+        "5% 5m",
+    ],
+    "rollout.shield_methods": [["GET", "GET"], ["get"], ["CONNECT"], "GET"],
+    "judge.alpha": [0, 0.21, "0.01"],
+    "judge.max_error_rate": [0, 1],
+    "judge.error_ratio": [1, 1001],
+    "judge.latency_ratio": [1, 1001],
     "proxy.path_prefix": ["/%61", "/..", "/a//b", "/" + "x" * 256, "/a b", "/a{b}"],
 }
 WRONG_TIMES = ["0s", "0.1ms", "31d", "5", "5 s", "s", "٥s", "1..5s", "9" * 70 + "s", 5, 0.5, 1e-5]
@@ -425,6 +460,12 @@ CONTRADICTIONS: list[dict[str, Any]] = [
     {"run.volumes": ["/a:/x", "/b:/./x/", "/c:/y/../x"]},
     {"run.volumes": ["/a:/model\x85"], "model.path": "m", "model.mount": "/model\x85"},
     {"model.mount": "/m"},
+    {"rollout.stages": ["5% 5m"]},
+    {"rollout.stages": ["5% 5m"], "rollout.strategy": "recreate"},
+    {"rollout.stages": [], "rollout.strategy": "canary"},
+    {"rollout.approve": True},
+    {"proxy.preview": "127.0.0.1:8000"},
+    {"proxy.preview": ":8405", "proxy.metrics": "[::1]:8405"},
 ]
 
 
@@ -782,6 +823,8 @@ def rendered(config: Config) -> None:
         name,
         route.listen,
         route.metrics,
+        route.preview,
+        config.proxy.sticky,
         route.path_prefix,
         spec.path,
         spec.host,

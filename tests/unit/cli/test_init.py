@@ -39,6 +39,7 @@ def test_init_check_schema(run: Run, tmp_path: Path) -> None:
         "health",
         "proxy",
         "rollout",
+        "judge",
         "retention",
         "git",
         "watchdog",

@@ -378,7 +378,7 @@ def test_names(name: str) -> None:
         "[run]\nlog_max_files = 0",
         "[health]\nsuccesses = 101",
         "[retention]\nversions = 1",
-        '[rollout]\nstrategy = "canary"',
+        '[rollout]\nstrategy = "rolling"',
         '[health]\npreset = "kserve-v2"\nmodel = "a b"',
         '[engine]\nkind = "swarm"',
         '[engine]\nnetwork = "host"',
@@ -889,7 +889,8 @@ def test_example_shows_every_key() -> None:
 
 def test_example_settings_that_are_off_can_be_used() -> None:
     text = example_with_all_on()
-    assert [item.path for item in findings(text, "")] == ["health.preset"]
+    assert [item.path for item in findings(text, "")] == ["health.preset", "rollout.stages"]
+    text = text.replace('strategy = "blue-green"', 'strategy = "canary"')
     with_path = re.sub(r"(?m)^(preset|model) = .*$", "", text)
     assert ok(with_path, "").model_dir == BASE / "model"
     assert ok(text.replace('path = "/healthz"', ""), "").health.preset == "kserve-v2"
@@ -1005,15 +1006,22 @@ def good_values(key: str) -> st.SearchStrategy[Any]:
         "cap_add": [[], ["ALL"]],
         "user": ["1:1"],
         "builder": ["auto"],
-        "strategy": ["blue-green"],
+        "strategy": ["blue-green", "canary", "recreate"],
+        "stages": [["5% 5m"], ["0.01% 1s", "99.99% 1h"]],
+        "shield_methods": [["GET"], ["POST", "PUT"]],
+        "preview": [":3", "localhost:4"],
+        "sticky": ["none", "cookie", "header:X-User"],
+        "alpha": [0.01, 0.2],
+        "idle": ["hold", "advance"],
         "path_prefix": ["/", "/a/"],
         "push": ["registry.example.com:5000/mymodel"],
     }
     alike: list[tuple[str, list[Any]]] = [
-        ("interval timeout drain keep_warm stop_timeout deadline", ["1s", "2m", "1.5h"]),
+        ("interval timeout drain keep_warm stop_timeout deadline patience settle hold", ["1s", "2m", "1.5h"]),
         ("shm_size log_max_size", ["1k", "1.5g", 5]),
-        ("init read_only no_new_privileges strip_prefix", [True, False]),
+        ("init read_only no_new_privileges strip_prefix approve shield", [True, False]),
         ("replicas successes pids_limit log_max_files cpus", [1, 3]),
+        ("error_ratio latency_ratio", [2, 1.1]),
     ]
     known.update((name, choices) for names, choices in alike for name in names.split())
     return st.sampled_from(known.get(key, ["abc"]))

@@ -72,6 +72,8 @@ cannot be split into words|not a DNS name|expected an address and a port|the hos
 must start with "/" and contain only|must not contain empty parts|must be relative|must stay inside
 must be an absolute path|expected a file name|expected letters|expected a variable
 expected "source:/target"|not an absolute path, a ./path|is reserved|at most 40 lowercase letters|name of a build stage
+not a stage: expected a share|not a stage: the share must be|the shares must rise|is in the list twice
+has no effect with strategy|must not be empty with strategy|expected "none"|must be 'hold' or 'advance'
 expected "user"|a capability|must be between 1 and 1024|expected "all"|the number is too large
 """
 
@@ -113,6 +115,7 @@ def test_no_text_carries_a_sign_into_haproxy() -> None:
 
 # The places that HAProxy reads of.
 PROXIED = ["app.name", "health.path", "health.model", "proxy.listen", "proxy.host", "proxy.path_prefix"]
+PROXIED += ["proxy.preview", "proxy.sticky"]
 
 
 @pytest.mark.parametrize("place", PROXIED)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.config import parse
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
+from orchestrator.watch.passes import watched
 from tests.chaos import FULL
 from tests.fakes.outside import FakeHost
 from tests.fakes.world import APP, Crash, World
@@ -558,3 +561,21 @@ def test_passes_after_a_crash_at_any_call_converge(stage: Stage, scene: str) -> 
             if scene == "promoting":
                 assert version is not None
                 assert version.stable_at is not None, point
+
+
+@pytest.mark.parametrize(("file", "current"), [("", True), ("[judge]\nalpha = 2\n", False), (None, False)])
+def test_a_pass_watches_judges_and_notifies_as_the_file_says_now(
+    tmp_path: Path, file: str | None, current: bool
+) -> None:
+    path = tmp_path / "deploy.toml"
+    head = '[app]\nname = "mymodel"\nport = 8080\n'
+    stored = parse(head + '[rollout]\nkeep_warm = "5m"\n', file=str(path), base=tmp_path)
+    if file is not None:
+        now = '[rollout]\nkeep_warm = "7m"\n[watchdog]\nprobes = 9\n[notify]\non = []\n'
+        path.write_text(head + now + (file or "[judge]\nalpha = 0.1\n"))
+    found = watched("mymodel", stored)
+    assert found.rollout.keep_warm == 300
+    assert (found.watchdog.probes, found.judge.alpha, len(found.notify.on)) == (
+        (9, 0.1, 0) if current else (5, 0.01, 5)
+    )
+    assert watched("another", stored) is stored

@@ -1026,10 +1026,11 @@ def test_a_plan_of_a_commit(project: Project, tmp_path: Path) -> None:
 
 
 def test_how_it_is_watched_is_todays_affair(project: Project) -> None:
-    write(project.app, "two", '[rollout]\nkeep_warm = "0s"\n[watchdog]\nrestarts = 9\n')
+    write(project.app, "two", '[rollout]\nkeep_warm = "0s"\n[watchdog]\nrestarts = 9\n[judge]\nalpha = 0.1\n')
     result = project.make("v1", "one")
     assert result.config is not None
     assert result.config.watchdog.restarts == 9
+    assert result.config.judge.alpha == 0.1
     assert result.config.rollout.keep_warm == 600
 
 
