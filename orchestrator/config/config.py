@@ -130,6 +130,7 @@ class Config(Section):
             metrics,
             trusted if trusted is not None else tuple(proxy.trust_forwarded),
             proxy.preview or "",
+            tuple(self.rollout.shield_methods),
         )
 
     def patience(self) -> float:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from orchestrator.config.section import Section
 from orchestrator.config.types import Duration, DurationOrZero, Text, WebUrl, written
+
+OBSOLETE = ("min_requests", "max_error_rate", "error_margin", "max_latency", "latency_factor")
+_OBSOLETE: Any = Field(default=None, allow_inf_nan=False, description="No effect any more: see [judge].", exclude=True)
 
 
 class Watchdog(Section):
@@ -21,22 +26,19 @@ class Watchdog(Section):
     window: Duration = written(600.0, "10m", "The time in which restarts are counted.")
     auto_rollback: bool = Field(default=True, description="Roll back a version that cannot be repaired.")
     cooldown: DurationOrZero = written(600.0, "10m", "Time after an automatic rollback without another one.")
-    min_requests: int = Field(default=100, ge=1, le=10**9, description="With fewer requests traffic is not judged.")
-    max_error_rate: float = Field(
-        default=0.05, ge=0, le=1, allow_inf_nan=False, description="Share of requests that may fail."
-    )
-    error_margin: float = Field(
-        default=0.01,
-        ge=0,
-        le=1,
-        allow_inf_nan=False,
-        description="How much the share may exceed that before the switch.",
-    )
-    max_latency: Duration | None = Field(default=None, description="Mean response time that is too long.")
-    latency_factor: float = Field(
-        default=3.0, ge=1, le=1000, allow_inf_nan=False, description="How many times longer than before the switch."
-    )
     heartbeat: WebUrl | None = Field(
         default=None, repr=False, description="URL that is called after each successful pass (a dead man's switch)."
     )
     textfile: Text | None = Field(default=None, description="Metrics file for node_exporter, written after each pass.")
+
+    # Files from before [judge] have them.
+    min_requests: float | None = _OBSOLETE
+    max_error_rate: float | None = _OBSOLETE
+    error_margin: float | None = _OBSOLETE
+    max_latency: Duration | None = _OBSOLETE
+    latency_factor: float | None = _OBSOLETE
+
+    @property
+    def without_effect(self) -> list[str]:
+        """The keys that are set and have no effect any more."""
+        return [key for key in OBSOLETE if getattr(self, key) is not None]

@@ -17,6 +17,7 @@ from orchestrator.release.steps import (
     Build,
     Create,
     Drain,
+    Inspect,
     Keep,
     Probe,
     Pull,
@@ -37,11 +38,17 @@ from orchestrator.supply.image import FoundImage
 
 @frozen
 class Terms:
-    """The settings that a plan depends on. Times in seconds; `registry` is where images are pushed, None: nowhere."""
+    """The settings that a plan depends on. Times in seconds; `registry` is where images are pushed, None: nowhere.
+
+    `patience` is how long the newer version may take to begin an answer, before the older one is asked.
+    """
 
     replicas: int = 1
     keep_warm: float = 0.0
     bake: float = 0.0
+    settle: float = 0.0
+    shield: bool = False
+    patience: float = 0.0
     registry: str | None = None
 
 
@@ -56,21 +63,24 @@ def plan_release(
 ) -> Plan:
     """The steps that start `choice.version` beside the live version and switch to it.
 
-    While a version bakes, its predecessor stays warm. The live version with another configuration does not bake.
-    `image_lost`: the version is reused, but the engine does not have its image any more. `found` is the image that a
-    version is made of when it is not built here.
+    While a version settles and bakes, its predecessor stays warm, and answers what it fails as long as it runs. The
+    live version with another configuration does neither: there is no other version to go back to. `image_lost`: the
+    version is reused, but the engine does not have its image any more. `found` is the image that a version is made of
+    when it is not built here.
     """
     live, version = observed.live, choice.version
     slot: Slot = other(live.slot) if live else "blue"
     renewed = live is not None and live.version == version
-    bake = 0.0 if renewed else terms.bake
+    bake = max(terms.bake, terms.settle if live else 0.0) if not renewed else 0.0
+    shield = terms.shield and live is not None and not renewed and (bake > 0 or terms.keep_warm > 0)
     steps: list[Step] = [
         *_image(observed, choice, terms.registry, image, image_lost, found),
         *_unshield(observed, slot),
         Vacate(slot, version),
         Create(version, slot, terms.replicas),
         *_start(version, slot),
-        Switch(version, slot, bake, shield=bake > 0 and live is not None),
+        Inspect(version, slot),
+        Switch(version, slot, bake, shield=shield, patience=terms.patience if shield else 0.0),
     ]
     if live is not None:
         how: How = "remove" if renewed else "keep warm" if terms.keep_warm > 0 or bake > 0 else "stop"
@@ -123,6 +133,7 @@ def plan_rollback(
         before=observed.traffic,
         steps=(
             *opening,
+            Inspect(back.version, back.slot),
             Switch(back.version, back.slot),
             Reroute(),
             *_retire(live.version, live.slot, "stop", 0.0),
@@ -173,4 +184,6 @@ def _start(version: str, slot: Slot) -> list[Step]:
 
 
 def _retire(version: str, slot: Slot, how: How, keep_warm: float) -> list[Step]:
-    return [Drain(version, slot, stays=how == "keep warm"), Retire(version, slot, how, keep_warm)]
+    # What is open on a warm version may go on until it is stopped.
+    drain = [] if how == "keep warm" else [Drain(version, slot)]
+    return [*drain, Retire(version, slot, how, keep_warm)]

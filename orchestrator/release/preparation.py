@@ -22,6 +22,7 @@ from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.patience import patience
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
 from orchestrator.release.probes import probe_of
 from orchestrator.release.work import Draft
@@ -100,16 +101,17 @@ def prepare_release(
     plan = plan_release(
         observed,
         choice,
-        Terms(config.run.replicas, config.rollout.keep_warm, config.rollout.bake, config.registry.push),
+        _terms(services, config, observed),
         image=version.image,
         image_lost=image_lost,
         found=source.image,
     )
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
     moved = _moved(services, config) if choice.action != "nothing" else ()
+    unused = tuple(f"watchdog.{key} has no effect any more: see [judge]" for key in config.watchdog.without_effect)
     copied = _copied(services.manifests.followed(source.building))
     unknown = ("its layers are known after the pull",) if of_image is None else ()
-    plan = replace(plan, notes=(*source.notes, *plan.notes, *moved, *refused, *copied, *unknown))
+    plan = replace(plan, notes=(*source.notes, *unused, *plan.notes, *moved, *refused, *copied, *unknown))
     return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None))
 
 
@@ -184,6 +186,19 @@ def _refuse_invalid(services: Services, source: Source, requested: str | None) -
     services.secrets.check(config, building=building, built=source.image is None)
     _refuse_missing_networks(services, config)
     _refuse_without_addresses(services, config)
+
+
+def _terms(services: Services, config: Config, observed: Observed) -> Terms:
+    rollout = config.rollout
+    return Terms(
+        config.run.replicas,
+        rollout.keep_warm,
+        rollout.bake,
+        rollout.settle,
+        rollout.shield,
+        patience(services, config, observed),
+        config.registry.push,
+    )
 
 
 def _refuse_without_addresses(services: Services, config: Config) -> None:

@@ -16,6 +16,8 @@ from orchestrator.domain.rollout.deployment import Deployment, Outcome, StepReco
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.recovery import Recovery
 from orchestrator.domain.rollout.recovery import recover as decide
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 from orchestrator.release.addresses import follow
 from orchestrator.release.executor import carry_on
@@ -23,10 +25,11 @@ from orchestrator.release.heal import heal
 from orchestrator.release.observe import healthy, observe
 from orchestrator.release.removal import finish_removal
 from orchestrator.release.retention import forget_secrets
-from orchestrator.release.slots import free, note_cold, park
+from orchestrator.release.slots import note_cold, park, remove_shield
 from orchestrator.release.steps import restored
 from orchestrator.release.work import Work
 from orchestrator.supply.tidy import tidy
+from orchestrator.text import counted
 
 
 @dataclass
@@ -149,21 +152,33 @@ def _repair_proxy(services: Services, app: str, *, in_deployment: bool = False) 
 
 
 def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
-    """Stops a warm version whose standby time is over, unless the traffic needs it as a fallback."""
+    """Stops a warm version whose standby time is over, and with it the shield of its successor."""
     now = iso(services.wall())
     slots = services.ledger.slots(app)
     for slot, state in slots.items():
         if state.state != "warm" or (state.warm_until is not None and state.warm_until > now):
             continue
-        if any(other.baking for other in slots.values()) or not free(services, app, slot):
+        if any(other.baking for other in slots.values()) or services.traffic.on_disk(app).unshielded.needs(slot):
             continue
         live = services.live(app)
         if live is not None and not healthy(services, app, live.slot):
             continue  # the warm version is the fastest way back: it stays until its successor serves
+        with services.locks.proxy():
+            remove_shield(services, app)
+        cut = _cut(services, app, slot)
         park(services, app, slot)
         for container in services.workloads.containers(app):
             if container.slot == slot and container.version == state.version:
                 services.workloads.stop(container)
         services.ledger.set_slot(replace(state, state="cold", since=now, warm_until=None))
-        recovered.repaired.append(f"{state.version} stopped: its standby time is over")
+        lost = f"; {counted(cut, 'request')} that were still open were cut" if cut else ""
+        recovered.repaired.append(f"{state.version} stopped: its standby time is over{lost}")
         recovered.observed = None
+
+
+def _cut(services: Services, app: str, slot: Slot) -> int:
+    """Ends what is still open on a slot; how many requests that were."""
+    try:
+        return services.endpoints.cut(app, slot)
+    except ProxyError:
+        return 0  # without the proxy no request is open

@@ -20,9 +20,8 @@ def remove_shield(services: Services, app: str) -> None:
     state = services.ledger.traffic(app)
     if not state.shield:
         return
-    unshielded = replace(state, shield=False)
-    services.ledger.set_traffic(app, unshielded)
-    services.traffic.apply(app, unshielded)
+    services.ledger.set_traffic(app, state.unshielded)
+    services.traffic.apply(app, state.unshielded)
 
 
 def park(services: Services, app: str, slot: Slot) -> None:
@@ -58,8 +57,3 @@ def note_cold(services: Services, app: str, observed: Observed | None = None) ->
             services.ledger.set_slot(replace(state, state="cold", since=iso(services.wall()), warm_until=None))
             changed = True
     return changed
-
-
-def free(services: Services, app: str, slot: Slot) -> bool:
-    """Whether the traffic on disk does not need a slot."""
-    return not services.traffic.on_disk(app).needs(slot)

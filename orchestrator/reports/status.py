@@ -18,9 +18,9 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import DeployctlError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.evidence import traffic
 from orchestrator.release.observe import healthy, observe
 from orchestrator.reports.estimate import estimate
-from orchestrator.reports.evidence import traffic
 from orchestrator.reports.wrong_addresses import wrong_addresses
 from orchestrator.text import counted
 

@@ -15,7 +15,6 @@ from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import DeployctlError, EngineUnreachable, Interrupted, OperationFailed
 from orchestrator.ports.services import Services
 from orchestrator.release.rollback import roll_back as carry_out
-from orchestrator.release.slots import remove_shield
 from orchestrator.supply.tagging import tag
 from orchestrator.watch.look import View
 
@@ -102,10 +101,8 @@ def repair(services: Services, view: View, index: int, why: str) -> Acted:
 
 
 def promote(services: Services, config: Config) -> None:
-    """Ends the bake: marks the version as stable and removes its fallback. May be repeated."""
+    """Ends the bake: marks the version as stable. Its fallback stays as long as it is warm. May be repeated."""
     app = config.app.name
-    with services.locks.proxy():
-        remove_shield(services, app)
     live = services.live(app)
     if live is None:
         return

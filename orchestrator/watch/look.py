@@ -19,9 +19,9 @@ from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.evidence import traffic
 from orchestrator.release.heal import Healer
 from orchestrator.release.probes import probe_of
-from orchestrator.reports.evidence import traffic
 from orchestrator.watch.probing import Probed, probe_container, probe_until_certain
 
 _GATEWAY_ERRORS = (502, 503, 504)
@@ -46,12 +46,13 @@ def rules(config: Config) -> Rules:
     watch = config.watchdog
     # No request lasts longer than the proxy waits for it.
     busy = min(watch.busy, config.proxy.timeout)
-    return Rules(busy, watch.restarts, watch.window, watch.backoff, watch.auto_rollback)
+    return Rules(busy, watch.restarts, watch.window, watch.backoff, watch.auto_rollback, config.rollout.settle)
 
 
 def limits(config: Config) -> Limits:
     """The limits of the judge."""
-    return Limits(max_error_rate=config.watchdog.max_error_rate)
+    judge = config.judge
+    return Limits(judge.alpha, judge.max_error_rate, judge.error_ratio, judge.latency_ratio)
 
 
 def take(services: Services, config: Config, observed: Observed, live: SlotState, *, through_proxy: bool) -> View:

@@ -37,14 +37,15 @@ def watch_bake(
         Degraded: it went bad, and there is no version to roll back to.
         Interrupted: a signal came; the bake continues.
     """
-    if not config.rollout.bake:
-        return None
     live = services.live(config.app.name)
     if live is None or not live.baking:
         return None
     if detach:
         return Bake("baking", live.bake_until, why=_unwatched(services, config.app.name))
-    services.reporter.step(f"watch {live.version} until {live.bake_until}")
+    if config.rollout.bake:
+        services.reporter.step(f"watch {live.version} until {live.bake_until}")
+    else:
+        services.reporter.step(f"watch {live.version} for its first {config.rollout.settle:g} s")
     baked = watch_until_stable(services, config, report)
     if baked is None:
         return None

@@ -18,8 +18,8 @@ class Route:
     """Which requests belong to an app, and their time limit in seconds.
 
     `metrics` is the address of the proxy's metrics for Prometheus, `preview` that of the candidate, where it answers
-    before clients reach it; empty: there is none. `trusted` are the networks whose X-Forwarded-* headers are passed on. `repeatable`
-    are the methods of requests that may be asked a second time.
+    before clients reach it; empty: there is none. `trusted` are the networks whose X-Forwarded-* headers are passed on.
+    `repeatable` are the methods of requests that may be sent a second time.
     """
 
     listen: str

@@ -14,8 +14,10 @@ from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.domain.watch.memory import Attempts, Memory, exits, new_exits, remember
 from orchestrator.frozen import frozen
 
-# While a version bakes, its predecessor is ready to take over, so fewer exits are tolerated.
+# While a version bakes, its predecessor is ready to take over, so fewer exits are tolerated; and none right after the
+# switch, when nothing but the version itself has changed.
 _BAKE_EXITS = 3
+_SETTLE_EXITS = 1
 # A version that bakes is bad only when it is not ready at all looks within this time: one pause of a few seconds, of
 # the model or of what it depends on, does not condemn it, and the predecessor answers meanwhile. Seconds.
 _BAKE_PATIENCE = 10.0
@@ -147,9 +149,11 @@ class _Findings:
         """Why repairing this replica again would not help; empty when it may help."""
         rules = self.rules
         limit = min(rules.restarts, _BAKE_EXITS) if self.look.baking else rules.restarts
+        if self.look.baking and self.look.now <= self.look.since + rules.settle:
+            limit = _SETTLE_EXITS
         count = exits(self.memory, replica.index)
         if count >= limit:
-            return f"{replica.name} ended {count} times within {rules.window:.0f} s"
+            return f"{replica.name} ended {'once' if count == 1 else f'{count} times'} within {rules.window:.0f} s"
         repairs = self.memory.attempts.get(replica.index, Attempts()).count
         if self.conditions[replica.index] in ("faulty", "hung") and repairs >= rules.restarts:
             reason = replica.fault or replica.probe_failure

@@ -20,6 +20,7 @@ class Rules:
     window: float = 600.0
     backoff: float = 10.0
     auto_rollback: bool = True
+    settle: float = 0.0
 
 
 @frozen

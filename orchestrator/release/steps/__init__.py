@@ -12,6 +12,7 @@ from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.build import Build
 from orchestrator.release.steps.create import Create
 from orchestrator.release.steps.drain import Drain
+from orchestrator.release.steps.inspect import Inspect
 from orchestrator.release.steps.keep import Keep
 from orchestrator.release.steps.probe import Probe
 from orchestrator.release.steps.pull import Pull
@@ -39,6 +40,7 @@ __all__ = [
     "Build",
     "Create",
     "Drain",
+    "Inspect",
     "Keep",
     "Probe",
     "Pull",
@@ -76,6 +78,7 @@ STEPS: dict[str, type[Action]] = {
         Register,
         Probe,
         Keep,
+        Inspect,
         Switch,
         Reroute,
         Drain,

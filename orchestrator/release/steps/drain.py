@@ -20,15 +20,11 @@ _GRACE = 1.0
 
 @frozen
 class Drain(Action):
-    """Waits until no request is open on a slot, up to the drain limit. Then open requests are cut and counted.
-
-    `stays`: the slot stays warm, so a signal ends the wait without cutting requests.
-    """
+    """Waits until no request is open on a slot, up to the drain limit. Then open requests are cut and counted."""
 
     name: ClassVar[str] = "drain"
     version: str
     slot: Slot
-    stays: bool = False
 
     @property
     def words(self) -> str:
@@ -48,18 +44,17 @@ class Drain(Action):
             self.slot,
             work.config.proxy.drain,
             f"on {self.version}",
-            lambda waited: self._shortened(services.interrupts, waited),
+            lambda waited: _shortened(services.interrupts, waited),
         )
         cut = 0
-        pending = services.interrupts.pending
-        if left and not (pending and self.stays):
+        if left:
             cut = services.endpoints.cut(work.app, self.slot)
-            when = "when the wait was cut short" if pending else f"at the drain limit of {limit:g} s"
+            shortened = services.interrupts.pending
+            when = "when the wait was cut short" if shortened else f"at the drain limit of {limit:g} s"
             services.reporter.note(f"cut {counted(cut, 'request')} on {self.version} {when}")
-        return {"seconds": round(services.clock() - started, 3), "cut": cut, "left": left - cut if left else 0}
+        return {"seconds": round(services.clock() - started, 3), "cut": cut}
 
-    def _shortened(self, interrupts: Interrupts, waited: float) -> float:
-        """The limit after a signal: the wait becomes short, or ends at once when the slot stays."""
-        if not interrupts.pending:
-            return math.inf
-        return 0.0 if self.stays else waited + _GRACE
+
+def _shortened(interrupts: Interrupts, waited: float) -> float:
+    """The limit of the wait, which becomes short after a signal."""
+    return waited + _GRACE if interrupts.pending else math.inf

@@ -73,7 +73,8 @@ class Probe(Action):
             error.details = first_and_last_lines(work, containers, SHOWN_LINES) or "(its log is empty)"
             error.hint = error.hint or f"fix it and release it again; the full log: deployctl logs {self.version}"
             raise
-        return {"seconds": round(services.clock() - started, 3)}
+        restarts = {container.id: container.restarts for container in containers}
+        return {"seconds": round(services.clock() - started, 3), "restarts": restarts}
 
     def _let_the_proxy_check(self, work: Work, spec: ProbeSpec, ready: Ready) -> None:
         """The proxy begins to check the containers, where they answered and as suits how they end a connection."""

@@ -22,7 +22,7 @@ from orchestrator.release.work import Detail, Work
 class Switch(Action):
     """Makes a version live. With `bake` it is watched for so many seconds before it counts as stable.
 
-    With `shield` its predecessor stays its fallback.
+    With `shield` its predecessor answers what it fails, or does not begin to answer within `patience` seconds.
     """
 
     name: ClassVar[str] = "switch"
@@ -31,6 +31,7 @@ class Switch(Action):
     slot: Slot
     bake: float = 0.0
     shield: bool = False
+    patience: float = 0.0
 
     @property
     def words(self) -> str:
@@ -38,7 +39,7 @@ class Switch(Action):
 
     @property
     def leads_to(self) -> TrafficState:
-        return TrafficState(live=self.slot, shield=self.shield)
+        return TrafficState(live=self.slot, shield=self.shield, patience=self.patience)
 
     def undo(self, plan: Plan) -> Step | None:
         if plan.from_slot is None or plan.from_version is None:

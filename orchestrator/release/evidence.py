@@ -1,4 +1,4 @@
-"""The traffic by which a bake is judged, from the proxy's counters. Reads only."""
+"""The traffic by which a version is judged, from the proxy's counters. Reads only."""
 
 from __future__ import annotations
 

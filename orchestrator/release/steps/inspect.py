@@ -1,0 +1,73 @@
+"""Inspect: the last look at a version before it gets traffic."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from orchestrator.domain.health.endings import Ending
+from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import ProbeFailed
+from orchestrator.frozen import frozen
+from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
+from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.probe import Probe
+from orchestrator.release.work import Detail, Work
+
+# How long the edge may take to find a replica up again that it has just found down, in seconds.
+_EDGE_TIMEOUT = 2.0
+
+
+@frozen
+class Inspect(Action):
+    """Checks that every container is the one that was probed, runs, was not restarted since, and is up at the edge."""
+
+    name: ClassVar[str] = "inspect"
+    version: str
+    slot: Slot
+
+    @property
+    def words(self) -> str:
+        return f"check that {self.version} still runs"
+
+    def run(self, work: Work) -> Detail:
+        services = work.services
+        probed = _probed(work)
+        containers = work.containers(self.version, self.slot)
+        for container in containers:
+            # Asked again: the list may be older than the probes.
+            why = _changed(services.workloads.inspect(container.id), probed.get(container.id))
+            if why:
+                raise ProbeFailed(
+                    f"{container.name} was ready, and is not any more",
+                    why=why,
+                    hint=f"fix it and release it again; the full log: deployctl logs {self.version}",
+                    details=first_and_last_lines(work, containers, SHOWN_LINES) or "(its log is empty)",
+                )
+        with services.interrupts.interruptible():
+            services.endpoints.wait_up(
+                work.app, self.slot, len(containers), timeout=_EDGE_TIMEOUT, cancelled=services.interrupts.check
+            )
+        return {}
+
+
+def _probed(work: Work) -> dict[str, Any]:
+    """How often each container had been restarted when it passed its probes, by its id."""
+    for step in reversed(work.services.ledger.steps(work.deployment.id)):
+        if step.name == Probe.name and step.state == "done":
+            found: dict[str, Any] = step.detail.get("restarts", {})
+            return found
+    return {}
+
+
+def _changed(now: Container | None, restarts: int | None) -> str:
+    """What has changed since the probes; empty when nothing has."""
+    if now is None:
+        return "it was removed"
+    if restarts is None:
+        return "it is not the container that passed the probes"
+    if not now.running:
+        return f"it ended with {Ending(now.exit_code, now.out_of_memory)}"
+    if now.restarts > restarts:
+        return f"it ended with {Ending(now.exit_code, now.out_of_memory)} and was restarted"
+    return ""
