@@ -25,7 +25,7 @@ from orchestrator.release.heal import heal
 from orchestrator.release.observe import healthy, observe
 from orchestrator.release.removal import finish_removal
 from orchestrator.release.retention import forget_secrets
-from orchestrator.release.slots import note_cold, park, remove_shield
+from orchestrator.release.slots import end_lost_shield, note_cold, park, remove_shield
 from orchestrator.release.steps import restored
 from orchestrator.release.work import Work
 from orchestrator.supply.tidy import tidy
@@ -125,6 +125,9 @@ def _repair(services: Services, app: str, recovered: Recovered, *, healing: bool
     recovered.repaired += _repair_proxy(services, app)
     observed = observe(services, app)
     if note_cold(services, app, observed):
+        observed = observe(services, app)
+    if end_lost_shield(services, app):
+        recovered.repaired.append("the shield was ended: the previous version does not run any more")
         observed = observe(services, app)
     recovered.observed = observed
     recovered.repaired += follow(services, observed)

@@ -24,6 +24,17 @@ def remove_shield(services: Services, app: str) -> None:
     services.traffic.apply(app, state.unshielded)
 
 
+def end_lost_shield(services: Services, app: str) -> bool:
+    """Ends a shield whose fallback does not run any more. True: there was one."""
+    fallback = services.ledger.traffic(app).fallback
+    state = services.ledger.slots(app).get(fallback) if fallback is not None else None
+    if fallback is None or (state is not None and state.state in ("ready", "warm")):
+        return False
+    with services.locks.proxy():
+        remove_shield(services, app)
+    return True
+
+
 def park(services: Services, app: str, slot: Slot) -> None:
     """Records that a slot is not in use, and unregisters it from the proxy. May be repeated."""
     with services.locks.proxy():

@@ -86,7 +86,7 @@ class App:
             "run": {"stop_timeout": "1s"},
             "health": {"path": "/healthz", "interval": "50ms", "timeout": "2s", "successes": 2, "deadline": "20s"},
             "proxy": {"listen": f"127.0.0.1:{self.port}", "drain": "15s"},
-            "rollout": {"keep_warm": "10m"},
+            "rollout": {"keep_warm": "10m", "settle": "0s"},
             "retention": {"versions": 5},
         }
         folder.mkdir(parents=True, exist_ok=True)

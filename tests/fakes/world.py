@@ -56,6 +56,7 @@ timeout = "{timeout}"
 drain = "2s"
 [rollout]
 keep_warm = "{keep_warm}"
+settle = "{settle}"
 bake = "{bake}"
 [retention]
 versions = {versions}
@@ -155,6 +156,7 @@ class World:
         self.wall_offset = timedelta()  # by how much a user has set the clock
         self.boundaries: list[tuple[str, str]] = []
         self.boundary: Callable[..., None] = ignore
+        self.settle = "0s"
         self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
         self.listen, self.timeout, self.bake = "127.0.0.1:8000", "1h", "0s"
         self.run = ""  # lines in [run]
@@ -185,7 +187,7 @@ class World:
         self.time += seconds
 
     def config(self) -> Config:
-        names = ("replicas", "run", "env", "secrets", "listen", "timeout", "keep_warm", "bake", "versions")
+        names = ("replicas", "run", "env", "secrets", "listen", "timeout", "keep_warm", "settle", "bake", "versions")
         text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
         return parse(text + self.more, file="deploy.toml", base=self.folder)
 

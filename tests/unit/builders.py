@@ -119,11 +119,12 @@ def release_plan(
     *,
     keep_warm: float = 600,
     bake: float = 0,
+    settle: float = 0,
     registry: str | None = None,
     image_lost: bool = False,
     found: FoundImage | None = None,
 ) -> Plan:
-    terms = Terms(1, keep_warm, bake, registry)
+    terms = Terms(1, keep_warm, bake, settle, shield=True, patience=30.0, registry=registry)
     return plan_release(
         observed_app, choice, terms, image=f"{APP}:{choice.version}", image_lost=image_lost, found=found
     )

@@ -737,7 +737,16 @@ def works(config: Config) -> None:
 
 def planned(config: Config) -> None:
     for state in (nothing_live(), v1_live(), v2_live("warm")):
-        terms = Terms(config.run.replicas, config.rollout.keep_warm, config.rollout.bake, config.registry.push)
+        rollout = config.rollout
+        terms = Terms(
+            config.run.replicas,
+            rollout.keep_warm,
+            rollout.bake,
+            rollout.settle,
+            rollout.shield,
+            config.patience(),
+            config.registry.push,
+        )
         plan = plan_release(state, Choice("v3", "build"), terms, image=naming.image(config.app.name, "v3"))
         assert all(step.words.isprintable() for step in plan.steps)
         json.dumps([step.args for step in plan.steps])

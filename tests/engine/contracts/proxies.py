@@ -177,8 +177,8 @@ class FakeRig(ProxyRig):
         state = self.traffic.running(APP)
         for slot in (state.live, state.fallback):
             if slot is not None and any(endpoint.up for endpoint in self.endpoints.health(APP, slot)):
-                count = self._state.counted.get((APP, slot), Sample(0, 0, 0.0)).requests
-                self._state.counted[APP, slot] = Sample(count + 1, 0, 0.001)
+                count = self._state.counted.get((APP, slot), Sample(0, 0, 0, {})).requests
+                self._state.counted[APP, slot] = Sample(count + 1, 0, 0, {"10/4": count + 1})
                 self._state.answered[APP, slot] = self._state.answered.get((APP, slot), 0) + 1
                 return self._state.endpoints[APP, slot].version
         return None

@@ -21,9 +21,9 @@ STEPS = (
     "register",
     "probe",
     "keep",
+    "inspect",
     "switch",
     "reroute",
-    "drain",
     "retire",
     "settle",
 )

@@ -261,7 +261,10 @@ def expect_rest(world: World, version: str | None) -> None:
         assert world.proxy.disk == {}
         assert world.ledger.proxy_apps() == []
     else:
-        assert world.proxy.disk == {APP: TrafficState(live=live[1])}
+        traffic = world.ledger.traffic(APP)
+        assert traffic.live == live[1]
+        assert world.proxy.disk == {APP: traffic}
+        assert traffic.fallback is None or world.ledger.slots(APP)[traffic.fallback].state == "warm"
         for container in world.workloads.containers(APP):
             serving = (container.version, container.slot) == live
             assert not serving or (container.running and container.kept_running), container
@@ -415,11 +418,28 @@ def test_a_second_release_needs_no_reload(world: World) -> None:
 def test_requests_that_are_open_at_the_drain_limit_are_cut_and_counted(world: World) -> None:
     world.release("v1")
     world.proxy.open[APP, "blue"] = 3
+    world.keep_warm = "0s"
     world.release("v2")
     (drain,) = (s for s in world.ledger.steps(world.ledger.deployments(APP, 1)[0].id) if s.name == "drain")
-    assert (drain.detail["cut"], drain.detail["left"]) == (3, 0)
+    assert drain.detail["cut"] == 3
     assert 2.0 <= drain.detail["seconds"] < 2.1
     assert world.reports.notes == ["cut 3 requests on v1 at the drain limit of 2 s"]
+
+
+def test_what_is_open_on_a_warm_version_goes_on_until_it_is_stopped(world: World) -> None:
+    world.release("v1")
+    world.proxy.open[APP, "blue"] = 3
+    started = world.time
+    world.release("v2")
+    assert world.time == started
+    assert world.proxy.open == {(APP, "blue"): 3}
+    assert world.ledger.traffic(APP).fallback == "blue"
+    world.time += 660
+    world.recover()
+    assert world.proxy.open == {}
+    assert "v1 stopped: its standby time is over; 3 requests that were still open were cut" in world.reports.notes
+    assert world.ledger.traffic(APP) == TrafficState("green")
+    expect_rest(world, "v2")
 
 
 def test_what_is_open_on_a_slot_that_is_needed_again_is_drained_and_counted(world: World) -> None:
@@ -434,6 +454,7 @@ def test_what_is_open_on_a_slot_that_is_needed_again_is_drained_and_counted(worl
 
 def test_a_drain_ends_when_no_request_is_open(world: World) -> None:
     world.release("v1")
+    world.keep_warm = "0s"
     world.proxy.open[APP, "blue"] = 3
     real_sleep = world.sleep
 
@@ -765,6 +786,7 @@ def test_a_second_signal_ends_the_program_and_recovery_undoes(world: World) -> N
 
 def test_a_signal_shortens_the_drain(world: World) -> None:
     world.release("v1")
+    world.keep_warm = "0s"
     world.proxy.open[APP, "blue"] = 2
 
     def sleep(seconds: float) -> None:
@@ -775,9 +797,9 @@ def test_a_signal_shortens_the_drain(world: World) -> None:
     world.sleep = sleep  # type: ignore[method-assign]
     with pytest.raises(Interrupted):
         world.release("v2")
-    assert world.time < 0.7
+    assert 1.5 < world.time < 1.7
     (drain,) = (s for s in world.ledger.steps(2) if s.name == "drain")
-    assert drain.detail["left"] == 2
+    assert drain.detail["cut"] == 2
     expect_rest(world, "v2")
 
 

@@ -34,6 +34,7 @@ from tests.unit.builders import (
     version,
 )
 
+ALONE = {"bake": 0.0, "shield": False, "patience": 0.0}
 SETTLE = ("settle", {"outcome": "succeeded", "reason": ""})
 
 
@@ -61,9 +62,22 @@ def test_first_release() -> None:
         ("register", blue),
         ("probe", {**blue, "warm": False}),
         ("keep", blue),
-        ("switch", {**blue, "bake": 0.0, "shield": False}),
+        ("inspect", blue),
+        ("switch", {**blue, **ALONE}),
         SETTLE,
     ]
+
+
+def test_a_version_settles_at_least_although_it_does_not_bake() -> None:
+    for keep_warm, bake in ((0, 0), (0, 60), (600, 0)):
+        plan = release_plan(v1_live(), Choice("v2", "build"), keep_warm=keep_warm, bake=bake, settle=3)
+        found = dict(steps(plan))
+        assert found["switch"]["bake"] == max(3, bake)
+        assert found["switch"]["shield"]
+        assert (found["retire"]["how"], found["retire"]["keep_warm"]) == ("keep warm", max(keep_warm, bake, 3))
+    # There is nothing to go back to.
+    assert dict(steps(release_plan(nothing_live(), Choice("v1", "build"), settle=3)))["switch"]["bake"] == 0
+    assert dict(steps(release_plan(v1_live(), Choice("v1", "reuse"), settle=3)))["switch"]["bake"] == 0
 
 
 def test_second_release() -> None:
@@ -78,9 +92,9 @@ def test_second_release() -> None:
         ("register", green),
         ("probe", {**green, "warm": False}),
         ("keep", green),
-        ("switch", {**green, "bake": 0.0, "shield": False}),
+        ("inspect", green),
+        ("switch", {**green, "bake": 0.0, "shield": True, "patience": 30.0}),
         ("reroute", {}),
-        ("drain", {**blue, "stays": True}),
         ("retire", {**blue, "how": "keep warm", "keep_warm": 600}),
         SETTLE,
     ]
@@ -106,9 +120,10 @@ def test_warm_rollback() -> None:
     assert steps(plan) == [
         ("register", blue),
         ("probe", {**blue, "warm": True}),
-        ("switch", {**blue, "bake": 0.0, "shield": False}),
+        ("inspect", blue),
+        ("switch", {**blue, **ALONE}),
         ("reroute", {}),
-        ("drain", {**green, "stays": False}),
+        ("drain", green),
         ("retire", {**green, "how": "stop", "keep_warm": 0}),
         SETTLE,
     ]
@@ -119,15 +134,16 @@ def test_rollback_to_kept_containers(previous: Literal["warm", "cold", "gone"], 
     plan = rollback_plan(v2_live(previous), warm_answers=warm_answers)
     blue = target("v1", "blue")
     assert plan.mode == "start"
-    assert steps(plan)[:6] == [
+    assert steps(plan)[:7] == [
         ("vacate", {**blue, "keep": True}),
         ("start", blue),
         ("register", blue),
         ("probe", {**blue, "warm": False}),
         ("keep", blue),
-        ("switch", {**blue, "bake": 0.0, "shield": False}),
+        ("inspect", blue),
+        ("switch", {**blue, **ALONE}),
     ]
-    assert [name for name, _ in steps(plan)[6:]] == ["reroute", "drain", "retire", "settle"]
+    assert [name for name, _ in steps(plan)[7:]] == ["reroute", "drain", "retire", "settle"]
 
 
 def test_rollback_from_the_image() -> None:
@@ -267,7 +283,7 @@ def test_a_rebuild_is_planned_from_the_commit() -> None:
 
 def test_with_a_bake_the_predecessor_is_the_fallback() -> None:
     plan = plans()["release with a bake"]
-    assert plan.after == TrafficState(live="green", shield=True)
+    assert plan.after == TrafficState(live="green", shield=True, patience=30.0)
     assert plan.after.fallback == "blue"
     assert dict(steps(plan))["retire"] == {**target("v1", "blue"), "how": "keep warm", "keep_warm": 600}
 
@@ -341,6 +357,7 @@ def test_every_step_that_stops_or_removes_declares_its_slot() -> None:
         "register",
         "probe",
         "keep",
+        "inspect",
         "switch",
         "unshield",
         "reroute",

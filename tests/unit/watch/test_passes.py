@@ -41,8 +41,8 @@ def serve(world: World, requests: int, errors: int = 0, seconds: float = 0.01) -
     """Counts requests of the live slot."""
     live = world.live()
     assert live is not None
-    before = world.proxy.counted.get((APP, live[1]), Sample(0, 0, 0.0))
-    world.proxy.counted[APP, live[1]] = Sample(before.requests + requests, before.errors + errors, seconds)
+    before = world.proxy.counted.get((APP, live[1]), Sample(0, 0, 0, {}))
+    world.proxy.counted[APP, live[1]] = Sample(before.requests + requests, before.failures + errors, 0, {})
 
 
 def kill(world: World) -> None:
@@ -425,7 +425,7 @@ def test_bad_traffic_is_rolled_back(world: World, errors: int, seconds: float, w
 
 
 def test_traffic_of_earlier_versions_in_the_slot_does_not_count(world: World) -> None:
-    world.proxy.counted[APP, "blue"] = Sample(9_000, 9_000, 5.0)  # the traffic of v1
+    world.proxy.counted[APP, "blue"] = Sample(9_000, 9_000, 0, {})  # the traffic of v1
     baking(world)
     serve(world, 1_000, 0)
     assert world.watch().outcome == "healthy"
