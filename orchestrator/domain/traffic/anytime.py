@@ -43,7 +43,7 @@ def _log_density(a: float, b: float, x: float) -> float:
         0.5 * math.log(a * b / (2 * math.pi * total))
         - _deviation(a, total * x)
         - _deviation(b, total * (1 - x))
-        - (corrections)
+        - corrections
     )
 
 

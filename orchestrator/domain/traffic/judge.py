@@ -141,19 +141,18 @@ def routing_fault(stages: Iterable[Stage], limits: Limits) -> Evidence | None:
 
 
 def _evidence(question: Question, stages: tuple[Stage, ...], limits: Limits) -> Evidence:
-    threshold = math.log(len(QUESTIONS) / limits.alpha)
-    hits = misses = 0
-    log_bad = log_good = 0.0
-    for hit, missed, limit in _events(question, stages, limits):
-        hits += hit
-        misses += missed
-        log_bad += log_evidence(hit, missed, limit)
-        log_good += log_evidence(missed, hit, 1 - limit)
-    # Proven good means: less than the limit. The ratios are about what is not worse, so they prove nothing.
-    proven = log_good if question == "failure rate" else None
-    bad, good = log_bad >= threshold, proven is not None and proven >= threshold
-    word: Verdict = "bad" if bad else "good" if good else "inconclusive"
-    return Evidence(question, hits, misses, log_bad, threshold, proven, threshold, word)
+    events = tuple(_events(question, stages, limits))
+    hits, misses = sum(hit for hit, _, _ in events), sum(missed for _, missed, _ in events)
+    # Any of the questions may raise a false alarm, so they share its chance. Only one of them can prove something.
+    bad_at, good_at = math.log(len(QUESTIONS) / limits.alpha), math.log(1 / limits.alpha)
+    log_bad = sum(log_evidence(hit, missed, limit) for hit, missed, limit in events)
+    log_good: float | None = None
+    if question == "failure rate":
+        # Proven good means: less than the limit. The ratios are about what is not worse, so they prove nothing.
+        log_good = sum(log_evidence(missed, hit, 1 - limit) for hit, missed, limit in events)
+    good = log_good is not None and log_good >= good_at
+    word: Verdict = "bad" if log_bad >= bad_at else "good" if good else "inconclusive"
+    return Evidence(question, hits, misses, log_bad, bad_at, log_good, good_at, word)
 
 
 def _events(question: Question, stages: tuple[Stage, ...], limits: Limits) -> Iterator[tuple[int, int, float]]:
