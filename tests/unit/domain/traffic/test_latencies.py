@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.traffic.latencies import difference, quantile, ratio_threshold, slower_than, threshold
+from orchestrator.domain.traffic.latencies import difference, mean, quantile, ratio_threshold, slower_than, threshold
 
 TIMES = st.lists(st.integers(0, 10**10), max_size=200)
 SOME_TIMES = st.lists(st.integers(0, 10**10), min_size=1, max_size=200)
@@ -81,6 +81,23 @@ def test_a_larger_quantile_is_never_smaller(times: list[int], first: float, seco
     assert (small is None and large is None) or (small is not None and large is not None and small <= large)
 
 
+# --- the mean ----------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_takes_the_middle_of_each_bucket() -> None:
+    assert mean({"10/5": 3, "20/5": 1}) == 0.013  # three of 10.5 ms, one of 20.5 ms
+
+
+def test_without_an_answer_there_is_no_mean() -> None:
+    assert mean({}) is None
+
+
+@given(SOME_TIMES)
+def test_the_mean_is_close_to_the_exact_one(times: list[int]) -> None:
+    exact = sum(times) / len(times)
+    assert mean(counted(times)) == pytest.approx(exact / 1e6, rel=0.051, abs=0.6e-6)
+
+
 # --- how many were slower ----------------------------------------------------------------------------------------
 
 
@@ -123,8 +140,8 @@ def test_a_ratio_is_rounded_up_to_the_next_edge() -> None:
 
 
 def test_a_ratio_that_ends_on_an_edge_is_not_rounded() -> None:
-    # In floating point, 0.0011 · 10 is 0.011000000000000001.
-    assert ratio_threshold(0.0011, 10.0) == 0.011
+    # In floating point, 7000 · 1.1 is 7700.000000000001.
+    assert ratio_threshold(0.007, 1.1) == 0.0077
 
 
 def test_a_ratio_below_ten_microseconds_is_rounded_to_whole_ones() -> None:
