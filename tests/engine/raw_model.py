@@ -15,6 +15,7 @@ from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.state import TrafficState
 from tests.engine.contracts.proxies import PROGRESS, RealRig, go_on
 from tests.engine.harness import free_port
+from tests.engine.local_proxy import LocalProxy, program
 
 _HEAD_END = b"\r\n\r\n"
 # The key that a client offers a WebSocket with, and the answer to it, from RFC 6455.
@@ -112,7 +113,7 @@ class Proxied:
 
     def __init__(self, folder: Path, routes: dict[str, Route]) -> None:
         folder.mkdir(exist_ok=True)
-        self.rig = RealRig(folder)
+        self.rig = LocalProxy(folder) if program() else RealRig(folder)
         self.models = {name: RawModel() for name in routes}
         self.apps = [
             ProxyApp(
@@ -124,6 +125,9 @@ class Proxied:
         ]
 
     def start(self) -> None:
+        if isinstance(self.rig, LocalProxy):
+            self.rig.start(self.apps)
+            return
         self.rig.edge.apply(self.apps, PROGRESS)
         for name in self.models:
             self.rig.traffic.apply(name, TrafficState("blue"))
