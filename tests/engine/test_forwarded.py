@@ -152,9 +152,31 @@ def test_a_front_does_not_choose_the_app(shared: Proxied) -> None:
 
 @pytest.mark.parametrize("name", ["other.example.com, nobody.example.com", "nobody.example.com,other.example.com"])
 def test_more_than_one_name_is_refused(shared: Proxied, name: str) -> None:
-    status, head, body = shared.ask(f"Host: {name}")
+    assert_refused(shared, f"Host: {name}", why="Host must be one name")
+
+
+@pytest.mark.parametrize("mark", ["#", "/", "?", "@", "\\", " ", "\t", "\x7f", "\xe4"])
+def test_a_name_with_a_character_that_ends_it_is_refused(shared: Proxied, mark: str) -> None:
+    line = f"Host: other.example.com{mark}nobody.example.com".encode("latin-1")
+    assert_refused(shared, line, why="Host has a character that is not allowed there")
+
+
+def test_a_url_without_a_path_does_not_carry_its_query_into_the_name(shared: Proxied) -> None:
+    for model in shared.models.values():
+        model.heads.clear()
+    assert shared.ask("Host: other.example.com", path="http://other.example.com?nobody.example.com")[0] == 400
+    assert [model.heads for model in shared.models.values()] == [[]] * len(shared.models)
+
+
+def assert_refused(proxy: Proxied, line: str | bytes, *, why: str) -> None:
+    """A rule says why; HAProxy 3.0 refuses such a Host before any rule, with its own page and without an id."""
+    for model in proxy.models.values():
+        model.heads.clear()
+    status, head, body = proxy.ask(line)
     assert status == 400
-    assert body.decode() == f"Host must be one name (request {fields(head, 'x-request-id')[0]})\n"
+    if not body.startswith(b"<html>"):
+        assert body.decode() == f"{why} (request {fields(head, 'x-request-id')[0]})\n"
+    assert [model.heads for model in proxy.models.values()] == [[]] * len(proxy.models)
 
 
 def test_two_hosts_are_refused(shared: Proxied) -> None:

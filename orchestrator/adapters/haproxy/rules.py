@@ -24,6 +24,9 @@ _FORWARDED = "forwarded|x-real-ip|x-scheme"
 _SPECIAL_NAMES = f"{_NOT_NAMES}|{_FORWARDED}|upgrade|http2-settings"
 # Matches a URL with a control character or a fragment, and one that is no path: it may name a host.
 _SPECIAL_URL = r"^[^/]|[\x00-\x20\x7f#]"
+# Matches a Host with a character that ends a name or stands before it. HAProxy 3.0 refuses most of them by itself, and
+# makes the Host of the URL `http://name?query` from all that follows the slashes.
+_NO_HOST = r"[\x00-\x20#/?\x40\x5c\x7f-\xff]"
 _SPECIAL = "{ var(txn.special) -m bool }"
 # The name in the first element of Forwarded, with or without quotes, instead of all of it.
 _FORWARDED_HOST = r"'^[^,]*host=[\x22]?([^,;\x22]*).*','\\1',i"
@@ -66,6 +69,7 @@ def refusals() -> list[str]:
         ),
         # The proxy would route by any of them, and a model may take another one.
         _refuse("Host must be one name", "{ req.hdr_cnt(Host) gt 1 }"),
+        _refuse("Host has a character that is not allowed there", f"{{ req.fhdr(Host) -m reg '{_NO_HOST}' }}"),
         # The option of `tolerant` lets these pass as well.
         _refuse(
             "the name of a header has a character that is not allowed there",
@@ -205,8 +209,12 @@ def _parts(words: Sequence[str]) -> list[Sequence[str]]:
 
 
 def without_upgrade() -> list[str]:
-    """Removes the offer of HTTP/2, with the headers that belong to it: a model that took it would leave HTTP."""
-    offered = "{ req.hdr(Upgrade) -m beg -i h2c }"
+    """Removes the offer of HTTP/2, with the headers that belong to it: a model that took it would leave HTTP/1.1.
+
+    HAProxy 3.0 removes h2c from Upgrade by itself, and nothing else: then HTTP2-Settings tells what the client has
+    offered, which must be there.
+    """
+    offered = "{ req.hdr(Upgrade) -m beg -i h2c } || { req.hdr(HTTP2-Settings) -m found }"
     return [
         f"http-request del-header Connection if {offered}",
         f"http-request del-header Upgrade if {offered}",
