@@ -228,7 +228,8 @@ class HAProxyEdge:
 
     def _reload(self, digest: str) -> None:
         reloads, failed = self._runtime.reloads()
-        self._runtime.ask("reload")
+        # HAProxy 3.0 answers when it has loaded the configuration, or has failed to.
+        self._runtime.ask("reload", timeout=_START_LIMIT)
 
         def loaded() -> bool:
             try:
