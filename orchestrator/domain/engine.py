@@ -6,6 +6,14 @@ from orchestrator.frozen import frozen
 
 
 @frozen
+class Machine:
+    """The machine that an engine runs on: its memory in bytes, and the release of its kernel."""
+
+    memory: int
+    kernel: str
+
+
+@frozen
 class Engine:
     """An engine: its identity, the name of its machine, and the address at which it was asked."""
 

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.frozen import frozen
+
+if TYPE_CHECKING:
+    from orchestrator.domain.rollout.gpu_fit import Gpus
+
+
+@frozen
+class HostMemory:
+    """The memory of the machine, in bytes, and the release of its kernel.
+
+    `available` is what new processes can use without swapping: free memory, and caches that the kernel gives back.
+    """
+
+    total: int
+    available: int
+    kernel: str
 
 
 class Host(Protocol):
@@ -26,6 +41,18 @@ class Host(Protocol):
         """Who besides root and the effective user can change a file or replace it, as a sentence; None: nobody can.
 
         A file that does not exist, or cannot be checked, counts as one that others can change.
+        """
+
+    def memory(self) -> HostMemory | None:
+        """The machine's memory now; None when it is not known."""
+
+    def memory_of(self, container: str, pid: int) -> int | None:
+        """The bytes that a container uses now, without page cache, by its id and a process of it; None: not known."""
+
+    def gpus(self, containers: Collection[str]) -> Gpus:
+        """The machine's GPUs now, and what the containers with these ids hold of their memory.
+
+        Takes a second or more, so it is called only for versions that use GPUs.
         """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from orchestrator.domain.engine import Engine
+    from orchestrator.domain.engine import Engine, Machine
     from orchestrator.domain.rollout.workload import Container, NetworkSpec, WorkloadSpec
     from orchestrator.domain.traffic.slot import Slot
 
@@ -30,6 +30,9 @@ class Workloads(Protocol):
 
     def engine(self) -> Engine:
         """Which engine this is."""
+
+    def machine(self) -> Machine:
+        """The machine that the containers run on."""
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         """The name of a replica's container, which need not exist. Does not ask the engine."""

@@ -13,6 +13,7 @@ from orchestrator.domain.health.probe import judge
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.choice import Choice, choose_release
 from orchestrator.domain.rollout.deployment import Kind
+from orchestrator.domain.rollout.fit import Fit
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.way_back import WayBack, way_back
@@ -22,6 +23,7 @@ from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.fit import release_fit, strategy_of
 from orchestrator.release.patience import patience
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
 from orchestrator.release.probes import probe_of
@@ -36,12 +38,13 @@ _SHOWN_LINKS = 3
 
 @frozen
 class PreparedRelease:
-    """A release before it begins: its plan, and the version that it would record."""
+    """A release before it begins: its plan, and the version that it would record. Who carries it out checks `fit`."""
 
     config: Config
     choice: Choice
     plan: Plan
     draft: Draft
+    fit: Fit
 
     @property
     def changes(self) -> bool:
@@ -67,7 +70,8 @@ def prepare_release(
     force: bool = False,
     keep: bool = False,
 ) -> PreparedRelease:
-    """Plans a release of `requested` (None: the next version). Changes nothing; `keep` copies the model into the store.
+    """Plans a release of `requested` (None: the next version). Changes nothing; `keep` copies the model into the store,
+    except for a release that is refused because it does not fit.
 
     Raises:
         UsageError: the version cannot be released as requested.
@@ -78,6 +82,8 @@ def prepare_release(
     if config.git.require_clean:
         git_state(services, source)  # fails before all files are read
     built = source.image is None
+    fit = release_fit(services, config, observed, requested, strategy_of(config))
+    keep = keep and (force or not fit.refused)
     with services.interrupts.interruptible():
         files = services.manifests.read(source.building, keep=keep, progress=services.progress, built=built)
     of_image = image_manifest(services, config.app.name, source.image, files) if source.image else files
@@ -107,12 +113,12 @@ def prepare_release(
         found=source.image,
     )
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
-    moved = _moved(services, config) if choice.action != "nothing" else ()
+    moved = (*fit.notes, *_moved(services, config)) if choice.action != "nothing" else ()
     unused = tuple(f"watchdog.{key} has no effect any more: see [judge]" for key in config.watchdog.without_effect)
     copied = _copied(services.manifests.followed(source.building))
     unknown = ("its layers are known after the pull",) if of_image is None else ()
     plan = replace(plan, notes=(*source.notes, *unused, *plan.notes, *moved, *refused, *copied, *unknown))
-    return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None))
+    return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None), fit)
 
 
 def prepare_rollback(

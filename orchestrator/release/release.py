@@ -51,9 +51,10 @@ def release(
     """Makes `requested` (None: the next version) live: built from the folder as it is, with `ref` from a commit, or
     with `image` made of an image that was built elsewhere.
 
-    Holds the app's lock until the end. `force` also releases a version that went bad before, or is the same as the live
-    one. With `logs`, what new containers print is reported until they are ready. `announce` is called before anything
-    changes, if something will. With `rollout.bake` the version is live and begins to bake when this returns.
+    Holds the app's lock until the end. `force` also releases a version that went bad before, is the same as the live
+    one, or does not seem to fit. With `logs`, what new containers print is reported until they are ready. `announce` is
+    called before anything changes, if something will. With `rollout.bake` the version is live and begins to bake when
+    this returns.
 
     Raises:
         UsageError: it cannot be released as requested; nothing was changed.
@@ -71,6 +72,8 @@ def release(
             prepared = prepare_release(services, source, requested, observed, force=force, keep=True)
             for note in prepared.plan.notes:
                 services.reporter.note(note)
+            if prepared.changes:
+                _check_fit(services, prepared, force=force)
             if announce and prepared.changes:
                 announce(prepared)
             deployment = _deploy(services, prepared, logs=logs) if prepared.changes else None
@@ -84,6 +87,13 @@ def release(
         notes=prepared.plan.notes,
         config=prepared.config,
     )
+
+
+def _check_fit(services: Services, prepared: PreparedRelease, *, force: bool) -> None:
+    if force and prepared.fit.refused:
+        services.reporter.note(f"released because of --force: {prepared.fit.why}")
+    else:
+        prepared.fit.check()
 
 
 def _deploy(services: Services, prepared: PreparedRelease, *, logs: bool) -> Deployment:

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.config import Config
 from orchestrator.domain.rollout.deployment import Kind
+from orchestrator.domain.rollout.fit import Fit, GpuFit, MemoryFit, Verdict
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.traffic.slot import Slot
@@ -34,11 +35,26 @@ class PlannedStep:
 
 
 @frozen
+class FitReport:
+    """Whether a release fits into the memory: `fits`, `tight`, `refused` (`why`, `advice`) or `unknown`.
+
+    `memory` is null when the machine is not known, `gpu` empty for a version without GPUs.
+    """
+
+    memory: MemoryFit | None
+    gpu: tuple[GpuFit, ...]
+    verdict: Verdict
+    why: str
+    advice: str
+
+
+@frozen
 class PlanReport:
     """What a release or a rollback would do. `estimate_seconds` is for a rollback; without `changes`, `steps` is empty.
 
     `mode`: `create` (new containers), `start` (kept ones) or `switch` (warm ones). `diff` compares what is live with
-    what would be; None when nothing is live or changes, or when the files of a version are not known.
+    what would be; None when nothing is live or changes, or when the files of a version are not known. `fit` is None for
+    a rollback, and when nothing changes.
     """
 
     app: str
@@ -53,6 +69,7 @@ class PlanReport:
     steps: tuple[PlannedStep, ...]
     notes: tuple[str, ...]
     diff: DiffReport | None = None
+    fit: FitReport | None = None
 
 
 def preview(
@@ -78,7 +95,12 @@ def preview(
         with opened(services, config, ref, image, again=observed.versions.get(version or "")) as source:
             prepared = prepare_release(services, source, version, observed)
         report = plan_report(prepared.plan, changes=prepared.changes, diff=release_diff(services, prepared))
+        report = replace(report, fit=_fit_report(prepared.fit) if prepared.changes else None)
     return replace(report, notes=(*first, *report.notes))
+
+
+def _fit_report(fit: Fit) -> FitReport:
+    return FitReport(fit.memory, fit.gpu, fit.verdict, fit.why, fit.advice)
 
 
 def _first(services: Services, app: str) -> tuple[str, ...]:

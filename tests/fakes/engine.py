@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.adapters.docker.addresses import address, check_room
 from orchestrator.domain import naming
-from orchestrator.domain.engine import Engine
+from orchestrator.domain.engine import Engine, Machine
 from orchestrator.domain.health.sockets import Listener
 from orchestrator.domain.naming import Names
 from orchestrator.domain.record.labels import Evidence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SUBNET = "10.213.0.0/18"
 PLATFORM = "linux/amd64"
 CREATED = "2031-01-01T00:00:00.000Z"
+MACHINE_MEMORY, KERNEL = 16 << 30, "6.1.0-fake"
 
 
 @dataclass
@@ -83,6 +84,8 @@ class FakeEngineState:
     restarted: list[str] = field(default_factory=list)
     # When processes of a container were killed for lack of memory, by its name.
     memory_kills: dict[str, list[float]] = field(default_factory=dict)
+    # The fake host's, unless a test changes it.
+    machine: Machine = field(default_factory=lambda: Machine(MACHINE_MEMORY, KERNEL))
     # Why containers of this engine cannot be reached; empty when they can.
     unsupported: str = ""
     host_containers: dict[str, str] = field(default_factory=dict)
@@ -156,6 +159,9 @@ class FakeWorkloads:
 
     def engine(self) -> Engine:
         return Engine("fake", "machine", "unix:///fake")
+
+    def machine(self) -> Machine:
+        return self._state.machine
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         return self._state.names.container(app, version, slot, index)

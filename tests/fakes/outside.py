@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +12,14 @@ from orchestrator.domain.health.cause import Cause
 from orchestrator.domain.health.diagnosis import Protocol
 from orchestrator.domain.health.probe import ProbeSpec, Ready, Reply, Target
 from orchestrator.domain.health.tally import Tally, too_late
+from orchestrator.domain.rollout.gpu_fit import Gpus
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.watch.schedule import Entry, Job, Kind
 from orchestrator.errors import DeployctlError, ProbeFailed
+from orchestrator.ports.host import HostMemory
 from orchestrator.ports.prober import unknown
 from orchestrator.ports.progress import Progress
+from tests.fakes.engine import KERNEL, MACHINE_MEMORY
 
 
 @dataclass
@@ -78,12 +81,27 @@ class FakeScheduler:
 
 @dataclass
 class FakeHost:
-    """A machine with one user; its environment is empty by default."""
+    """A machine with one user; its environment is empty by default, and most of its memory available.
+
+    `uses` is the memory of containers by their ids; without an entry it cannot be measured.
+    """
 
     name: str = "somebody"
     host: str = "host"
     environ: Mapping[str, str] = field(default_factory=dict)
     exposed: dict[str, str] = field(default_factory=dict)
+    available: int = MACHINE_MEMORY * 3 // 4
+    uses: dict[str, int] = field(default_factory=dict)
+    gpus_now: Gpus = field(default_factory=Gpus)
+
+    def memory(self) -> HostMemory | None:
+        return HostMemory(MACHINE_MEMORY, self.available, KERNEL)
+
+    def memory_of(self, container: str, pid: int) -> int | None:
+        return self.uses.get(container)
+
+    def gpus(self, containers: Collection[str]) -> Gpus:
+        return self.gpus_now
 
     def user(self) -> str:
         return self.name

@@ -151,6 +151,7 @@ class World:
         self.models = FakeModelFiles(self.supply)
         self.notifier = FakeNotifier()
         self.scheduler = FakeScheduler()
+        self.host = FakeHost()
         self.faults = Faults()
         self.time = 0.0
         self.wall_offset = timedelta()  # by how much a user has set the clock
@@ -226,7 +227,7 @@ class World:
             scheduler=self.scheduler,
             locks=FileLocks(self.folder / "locks", command="deployctl test", now=lambda: iso(self.now())),
             notifier=self.notifier,
-            host=FakeHost(),
+            host=self.host,
             reporter=self.reports,
             interrupts=ProcessInterrupts(),
             command="deployctl test",

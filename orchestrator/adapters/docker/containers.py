@@ -203,6 +203,7 @@ def observed(info: dict[str, Any], names: Names) -> Container:
         address=endpoint.get("IPAddress") or fixed,
         out_of_memory=bool(state.get("OOMKilled")),
         started_at=_epoch(state.get("StartedAt", "")),
+        pid=int(state.get("Pid") or 0),
         labels=labels,
     )
 

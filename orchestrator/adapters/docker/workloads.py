@@ -21,7 +21,7 @@ from orchestrator.adapters.docker.containers import (
 from orchestrator.adapters.docker.differences import differences
 from orchestrator.adapters.docker.errors import engine_errors
 from orchestrator.adapters.docker.on_engine import OnEngine
-from orchestrator.domain.engine import Engine
+from orchestrator.domain.engine import Engine, Machine
 from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.workload import Container, NetworkSpec, WorkloadSpec
 from orchestrator.domain.traffic.slot import Slot
@@ -61,6 +61,10 @@ class DockerWorkloads(OnEngine):
 
     def engine(self) -> Engine:
         return engine_of(self._settings, context.follow(os.environ))
+
+    def machine(self) -> Machine:
+        told = self._settings
+        return Machine(int(told.get("MemTotal") or 0), str(told.get("KernelVersion", "")))
 
     def name(self, app: str, version: str, slot: Slot, index: int) -> str:
         return self._names.container(app, version, slot, index)

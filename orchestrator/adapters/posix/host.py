@@ -7,23 +7,27 @@ import pwd
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.adapters.posix.ownership import writers
 from orchestrator.errors import HostError
 from orchestrator.files import read_small, write_atomic
-from orchestrator.ports.host import Ended
+from orchestrator.ports.host import Ended, HostMemory
+
+if TYPE_CHECKING:
+    from orchestrator.domain.rollout.gpu_fit import Gpus
 
 # Time limit of a program. Seconds.
 _LIMIT = 30.0
 
 
 class LocalHost:
-    """The machine and the user of this process. `proc` is the folder of the proc file system."""
+    """The machine and the user of this process. `proc` and `groups` are the folders of processes and control groups."""
 
-    def __init__(self, *, proc: Path = Path("/proc")) -> None:
-        self._proc = proc
+    def __init__(self, *, proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> None:
+        self._proc, self._groups = proc, groups
         try:
             known = pwd.getpwuid(os.geteuid())
             self.account, home = known.pw_name, known.pw_dir
@@ -48,6 +52,23 @@ class LocalHost:
             return writers(path)
         except OSError as error:
             return f"{path} cannot be checked: {error.strerror}"
+
+    # Every command imports this module, and only releases ask for the following.
+
+    def memory(self) -> HostMemory | None:
+        from orchestrator.adapters.posix import capacity
+
+        return capacity.memory(self._proc)
+
+    def memory_of(self, container: str, pid: int) -> int | None:
+        from orchestrator.adapters.posix import capacity
+
+        return capacity.memory_of(self._proc, self._groups, container, pid)
+
+    def gpus(self, containers: Collection[str]) -> Gpus:
+        from orchestrator.adapters.posix import capacity
+
+        return capacity.gpus(self._proc, self.environ.get("PATH"), containers)
 
     def which(self, program: str) -> str | None:
         return shutil.which(program, path=self.environ.get("PATH"))

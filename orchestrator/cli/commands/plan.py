@@ -13,6 +13,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.render.diff import changes
 from orchestrator.cli.services import services
 from orchestrator.config import load
+from orchestrator.errors import UsageError
 from orchestrator.reports.plan import PlanReport, preview
 
 _CHANGES = 10
@@ -37,7 +38,8 @@ def plan(
 ) -> None:
     """Show what a release or a rollback would do.
 
-    Shows the steps, and the files and settings that would differ from what is live. Changes nothing.
+    Shows the steps, and the files and settings that would differ from what is live. Changes nothing. When the release
+    would be refused because it does not fit into the memory beside the live version, the exit code is 2.
 
     Examples: deployctl plan release v2; deployctl plan rollback
     """
@@ -55,6 +57,10 @@ def plan(
                 console.lines(changes(report.diff))
             for note in report.notes:
                 console.note(note)
+        if report.fit is not None and report.fit.verdict == "refused":
+            if cli.json:
+                raise typer.Exit(UsageError.exit_code)  # stdout carries one document: the plan, which says why
+            raise UsageError(report.fit.why, hint=report.fit.advice)
         if detailed_exitcode and report.changes:
             raise typer.Exit(_CHANGES)
 

@@ -40,7 +40,7 @@ def release(
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the bake to the watchdog.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Release a version that went bad before, or one without a change.")
+        bool, typer.Option("--force", help="Release one that went bad before, has no change, or does not seem to fit.")
     ] = False,
     ref: RefOption = None,
     image: ImageOption = None,

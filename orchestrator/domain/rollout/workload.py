@@ -18,6 +18,7 @@ class Container:
     `restarts` counts restarts by the engine since the container was last started by a user or by deployctl;
     `started_at` is in seconds since the epoch. `kept_running`: the engine restarts it whenever it ends. `address` is
     its IP address, empty when it has none. `out_of_memory`: the kernel has killed a process of it since its start.
+    `pid` is its first process on the engine's machine, 0 when it does not run.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Container:
     address: str = ""
     out_of_memory: bool = field(default=False, compare=False)
     started_at: float = field(default=0.0, compare=False)
+    pid: int = field(default=0, compare=False)
     labels: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -17,7 +17,6 @@ from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
 from orchestrator.watch.passes import watched
 from tests.chaos import FULL
-from tests.fakes.outside import FakeHost
 from tests.fakes.world import APP, Crash, World
 from tests.unit.stage import Stage
 
@@ -117,11 +116,8 @@ def test_a_repair_that_fails_is_known_while_a_pass_waits(world: World) -> None:
     assert [text.partition(":")[0] for text in said] == ["mymodel-v2-green-1", "v2 does not answer"]
 
 
-def test_a_pass_with_a_problem_names_the_variables_that_it_does_not_have(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    host = FakeHost(environ={"DEPLOYCTL_LEFT_OUT": "HTTPS_PROXY,AWS_SESSION_TOKEN", "HTTPS_PROXY": ""})
-    monkeypatch.setattr("tests.fakes.world.FakeHost", lambda: host)
+def test_a_pass_with_a_problem_names_the_variables_that_it_does_not_have(world: World) -> None:
+    world.host.environ = {"DEPLOYCTL_LEFT_OUT": "HTTPS_PROXY,AWS_SESSION_TOKEN", "HTTPS_PROXY": ""}
     assert world.watch().problems == []
     world.prober.unready.add("v2")
     problem = world.watch().problems[-1]
