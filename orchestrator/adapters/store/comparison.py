@@ -24,7 +24,7 @@ class StoreTensorComparison:
         limits = Limits(seconds)
         one, two = (self._objects.place(file.digest, file.mode) for file in (before, after))
         if not (one.is_file() and two.is_file()):
-            why = "only files of the [model] folder in kept versions can be compared by tensor"
+            why = "tensors are compared only in files of the [model] folder, and only between kept versions"
             return TensorDifference(note=why)
         try:
             return tensors.compare(one, two, after.path, limits)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # NumPy itself reads no longer ones, but has them in memory before it finds that out.
 _LONGEST_HEADER = 10_000
+# An escaped character takes at most 2.5 times as much (`\U0001f600` for four bytes).
+_LONGEST_ESCAPED = 3 * _LONGEST_HEADER
+# NumPy has no longer ones. Without elements, a file of a few bytes can have any shape.
+_LONGEST_DIMENSION = 2**63 - 1
 _WRITTEN_BY_NUMPY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -83,7 +87,9 @@ def _array(again: Callable[[], IO[bytes]], size: int, limits: Limits) -> Tensor:
     with again() as file:
         shape, by_column, dtype, begin = _header(file)
     if any(length < 0 for length in shape):
-        raise Damaged("is damaged: a size of its shape is negative")
+        raise Damaged("is damaged: its shape has a negative dimension")
+    if any(length > _LONGEST_DIMENSION for length in shape):
+        raise Damaged("is damaged: its shape has a dimension above 2**63-1")
     count, itemsize = math.prod(shape), dtype.itemsize
     label, family = dtype.name, family_of(dtype)
     if dtype.hasobject:
@@ -123,7 +129,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
     size = int.from_bytes(length, "little")
     if size > _LONGEST_HEADER:
         raise TooLarge(f"has an array with a header of {size:,} bytes, above the limit of {_LONGEST_HEADER:,}")
-    return *_parsed(version, length + file.read(size)), layout.MAGIC_LEN + len(length) + size
+    return *_parsed(version, file.read(size)), layout.MAGIC_LEN + len(length) + size
 
 
 # An archive may have many thousands of arrays of a few shapes.
@@ -131,7 +137,10 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]
 def _parsed(version: tuple[int, int], text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     from numpy.lib import format as layout
 
-    # 3.0 differs from 2.0 only in the encoding of field names.
-    parse = layout.read_array_header_1_0 if version == (1, 0) else layout.read_array_header_2_0
-    shape, by_column, dtype = parse(io.BytesIO(text))
+    if version == (3, 0):
+        # It differs from 2.0 only in the encoding of field names, and NumPy has no public function for it. The header
+        # is a Python literal, in which escapes are the same characters.
+        text = text.decode().encode("ascii", "backslashreplace")
+    file = io.BytesIO(len(text).to_bytes(4, "little") + text)
+    shape, by_column, dtype = layout.read_array_header_2_0(file, max_header_size=_LONGEST_ESCAPED)
     return shape, by_column, dtype

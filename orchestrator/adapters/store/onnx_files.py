@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.adapters.store.protobuf_files import Field, Message, Pieces
 from orchestrator.adapters.store.tensor_files import Damaged, Slices, Tensor, family_of, region, unpacked
@@ -53,6 +53,14 @@ def onnx(path: Path, name: str, stack: ExitStack, limits: Limits) -> dict[str, T
     return reader.tensors
 
 
+class _Attribute(NamedTuple):
+    """An attribute of a node: its message, the fields with its name, and its graphs."""
+
+    message: Message
+    names: Pieces
+    graphs: list[Message]
+
+
 class _Reader:
     """Collects the initializers of one file."""
 
@@ -63,7 +71,7 @@ class _Reader:
     def graph(self, graph: Message, prefix: str, depth: int) -> None:
         """Adds a graph's initializers, and those of the graphs inside its nodes as `node/attribute/name`."""
         if depth > NESTED:
-            raise TooLarge(f"has graphs inside each other, more than {NESTED} deep, which is the limit")
+            raise TooLarge(f"has more than {NESTED} levels of nested graphs, which is the limit")
         for field in graph.fields():
             if field.number == _GRAPH_INITIALIZER and field.has_length:
                 self._initializer(graph.inside(field), prefix)
@@ -78,29 +86,34 @@ class _Reader:
             if field.number in (_NODE_OUTPUT, _NODE_NAME):
                 names.add(field)
             elif field.number == _NODE_ATTRIBUTE and field.has_length:
-                attribute = node.inside(field)
-                if any(inner.number in _ATTRIBUTE_GRAPHS and inner.has_length for inner in attribute.fields()):
-                    self._header.tensor()
+                attribute = self._attribute(node.inside(field))
+                if attribute.graphs:
                     outer.append(attribute)
         if outer:
             proto: Any = NodeProto.FromString(self._read(node, names))
+            below = self._header.joined(prefix, proto.name or ",".join(proto.output), "/")
             for attribute in outer:
-                self._attribute(attribute, f"{prefix}{proto.name or ','.join(proto.output)}/", depth)
+                self._graphs(attribute, below, depth)
 
-    def _attribute(self, attribute: Message, prefix: str, depth: int) -> None:
-        from onnx import AttributeProto
-
-        names, graphs = Pieces(), []
-        for field in attribute.fields():
+    def _attribute(self, message: Message) -> _Attribute:
+        """An attribute of a node, without its values other than graphs."""
+        attribute = _Attribute(message, Pieces(), [])
+        for field in message.fields():
             if field.number == _ATTRIBUTE_NAME:
-                names.add(field)
+                attribute.names.add(field)
             elif field.number in _ATTRIBUTE_GRAPHS and field.has_length:
                 self._header.tensor()
-                graphs.append(attribute.inside(field))
-        proto: Any = AttributeProto.FromString(self._read(attribute, names))
-        below = f"{prefix}{proto.name}/"
-        for index, graph in enumerate(graphs):
-            self.graph(graph, f"{below}{index}/" if len(graphs) > 1 else below, depth + 1)
+                attribute.graphs.append(message.inside(field))
+        return attribute
+
+    def _graphs(self, attribute: _Attribute, prefix: str, depth: int) -> None:
+        from onnx import AttributeProto
+
+        proto: Any = AttributeProto.FromString(self._read(attribute.message, attribute.names))
+        below = self._header.joined(prefix, proto.name, "/")
+        for index, graph in enumerate(attribute.graphs):
+            several = len(attribute.graphs) > 1
+            self.graph(graph, self._header.joined(below, f"{index}/") if several else below, depth + 1)
 
     def _initializer(self, message: Message, prefix: str) -> None:
         from onnx import TensorProto, external_data_helper
@@ -116,8 +129,7 @@ class _Reader:
         proto: Any = TensorProto.FromString(self._read(message, facts))
         if external_data_helper.uses_external_data(proto):
             raise Damaged("has its weights in other files (ONNX external data)")
-        name = prefix + proto.name
-        self._header.read(len(name))
+        name = self._header.joined(prefix, proto.name)
         self._header.tensor(len(proto.dims))
         if name in self.tensors:
             raise Damaged(f"has two tensors with the name {name}")
@@ -130,7 +142,7 @@ class _Reader:
         shape = tuple(int(size) for size in proto.dims)
         count = math.prod(shape)
         if any(size < 0 for size in shape):
-            raise Damaged(f"is damaged: a size of {proto.name} is negative")
+            raise Damaged(f"is damaged: {proto.name} has a negative dimension")
         if proto.data_type == TensorProto.STRING:
             return Tensor(shape, "string", None, 1, _encoded(message, elements))
         try:
@@ -156,7 +168,7 @@ class _Reader:
             return None
         size = place.stop - place.start
         if size != math.ceil(count * bits / 8):
-            raise Damaged(f"is damaged: {proto.name} has another number of elements than its shape")
+            raise Damaged(f"is damaged: the number of elements of {proto.name} does not match its shape")
         if bits == 8 * dtype.itemsize:
             return region(self._file, place.start, dtype, count, self._limits)
         packed = region(self._file, place.start, np.dtype(np.uint8), size, self._limits)

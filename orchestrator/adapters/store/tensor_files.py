@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from orchestrator.adapters.store.tensor_limits import WHOLE, Limits, TooLarge
+from orchestrator.adapters.store.tensor_limits import ELEMENT, WHOLE, Limits, TooLarge
 from orchestrator.frozen import frozen
 from orchestrator.text import size as in_words
 
@@ -49,14 +49,19 @@ def by_row(tensor: Tensor) -> Tensor:
     For elements that are not numbers, the slices must be a multiple of `itemsize`.
 
     Raises:
-        TooLarge: it is stored by column, and too large for that.
+        TooLarge: it is stored by column, and it or one of its elements is too large for that.
     """
     size = math.prod(tensor.shape) * tensor.itemsize
     if not (tensor.by_column and size):
         return replace(tensor, by_column=False)
+    stored = "is stored by row in one file and by column in the other"
     if size > WHOLE:
-        stored = "is stored by row in one file and by column in the other"
         raise TooLarge(f"{stored}, and has {in_words(size)}, above the limit of {in_words(WHOLE)} for that")
+    if tensor.itemsize > ELEMENT:
+        limit = in_words(ELEMENT)
+        raise TooLarge(
+            f"{stored}, and has elements of {in_words(tensor.itemsize)}, above the limit of {limit} for that"
+        )
 
     def slices(step: int) -> Iterator[NDArray[Any]]:
         import numpy as np
@@ -68,7 +73,9 @@ def by_row(tensor: Tensor) -> Tensor:
             whole[filled : filled + part.nbytes] = part.view(np.uint8)
             filled += part.nbytes
             element = part.dtype if tensor.family else element
-        rows = whole.view(element).reshape(tensor.shape, order="F").flat
+        # NumPy iterates over at most 32 axes. Those of length 1 do not change the order, and the others are fewer.
+        axes = [length for length in tensor.shape if length != 1]
+        rows = whole.view(element).reshape(axes, order="F").flat
         count = step if tensor.family else step // tensor.itemsize
         for start in range(0, size // tensor.itemsize, count):
             slice_ = rows[start : start + count]

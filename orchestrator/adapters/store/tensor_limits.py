@@ -20,6 +20,8 @@ LISTS = 1_000_000
 """Lists and objects in a JSON header, each of which takes 64 bytes and more in memory."""
 WHOLE = 128 * 2**20
 """Bytes of a tensor that has to be loaded completely, because its order differs between the two files."""
+ELEMENT = 4 * 2**20
+"""Bytes of an element of such a tensor; elements that are not numbers can have any size."""
 ENCODED = 8 * 2**20
 """Bytes of a tensor that a library has to decode as a whole, which takes up to 30 times as much memory."""
 PIECES = 1000
@@ -71,8 +73,21 @@ class Header:
         self._bytes += count
         if count > HEADER:
             raise TooLarge(f"has a header of {in_words(count)}, above the limit of {in_words(HEADER)}")
-        if self._bytes > HEADER:
-            raise TooLarge(f"has names and shapes of more than {in_words(HEADER)}, which is the limit")
+        self._check()
+
+    def joined(self, *parts: str) -> str:
+        """The text of some parts, whose memory is counted before it is joined.
+
+        Raises:
+            TooLarge: it is too much for a header.
+            OutOfTime: no time is left.
+        """
+        self.limits.check()
+        # Python stores a text with 1 byte per character, or with up to 4 if one of them needs it.
+        width = 1 if all(part.isascii() for part in parts) else 4
+        self._bytes += width * sum(map(len, parts))
+        self._check()
+        return "".join(parts)
 
     def tensor(self, dimensions: int = 0) -> None:
         """Counts a tensor.
@@ -87,3 +102,7 @@ class Header:
             raise TooLarge(f"has more than {TENSORS:,} tensors, which is the limit")
         if dimensions > DIMENSIONS:
             raise TooLarge(f"has a tensor with {dimensions:,} dimensions, above the limit of {DIMENSIONS}")
+
+    def _check(self) -> None:
+        if self._bytes > HEADER:
+            raise TooLarge(f"has more than {in_words(HEADER)} of names and shapes")

@@ -28,6 +28,7 @@ from orchestrator.adapters.store.tensor_files import Damaged, Tensor, by_row
 from orchestrator.adapters.store.tensor_limits import Limits, OutOfTime, TooLarge
 from orchestrator.domain.version.tensors import Limit, TensorChange, TensorDifference
 from orchestrator.errors import DeployctlError, UsageError
+from orchestrator.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def _compare(old: dict[str, Tensor], new: dict[str, Tensor], limits: Limits) -> 
         if change is not None:
             changes.append(change)
     if skipped > 1:
-        notes[0] += f" (and {skipped - 1:,} more like it)"
+        notes[0] += f" (and {counted(skipped - 1, 'more tensor')} above a limit)"
     return TensorDifference(tuple(changes), "; ".join(notes) or None, limit)
 
 
@@ -163,9 +164,11 @@ def _change(name: str, old: Tensor | None, new: Tensor | None) -> TensorChange |
 
 
 def _same_bytes(old: Tensor, new: Tensor, unit: int) -> bool:
+    import numpy as np
+
     step = max(1, _SLICE_BYTES // unit) * unit
     pairs = zip_longest(old.slices(step), new.slices(step))
-    return all(a is not None and b is not None and a.tobytes() == b.tobytes() for a, b in pairs)
+    return all(a is not None and b is not None and np.array_equal(a, b) for a, b in pairs)
 
 
 def _measure(old: Tensor, new: Tensor) -> tuple[bool, float | None, int]:

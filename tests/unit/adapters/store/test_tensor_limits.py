@@ -137,6 +137,8 @@ def test_arrays_with_a_large_header(tmp_path: Path) -> None:
         f"({2**63},)",
         "(-1,)",
         f"({10**4000},)",
+        f"(0, 0x{'f' * 9000})",
+        f"(0, {2**63})",
         "(" * 3000,
         "[1]",
         "('a',)",
@@ -181,7 +183,7 @@ def test_the_other_tensors_of_a_file_are_compared(tmp_path: Path, monkeypatch: p
     found = tensors.compare(tmp_path / "old.npz", tmp_path / "new.npz", "w.npz")
     assert [(change.name, change.largest) for change in found.tensors] == [("b", 1.0)]
     assert found.limit == "size" and found.note is not None
-    assert found.note.startswith("a is stored by row") and found.note.endswith("(and 1 more like it)")
+    assert found.note.startswith("a is stored by row") and found.note.endswith("(and 1 more tensor above a limit)")
 
 
 def test_large_elements_in_two_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +193,31 @@ def test_large_elements_in_two_orders(tmp_path: Path, monkeypatch: pytest.Monkey
         with (tmp_path / name).open("wb") as file:
             np.savez(file, w=content)
     assert tensors.compare(tmp_path / "old", tmp_path / "new", "w.npz") == TensorDifference()
+
+
+def test_elements_as_large_as_a_tensor_in_two_orders(tmp_path: Path) -> None:
+    one, two = (
+        array(tmp_path / str(order), f"{{'descr': '|V4194305', 'fortran_order': {order}, 'shape': (1, 1)}}", 4194305)
+        for order in (True, False)
+    )
+    with two.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    found = tensors.compare(one, two, "w.npy", Limits(60))
+    stored = "w is stored by row in one file and by column in the other"
+    note = f"{stored}, and has elements of 4 MiB, above the limit of 4 MiB for that"
+    assert found == TensorDifference((), note, "size")
+
+
+def test_more_axes_than_numpy_iterates_over(tmp_path: Path) -> None:
+    shape = (2, *[1] * 60, 3)
+    one, two = np.arange(6).reshape(shape), np.arange(6).reshape(shape)
+    two[1] += 5
+    np.save(tmp_path / "old.npy", one)
+    np.save(tmp_path / "new.npy", two.copy("F"))
+    found = tensors.compare(tmp_path / "old.npy", tmp_path / "new.npy", "w.npy")
+    assert [(change.shape_after, change.largest) for change in found.tensors] == [(shape, 5.0)]
+    assert found.note is None
 
 
 def directory(path: Path, members: int, *, name: bytes = b"", states: int | None = None) -> Path:
@@ -258,9 +285,9 @@ def test_graphs_inside_graphs(tmp_path: Path) -> None:
     (change,) = tensors.compare(path, model_of(tmp_path, {}), "w.onnx").tensors
     assert (change.name, change.change) == ("n/body/" * 32 + "w", "removed")
     path.write_bytes(nested(33))
-    assert "more than 32 deep" in refused(path, "w.onnx")
+    assert "more than 32 levels of nested graphs" in refused(path, "w.onnx")
     path.write_bytes(nested(5000))
-    assert "more than 32 deep" in refused(path, "w.onnx")
+    assert "more than 32 levels of nested graphs" in refused(path, "w.onnx")
 
 
 def model_of(folder: Path, arrays: dict[str, Any]) -> Path:
@@ -275,7 +302,22 @@ def test_onnx_with_long_names(tmp_path: Path) -> None:
     inner = b"".join(field(5, field(8, b"%d" % number) + b"\x08\x00\x10\x01") for number in range(200))
     attribute = field(1, b"body") + field(6, inner)
     path.write_bytes(field(7, field(1, field(3, b"n" * 100_000) + field(5, attribute))))
-    assert refused(path, "w.onnx") == "has names and shapes of more than 16 MiB, which is the limit"
+    assert refused(path, "w.onnx") == "has more than 16 MiB of names and shapes"
+
+
+def test_onnx_with_long_names_around_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "w"
+    # They are copied at each level. One such character makes all of the others take four bytes.
+    for name in (b"n" * 70_000, b"n" * 20_000 + "😀".encode()):
+        path.write_bytes(nested(32, name))
+        assert refused(path, "w.onnx") == "has more than 16 MiB of names and shapes"
+
+
+def test_a_graph_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "w"
+    path.write_bytes(nested(32))
+    monkeypatch.setattr(tensor_limits, "TENSORS", 33)
+    assert tensors.compare(path, path, "w.onnx") == TensorDifference()
 
 
 def test_onnx_with_many_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,13 @@ def attacks(folder: Path) -> Iterator[tuple[str, Path]]:
         path = folder / name
         path.write_bytes(wrap(b"\x10\x01" * 4_000_000))
         yield ".onnx", path
+    graph = b""
+    for level in range(32):
+        name = "😀".encode() + b"a" * 15 * 2**20 if level == 31 else b"n"
+        graph = field(1, field(3, name) + field(5, field(1, b"b") + field(6, graph) + field(6, b"")))
+    path = folder / "prefix"
+    path.write_bytes(field(7, graph))
+    yield ".onnx", path
     path = folder / "typed"
     ones = TensorProto(name="w", data_type=TensorProto.INT32, dims=[2**24])
     path.write_bytes(field(7, field(5, ones.SerializeToString() + field(5, b"\x01" * 2**24))))

@@ -226,11 +226,18 @@ def test_order_of_rows_and_columns(tmp_path: Path, suffix: str) -> None:
         (np.array(["a", "b"]), np.array(["a", "c"]), "<U1"),
         (np.array([b"a"]), np.array([b"b"]), "|S1"),
         (np.array(["2020"], "M8[D]"), np.array(["2021"], "M8[D]"), "<M8[D]"),
+        (np.array([(1,)], [("größe", "i4")]), np.array([(2,)], [("größe", "i4")]), "[('größe', '<i4')]"),
+        (
+            np.array([(1,)], [("尺寸'\\😀", "i4")]),
+            np.array([(2,)], [("尺寸'\\😀", "i4")]),
+            "[(\"尺寸'\\\\😀\", '<i4')]",
+        ),
         (np.array([(1, 2.0)], "i4,f4"), np.array([(1, 3.0)], "i4,f4"), "[('f0', '<i4'), ('f1', '<f4')]"),
         (np.array([1], ml_dtypes.bfloat16), np.array([2], ml_dtypes.bfloat16), "|V2"),
         (np.array(["x" * 300_000] * 12), np.array(["x" * 300_000] * 11 + ["y"]), "<U300000"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
 def test_what_holds_no_numbers(tmp_path: Path, suffix: str, before: Any, after: Any, dtype: str) -> None:
     assert one(tmp_path, suffix, before, before) is None
     shape = before.shape
