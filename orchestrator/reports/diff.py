@@ -239,7 +239,13 @@ def _tensors(services: Services, one: Manifest, two: Manifest, seconds: float) -
     Each file gets an equal share of the time that is left, the small ones first: no file can take the time of another.
     """
     both = ((one.files[path], two.files[path]) for path in one.files.keys() & two.files.keys())
-    pairs = [pair for pair in both if pair[0].digest != pair[1].digest and services.tensors.readable(pair[1].path)]
+    pairs = [
+        (before, after)
+        for before, after in both
+        if before.kind == after.kind == "file"
+        and before.digest != after.digest
+        and services.tensors.readable(after.path)
+    ]
     pairs.sort(key=lambda pair: (pair[0].size + pair[1].size, pair[1].path))
     end = services.clock() + seconds
     rows = []

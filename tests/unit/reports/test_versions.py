@@ -143,6 +143,21 @@ def test_no_file_takes_the_time_of_another(
     assert report.tensors == ()
 
 
+def test_a_symlink_to_a_model_file_has_no_tensors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifests: dict[str, Manifest] = {}
+    monkeypatch.setattr(world.supply, "manifests", manifests)
+    world.services.ledger.app_number(APP)
+    for name, target in (("v1", "a.npy"), ("v2", "b.npy")):
+        manifest = Manifest.of([File.link("model/w.npy", target)], {})
+        manifests[manifest.digest] = manifest
+        one = replace(version(name), manifest=manifest.digest, settings=configured().snapshot())
+        world.services.ledger.record_version(one)
+    tensors = FakeTensors()
+    monkeypatch.setattr(world.services, "tensors", tensors)
+    assert [row.path for row in compare(world.services, configured(), "v1", "v2").files] == ["model/w.npy"]
+    assert tensors.asked == []
+
+
 def test_what_was_not_compared_is_in_the_report(
     world: World, record: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
