@@ -23,6 +23,9 @@ class Placement(Protocol):
     def apps(self) -> list[str]:
         """All apps, sorted, without those that were removed."""
 
+    def next_app_number(self, app: str) -> int:
+        """The number that `app_number` would return. Records nothing."""
+
     def app_number(self, app: str) -> int:
         """The app's number in the state folder: from 1, never given to another app.
 

@@ -208,9 +208,8 @@ def _terms(services: Services, config: Config, observed: Observed) -> Terms:
 
 
 def _refuse_without_addresses(services: Services, config: Config) -> None:
-    apps = services.ledger.apps()
-    # A new app gets at least this number.
-    number = services.ledger.app_number(config.app.name) if config.app.name in apps else len(apps) + 1
+    # Removed apps keep their numbers.
+    number = services.ledger.next_app_number(config.app.name)
     # When the engine does not answer, a step fails, so that the failure is recorded.
     with suppress(EngineUnreachable):
         services.workloads.check_network(config.network(), number)

@@ -44,6 +44,11 @@ class SqlitePlacement(LedgerFile):
         """All apps, sorted, without those that were removed."""
         return [row[0] for row in self._read("SELECT name FROM apps WHERE removed_at IS NULL ORDER BY name")]
 
+    def next_app_number(self, app: str) -> int:
+        """The number that `app_number` would return. Adds nothing."""
+        query = "SELECT COALESCE((SELECT number FROM apps WHERE name = ?), (SELECT MAX(number) FROM apps) + 1, 1)"
+        return int(self._read(query, (app,)).fetchone()[0])
+
     def app_number(self, app: str) -> int:
         """The app's number in the state folder: from 1, never assigned to another app.
 

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import UsageError
 from orchestrator.release.addresses import current_address
+from orchestrator.release.removal import remove
 from orchestrator.reports.status import status
 from orchestrator.reports.verify import verify
 from tests.fakes.world import APP, World
@@ -186,3 +187,14 @@ def test_an_app_without_addresses_is_not_built(world: World) -> None:
         world.release("v1")
     assert world.engine.built == []
     assert world.ledger.apps() == ["first"]
+
+
+def test_a_removed_app_keeps_its_addresses(world: World) -> None:
+    world.engine.subnet = "10.99.0.0/24"  # for one app
+    world.ledger.app_number("first")
+    remove(world.process(), "first")
+    assert world.ledger.apps() == []
+    with pytest.raises(UsageError, match="has addresses for 1 apps, and this is app number 2"):
+        world.release("v1")
+    assert world.engine.built == []
+    assert world.ledger.apps() == []

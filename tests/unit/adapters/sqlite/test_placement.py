@@ -48,6 +48,15 @@ def test_a_number_is_given_once(ledger: SqliteLedger, opened: Callable[[], Sqlit
     assert ledger.apps() == [APP, "other"]
 
 
+def test_the_next_number_is_known_before_it_is_given(ledger: SqliteLedger, opened: Callable[[], SqliteLedger]) -> None:
+    assert ledger.next_app_number(APP) == 1
+    for app in ("second", "third"):
+        number = opened().next_app_number(app)
+        assert app not in ledger.apps()
+        assert ledger.app_number(app) == number
+    assert [ledger.next_app_number(app) for app in (APP, "second", "third", "fourth")] == [1, 2, 3, 4]
+
+
 def test_processes_that_ask_at_the_same_time_get_one_number(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\n"
