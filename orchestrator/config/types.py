@@ -33,8 +33,8 @@ PRESET_NAMES: tuple[str, ...] = get_args(PresetName)
 MODEL_PRESETS = ("kserve-v2", "kserve-v1", "tf-serving", "triton")
 """The presets that can probe one model by its name."""
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-_DURATION = WithJsonSchema({"type": "string", "pattern": durations.PATTERN, "examples": ["500ms", "1m30s"]})
-_SIZE = WithJsonSchema(
+DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": durations.PATTERN, "examples": ["500ms", "1m30s"]})
+SIZE_SCHEMA = WithJsonSchema(
     {
         "anyOf": [{"type": "string", "pattern": read.SIZE}, {"type": "integer", "minimum": 1}],
         "examples": ["2g"],
@@ -101,10 +101,10 @@ Stage = Annotated[str, *matching(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "expected the na
 User = Annotated[str, *matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_.-]+)?", 'expected "user" or "user:group"')]
 Capability = Annotated[str, *matching(r"[A-Z][A-Z0-9_]*", 'expected a capability such as "SYS_NICE"')]
 ModelName = Annotated[str, *matching(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,127}", "expected letters, digits, ._~-")]
-Duration = Annotated[float, BeforeValidator(read.duration), _DURATION]
-DurationOrZero = Annotated[float, BeforeValidator(read.duration_or_zero), _DURATION]
-Size = Annotated[int, BeforeValidator(read.size), _SIZE]
-Memory = Annotated[int, BeforeValidator(read.memory_size), _SIZE]
+Duration = Annotated[float, BeforeValidator(read.duration), DURATION_SCHEMA]
+DurationOrZero = Annotated[float, BeforeValidator(read.duration_or_zero), DURATION_SCHEMA]
+Size = Annotated[int, BeforeValidator(read.size), SIZE_SCHEMA]
+Memory = Annotated[int, BeforeValidator(read.memory_size), SIZE_SCHEMA]
 Gpus = Annotated[
     Literal["all"] | int | list[str] | dict[Literal["blue", "green"], list[str]], BeforeValidator(run.gpus), _GPUS
 ]

@@ -75,7 +75,7 @@ def _settings(title: str, changes: tuple[SettingChange, ...]) -> Iterator[str]:
     if changes:
         yield f"{title}:"
     for change in changes:
-        yield f"  ~ {printable(change.key)}: {setting(change.before)} → {setting(change.after)}"
+        yield f"  ~ {printable(change.key)}: {setting(change.key, change.before)} → {setting(change.key, change.after)}"
 
 
 def _tensor(change: TensorChange) -> str:

@@ -55,7 +55,7 @@ def _rows(report: ShowReport) -> Iterator[Row]:
         what = f"{row.id}: {row.kind} {versions} {row.outcome or progress(row)}"
         yield "deployment", f"{what}, {when(row.started_at)} by {printable(row.actor)}"
     for key, value in report.settings.items():
-        yield "setting", f"{printable(key)} = {setting(value)}"
+        yield "setting", f"{printable(key)} = {setting(key, value)}"
 
 
 def _files(files: VersionFiles, version: str) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.config.explain import printable
+from orchestrator.config.written import written
 from orchestrator.text import plain
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ def cell(value: object, style: str = "") -> Text:
     return Text(printable(value), style=style)
 
 
-def setting(value: object) -> str:
+def setting(key: str, value: object) -> str:
     """The value of a setting as deploy.toml writes it, but text without quotes; `nothing` for one that is not set."""
+    value = written(key, value)
     if value is None or value == "":
         return "nothing"
     if isinstance(value, float) and value.is_integer():

@@ -293,6 +293,13 @@ def test_a_value_stays_within_its_line(capsys: Capture, name: str) -> None:
     assert shown.count("\n") == count, shown
 
 
+def test_settings_are_shown_as_they_are_written() -> None:
+    change = SettingChange("health.timeout", 2.0, 5.0)
+    assert "  ~ health.timeout: 2s → 5s\n" in render_diff.diff(replace(difference(), settings=(change,))) + "\n"
+    report = replace(version_report(), settings={"run.memory": 512 * 1024**2})
+    assert render_show.show(report).endswith("run.memory = 512m")
+
+
 def test_long_values_are_cut_and_lines_are_not(capsys: Capture) -> None:
     console = Console()
     console.lines(render_diff.diff(replace(difference(), files=(), tensors=(), build=())))
