@@ -29,12 +29,15 @@ State = Literal["empty", "deploying", "baking", "stable", "degraded"]
 
 @frozen
 class ContainerHealth:
-    """A container of the live version. `healthy`: it runs, and the proxy's health check passes."""
+    """A container of the live version. `healthy`: it runs, and the proxy's health check passes.
+
+    `healthy` is null when the container runs and the proxy does not answer.
+    """
 
     id: str
     name: str
     state: str
-    healthy: bool
+    healthy: bool | None
     restarts: int
 
 
@@ -151,9 +154,9 @@ class StatusReport:
 def status(services: Services, app: str, listen: str) -> StatusReport:
     """The status of an app; `listen` is the address to show when the proxy does not know the app yet."""
     problems: list[str] = []
-    proxy, health = _proxy(services, app, listen, problems)
     observed = observe(services, app)
     live = observed.live
+    proxy, health = _proxy(services, app, live.slot if live else None, listen, problems)
     if services.ledger.removal(app) is not None and services.locks.holder(app) is None:
         problems.append(f"the removal of {app} was interrupted: deployctl remove {app}")
     deployment = _open_deployment(services, app, problems)
@@ -212,8 +215,13 @@ def _wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) -
     return problems
 
 
-def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tuple[ProxyStatus, Health | None]:
-    """The proxy's status, and its verdict on each replica in the route's slot; None when it does not answer."""
+def _proxy(
+    services: Services, app: str, live: Slot | None, listen: str, problems: list[str]
+) -> tuple[ProxyStatus, Health | None]:
+    """The proxy's status, and its health check of each replica in the live slot; None when it does not answer.
+
+    `live` is the ledger's: while they differ, the proxy's own route leads to another version.
+    """
     known = services.ledger.proxy_app(app)
     address = known.route.listen if known else listen
     state = services.edge.state()
@@ -224,7 +232,7 @@ def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tu
     route: Slot | None = None
     try:
         route = services.traffic.running(app).live
-        health = {each.index: each for each in services.endpoints.health(app, route)} if route else {}
+        health = {each.index: each for each in services.endpoints.health(app, live)} if live else {}
     except DeployctlError as error:
         problems.append(f"the proxy does not answer ({error}): deployctl recover")
         return ProxyStatus(state, address, route), None
@@ -234,19 +242,22 @@ def _proxy(services: Services, app: str, listen: str, problems: list[str]) -> tu
 def _live(
     services: Services, observed: Observed, live: SlotState, health: Health | None, problems: list[str]
 ) -> LiveVersion:
-    """The live version; `health` is None when the proxy does not say it."""
+    """The live version; `health` is None when the proxy does not answer."""
     version = observed.versions[live.version]
     rows = []
     for container in observed.of(live.version, live.slot):
         endpoint = health.get(container.index) if health is not None else None
-        healthy = container.running and endpoint is not None and endpoint.up
-        if not healthy and (health is not None or not container.running):
+        healthy = None
+        if health is not None or not container.running:
+            healthy = container.running and endpoint is not None and endpoint.up
+        if healthy is False:
             problems.append(_complaint(container, endpoint))
         rows.append(ContainerHealth(container.id, container.name, container.state, healthy, container.restarts))
     wanted = services.ledger.settings(observed.app, live.version)["run"]["replicas"]
     if len(rows) < wanted:
-        missing = counted(wanted - len(rows), "container")
-        problems.append(f"{live.version} lacks {missing}: deployctl recover")
+        missing = wanted - len(rows)
+        verb = "is" if missing == 1 else "are"
+        problems.append(f"{counted(missing, 'container')} of {live.version} {verb} missing: deployctl recover")
     return LiveVersion(
         version=live.version,
         slot=live.slot,

@@ -19,9 +19,10 @@ _HOW = {
     "switch": "by a switch: its containers still run",
     "start": "by starting it",
     "pull": "by a pull from the registry (its image is not on the engine any more)",
-    "gone": "not possible: its containers and its image are gone, and neither a registry nor a commit has it",
+    "gone": "not possible: its containers and its image are gone, and it is in no registry and no commit",
     "rebuild": "by a build from its commit (its image is not on the engine any more)",
 }
+_HEALTH = {True: "healthy", False: "NOT healthy", None: "health unknown"}
 Row = tuple[str, str]
 
 
@@ -52,8 +53,10 @@ def _rows(report: StatusReport) -> Iterator[Row]:
 def _live(live: LiveVersion) -> Iterator[Row]:
     yield "live", f"{live.version} in {live.slot} since {when(live.since)} ({live.image})"
     for container in live.containers:
-        health = "healthy" if container.healthy else "NOT healthy"
-        yield "", f"{container.name} {container.state}, {health}, {counted(container.restarts, 'restart')}"
+        yield (
+            "",
+            f"{container.name} {container.state}, {_HEALTH[container.healthy]}, {counted(container.restarts, 'restart')}",
+        )
 
 
 def _bake(bake: BakeStatus) -> Iterator[Row]:

@@ -15,7 +15,9 @@ import pytest
 
 from orchestrator.cli.render import tree as render
 from orchestrator.cli.render.history import progress
+from orchestrator.cli.render.status import status as render_status
 from orchestrator.domain.rollout.way_back import WayBack
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import UsageError
 from orchestrator.release.recover import recover
 from orchestrator.reports.catalog import report_schema
@@ -186,10 +188,24 @@ def test_a_proxy_that_is_down_is_not_blamed_on_the_model(world: World) -> None:
     report = status(world.process(), APP, "")
     assert (report.state, report.proxy.state) == ("degraded", "missing")
     assert [text for text in report.problems if "mymodel-v1" in text] == []
+    assert report.live is not None and [each.healthy for each in report.live.containers] == [None]
+    assert "mymodel-v1-blue-1 running, health unknown, 0 restarts" in render_status(report)
+    assert wrong(world) == {}
     [container] = world.workloads.containers(APP)
     world.engine.change(container, state="exited")
     report = status(world.process(), APP, "")
     assert any(text.startswith("mymodel-v1-blue-1 has exited") for text in report.problems)
+    assert report.live is not None and [each.healthy for each in report.live.containers] == [False]
+
+
+def test_the_health_of_the_live_version_is_not_that_of_the_route(world: World) -> None:
+    world.release("v2")
+    assert world.proxy.running is not None
+    world.proxy.running[APP] = TrafficState(live="blue")
+    world.proxy.failing.add((APP, "green"))
+    report = status(world.process(), APP, "")
+    assert report.live is not None and [each.healthy for each in report.live.containers] == [False]
+    assert "mymodel-v2-green-1 runs, but the proxy reports DOWN: deployctl logs" in report.problems
 
 
 @pytest.mark.parametrize("action", ["release", "rollback"])
