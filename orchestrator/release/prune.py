@@ -32,8 +32,8 @@ def prune(
     """Removes what the newest `keep` versions do not need; with `dry_run` only reports what would be removed.
 
     With `cache` also what builds and removed containers have left on the engine. Dangling images and caches
-    belong to all programs that build there, which a note says; images of kept versions stay, whatever happened to their
-    names.
+    are shared by all programs that build there, which a note says; images of kept versions stay, whatever happened to
+    their names.
     """
     with services.locks.app(app):
         if not dry_run:
@@ -47,8 +47,8 @@ def _clear(services: Services, app: str, *, dry_run: bool) -> Cleared:
     if dry_run or not found:
         return Cleared(found, None if dry_run else 0)
     services.reporter.note(
-        f"dangling images and the build cache belong to all programs that build on {services.workloads.engine()}:"
-        " their next builds take longer"
+        "dangling images and the build cache are shared by all programs that build on"
+        f" {services.workloads.engine()}, so the next builds take longer"
     )
     removed, freed = [], 0
     for leftover in found:

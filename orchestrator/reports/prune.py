@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from orchestrator.domain.version.build import Leftover
+from orchestrator.domain.version.build import Leftover, LeftoverKind
 from orchestrator.frozen import frozen
 
 
@@ -16,7 +15,7 @@ class LeftoverRecord:
     `id`: the id of an image, the name of a builder (empty: the engine's own cache), or the name of a volume.
     """
 
-    kind: Literal["image", "cache", "volume"]
+    kind: LeftoverKind
     id: str
     bytes: int
 

@@ -107,7 +107,7 @@ def test_what_was_never_committed_cannot_be_built_again(private_app: App, privat
 def test_what_builds_have_left_is_removed_only_by_the_option(
     private_app: App, private_engine: PrivateEngine, buildx: None
 ) -> None:
-    """On an engine of its own, because caches belong to all programs that build on an engine."""
+    """On an engine of its own, because caches are shared by all programs that build on an engine."""
     app, engine = private_app, private_engine.place.client()
     dockerfile = (app.folder / "Dockerfile").read_text()
     for number, builder in ((1, "classic"), (2, "buildkit")):
@@ -133,7 +133,7 @@ def test_what_builds_have_left_is_removed_only_by_the_option(
     assert {row["kind"] for row in found["leftovers"]} == {"image", "cache"}
     assert (found["leftovers_freed_bytes"], found["dry_run"]) == (None, True)
     done = app.run("prune", "--cache")
-    assert "belong to all programs that build on" in done.stderr
+    assert "are shared by all programs that build on" in done.stderr
     assert "removed: build cache, " in done.stdout
     assert left()["image"] == 0
     assert left()["cache"] < 1_000_000

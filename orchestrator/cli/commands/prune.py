@@ -15,6 +15,7 @@ from orchestrator.release.prune import prune as run_prune
 from orchestrator.reports.prune import PruneReport, records
 
 app = new_app()
+_CACHE = "Also remove all dangling images and unused build cache on the engine, including those of other programs."
 
 
 @app.command()
@@ -23,18 +24,16 @@ def prune(
     keep: Annotated[
         int | None, typer.Option("--keep", min=1, help="Number of versions to keep; overrides retention.versions.")
     ] = None,
-    cache: Annotated[
-        bool, typer.Option("--cache", help="Also remove unnamed images and the build cache, of all programs.")
-    ] = False,
+    cache: Annotated[bool, typer.Option("--cache", help=_CACHE)] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
     """Remove versions beyond the retention limit.
 
     Removes images and containers. The live version and the rollback target are always kept.
 
-    With --cache also what builds have left on the engine: dangling images and the build cache, and anonymous
-    volumes of removed containers of deployctl. Images and cache belong to all programs that build on this engine: their
-    next builds take longer.
+    With --cache also what builds have left on the engine: dangling images and the build cache, and anonymous volumes of
+    removed containers of deployctl. Dangling images and build cache are shared by all programs that build on this
+    engine, so the next builds take longer.
 
     Examples: deployctl prune --keep 2 --dry-run; deployctl prune --cache
     """

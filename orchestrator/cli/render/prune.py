@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.cli.render.text import joined
-from orchestrator.domain.version.build import Leftover
+from orchestrator.domain.version.build import leftover_words
 from orchestrator.reports.prune import PruneReport
 from orchestrator.text import size
 
@@ -22,9 +22,9 @@ def _lines(report: PruneReport) -> Iterator[str]:
     if report.leftovers is None:
         return
     if not report.leftovers:
-        yield "builds have left nothing on the engine"
+        yield "no dangling images, build cache or volumes to remove"
         return
     for row in report.leftovers:
-        yield f"{verb}: {Leftover(row.kind, row.id, row.bytes).words}, {size(row.bytes)}"
+        yield f"{verb}: {leftover_words(row.kind, row.id)}, {size(row.bytes)}"
     if report.leftovers_freed_bytes is not None:
         yield f"{size(report.leftovers_freed_bytes)} freed on the engine"

@@ -9,6 +9,8 @@ from typing import Literal
 
 from orchestrator.frozen import frozen
 
+LeftoverKind = Literal["image", "cache", "volume"]
+
 
 @frozen
 class BuildSpec:
@@ -64,7 +66,7 @@ class RemoteImage:
 class EngineUsage:
     """What takes space on the engine, in bytes. `folder` is where the engine keeps its data, on its host.
 
-    `dangling` counts images without a name, such as stages of builds, and `cache_bytes` is the cache of BuildKit. Both
+    `dangling` counts dangling images, such as stages of builds, and `cache_bytes` is the cache of BuildKit. Both
     belong to all programs that build on the engine.
     """
 
@@ -78,23 +80,28 @@ class EngineUsage:
 class Leftover:
     """Something on the engine that builds or removed containers have left, and nothing needs.
 
-    `id` is the id of an `image` without a name, the name of the builder whose `cache` it is (empty: the engine itself),
+    `id` is the id of a dangling `image`, the name of the builder whose `cache` it is (empty: the engine itself),
     or the name of an anonymous `volume` of a removed container. `size` in bytes; for an image without the layers that
     it shares with others, for a cache what can be removed now.
     """
 
-    kind: Literal["image", "cache", "volume"]
+    kind: LeftoverKind
     id: str
     size: int
 
     @property
     def words(self) -> str:
         """What it is."""
-        if self.kind == "image":
-            return f"image {self.id.removeprefix('sha256:')[:12]}"
-        if self.kind == "volume":
-            return f"volume {self.id[:12]}"
-        return f"build cache of the builder {self.id}" if self.id else "build cache"
+        return leftover_words(self.kind, self.id)
+
+
+def leftover_words(kind: LeftoverKind, id: str) -> str:
+    """What a leftover is, for people."""
+    if kind == "image":
+        return f"image {id.removeprefix('sha256:')[:12]}"
+    if kind == "volume":
+        return f"volume {id[:12]}"
+    return f"build cache of the builder {id}" if id else "build cache"
 
 
 @frozen

@@ -57,7 +57,7 @@ def test_what_is_left_is_removed_and_named(world: World) -> None:
     leave(world)
     assert clear(world) == Cleared(ALL, 601)
     [note] = world.reports.notes
-    assert note.startswith("dangling images and the build cache belong to all programs that build on machine")
+    assert note.startswith("dangling images and the build cache are shared by all programs that build on machine")
     assert (world.engine.untagged, world.engine.caches, world.engine.lost_volumes) == (set(), {}, {})
     assert world.live() == ("v2", "green")
     [event] = events(world.services, APP, 1, Filters(kinds=("pruned",))).events
@@ -106,4 +106,4 @@ def test_the_report(dry_run: bool) -> None:
         *([] if dry_run else ["1 GiB freed on the engine"]),
     ]
     report = PruneReport("mymodel", dry_run, ("v1",), ("c",), ("i",), None, ())
-    assert render(report).splitlines() == [f"{verb}: c, i", "builds have left nothing on the engine"]
+    assert render(report).splitlines() == [f"{verb}: c, i", "no dangling images, build cache or volumes to remove"]
