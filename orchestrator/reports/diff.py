@@ -16,7 +16,7 @@ from orchestrator.ports.services import Services
 
 Change = Literal["added", "removed", "changed"]
 TENSOR_SECONDS = 60.0
-"""How long the comparison of tensors may take altogether, in seconds, unless a longer time is asked for."""
+"""How long the comparison of tensors may take altogether, in seconds, unless another time is given."""
 
 
 @frozen

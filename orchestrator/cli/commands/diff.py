@@ -12,7 +12,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.render import diff as render
 from orchestrator.cli.services import services
 from orchestrator.config import load, seconds
-from orchestrator.reports.diff import compare
+from orchestrator.reports.diff import TENSOR_SECONDS, compare
 
 app = new_app()
 
@@ -24,12 +24,12 @@ def diff(
     after: Annotated[str, typer.Argument(help="Newer version, such as v2.", autocompletion=candidates.versions)],
     time_limit: Annotated[
         str, typer.Option("--time-limit", help="Longest time to compare tensors, such as 10m.")
-    ] = "60s",
+    ] = f"{TENSOR_SECONDS:g}s",
 ) -> None:
     """Compare two versions: files, tensors, settings, image.
 
-    To compare the tensors of safetensors, ONNX and NumPy files: pip install 'deployctl[tensors]'. What is not compared
-    within --time-limit is named.
+    To compare the tensors of safetensors, ONNX and NumPy files: pip install 'deployctl[tensors]'. Files whose tensors
+    are not all compared within --time-limit are listed.
 
     Examples: deployctl diff v1 v2; deployctl diff v1 v2 --time-limit 10m; deployctl diff v1 v2 --json
     """
@@ -39,4 +39,4 @@ def diff(
         report = compare(services(cli), config, before, after, seconds=seconds(time_limit, "--time-limit"))
         console.report(report) if cli.json else console.lines(render.diff(report))
         if any(row.limit == "time" for row in report.tensors):
-            console.note(f"not all tensors were compared within {time_limit}: --time-limit sets a longer time")
+            console.note(f"not all tensors were compared within {time_limit}; use --time-limit to allow more time")
