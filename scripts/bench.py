@@ -153,7 +153,7 @@ def main() -> None:
             each.config["health"]["successes"] = 1
             each.config["retention"]["versions"] = 3
         app.write("v1")
-        print("| what | median | beside | aim |\n| --- | --- | --- | --- |")
+        print("| what | median | beside | target |\n| --- | --- | --- | --- |")
         try:
             app.run("release", "v1")
             show(startup(app, 3 if short else 25))
