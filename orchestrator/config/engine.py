@@ -48,5 +48,6 @@ class Engine(Section):
         default=None, description='IPv4 range of the network, "10.99.0.0/18"; without it, a free one.'
     )
     mtu: Annotated[int, Field(ge=1280, le=65535)] | None = Field(
-        default=None, description="MTU of the network; without it, that of the engine, or of the host's way out."
+        default=None,
+        description="MTU of the network; without it, that of the engine, or of the interface of the default route.",
     )

@@ -73,7 +73,7 @@ class Edge(Protocol):
         """The program that runs; None when it does not answer."""
 
     def build(self, progress: Progress) -> str:
-        """Builds the proxy's program anew, with the fixes that there are now; returns the id of its image.
+        """Rebuilds the proxy's program with the current security fixes; returns the id of its image.
 
         Changes nothing that runs, so it needs no lock. May be repeated.
 
@@ -90,11 +90,11 @@ class Edge(Protocol):
         is open, and follows every change meanwhile: see `leaving`.
 
         Raises:
-            ProxyError: the new proxy does not start, rejects the configuration, or does not reach what the old one
-                reaches; or the traffic states on disk, which it would begin with, are not those of the old one. The
-                old one goes on serving.
+            ProxyError: the new proxy does not start, rejects the configuration, or cannot reach the containers that
+                the old one reaches; or the traffic states on disk, which it would begin with, are not those of the old
+                one. The old one keeps serving.
             UsageError: a replaced proxy still finishes its requests.
-            Interrupted: `progress.check` raised it; the old one goes on serving.
+            Interrupted: `progress.check` raised it; the old one keeps serving.
         """
 
     def leaving(self) -> Leaving | None:

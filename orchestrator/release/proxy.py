@@ -64,7 +64,7 @@ def upgrade(services: Services) -> Upgraded:
         with services.locks.proxy():
             services.edge.upgrade(image, services.ledger.proxy_apps(), services.progress)
     except Interrupted as error:
-        raise services.interrupts.error("stopped before the proxy was replaced: the old one goes on serving") from error
+        raise services.interrupts.error("stopped before the proxy was replaced: the old one keeps serving") from error
     left = _await_end(services)
     after = services.edge.program()
     if left is not None and services.interrupts.pending:

@@ -1,4 +1,4 @@
-"""Removal: an app and all that is its. Other apps are not touched, and none of their requests fails.
+"""Removal: an app and everything that belongs to it. Other apps are not touched, and none of their requests fails.
 
     lock the app → record the removal → end its traffic → containers → images → files → schedules → its records
 

@@ -1,4 +1,4 @@
-"""The events of an app: what people, the watchdog, heals and notices did, newest first. Reads only.
+"""The events of an app: deployments, repairs and notifications, newest first. Reads only.
 
 The ledger also has events that only seal its rows. They are left out, except where they say that something happened.
 """

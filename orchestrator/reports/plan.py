@@ -86,7 +86,9 @@ def preview(
         )
     option = "--ref" if ref is not None else "--image" if image is not None else ""
     if action == "rollback" and option:
-        raise UsageError(f"{option} cannot be used with a rollback", hint="run it alone: deployctl plan rollback")
+        raise UsageError(
+            f"{option} cannot be used with a rollback", hint=f"run it without {option}: deployctl plan rollback"
+        )
     observed = observe(services, config.app.name)
     first = _first(services, config.app.name)
     if action == "rollback":
@@ -104,14 +106,14 @@ def _fit_report(fit: Fit) -> FitReport:
 
 
 def _first(services: Services, app: str) -> tuple[str, ...]:
-    """A note about an open deployment, after whose end the plan may be another one."""
+    """A note about an open deployment, whose end can change the plan."""
     deployment = services.ledger.open_deployment(app)
     if deployment is None:
         return ()
     name = f"deployment {deployment.id}, the {deployment.kind} to {deployment.to_version}"
     if interrupted(services, deployment):
-        return (f"{name}, was interrupted: it is finished or undone first, and the plan may then be another one",)
-    return (f"{name}, is in progress: when it has ended, the plan may be another one",)
+        return (f"{name}, was interrupted: the next command finishes or undoes it first, which can change this plan",)
+    return (f"{name}, is in progress; this plan can change when it ends",)
 
 
 def release_diff(services: Services, prepared: PreparedRelease) -> DiffReport | None:

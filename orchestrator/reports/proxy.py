@@ -10,6 +10,7 @@ from orchestrator.domain.traffic.program import Leaving, Program, Refusals
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.text import counted
 
 # From this age on, an image is said to be old. Security fixes of Debian are as frequent. Days.
 OLD = 90
@@ -100,9 +101,9 @@ def program_text(program: ProxyProgram, now: datetime) -> str:
     """The program, the age of its image, and the command when that is old."""
     days = age(program.built_at, now)
     if days is None:
-        return f"{program.name}, whose image was removed; 'deployctl proxy upgrade' builds it again"
-    text = f"{program.name}, image built {days} day{'' if days == 1 else 's'} ago"
-    return f"{text}; 'deployctl proxy upgrade' builds it with the fixes since then" if days >= OLD else text
+        return f"{program.name}; its image was removed: 'deployctl proxy upgrade' rebuilds it"
+    text = f"{program.name}, image built {counted(days, 'day')} ago"
+    return f"{text}; 'deployctl proxy upgrade' rebuilds it with current security fixes" if days >= OLD else text
 
 
 def proxy_status(services: Services) -> ProxyStatusReport:

@@ -104,7 +104,7 @@ def _resolve(ports: ImagePorts, text: str, name: Reference) -> RemoteImage | Non
     try:
         return ports.registry.resolve(str(name), ports.progress)
     except RegistryError as error:
-        error.message = f"--image: the engine does not have {text}, and its registry does not tell what it is"
+        error.message = f"--image: the engine does not have {text}, and its registry did not return its digest"
         raise
 
 

@@ -61,9 +61,8 @@ def _unwatched(services: Services, app: str) -> str:
         return f"it is not known whether a watchdog is scheduled, which ends the bake: {error}"
     if any(entry.enabled and entry.state_dir == str(services.state_dir) for entry in entries):
         return ""
-    return (
-        "no watchdog is scheduled: nothing ends the bake, or rolls back if it fails; next: deployctl watchdog install"
-    )
+    why = "no watchdog is scheduled, so nothing ends the bake or rolls back a bad version"
+    return f"{why}; run: deployctl watchdog install"
 
 
 def wait_until_cold(services: Services, app: str) -> None:

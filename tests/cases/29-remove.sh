@@ -1,5 +1,5 @@
 #!/bin/bash
-# remove: an app goes with all that is its, also when the command is killed; another app of the state folder never notices.
+# remove: an app goes with everything that belongs to it, also when the command is killed; another app of the state folder never notices.
 set -u; A=b2c29 P=${PORT:-41573}
 . "$(dirname "$0")/lib/apps.bash"
 Q=$((P + 1))

@@ -163,7 +163,7 @@ def test_a_new_proxy_that_does_not_start_leaves_the_old_one(app: App) -> None:
     image = engine().containers.get(old).image.id
     with Load(app.port, clients=4) as load:
         message = upgrade(app, lines='CMD ["sh", "-c", "echo \'[ALERT] no such library\'; exit 1"]', code=3)
-        assert "error: the new proxy ended; the old one goes on serving" in message
+        assert "error: the new proxy ended; the old one keeps serving" in message
         assert "why: [ALERT] no such library" in message
         message = upgrade(app, lines="RUN echo no mirror; exit 7", code=3)
         assert "the proxy's image could not be built" in message

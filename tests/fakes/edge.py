@@ -199,9 +199,9 @@ class FakeEdge:
         self.apply(apps, progress)
         progress.check()
         if self._proxy.damaged or self._proxy.disk != self._proxy.workers():
-            raise ProxyError("the new proxy would not do what the running one does")
+            raise ProxyError("the files on disk do not match the running proxy")
         if self._proxy.broken:
-            raise ProxyError("the new proxy ended; the old one goes on serving", why=self._proxy.broken)
+            raise ProxyError("the new proxy ended; the old one keeps serving", why=self._proxy.broken)
         self._proxy.program = self._proxy.built[image]
         self._proxy.replaced = True
         # Another process: its counters begin at 0.

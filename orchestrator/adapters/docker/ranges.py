@@ -1,4 +1,4 @@
-"""What a new network needs to know about the host: which address ranges are in use, and the MTU of its way out."""
+"""What a new network needs to know about the host: the address ranges in use, and the MTU of its default route."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def ipv4_ranges(row: dict[str, Any]) -> Iterator[IPv4Network]:
 def mtu(wanted: int, engine: int, route: int) -> int:
     """The MTU to set for a network; 0: the engine's own default is right.
 
-    `engine` is the setting of the daemon, which it applies to its default network only; `route` is that of the host's
-    way out. Larger packets than the way out carries are dropped there, often without a word to the sender.
+    `engine` is the setting of the daemon, which it applies to its default network only; `route` is that of the
+    interface of the host's default route, which drops larger packets, often without an error to the sender.
     """
     if wanted:
         return wanted

@@ -131,7 +131,7 @@ class DockerRegistry(OnEngine):
             return str(image.id)
 
     def resolve(self, reference: str, progress: Progress) -> RemoteImage | None:
-        what = f"the registry does not say what {reference} is"
+        what = f"the registry did not return the digest of {reference}"
         with engine_errors("contact the registry"):
             try:
                 # A question: somebody waits for the answer, and can ask again.

@@ -186,7 +186,7 @@ class HAProxyEdge:
         self.apply(apps, progress)
         if differing := self._traffic.differing():
             raise ProxyError(
-                f"the new proxy would not do what the running one does: {', '.join(differing)} differ",
+                f"the files on disk do not match the running proxy: {', '.join(differing)}",
                 hint="deployctl recover restores the files, then run 'deployctl proxy upgrade' again",
             )
         self._replacement.replace(image, _wanted(apps)[1], progress)

@@ -41,7 +41,7 @@ _END_LIMIT = 3.0
 _TICK = 0.05
 _ENDED = ("exited", "dead", "created")
 _ALIVE = ("running", "restarting", "paused")
-_KEPT = "the old one goes on serving"
+_KEPT = "the old one keeps serving"
 
 
 class Replacement:
@@ -81,10 +81,10 @@ class Replacement:
             )
 
     def replace(self, image: str, digest: str, progress: Progress) -> None:
-        """Replaces the proxy, which runs the configuration `digest`. When that fails, the old one goes on serving.
+        """Replaces the proxy, which runs the configuration `digest`. When that fails, the old one keeps serving.
 
         Raises:
-            ProxyError: the new one does not start, or does not reach what the old one reaches.
+            ProxyError: the new one does not start, or cannot reach the containers that the old one reaches.
             UsageError: one that was replaced still runs.
             Whatever `progress.check` raises, which is called until the new one has proved itself.
         """
@@ -164,7 +164,7 @@ class Replacement:
             if self._clock() > end:
                 names = ", ".join(sorted(missing))
                 raise ProxyError(
-                    f"the new proxy does not reach what the old one reaches; {_KEPT}",
+                    f"the new proxy cannot reach the containers that the old one reaches; {_KEPT}",
                     why=f"after {_CHECK_LIMIT:g} s it has no successful check of {names}",
                     hint="a model that is busy answers no checks: run 'deployctl proxy upgrade' again later",
                 )

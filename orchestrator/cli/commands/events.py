@@ -35,7 +35,7 @@ def events(
         str | None, typer.Option("--of", help="Only events of this version.", autocompletion=candidates.versions)
     ] = None,
 ) -> None:
-    """List what people, the watchdog, heals and notices did.
+    """List events: deployments, repairs and notifications.
 
     Prints deployments, repairs, containers that ended, problems and their ends, and notifications, newest first.
 

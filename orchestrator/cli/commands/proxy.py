@@ -64,11 +64,11 @@ def reload(ctx: typer.Context) -> None:
 
 @app.command()
 def upgrade(ctx: typer.Context) -> None:
-    """Build the proxy again, and replace it without a lost request.
+    """Rebuild the proxy image, and replace the running proxy.
 
-    The new proxy has the security fixes that there are now. It starts beside the old one and takes over its addresses;
-    the old one finishes what is open: requests, streams and WebSockets. If the new one does not start, the old one goes
-    on serving.
+    No request is lost. The new proxy has the current security fixes. It starts beside the old one and takes over its
+    addresses; the old one finishes what is open: requests, streams and WebSockets. If the new one does not start, the
+    old one keeps serving.
 
     Example: deployctl proxy upgrade
     """

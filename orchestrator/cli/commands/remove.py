@@ -32,11 +32,11 @@ def remove(
     force: Annotated[bool, typer.Option("--force", help="Do not ask for a confirmation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
-    """Remove an app and all that is its.
+    """Remove an app and everything that belongs to it.
 
     It stops serving first. Then its containers, images, model files, secrets, records and the schedule of its watchdog
-    are removed; deploy.toml, volumes and images in a registry stay. No request of another app fails. If it is
-    interrupted, the next command for the app finishes it. A terminal asks for the name of the app.
+    are removed; deploy.toml, volumes and images in a registry stay. No request of another app fails. If the removal is
+    interrupted, the next command for the app finishes it. On a terminal, deployctl asks you to type the app's name.
 
     Examples: deployctl remove mymodel; deployctl remove mymodel --force --json
     """
@@ -65,7 +65,7 @@ def _of_file(cli: Context) -> str:
     try:
         return load(cli.file).app.name
     except UsageError as error:
-        error.hint = "name the app: deployctl remove NAME; 'deployctl list' names all"
+        error.hint = "pass the app's name: deployctl remove NAME; 'deployctl list' shows all apps"
         raise
 
 
@@ -90,7 +90,7 @@ def _confirm(cli: Context, own: Services, found: RemoveReport) -> None:
     except Interrupted:
         raise own.interrupts.error("nothing was removed") from None
     if typed != found.app:
-        raise UsageError(f"{found.app} was not removed", why="its name was not typed")
+        raise UsageError(f"{found.app} was not removed", why="the name that was typed does not match")
 
 
 def _report(found: Belongings, *, dry_run: bool) -> RemoveReport:

@@ -9,6 +9,8 @@ from orchestrator.domain.traffic.program import Refusals
 from orchestrator.reports.proxy import ProxyStatusReport, ProxyUpgradeReport, program_text
 from orchestrator.text import counted
 
+_REMOVED = "a later command removes the old proxy when it has none left"
+
 
 def status_lines(report: ProxyStatusReport, now: datetime) -> Iterator[str]:
     """The lines of `proxy status`."""
@@ -26,16 +28,18 @@ def status_lines(report: ProxyStatusReport, now: datetime) -> Iterator[str]:
 
 def upgrade_text(report: ProxyUpgradeReport) -> str:
     """What `proxy upgrade` has done, in a sentence."""
-    after = report.after.name if report.after is not None else "a proxy that does not answer yet"
     before = f" (before: {report.before.name})" if report.before is not None else ""
-    text = f"the proxy is {after}{before}"
+    text = "the proxy was replaced, but does not answer yet"
+    if report.after is not None:
+        text = f"the proxy is {report.after.name}"
+    text += before
     if report.previous is None:
         return text
-    return f"{text}; the old one still has {report.previous}; a later command removes it when they have ended"
+    return f"{text}; the old proxy still has {report.previous}; {_REMOVED}"
 
 
 def _refused(address: Refusals) -> str:
     return (
-        f"{counted(address.denied, 'request')} by its rules, {address.unreadable} that it could not read,"
-        f" {counted(address.answers, 'answer')} of models"
+        f"{counted(address.denied, 'request')} (rules), {counted(address.unreadable, 'unreadable request')},"
+        f" {counted(address.answers, 'model response')}"
     )

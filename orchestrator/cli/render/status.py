@@ -53,10 +53,8 @@ def _rows(report: StatusReport) -> Iterator[Row]:
 def _live(live: LiveVersion) -> Iterator[Row]:
     yield "live", f"{live.version} in {live.slot} since {when(live.since)} ({live.image})"
     for container in live.containers:
-        yield (
-            "",
-            f"{container.name} {container.state}, {_HEALTH[container.healthy]}, {counted(container.restarts, 'restart')}",
-        )
+        health, restarts = _HEALTH[container.healthy], counted(container.restarts, "restart")
+        yield "", f"{container.name} {container.state}, {health}, {restarts}"
 
 
 def _bake(bake: BakeStatus) -> Iterator[Row]:

@@ -38,7 +38,7 @@ class Refusals:
     """What the edge refused at one address since its workers started, in numbers of requests and answers.
 
     `denied` are requests that a rule refused, `unreadable` those that could not be read at all (both by the address
-    only: no app was chosen yet), and `answers` the answers of models that were refused.
+    only: no app was chosen yet), and `answers` the responses from models that were refused.
     """
 
     listen: str

@@ -323,7 +323,7 @@ def test_there_is_no_upgrade_to_states_that_are_damaged(rig: ProxyRig) -> None:
     rig.traffic.apply(APP, BLUE)
     before = rig.edge.program()
     rig.damage()
-    with pytest.raises(ProxyError, match="would not do what the running one does"):
+    with pytest.raises(ProxyError, match="do not match the running proxy"):
         upgraded(rig, app)
     assert rig.answer() == "v1"
     assert rig.edge.program() == before
@@ -336,7 +336,7 @@ def test_a_program_that_does_not_start_changes_nothing(rig: ProxyRig) -> None:
     app = rig.running()
     rig.traffic.apply(APP, BLUE)
     before = rig.edge.program()
-    with rig.broken(), pytest.raises(ProxyError, match="the old one goes on serving"):
+    with rig.broken(), pytest.raises(ProxyError, match="the old one keeps serving"):
         upgraded(rig, app)
     assert rig.edge.program() == before
     assert rig.edge.leaving() is None

@@ -62,7 +62,7 @@ def test_an_unknown_app(run: Run) -> None:
 def test_without_a_name_and_a_file(run: Run) -> None:
     done = run("remove", "--force", "--json")
     expect(done, 2)
-    assert document(done)["error"]["next"].startswith("name the app: deployctl remove NAME")
+    assert document(done)["error"]["next"].startswith("pass the app's name: deployctl remove NAME")
 
 
 def test_without_an_engine_nothing_is_changed(run: Run, world: World) -> None:

@@ -57,7 +57,7 @@ def test_it_waits_for_open_requests_and_says_what_is_left(world: World) -> None:
     assert 30 <= world.time < 31
     assert "the old proxy still has 2 open requests, 29 s left to wait" in world.reports.details
     assert text(world, services, done.leaving).endswith(
-        "; the old one still has 2 open requests; a later command removes it when they have ended"
+        "; the old proxy still has 2 open requests; a later command removes the old proxy when it has none left"
     )
     with pytest.raises(UsageError, match="the previous proxy still has"):
         upgrade(world.process())
@@ -95,8 +95,7 @@ def test_a_signal_before_the_replacement_changes_nothing(world: World) -> None:
     with pytest.raises(Interrupted) as caught:
         upgrade(services)
     assert (
-        caught.value.message
-        == "interrupted (SIGINT): stopped before the proxy was replaced: the old one goes on serving"
+        caught.value.message == "interrupted (SIGINT): stopped before the proxy was replaced: the old one keeps serving"
     )
     assert caught.value.exit_code == 130
     assert world.proxy.program.name == "HAProxy 2.6.12"
@@ -120,7 +119,7 @@ def test_a_signal_after_it_ends_the_wait(world: World) -> None:
 
 def test_a_program_that_does_not_start(world: World) -> None:
     world.proxy.broken = "no such library"
-    with pytest.raises(ProxyError, match="the old one goes on serving"):
+    with pytest.raises(ProxyError, match="the old one keeps serving"):
         upgrade(world.process())
     assert world.proxy.program.name == "HAProxy 2.6.12"
     assert world.served() == "v1"
@@ -145,10 +144,10 @@ def test_the_lines_of_the_status(world: World) -> None:
     report = proxy_status(services)
     assert report.addresses == (Refusals(world.listen, 1, 2, 3),)
     assert list(status_lines(report, world.now())) == [
-        "proxy: running, HAProxy 2.6.12, whose image was removed; 'deployctl proxy upgrade' builds it again",
+        "proxy: running, HAProxy 2.6.12; its image was removed: 'deployctl proxy upgrade' rebuilds it",
         "  the previous proxy still has 1 open request",
         f"  mymodel: {world.listen} → blue (1 UP)",
-        f"  refused at {world.listen}: 1 request by its rules, 2 that it could not read, 3 answers of models",
+        f"  refused at {world.listen}: 1 request (rules), 2 unreadable requests, 3 model responses",
     ]
     world.edge.down()
     report = proxy_status(services)

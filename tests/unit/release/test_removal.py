@@ -1,4 +1,4 @@
-"""Removing an app: all that is its and nothing else, and after a crash at any point the next command finishes it."""
+"""Removing an app: everything that belongs to it, nothing else, and after any crash the next command finishes it."""
 
 from __future__ import annotations
 

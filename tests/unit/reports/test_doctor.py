@@ -56,7 +56,7 @@ def proxy(world: World) -> Check:
 def test_the_proxys_program_and_the_age_of_its_image(world: World) -> None:
     world.release("v1")
     check = proxy(world)
-    removed = "running, HAProxy 2.6.12, whose image was removed; 'deployctl proxy upgrade' builds it again"
+    removed = "running, HAProxy 2.6.12; its image was removed: 'deployctl proxy upgrade' rebuilds it"
     assert (check.ok, check.message, check.next) == (True, removed, "")
     for days, text in (
         (0, "running, HAProxy 2.6.12, image built 0 days ago"),
@@ -64,8 +64,8 @@ def test_the_proxys_program_and_the_age_of_its_image(world: World) -> None:
         (89, "running, HAProxy 2.6.12, image built 89 days ago"),
         (
             90,
-            "running, HAProxy 2.6.12, image built 90 days ago; 'deployctl proxy upgrade' builds it with the fixes since"
-            " then",
+            "running, HAProxy 2.6.12, image built 90 days ago; 'deployctl proxy upgrade' rebuilds it with current"
+            " security fixes",
         ),
         # The clock of the machine that built it was fast.
         (-1, "running, HAProxy 2.6.12, image built 0 days ago"),

@@ -172,7 +172,9 @@ def test_every_report_of_an_interrupted_app_conforms(world: World) -> None:
     newest = history(world.process(), APP, 1).deployments[0]
     assert (newest.outcome, newest.interrupted, progress(newest)) == (None, True, "interrupted")
     notes = preview(world.process(), world.config(), "release", "v3", ref=None).notes
-    assert notes[0].startswith("deployment 2, the release to v2, was interrupted: it is finished or undone first")
+    assert notes[0].startswith(
+        "deployment 2, the release to v2, was interrupted: the next command finishes or undoes it first"
+    )
     with world.process().locks.app(APP):
         newest = history(world.process(), APP, 1).deployments[0]
         assert (newest.interrupted, progress(newest)) == (False, "in progress")

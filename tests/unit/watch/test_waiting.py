@@ -34,7 +34,7 @@ def detached(world: World) -> Callable[[], Bake]:
 
 
 def test_a_bake_that_nothing_watches_is_announced(world: World, detached: Callable[[], Bake]) -> None:
-    assert "next: deployctl watchdog install" in detached().why
+    assert "run: deployctl watchdog install" in detached().why
     world.scheduler.install(Job(APP, "/another", "deploy.toml", 60), "cron.d")
     assert "no watchdog is scheduled" in detached().why
     world.scheduler.install(Job(APP, str(world.folder), "deploy.toml", 60), "cron.d")

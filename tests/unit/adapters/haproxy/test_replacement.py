@@ -1,4 +1,4 @@
-"""Replacing a proxy, interrupted at every call: what serves goes on serving, and nothing is left over."""
+"""Replacing a proxy, interrupted at every call: what serves keeps serving, and nothing is left over."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_a_new_one_that_does_not_prove_itself_is_removed(stage: Stage, how: str)
     with pytest.raises(Interrupted if how == "interrupted" else ProxyError) as caught:
         stage.replace()
     if how == "broken":
-        assert str(caught.value).startswith("the new proxy ended; the old one goes on serving")
+        assert str(caught.value).startswith("the new proxy ended; the old one keeps serving")
     if how == "blind":
         assert caught.value.why == "after 30 s it has no successful check of mymodel_blue/s1"
     stage.end()
@@ -236,7 +236,7 @@ def test_a_new_one_that_does_not_prove_itself_is_removed(stage: Stage, how: str)
 def test_a_new_one_that_is_removed_finishes_what_it_has_accepted(stage: Stage) -> None:
     stage.proxies.blind.add(stage.new)
     stage.proxies.open = {stage.new: 1, stage.old: 1}
-    with pytest.raises(ProxyError, match="does not reach"):
+    with pytest.raises(ProxyError, match="cannot reach the containers"):
         stage.replace()
     assert (stage.made(CURRENT), stage.made(PREVIOUS)) == (stage.old, stage.new)
     assert stage.replacement.leaving() == Leaving(1, 1)
