@@ -1,10 +1,13 @@
-"""The output of `release` and `rollback` at their end."""
+"""The output of commands that change who gets the requests, at their end."""
 
 from __future__ import annotations
 
 from orchestrator.cli.context import Context
+from orchestrator.domain.rollout.rollout import Rollout
+from orchestrator.ports.services import Services
 from orchestrator.release.release import Result
-from orchestrator.reports.release import BakeReport, ReleaseReport
+from orchestrator.reports.release import BakeReport, HeldReport, ReleaseReport
+from orchestrator.watch.waiting import Bake
 
 _STATES = {"stable": "is stable", "baking": "is live and bakes", "replaced": "was live"}
 
@@ -34,3 +37,37 @@ def report(cli: Context, app: str, result: Result, bake: BakeReport | None = Non
         )
         state = _STATES[bake.outcome] if bake else "is live"
         cli.console.done(f"{app} {ended.version} {state}{instead}, after {ended.seconds:.1f} s")
+
+
+def moved(cli: Context, own: Services, app: str, result: Result, bake: BakeReport | None = None) -> None:
+    """Prints how a change of the candidate has ended."""
+    rollout = own.ledger.open_rollout(app)
+    if rollout is None and result.deployment is not None and result.deployment.kind == "abort":
+        if cli.json:
+            report(cli, app, result)
+        else:
+            cli.console.done(f"{app} {result.version} was aborted; {result.previous} has all requests")
+    elif rollout is None or cli.json:
+        report(cli, app, result, bake)
+    elif rollout.preview:
+        cli.console.done(f"{app} {rollout.version} answers at its preview address; next: deployctl promote")
+    else:
+        stage = f"stage {rollout.stage + 1} of {len(rollout.stages)}"
+        cli.console.done(f"{app} {rollout.version} gets {rollout.share / 100:g} % of the requests ({stage})")
+
+
+def held(cli: Context, rollout: Rollout) -> None:
+    """Prints whether a rollout is held."""
+    if cli.json:
+        cli.console.report(HeldReport(rollout.app, rollout.id, rollout.version, rollout.held or None))
+    elif rollout.held:
+        cli.console.done(f"the rollout of {rollout.version} is held by {rollout.held}; next: deployctl resume")
+    else:
+        cli.console.done(f"the rollout of {rollout.version} goes on")
+
+
+def bake_report(bake: Bake | None) -> BakeReport | None:
+    """The part of the report about a bake."""
+    if bake is None:
+        return None
+    return BakeReport(bake.outcome, bake.until, None if bake.seconds is None else round(bake.seconds, 3))

@@ -45,3 +45,8 @@ def iso(moment: datetime) -> str:
     """A time in UTC as ISO 8601 text with milliseconds and a Z."""
     # Not strftime: it writes years before 1000 with fewer digits, and times are compared as text.
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def epoch(text: str) -> float:
+    """A moment in ISO 8601 as seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()

@@ -9,6 +9,7 @@ from orchestrator.ports.events import Events
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.placement import Placement
 from orchestrator.ports.removals import Removals
+from orchestrator.ports.rollouts import Rollouts
 from orchestrator.ports.versions import VersionRecords
 from orchestrator.ports.watch_records import WatchRecords
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.record.labels import Restored
 
 
-class Ledger(VersionRecords, Journal, Placement, WatchRecords, Events, Removals, Protocol):
+class Ledger(VersionRecords, Journal, Rollouts, Placement, WatchRecords, Events, Removals, Protocol):
     """All records, and the file as a whole. Code that needs a part of it should use the protocol of that part.
 
     Every method is one transaction that is on disk when it returns; several processes may use the ledger at the same

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from orchestrator.domain.rollout.deployment import Deployment
-from orchestrator.domain.traffic.counted import Reading, Traffic, between, from_json
+from orchestrator.domain.rollout.rollout import Evidence, Rollout
+from orchestrator.domain.traffic.counted import Reading, Traffic, as_json, between, from_json
+from orchestrator.domain.traffic.judge import Counts, Limits
+from orchestrator.domain.traffic.judge import Stage as Counted
+from orchestrator.domain.traffic.latencies import Histogram, ratio_threshold, slower_than, threshold
 from orchestrator.domain.traffic.slot import SlotState, other
+from orchestrator.domain.traffic.state import ALL
 from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 
 # The deployment that made the predecessor live is one of the last.
 _RECENT = 50
+# With fewer answers it is not known what is slow.
+_ENOUGH = 100
+# How long a part of a rollout is at most, in seconds.
+_PART = 300.0
 
 
 def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Traffic | None]:
@@ -27,6 +36,64 @@ def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Tra
     if before is not None and (first := _counters(services, before.id)) is not None:
         old = between(first, began, other(live.slot))
     return between(began, now, live.slot), old
+
+
+def usual_time(services: Services, app: str) -> float:
+    """The time, in seconds, that nine of ten answers of the live version stayed below; 0: too few to say."""
+    live = services.live(app)
+    return _usual(traffic(services, app, live)[0].times) if live is not None else 0.0
+
+
+def _usual(times: Histogram) -> float:
+    return threshold(times) if sum(times.values()) >= _ENOUGH else 0.0
+
+
+def present_part(rollout: Rollout, now: Reading, ratio: float) -> tuple[Counted, ...]:
+    """What was counted in the present part of a rollout; empty: nothing. `ratio` is judge.latency_ratio."""
+    if rollout.preview or not rollout.evidence.reading:
+        return ()  # whoever asks the preview is not a client
+    began = from_json(rollout.evidence.reading)
+    candidate, old = (between(began, now, slot) for slot in (rollout.slot, other(rollout.slot)))
+    if not candidate.requests and not old.requests:
+        return ()
+    slow = rollout.evidence.slow
+    limits = (ratio_threshold(slow, ratio), slow) if slow else (0.0, 0.0)
+    return (
+        Counted(
+            rollout.share / ALL, *(_counts(each, limit) for each, limit in zip((candidate, old), limits, strict=True))
+        ),
+    )
+
+
+def counted(services: Services, rollout: Rollout, limits: Limits) -> tuple[Counted, ...]:
+    """What was counted of a rollout until now, in all of its parts.
+
+    Raises:
+        ProxyError: the proxy does not answer.
+    """
+    now = services.endpoints.counters(rollout.app)
+    return (*rollout.evidence.past, *present_part(rollout, now, limits.latency_ratio))
+
+
+def next_part(rollout: Rollout, now: Reading, at: float, ratio: float) -> Evidence:
+    """The evidence of a rollout with its present part finished, and another one begun at `at`."""
+    evidence = rollout.evidence
+    slow = evidence.slow or _usual(between(from_json(evidence.reading), now, other(rollout.slot)).times)
+    return Evidence((*evidence.past, *present_part(rollout, now, ratio)), as_json(now), at, slow)
+
+
+def part_is_over(rollout: Rollout, now: Reading, at: float) -> bool:
+    """Whether another part is due: it is now known what is slow, or the present part is long.
+
+    What changes late is found sooner when it is not compared with all that came before.
+    """
+    evidence = rollout.evidence
+    known = _usual(between(from_json(evidence.reading), now, other(rollout.slot)).times)
+    return bool(not evidence.slow and known) or at - evidence.since >= _PART
+
+
+def _counts(traffic: Traffic, slow: float) -> Counts:
+    return Counts(traffic.requests, traffic.failures, slower_than(traffic.times, slow) if slow else 0)
 
 
 def _put_live_before(services: Services, app: str, deployment: Deployment) -> Deployment | None:

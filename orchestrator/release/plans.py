@@ -8,9 +8,11 @@ from orchestrator.domain.rollout.choice import Choice
 from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan, check
+from orchestrator.domain.rollout.rollout import Rollout
+from orchestrator.domain.rollout.stages import Stage
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.rollout.way_back import WayBack
-from orchestrator.domain.traffic.slot import Slot, other
+from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.frozen import frozen
 from orchestrator.release.steps import (
     Adopt,
@@ -27,8 +29,10 @@ from orchestrator.release.steps import (
     Reroute,
     Retire,
     Settle,
+    Shift,
     Start,
     Switch,
+    Unshare,
     Unshield,
     Vacate,
 )
@@ -40,7 +44,8 @@ from orchestrator.supply.image import FoundImage
 class Terms:
     """The settings that a plan depends on. Times in seconds; `registry` is where images are pushed, None: nowhere.
 
-    `patience` is how long the newer version may take to begin an answer, before the older one is asked.
+    `patience` is how long the newer version may take to begin an answer, before the older one is asked. With `stages`
+    the version gets the share of the first one, and with `preview` none: it becomes a candidate instead of going live.
     """
 
     replicas: int = 1
@@ -50,6 +55,8 @@ class Terms:
     shield: bool = False
     patience: float = 0.0
     registry: str | None = None
+    stages: tuple[Stage, ...] = ()
+    preview: bool = False
 
 
 def plan_release(
@@ -80,9 +87,13 @@ def plan_release(
         Create(version, slot, terms.replicas),
         *_start(version, slot),
         Inspect(version, slot),
-        Switch(version, slot, bake, shield=shield, patience=terms.patience if shield else 0.0),
     ]
-    if live is not None:
+    candidate = live is not None and not renewed and (terms.preview or bool(terms.stages))
+    if live is not None and candidate:
+        steps.append(candidate_step(version, slot, live.slot, terms))
+    else:
+        steps.append(Switch(version, slot, bake, shield=shield, patience=terms.patience if shield else 0.0))
+    if live is not None and not candidate:
         how: How = "remove" if renewed else "keep warm" if terms.keep_warm > 0 or bake > 0 else "stop"
         steps += [Reroute(), *_retire(live.version, live.slot, how, max(terms.keep_warm, bake))]
     plan = Plan(
@@ -139,6 +150,58 @@ def plan_rollback(
             *_retire(live.version, live.slot, "stop", 0.0),
             Settle(),
         ),
+    )
+    check(plan.before, plan.steps)
+    return plan
+
+
+def candidate_step(version: str, slot: Slot, live: Slot, terms: Terms, stage: int = 0) -> Shift:
+    """The step that gives a candidate the share of a stage, or shows it at its preview address."""
+    if terms.preview:
+        return Shift(version, slot, live, 0, preview=True)
+    patience = terms.patience if terms.shield else 0.0
+    return Shift(version, slot, live, terms.stages[stage].share, stage, terms.shield, patience)
+
+
+def plan_promote(observed: Observed, rollout: Rollout, terms: Terms, *, full: bool = False) -> Plan:
+    """Gives the candidate the share of its next stage; after the last one, or with `full`, all traffic."""
+    live = observed.live
+    assert live is not None, "a candidate runs beside a live version"
+    version, slot = rollout.version, rollout.slot
+    opening: list[Step] = [Inspect(version, slot)]
+    if rollout.last or full:
+        bake = max(terms.bake, terms.settle)
+        patience = terms.patience if terms.shield else 0.0
+        closing = [
+            Switch(version, slot, bake, shield=terms.shield, patience=patience),
+            Reroute(),
+            *_retire(live.version, live.slot, "keep warm", max(terms.keep_warm, bake)),
+        ]
+    else:
+        closing = [candidate_step(version, slot, live.slot, terms, 0 if rollout.preview else rollout.stage + 1)]
+    return _of_candidate("promote", observed, rollout, live, (*opening, *closing, Settle()))
+
+
+def plan_abort(observed: Observed, rollout: Rollout, *, bad: bool = False) -> Plan:
+    """The steps that give all traffic back to the live version, and stop the candidate. `bad`: it is marked as bad."""
+    live = observed.live
+    assert live is not None, "a candidate runs beside a live version"
+    version, slot = rollout.version, rollout.slot
+    steps = (Unshare(version, live.slot, bad), *_retire(version, slot, "stop", 0.0), Settle())
+    return _of_candidate("abort", observed, rollout, live, steps)
+
+
+def _of_candidate(kind: Kind, observed: Observed, rollout: Rollout, live: SlotState, steps: tuple[Step, ...]) -> Plan:
+    plan = Plan(
+        kind=kind,
+        app=observed.app,
+        from_version=live.version,
+        to_version=rollout.version,
+        from_slot=live.slot,
+        to_slot=rollout.slot,
+        mode="switch",
+        before=observed.traffic,
+        steps=steps,
     )
     check(plan.before, plan.steps)
     return plan

@@ -69,6 +69,7 @@ def prepare_release(
     *,
     force: bool = False,
     keep: bool = False,
+    preview: bool = False,
 ) -> PreparedRelease:
     """Plans a release of `requested` (None: the next version). Changes nothing; `keep` copies the model into the store,
     except for a release that is refused because it does not fit.
@@ -78,6 +79,9 @@ def prepare_release(
         SecretUnavailable: a secret is not available.
     """
     config = source.config
+    _refuse_second_candidate(services, observed)
+    if preview:
+        _refuse_preview(config, observed)
     _refuse_invalid(services, source, requested)
     if config.git.require_clean:
         git_state(services, source)  # fails before all files are read
@@ -107,7 +111,7 @@ def prepare_release(
     plan = plan_release(
         observed,
         choice,
-        _terms(services, config, observed),
+        terms(services, config, observed, preview=preview),
         image=version.image,
         image_lost=image_lost,
         found=source.image,
@@ -172,6 +176,27 @@ def rollback_way(observed: Observed, to: str | None) -> WayBack:
     return back
 
 
+def _refuse_second_candidate(services: Services, observed: Observed) -> None:
+    rollout = services.ledger.open_rollout(observed.app)
+    if rollout is not None:
+        raise UsageError(
+            f"{rollout.version} is a candidate",
+            why="an app has one rollout at a time",
+            hint="let it end, or end it: deployctl promote --full, or deployctl abort",
+        )
+
+
+def _refuse_preview(config: Config, observed: Observed) -> None:
+    if not config.proxy.preview:
+        raise UsageError(
+            "proxy.preview is not set",
+            why="a candidate without traffic answers at this address",
+            hint='set it in deploy.toml: [proxy] preview = "127.0.0.1:8001"',
+        )
+    if observed.live is None:
+        raise UsageError("nothing is live yet", why="a preview is beside a live version", hint="deployctl release")
+
+
 def _refuse_invalid(services: Services, source: Source, requested: str | None) -> None:
     config = source.config
     if requested is not None and not naming.is_version(requested):
@@ -194,7 +219,8 @@ def _refuse_invalid(services: Services, source: Source, requested: str | None) -
     _refuse_without_addresses(services, config)
 
 
-def _terms(services: Services, config: Config, observed: Observed) -> Terms:
+def terms(services: Services, config: Config, observed: Observed, *, preview: bool = False) -> Terms:
+    """The settings that the plan of a release or of a promotion depends on."""
     rollout = config.rollout
     return Terms(
         config.run.replicas,
@@ -204,6 +230,8 @@ def _terms(services: Services, config: Config, observed: Observed) -> Terms:
         rollout.shield,
         patience(services, config, observed),
         config.registry.push,
+        tuple(rollout.stages),
+        preview,
     )
 
 

@@ -46,6 +46,7 @@ def release(
     ref: str | None = None,
     image: str | None = None,
     logs: bool = False,
+    preview: bool = False,
     announce: Callable[[PreparedRelease], None] | None = None,
 ) -> Result:
     """Makes `requested` (None: the next version) live: built from the folder as it is, with `ref` from a commit, or
@@ -53,8 +54,8 @@ def release(
 
     Holds the app's lock until the end. `force` also releases a version that went bad before, is the same as the live
     one, or does not seem to fit. With `logs`, what new containers print is reported until they are ready. `announce` is
-    called before anything changes, if something will. With `rollout.bake` the version is live and begins to bake when
-    this returns.
+    called before anything changes, if something will. When this returns, the version may settle and bake, or be a
+    candidate whose rollout goes on: with stages, or with `preview`.
 
     Raises:
         UsageError: it cannot be released as requested; nothing was changed.
@@ -69,7 +70,7 @@ def release(
         with suppress(EngineUnreachable):
             refuse_unrecorded(services, observed)
         with opened(services, config, ref, image, again=observed.versions.get(requested or "")) as source:
-            prepared = prepare_release(services, source, requested, observed, force=force, keep=True)
+            prepared = prepare_release(services, source, requested, observed, force=force, keep=True, preview=preview)
             for note in prepared.plan.notes:
                 services.reporter.note(note)
             if prepared.changes:

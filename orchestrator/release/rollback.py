@@ -8,11 +8,14 @@ rollback is undone and the live version continues to serve; after the switch, re
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.config import Config
 from orchestrator.domain.rollout.deployment import Deployment, Kind
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.ports.services import Services
+from orchestrator.release.abort import take_back
 from orchestrator.release.executor import execute
 from orchestrator.release.preparation import prepare_rollback, rollback_way
 from orchestrator.release.recover import at_rest
@@ -24,6 +27,8 @@ from orchestrator.release.work import Work
 def rollback(services: Services, config: Config, to: str | None = None) -> Result:
     """Rolls back to the last stable version up the lineage, or to `to`. Holds the app's lock.
 
+    While there is a candidate, it is aborted: the live version has all requests again.
+
     Raises:
         UsageError: no version is live, or there is no version to roll back to.
         OperationFailed: the old version does not start; the live one still serves.
@@ -33,6 +38,13 @@ def rollback(services: Services, config: Config, to: str | None = None) -> Resul
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
+        rollout = services.ledger.open_rollout(app)
+        if rollout is not None:
+            actor = services.actor(config.base)
+            result = take_back(services, config, observed, rollout, actor=actor, why="rolled back")
+            if to is None or to == rollout.old:
+                return replace(result, version=rollout.old, previous=rollout.version)
+            observed = at_rest(services, app)
         back = rollback_way(observed, to)
         deployment = roll_back(services, config, observed, back, actor=services.actor(config.base))
     return Result(back.version, deployment.from_version, deployment, services.clock() - started)

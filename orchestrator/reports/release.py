@@ -30,3 +30,13 @@ class ReleaseReport:
     seconds: float
     bake: BakeReport | None = None
     notes: tuple[str, ...] = ()
+
+
+@frozen
+class HeldReport:
+    """Whether a rollout is held. `held_by` is None when it goes on."""
+
+    app: str
+    rollout: int
+    version: str
+    held_by: str | None

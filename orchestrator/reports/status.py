@@ -9,6 +9,7 @@ from typing import Literal
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.rollout import Rollout
 from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.counted import Traffic
@@ -21,10 +22,11 @@ from orchestrator.ports.services import Services
 from orchestrator.release.evidence import traffic
 from orchestrator.release.observe import healthy, observe
 from orchestrator.reports.estimate import estimate
+from orchestrator.reports.rollout import Candidate, RolloutStatus, candidate, rollout_status
 from orchestrator.reports.wrong_addresses import wrong_addresses
 from orchestrator.text import counted
 
-State = Literal["empty", "deploying", "baking", "stable", "degraded"]
+State = Literal["empty", "deploying", "preview", "canary", "held", "baking", "stable", "degraded", "maintenance"]
 
 
 @frozen
@@ -136,15 +138,15 @@ class ProxyStatus:
 
 @frozen
 class StatusReport:
-    """The status of an app. There are no gradual rollouts yet: `candidate` and `rollout` are null."""
+    """The status of an app."""
 
     app: str
     state: State
     live: LiveVersion | None
-    candidate: None
+    candidate: Candidate | None
     previous: PreviousVersion | None
     bake: BakeStatus | None
-    rollout: None
+    rollout: RolloutStatus | None
     traffic: TrafficShares
     deployment: OpenDeployment | None
     proxy: ProxyStatus
@@ -168,14 +170,15 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         problems += [
             f"{text}: deployctl recover" for text in wrong_addresses(services, app, observed.containers, proxy.state)
         ]
+    rollout = services.ledger.open_rollout(app)
     return StatusReport(
         app=app,
-        state=_state(live, deployment, problems),
+        state=_state(live, deployment, rollout, problems),
         live=serving,
-        candidate=None,
+        candidate=candidate(rollout) if rollout else None,
         previous=previous,
         bake=bake,
-        rollout=None,
+        rollout=rollout_status(services, rollout, shield=observed.traffic.shield) if rollout else None,
         traffic=_shares(observed.traffic),
         deployment=deployment,
         proxy=proxy,
@@ -187,13 +190,17 @@ Health = Mapping[int, EndpointHealth]
 """The health of each replica as the proxy reports it, by index."""
 
 
-def _state(live: SlotState | None, deployment: OpenDeployment | None, problems: list[str]) -> State:
+def _state(
+    live: SlotState | None, deployment: OpenDeployment | None, rollout: Rollout | None, problems: list[str]
+) -> State:
     if deployment is not None and deployment.running:
         return "deploying"
     if problems:
         return "degraded"
     if live is None:
         return "empty"
+    if rollout is not None:
+        return "preview" if rollout.preview else "held" if rollout.held else "canary"
     return "baking" if live.baking else "stable"
 
 

@@ -8,7 +8,7 @@ from orchestrator.errors import DeployctlError
 from orchestrator.ports.services import Services
 from orchestrator.reports.metrics import write_textfile
 from orchestrator.watch.notices import send_notice
-from orchestrator.watch.passes import Passed
+from orchestrator.watch.passed import Passed
 
 
 def follow_up(services: Services, passed: Passed) -> None:

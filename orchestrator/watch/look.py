@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 
 from orchestrator.config import Config
 from orchestrator.domain.health.probe import Reply, judge
+from orchestrator.domain.moments import epoch
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
@@ -78,10 +78,10 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
         now=now,
         version=live.version,
         replicas=replicas,
-        since=_epoch(live.since),
+        since=epoch(live.since),
         unreachable=unreachable,
         traffic=assess([Stage(1.0, Counts(new.requests, new.failures), Counts())], limits(config)),
-        bake_until=_epoch(live.bake_until) if live.bake_until else None,
+        bake_until=epoch(live.bake_until) if live.bake_until else None,
         predecessor_ready=predecessor_ready,
         target=back.version if back else None,
         cooling_until=_cooling_until(services, config, observed.app, now),
@@ -167,14 +167,14 @@ def _kept(services: Services, live: SlotState) -> bool:
 
 def _exits_before(container: Container, live: SlotState, *, kept: bool) -> int:
     """How often a container had ended before its version went live, at most: the engine counts without times."""
-    if container.started_at <= _epoch(live.since):
+    if container.started_at <= epoch(live.since):
         return container.restarts
     return max(0, container.restarts - 1) if kept else 0  # the last restart was its last start
 
 
 def _recently_started(container: Container, config: Config, live: SlotState, now: float) -> bool:
     """Whether the container was started after the version went live, and still has time to become ready."""
-    restarted = container.started_at > _epoch(live.since) + 1
+    restarted = container.started_at > epoch(live.since) + 1
     return restarted and 0 <= now - container.started_at < config.health.deadline
 
 
@@ -221,11 +221,7 @@ def _cooling_until(services: Services, config: Config, app: str, now: float) -> 
     for deployment in services.ledger.deployments(app, _RECENT):
         if deployment.kind == "auto-rollback" and deployment.outcome != "undone":
             # After the clock was set back, the cool-down must not become longer.
-            return min(_epoch(deployment.started_at), now) + config.watchdog.cooldown
+            return min(epoch(deployment.started_at), now) + config.watchdog.cooldown
         if deployment.outcome == "succeeded":
             return 0.0
     return 0.0
-
-
-def _epoch(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()

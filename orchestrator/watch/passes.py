@@ -6,13 +6,10 @@ proxy, and stops a warm version whose standby time is over. Then it looks at the
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from orchestrator.config import Config, load
-from orchestrator.config.notify import Notice
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.slot import SlotState
@@ -25,40 +22,8 @@ from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.recover import recover
 from orchestrator.watch import acts, look, probing
-
-Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
-
-
-@dataclass
-class Passed:
-    """The result of a pass. `seen` (what happened since the last one without the watchdog), `done`, `problems` and
-    `waiting` are sentences for people.
-
-    `unhealthy`: a container is not healthy yet, although that may need no person. `new_messages` are those that no
-    earlier pass has reported; `events` are sent as notifications. `previous` is the version that was live before a
-    rollback of this pass. `config` is None when no version is live.
-    """
-
-    app: str
-    outcome: Outcome = "healthy"
-    version: str | None = None
-    previous: str | None = None
-    seen: list[str] = field(default_factory=list)
-    done: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    unhealthy: bool = False
-    new_messages: list[str] = field(default_factory=list)
-    events: list[tuple[Notice, str]] = field(default_factory=list)
-    view: look.View | None = None
-    seconds: float = 0.0
-    memory: dict[str, Any] = field(default_factory=dict)
-    config: Config | None = None
-    counts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def good(self) -> bool:
-        return self.outcome in ("healthy", "acted")
+from orchestrator.watch.canary import look_at
+from orchestrator.watch.passed import Passed, record_events
 
 
 def run(services: Services, app: str) -> Passed:
@@ -147,12 +112,12 @@ def take_look(
         services.ledger.remember(observed.app, passed.memory)
     for act in decision.acts:
         if act.kind == "repair":
-            _add(passed, acts.repair(services, view, act.index, act.why))
+            passed.add(acts.repair(services, view, act.index, act.why))
         elif act.kind == "promote":
             acts.promote(services, config)
             passed.done.append(f"{live.version} is stable: its bake is over ({act.why})")
         else:
-            _add(passed, acts.roll_back(services, config, observed, view, act.why))
+            passed.add(acts.roll_back(services, config, observed, view, act.why))
     repaired = [act.index for act in decision.acts if act.kind == "repair"]
     if repaired:
         _check_repaired(services, config, live, repaired, decision, passed)
@@ -195,6 +160,9 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
                 _set_version(services, passed, observed.live)  # an interrupted deployment has been finished
             assert passed.config is not None
             take_look(services, passed.config, observed, observed.live, passed, through_proxy=True)
+            rollout = services.ledger.open_rollout(app)
+            if rollout is not None and passed.previous is None:
+                look_at(services, passed.config, observed, rollout, passed)
     except (LedgerDamaged, Locked, Interrupted):
         raise
     except DeployctlError as error:
@@ -211,28 +179,10 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
         record_events(services, passed)
 
 
-def record_events(services: Services, passed: Passed) -> None:
-    """Records what ended, new problems and their end; what was done is recorded where it is done."""
-    looked_at = passed.previous or passed.version  # another version is live after a rollback
-    rows = [("ended", looked_at, text) for text in passed.seen if text in passed.new_messages]
-    rows += [(kind, passed.version, text) for kind, text in passed.events if kind in ("degraded", "recovered")]
-    for kind, version, text in rows:
-        services.ledger.event(passed.app, kind, {"version": version, "what": text})
-
-
 def _set_version(services: Services, passed: Passed, live: SlotState) -> None:
     stored = Config.from_snapshot(services.ledger.settings(passed.app, live.version))
     passed.config = watched(passed.app, stored)
     passed.version = live.version
-
-
-def _add(passed: Passed, acted: acts.Acted) -> None:
-    passed.done += acted.done
-    passed.problems += acted.problems
-    passed.events += acted.events
-    passed.counts += acted.counts
-    if acted.live is not None:
-        passed.version, passed.previous = acted.live, passed.version
 
 
 def _next_command(view: look.View, problem: str) -> str:

@@ -10,7 +10,7 @@ from orchestrator.errors import Interrupted
 from orchestrator.ports.services import Services
 from orchestrator.watch import passes
 from orchestrator.watch.follow_up import follow_up
-from orchestrator.watch.passes import Passed
+from orchestrator.watch.passed import Passed
 
 _MAX_PARALLEL = 12
 

@@ -26,7 +26,7 @@ from orchestrator.release.recover import Recovered, recover
 from orchestrator.release.release import Result, release
 from orchestrator.release.rollback import rollback
 from orchestrator.watch import passes
-from orchestrator.watch.passes import Passed
+from orchestrator.watch.passed import Passed
 from tests.fakes.edge import FakeEdge, FakeEndpoints, FakeProxyState, FakeTraffic
 from tests.fakes.engine import (
     FakeContainerAccess,

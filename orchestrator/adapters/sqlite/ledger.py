@@ -12,6 +12,7 @@ from orchestrator.adapters.sqlite.events import SqliteEvents
 from orchestrator.adapters.sqlite.journal import SqliteJournal, restore_deployment
 from orchestrator.adapters.sqlite.placement import SqlitePlacement, proxy_text, write_slot, write_traffic
 from orchestrator.adapters.sqlite.removals import SqliteRemovals
+from orchestrator.adapters.sqlite.rollouts import SqliteRollouts
 from orchestrator.adapters.sqlite.sealing import version_changed, went_live
 from orchestrator.adapters.sqlite.versions import SqliteVersions
 from orchestrator.adapters.sqlite.watch_records import SqliteWatchRecords
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from orchestrator.domain.record.labels import Restored
 
 
-class SqliteLedger(SqliteVersions, SqliteJournal, SqlitePlacement, SqliteWatchRecords, SqliteEvents, SqliteRemovals):
+class SqliteLedger(
+    SqliteVersions, SqliteJournal, SqliteRollouts, SqlitePlacement, SqliteWatchRecords, SqliteEvents, SqliteRemovals
+):
     """The ledger in one SQLite file. Implements the port `Ledger`."""
 
     def damage(self, *, thorough: bool = False) -> str | None:

@@ -13,6 +13,7 @@ from orchestrator.domain.record.removal import Removal
 
 # In this order, because of the references between them.
 _TABLES = (
+    "rollouts",
     "deployments",
     "changes",
     "builds",

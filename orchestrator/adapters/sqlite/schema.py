@@ -160,6 +160,16 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """,
     """
     ALTER TABLE traffic ADD COLUMN patience REAL NOT NULL DEFAULT 0;    -- of the shield, in seconds
+    CREATE TABLE rollouts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        app TEXT NOT NULL REFERENCES apps(name),
+        version TEXT NOT NULL,
+        deployment INTEGER NOT NULL,            -- the release that began it
+        data TEXT NOT NULL,                     -- JSON: its stages, where it is, and its evidence
+        ended_at TEXT,
+        outcome TEXT                            -- promoted or aborted; NULL: it has not ended
+    );
+    CREATE INDEX rollouts_by_app ON rollouts(app, outcome);
     """,
 )
 SCHEMA_VERSION = len(MIGRATIONS)

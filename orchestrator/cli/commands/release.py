@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.cli import candidates
 from orchestrator.cli.context import Context, current
-from orchestrator.cli.deployed import report
+from orchestrator.cli.deployed import bake_report, moved
 from orchestrator.cli.options import ImageOption, RefOption
 from orchestrator.cli.program import new_app
 from orchestrator.cli.render.diff import changes
@@ -21,9 +21,9 @@ from orchestrator.release.release import Result
 from orchestrator.release.release import release as run_release
 from orchestrator.reports.diff import layers
 from orchestrator.reports.plan import release_diff
-from orchestrator.reports.release import BakeReport
+from orchestrator.watch.canary import follow_rollout
 from orchestrator.watch.notices import notify_deployed
-from orchestrator.watch.waiting import Bake, wait_until_cold, watch_bake
+from orchestrator.watch.waiting import wait_until_cold, watch_bake
 
 app = new_app()
 
@@ -38,7 +38,10 @@ def release(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the end of the previous version's standby time, and stop it.")
     ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Leave the bake to the watchdog.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave the stages and the bake to the watchdog.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Stop before any traffic: the version answers at proxy.preview.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Release one that went bad before, has no change, or does not seem to fit.")
     ] = False,
@@ -52,6 +55,9 @@ def release(
 
     No request is lost. If the release fails, the old version still serves, and the exit code is 3. With rollout.bake,
     the command watches the new version; if that goes bad, it is rolled back at once, and the exit code is 3.
+
+    With rollout.strategy = "canary", the version gets its shares of the requests one after the other, as long as the
+    judge finds nothing bad. With --preview it gets none until 'deployctl promote'.
 
     With --image, the version is an image that was built elsewhere, by CI for example: it is pulled unless the engine
     has it, and pinned by its digest. No Dockerfile is needed.
@@ -70,16 +76,19 @@ def release(
             ref=ref,
             image=image,
             logs=logs,
+            preview=preview,
             announce=lambda new: _announce(cli, own, new),
         )
         config = result.config or config
         _built(cli, own, config, result)
         bake = None
         if result.deployment is not None:
+            if not detach:
+                follow_rollout(own, config, cli.console.update)
             bake = watch_bake(own, config, lambda progress: cli.console.update(str(progress)), detach=detach)
             if bake is not None and bake.why:
                 cli.console.note(bake.why)
-        report(cli, config.app.name, result, _bake_report(bake))
+        moved(cli, own, config.app.name, result, bake_report(bake))
         # After the lock is released and the result is printed: notifications may be slow.
         notify_deployed(own, config, result)
         if wait and result.deployment is not None:
@@ -99,9 +108,3 @@ def _built(cli: Context, own: Services, config: Config, result: Result) -> None:
         return
     if image := layers(own, config.app.name, result.previous or "", result.version):
         cli.console.say(layer_line(image))
-
-
-def _bake_report(bake: Bake | None) -> BakeReport | None:
-    if bake is None:
-        return None
-    return BakeReport(bake.outcome, bake.until, None if bake.seconds is None else round(bake.seconds, 3))

@@ -19,7 +19,7 @@ from orchestrator.ports.services import Services
 from orchestrator.reports.passes import PassesReport, PassReport
 from orchestrator.reports.watchdog import InstallReport, SchedulePlace, UninstallReport, watchdog_status
 from orchestrator.watch import schedule
-from orchestrator.watch.passes import Passed
+from orchestrator.watch.passed import Passed
 from orchestrator.watch.rounds import pause, watch_all, watch_one
 
 app = new_app("Watch the live version, and repair or roll it back.", example="deployctl watchdog install")

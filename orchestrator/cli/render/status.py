@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.cli.render.text import joined, when
+from orchestrator.reports.rollout import RolloutStatus
 from orchestrator.reports.status import (
     BakeStatus,
     LiveVersion,
@@ -39,6 +40,8 @@ def _rows(report: StatusReport) -> Iterator[Row]:
         yield "live", "no version yet: deployctl release"
     if report.bake:
         yield from _bake(report.bake)
+    if report.rollout:
+        yield from _rollout(report.rollout)
     if report.previous:
         yield "rollback", _rollback(report.previous)
     elif report.live:
@@ -55,6 +58,21 @@ def _live(live: LiveVersion) -> Iterator[Row]:
     for container in live.containers:
         health, restarts = _HEALTH[container.healthy], counted(container.restarts, "restart")
         yield "", f"{container.name} {container.state}, {health}, {restarts}"
+
+
+def _rollout(rollout: RolloutStatus) -> Iterator[Row]:
+    if not rollout.stage:
+        yield "rollout", f"{rollout.version} is previewed, without traffic; next: deployctl promote"
+        return
+    text = f"{rollout.version} gets {rollout.share:g} %, stage {rollout.stage} of {len(rollout.stages)}"
+    if rollout.held:
+        text += f", held by {rollout.held}"
+    yield "rollout", text + (f", until {when(rollout.next_at)}" if rollout.next_at else "")
+    if rollout.shield.on:
+        shield = rollout.shield
+        yield "", f"shield: {shield.rescued:,} failures answered by the old version, {shield.lost:,} not"
+    for row in rollout.evidence:
+        yield "", f"{row.test}: {row.verdict} (log E {row.log_e:.1f}, bad from {row.bad_at:.1f} on)"
 
 
 def _bake(bake: BakeStatus) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.frozen import frozen
 
-Kind = Literal["release", "rollback", "auto-rollback"]
+Kind = Literal["release", "promote", "abort", "rollback", "auto-rollback"]
 Outcome = Literal["succeeded", "failed", "undone"]
 
 

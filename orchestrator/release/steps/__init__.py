@@ -23,10 +23,12 @@ from orchestrator.release.steps.remove import Remove
 from orchestrator.release.steps.reroute import Reroute
 from orchestrator.release.steps.retire import Retire
 from orchestrator.release.steps.settle import Settle
+from orchestrator.release.steps.shift import Shift
 from orchestrator.release.steps.start import Start
 from orchestrator.release.steps.stop import Stop
 from orchestrator.release.steps.switch import Switch
 from orchestrator.release.steps.unregister import Unregister
+from orchestrator.release.steps.unshare import Unshare
 from orchestrator.release.steps.unshield import Unshield
 from orchestrator.release.steps.unswitch import Unswitch
 from orchestrator.release.steps.untag import Untag
@@ -51,10 +53,12 @@ __all__ = [
     "Reroute",
     "Retire",
     "Settle",
+    "Shift",
     "Start",
     "Stop",
     "Switch",
     "Unregister",
+    "Unshare",
     "Unshield",
     "Unswitch",
     "Untag",
@@ -79,7 +83,9 @@ STEPS: dict[str, type[Action]] = {
         Probe,
         Keep,
         Inspect,
+        Shift,
         Switch,
+        Unshare,
         Reroute,
         Drain,
         Retire,

@@ -52,8 +52,13 @@ class Inspect(Action):
 
 
 def _probed(work: Work) -> dict[str, Any]:
-    """How often each container had been restarted when it passed its probes, by its id."""
-    for step in reversed(work.services.ledger.steps(work.deployment.id)):
+    """How often each container had been restarted when it passed its probes, by its id.
+
+    Those of a candidate passed them in the release that started it.
+    """
+    rollout = work.services.ledger.open_rollout(work.app)
+    by = work.deployment.id if rollout is None else rollout.deployment
+    for step in reversed(work.services.ledger.steps(by)):
         if step.name == Probe.name and step.state == "done":
             found: dict[str, Any] = step.detail.get("restarts", {})
             return found

@@ -28,7 +28,7 @@ class Settle(Action):
     def run(self, work: Work) -> Detail:
         services, version = work.services, work.plan.to_version
         succeeded = self.outcome == "succeeded"
-        if succeeded and work.plan.kind == "release":
+        if succeeded and work.plan.kind in ("release", "promote"):
             services.ledger.record_settings(work.app, version, work.config.snapshot())
             stable_at = work.version(version).stable_at
             if stable_at is not None:  # else it bakes

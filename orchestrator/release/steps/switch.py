@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -69,8 +70,16 @@ class Switch(Action):
         services.ledger.mark_live(work.app, self.version, stable=not self.bake)
         if work.plan.kind == "auto-rollback" and work.plan.from_version is not None:
             services.ledger.mark_bad(work.app, work.plan.from_version, work.deployment.reason)
+        self._end_rollout(work, state.since)
         services.interrupts.disarm()
         return {"counters": counters, **({"bake_until": until} if until else {})}
+
+    def _end_rollout(self, work: Work, now: str) -> None:
+        """The version that was the candidate has all requests now."""
+        rollout = work.services.ledger.open_rollout(work.app)
+        if rollout is not None and rollout.version == self.version:
+            why = work.deployment.reason
+            work.services.ledger.set_rollout(replace(rollout, ended_at=now, outcome="promoted", why=why))
 
 
 def _moved_at(work: Work) -> str | None:

@@ -1,0 +1,45 @@
+"""`deployctl promote`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.context import current
+from orchestrator.cli.deployed import bake_report, moved
+from orchestrator.cli.program import new_app
+from orchestrator.cli.services import services
+from orchestrator.config import load
+from orchestrator.release.promote import promote as run_promote
+from orchestrator.watch.notices import notify_deployed
+from orchestrator.watch.waiting import watch_bake
+
+app = new_app()
+
+
+@app.command()
+def promote(
+    ctx: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Give the candidate all requests at once.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return after the switch; the watchdog watches the version.")
+    ] = False,
+) -> None:
+    """Give the candidate the share of its next stage.
+
+    After the last stage, or with --full, it gets all requests and is live. A version that was released with --preview
+    gets the share of its first stage.
+
+    Examples: deployctl promote; deployctl promote --full
+    """
+    cli = current(ctx)
+    with cli.guarded():
+        config = load(cli.file)
+        own = services(cli, changing=True)
+        result = run_promote(own, config, full=full)
+        released = result.config or config
+        bake = watch_bake(own, released, lambda progress: cli.console.update(str(progress)), detach=detach)
+        moved(cli, own, config.app.name, result, bake_report(bake))
+        if own.ledger.open_rollout(config.app.name) is None:
+            notify_deployed(own, released, result)

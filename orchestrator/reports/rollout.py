@@ -1,0 +1,123 @@
+"""A rollout and its evidence, as `status` and `history` report them. Reads only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from orchestrator.config import Config
+from orchestrator.domain.moments import epoch, iso
+from orchestrator.domain.rollout.rollout import Rollout
+from orchestrator.domain.traffic.counted import Traffic, between, from_json
+from orchestrator.domain.traffic.judge import Limits, Verdict, judge
+from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import ProxyError
+from orchestrator.frozen import frozen
+from orchestrator.ports.services import Services
+from orchestrator.release.evidence import counted
+
+
+@frozen
+class Candidate:
+    """A version that is ready and not live. `share` is its share of the requests, in percent."""
+
+    version: str
+    slot: Slot
+    share: float
+
+
+@frozen
+class ShieldStatus:
+    """The shield: how many requests that the newer version failed were answered by the older one, and were not."""
+
+    on: bool
+    rescued: int
+    lost: int
+
+
+@frozen
+class EvidenceRow:
+    """The judge's evidence for one question, as natural logarithms: bad from `bad_at` on, good from `good_at` on."""
+
+    test: str
+    hits: int
+    misses: int
+    log_e: float
+    bad_at: float
+    good_at: float
+    verdict: Verdict
+
+
+@frozen
+class RolloutStatus:
+    """A rollout that has not ended. `stage` counts from 1; 0: it is previewed. `share` is in percent.
+
+    `next_at` is when the stage ends, unless the version is proven good before; None when nobody knows.
+    """
+
+    id: int
+    version: str
+    strategy: str
+    stage: int
+    stages: tuple[str, ...]
+    share: float
+    since: str
+    next_at: str | None
+    held: str | None
+    shield: ShieldStatus
+    evidence: tuple[EvidenceRow, ...]
+
+
+def rollout_status(services: Services, rollout: Rollout, *, shield: bool) -> RolloutStatus:
+    """The status of a rollout. Without the proxy, its evidence is that of its finished parts."""
+    limits = _limits(services, rollout)
+    try:
+        stages = counted(services, rollout, limits)
+        traffic = _traffic(services, rollout)
+    except ProxyError:
+        stages, traffic = rollout.evidence.past, Traffic()
+    return RolloutStatus(
+        id=rollout.id,
+        version=rollout.version,
+        strategy=rollout.strategy,
+        stage=0 if rollout.preview else rollout.stage + 1,
+        stages=rollout.stages,
+        share=rollout.share / 100,
+        since=rollout.began_at,
+        next_at=_next_at(rollout),
+        held=rollout.held or None,
+        shield=ShieldStatus(shield, traffic.rescued, traffic.lost),
+        evidence=tuple(
+            EvidenceRow(
+                each.question,
+                each.hits,
+                each.misses,
+                round(each.log_bad, 6),
+                round(each.bad_at, 6),
+                round(each.good_at, 6),
+                each.verdict,
+            )
+            for each in judge(stages, limits)
+        ),
+    )
+
+
+def candidate(rollout: Rollout) -> Candidate:
+    """The candidate of a rollout."""
+    return Candidate(rollout.version, rollout.slot, rollout.share / 100)
+
+
+def _limits(services: Services, rollout: Rollout) -> Limits:
+    settings = Config.from_snapshot(services.ledger.settings(rollout.app, rollout.version)).judge
+    return Limits(settings.alpha, settings.max_error_rate, settings.error_ratio, settings.latency_ratio)
+
+
+def _traffic(services: Services, rollout: Rollout) -> Traffic:
+    now = services.endpoints.counters(rollout.app)
+    return between(from_json(rollout.evidence.reading), now, rollout.slot)
+
+
+def _next_at(rollout: Rollout) -> str | None:
+    if rollout.preview or rollout.held or (rollout.approve and not rollout.approved):
+        return None
+    ends = epoch(rollout.stage_since) + rollout.parsed[rollout.stage].seconds
+    return iso(datetime.fromtimestamp(ends, UTC))

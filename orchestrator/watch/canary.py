@@ -1,0 +1,177 @@
+"""Looks at a rollout: the judge's evidence, whether the candidate lives, and what follows.
+
+The attached `release` looks every second, and the watchdog at each pass, both with `look_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from orchestrator.config import Config
+from orchestrator.domain.moments import iso
+from orchestrator.domain.rollout.observed import Observed
+from orchestrator.domain.rollout.progress import Move, next_move
+from orchestrator.domain.rollout.rollout import Rollout
+from orchestrator.domain.traffic.judge import Assessment, Limits, Stage, assess
+from orchestrator.errors import DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
+from orchestrator.frozen import frozen
+from orchestrator.ports.services import Services
+from orchestrator.release.abort import take_back
+from orchestrator.release.evidence import counted, next_part, part_is_over
+from orchestrator.release.promote import advance
+from orchestrator.release.recover import at_rest
+from orchestrator.watch.acts import ACTOR
+from orchestrator.watch.follow_up import notify
+from orchestrator.watch.look import limits
+from orchestrator.watch.passed import Passed, record_events
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks of an attached command."""
+
+
+@frozen
+class Looked:
+    """One look at a rollout: what was counted, the judge's assessment, and the move that was made."""
+
+    rollout: Rollout
+    stages: tuple[Stage, ...]
+    assessment: Assessment
+    move: Move
+
+    def __str__(self) -> str:
+        rollout = self.rollout
+        requests = sum(stage.candidate.requests for stage in self.stages)
+        seen = self.assessment.why if requests else f"{rollout.version} got no request yet"
+        return f"{rollout.version} gets {rollout.share / 100:g} %: {seen}; {self.move.why}"
+
+
+def look_at(services: Services, config: Config, observed: Observed, rollout: Rollout, passed: Passed) -> Looked | None:
+    """Looks at a rollout once, and does what follows; None when it is only previewed.
+
+    The caller holds the app's lock and has recovered the app. `config` has the present [judge].
+    """
+    if rollout.preview:
+        return None
+    judge = limits(config)
+    stages = counted(services, rollout, judge)
+    assessment = assess(stages, judge)
+    before = len(rollout.evidence.past)
+    here = sum(each.candidate.requests for each in stages[before:])
+    now = services.wall().timestamp()
+    dead = _dead(services, observed, rollout)
+    move = next_move(rollout.progress, assessment.verdict, dead or None, here, now, config.judge.idle)
+    looked = Looked(rollout, stages, assessment, move)
+    if move.since is not None:
+        rollout = replace(rollout, stage_since=iso(services.wall()))
+        services.ledger.set_rollout(rollout)
+    if move.kind == "abort":
+        why = dead or assessment.why
+        take_back(services, config, observed, rollout, actor=ACTOR, why=why, bad=True)
+        text = f"{rollout.version} aborted at {rollout.share / 100:g} %: {why}"
+        passed.done.append(text)
+        passed.events.append(("rolled back", text))
+    elif move.kind in ("advance", "finish"):
+        advance(services, config, observed, rollout, actor=ACTOR, reason=move.why)
+        share = "all requests" if move.kind == "finish" else f"{_next_share(rollout):g} % of the requests"
+        passed.done.append(f"{rollout.version} gets {share}: {move.why}")
+    else:
+        passed.waiting.append(str(looked))
+        _cut_parts(services, rollout, now, judge)
+    return looked
+
+
+def _next_share(rollout: Rollout) -> float:
+    return rollout.parsed[rollout.stage + 1].share / 100
+
+
+def _cut_parts(services: Services, rollout: Rollout, now: float, judge: Limits) -> None:
+    reading = services.endpoints.counters(rollout.app)
+    if part_is_over(rollout, reading, now):
+        evidence = next_part(rollout, reading, now, judge.latency_ratio)
+        services.ledger.set_rollout(replace(rollout, evidence=evidence))
+
+
+def _dead(services: Services, observed: Observed, rollout: Rollout) -> str:
+    """Why the candidate does not live any more; empty while it does."""
+    containers = observed.of(rollout.version, rollout.slot)
+    if not containers:
+        return "its containers were removed"
+    known = _restarts(services, rollout)
+    for container in containers:
+        if not container.running:
+            return f"{container.name} is {container.state} (exit code {container.exit_code})"
+        ended = container.restarts - known.get(container.id, container.restarts)
+        if ended > 0:
+            return (
+                f"{container.name} ended {'once' if ended == 1 else f'{ended} times'} (exit code {container.exit_code})"
+            )
+    return ""
+
+
+def _restarts(services: Services, rollout: Rollout) -> dict[str, int]:
+    """How often each container had been restarted when it passed its probes, by its id."""
+    for step in reversed(services.ledger.steps(rollout.deployment)):
+        if step.name == "probe" and step.state == "done":
+            found: dict[str, int] = step.detail.get("restarts", {})
+            return found
+    return {}
+
+
+@frozen
+class Ended:
+    """How an attached wait for a rollout ended: the version has all traffic, or it only is previewed."""
+
+    outcome: Literal["promoted", "previewed"]
+
+
+def follow_rollout(services: Services, config: Config, report: Callable[[str], None]) -> Ended | None:
+    """Looks at the rollout every second until it ends; None when there is none.
+
+    Raises:
+        DeploymentFailed: it was aborted, by the judge or by a person.
+        Interrupted: a signal ended the wait; the rollout goes on.
+        LedgerDamaged: nothing can be decided or recorded.
+    """
+    app = config.app.name
+    rollout = services.ledger.open_rollout(app)
+    if rollout is None:
+        return None
+    if rollout.preview:
+        return Ended("previewed")
+    while True:
+        passed = Passed(app)
+        try:
+            with services.locks.app(app, looking=True):
+                observed = at_rest(services, app, healing=False)
+                now = services.ledger.open_rollout(app)
+                if now is not None and now.id == rollout.id:
+                    looked = look_at(services, config, observed, now, passed)
+                    if looked is not None:
+                        report(str(looked))
+                    record_events(services, passed)
+        except Locked:
+            report("another command is running")
+        except (Interrupted, LedgerDamaged):
+            raise
+        except DeployctlError as error:
+            report(str(error))  # the engine may be restarting: the next look tries again
+        for text in passed.done:
+            services.reporter.note(text)
+        notify(services, config, passed)
+        ended = next((each for each in services.ledger.rollouts(app) if each.id == rollout.id), None)
+        if ended is None or ended.outcome == "aborted":
+            why = ended.why if ended is not None else ""
+            raise DeploymentFailed(
+                f"{rollout.version} was aborted; {rollout.old} has all requests",
+                why=why,
+                hint=f"'deployctl history' shows the evidence; its log: deployctl logs {rollout.version}",
+            )
+        if ended.outcome == "promoted":
+            return Ended("promoted")
+        if services.interrupts.pending:
+            left = services.interrupts.error(f"the rollout of {rollout.version} goes on")
+            left.hint = "the watchdog advances it (deployctl watchdog install, or deployctl watchdog run)"
+            raise left
+        services.sleep(LOOK_EVERY)
