@@ -79,7 +79,7 @@ def next_part(rollout: Rollout, now: Reading, at: float, ratio: float) -> Eviden
     """The evidence of a rollout with its present part finished, and another one begun at `at`."""
     evidence = rollout.evidence
     slow = evidence.slow or _usual(between(from_json(evidence.reading), now, other(rollout.slot)).times)
-    return Evidence((*evidence.past, *present_part(rollout, now, ratio)), as_json(now), at, slow)
+    return Evidence((*evidence.past, *present_part(rollout, now, ratio)), as_json(now), at, slow, evidence.before)
 
 
 def part_is_over(rollout: Rollout, now: Reading, at: float) -> bool:

@@ -14,7 +14,7 @@ from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.progress import Move, next_move
 from orchestrator.domain.rollout.rollout import Rollout
-from orchestrator.domain.traffic.judge import Assessment, Limits, Stage, assess
+from orchestrator.domain.traffic.judge import Assessment, Limits, Stage, Verdict, assess
 from orchestrator.errors import DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
@@ -57,11 +57,14 @@ def look_at(services: Services, config: Config, observed: Observed, rollout: Rol
     judge = limits(config)
     stages = counted(services, rollout, judge)
     assessment = assess(stages, judge)
-    before = len(rollout.evidence.past)
-    here = sum(each.candidate.requests for each in stages[before:])
+    here = stages[rollout.evidence.before :]
+    # What a smaller share has proven does not end this stage.
+    good = assessment.verdict == "good" and assess(here, judge).verdict == "good"
+    verdict: Verdict = "good" if good else "bad" if assessment.verdict == "bad" else "inconclusive"
     now = services.wall().timestamp()
     dead = _dead(services, observed, rollout)
-    move = next_move(rollout.progress, assessment.verdict, dead or None, here, now, config.judge.idle)
+    requests = sum(each.candidate.requests for each in here)
+    move = next_move(rollout.progress, verdict, dead or None, requests, now, config.judge.idle)
     looked = Looked(rollout, stages, assessment, move)
     if move.since is not None:
         rollout = replace(rollout, stage_since=iso(services.wall()))

@@ -75,6 +75,8 @@ def _shielded(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
     choice = "str(n1)" if count <= 1 else "rand(65536),mod(txn.replicas),add(1),concat(),regsub(^,n)"
     lines = [
         f"timeout server {longest}",
+        # A container that is gone answers nothing, not even a refusal.
+        "timeout connect 500ms",
         "retries 1",
         "option redispatch 1",
         f"retry-on {_REPEATED}",

@@ -109,14 +109,11 @@ def servers(text: str, backend: str) -> dict[str, Server]:
     }
 
 
-def total(text: str, backend: str) -> tuple[int, int] | None:
-    """How many requests of a backend were answered, and how many of these with a server error, also by the proxy.
-
-    None: it is not listed.
-    """
+def errors(text: str, backend: str) -> int | None:
+    """How many requests of a backend were answered with a server error, also by the proxy; None: it is not listed."""
     for row in _rows(text):
         if row.get("pxname") == backend and row["svname"] == "BACKEND":
-            return _answered(row) + _int(row, "hrsp_5xx"), _int(row, "hrsp_5xx")
+            return _int(row, "hrsp_5xx")
     return None
 
 

@@ -21,6 +21,8 @@ from orchestrator.errors import ProxyError
 _CONFIG = "DEPLOYCTL_CONFIG"
 # When the container of a proxy started: see the Dockerfile. Containers of older images do not have it.
 _STARTED = "DEPLOYCTL_STARTED"
+# With which letters the names of servers begin that answer for another slot: see `backends`.
+_FALLBACKS = "op"
 
 
 class Runtime(Masters):
@@ -225,22 +227,29 @@ class Runtime(Masters):
 
 def _places(app: str, slot: Slot) -> dict[str, str]:
     """The backends that have servers of a slot, and with which letters the names of these begin."""
-    return {backend(app, slot): "sbm", shielded(app, slot): "nb", shielded(app, other(slot)): "op"}
+    return {backend(app, slot): "sbm", shielded(app, slot): "nb", shielded(app, other(slot)): _FALLBACKS}
 
 
 def _sample(app: str, slot: Slot, text: str, times: Mapping[str, int]) -> Sample | None:
-    """The counters of a slot in one worker; None when it does not have the slot."""
+    """The counters of a slot in one worker; None when it does not have the slot.
+
+    Servers count an answer when it begins, backends when it ends: so the servers count the requests. What only a
+    backend has counted are errors that the proxy gave instead of an answer.
+    """
     alone, both = backend(app, slot), shielded(app, slot)
-    first, second = rows.total(text, alone), rows.total(text, both) or (0, 0)
-    if first is None:
+    errors = [rows.errors(text, name) for name in (alone, both)]
+    if errors[0] is None:
         return None
-    here, there = rows.servers(text, alone).values(), rows.servers(text, both).values()
-    fallbacks = [server for server in there if server.name[0] in "op"]
-    own = [server for server in there if server.name[0] not in "op"]
+    servers = [*rows.servers(text, alone).values(), *rows.servers(text, both).values()]
+    fallbacks = [server for server in servers if server.name[0] in _FALLBACKS]
+    broken = sum(server.broken for server in servers if server not in fallbacks)
+    failed = sum(server.failed for server in servers)
+    proxy = max(0, sum(each or 0 for each in errors) - failed)
     rescued = sum(server.answered for server in fallbacks)
-    broken = sum(server.broken for server in (*here, *own))
+    requests = sum(server.answered for server in servers) + failed + proxy
+    failures = failed + proxy + rescued + broken
     own_times = {key.partition(":")[2]: count for key, count in times.items() if key.startswith(f"{slot}:")}
-    return Sample(first[0] + second[0], first[1] + second[1] + rescued + broken, rescued, own_times)
+    return Sample(requests, min(failures, requests), rescued, own_times)
 
 
 def _not_set(

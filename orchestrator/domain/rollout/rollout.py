@@ -24,24 +24,26 @@ RolloutOutcome = Literal["promoted", "aborted"]
 class Evidence:
     """What was counted of a rollout so far.
 
-    `past` are its finished parts. `reading` are the edge's counters at the beginning of the present part (see
-    `counted.as_json`), and `since` is that moment, in seconds since the epoch. `slow` is the response time, in seconds,
-    that the live version seldom exceeds; 0: it is not known yet.
+    `past` are its finished parts, of which the first `before` belong to earlier stages. `reading` are the edge's
+    counters at the beginning of the present part (see `counted.as_json`), and `since` is that moment, in seconds since
+    the epoch. `slow` is the response time, in seconds, that the live version seldom exceeds; 0: not known yet.
     """
 
     past: tuple[Counted, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
     since: float = 0.0
     slow: float = 0.0
+    before: int = 0
 
     def to_json(self) -> dict[str, Any]:
         rows = [[each.share, *_row(each.candidate), *_row(each.old)] for each in self.past]
-        return {"past": rows, "reading": dict(self.reading), "since": self.since, "slow": self.slow}
+        plain = {"since": self.since, "slow": self.slow, "before": self.before}
+        return {"past": rows, "reading": dict(self.reading), **plain}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Evidence:
         past = tuple(Counted(row[0], Counts(*row[1:4]), Counts(*row[4:7])) for row in data.get("past", ()))
-        return cls(past, data.get("reading", {}), data.get("since", 0.0), data.get("slow", 0.0))
+        return cls(past, data.get("reading", {}), data.get("since", 0.0), data.get("slow", 0.0), data.get("before", 0))
 
 
 @frozen

@@ -160,7 +160,7 @@ def _events(question: Question, stages: tuple[Stage, ...], limits: Limits) -> It
     for stage in stages:
         new, old, share = stage.candidate, stage.old, stage.share
         if question == "failure rate":
-            yield new.failures, new.requests - new.failures, limits.max_error_rate
+            yield new.failures, max(0, new.requests - new.failures), limits.max_error_rate
         elif 0 < share < 1 and question == "failure ratio":
             weighted = share * limits.error_ratio
             yield new.failures, old.failures, weighted / (weighted + 1 - share)

@@ -66,7 +66,7 @@ class Shift(Action):
             stage_since=iso(now),
             preview=self.preview,
             approved=False,
-            evidence=evidence,
+            evidence=replace(evidence, before=len(evidence.past)),
         )
         services.ledger.set_rollout(moved)
         detail = {"rollout": rollout.id, "version": self.version, "share": self.share / 100}
