@@ -22,6 +22,8 @@ from orchestrator.domain.moments import iso
 from orchestrator.domain.naming import Names
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.ports.services import Services
+from orchestrator.release.abort import abort
+from orchestrator.release.promote import promote
 from orchestrator.release.recover import Recovered, recover
 from orchestrator.release.release import Result, release
 from orchestrator.release.rollback import rollback
@@ -58,6 +60,7 @@ drain = "2s"
 keep_warm = "{keep_warm}"
 settle = "{settle}"
 bake = "{bake}"
+{rollout}
 [retention]
 versions = {versions}
 """
@@ -161,6 +164,7 @@ class World:
         self.replicas, self.keep_warm, self.env, self.secrets, self.versions = 1, "10m", "", "", 5
         self.listen, self.timeout, self.bake = "127.0.0.1:8000", "1h", "0s"
         self.run = ""  # lines in [run]
+        self.rollout = ""  # lines in [rollout]
         self.more = ""  # lines at the end of deploy.toml
         self.live_before: dict[str, tuple[str | None, str | None]] = {}
         self.ledgers: list[SqliteLedger] = []
@@ -188,8 +192,8 @@ class World:
         self.time += seconds
 
     def config(self) -> Config:
-        names = ("replicas", "run", "env", "secrets", "listen", "timeout", "keep_warm", "settle", "bake", "versions")
-        text = TOML.format(app=APP, **{name: getattr(self, name) for name in names})
+        names = ("replicas", "run", "env", "secrets", "listen", "timeout", "keep_warm", "settle", "bake", "rollout")
+        text = TOML.format(app=APP, versions=self.versions, **{name: getattr(self, name) for name in names})
         return parse(text + self.more, file="deploy.toml", base=self.folder)
 
     def process(self) -> Services:
@@ -251,6 +255,16 @@ class World:
 
     def release_image(self, image: str, version: str | None = None, *, force: bool = False) -> Result:
         return release(self.process(), self.config(), version, force=force, image=image)
+
+    def preview(self, version: str) -> Result:
+        self.supply.context = f"sha256:{version}"
+        return release(self.process(), self.config(), version, preview=True)
+
+    def promote(self, *, full: bool = False) -> Result:
+        return promote(self.process(), self.config(), full=full)
+
+    def abort(self, why: str = "") -> Result:
+        return abort(self.process(), self.config(), why)
 
     def rollback(self, to: str | None = None) -> Result:
         return rollback(self.process(), self.config(), to)

@@ -49,11 +49,13 @@ class Shift(Action):
 
     def run(self, work: Work) -> Detail:
         services = work.services
-        rollout = services.ledger.open_rollout(work.app) or self._begun(work)
+        slow = usual_time(services, work.app)
         with services.locks.proxy():
             services.edge.up(services.ledger.proxy_apps(), services.progress)
             reading = services.endpoints.counters(work.app)
             services.traffic.apply(work.app, self.leads_to)
+        # Not before the traffic has moved: until then the deployment is undone.
+        rollout = services.ledger.open_rollout(work.app) or self._begun(work, slow)
         services.ledger.set_traffic(work.app, self.leads_to)
         work.record_slot(self.slot, self.version, "ready", work.placed_by(self.slot))
         now = services.wall()
@@ -74,7 +76,7 @@ class Shift(Action):
         services.interrupts.disarm()
         return {"rollout": rollout.id}
 
-    def _begun(self, work: Work) -> Rollout:
+    def _begun(self, work: Work, slow: float) -> Rollout:
         """The rollout that this deployment begins."""
         settings, now = work.config.rollout, iso(work.services.wall())
         assert work.plan.from_version is not None
@@ -94,6 +96,6 @@ class Shift(Action):
                 now,
                 preview=self.preview,
                 approve=settings.approve,
-                evidence=Evidence(slow=usual_time(work.services, work.app)),
+                evidence=Evidence(slow=slow),
             )
         )

@@ -15,6 +15,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.unshield import Unshield
 from orchestrator.release.steps.unswitch import Unswitch
 from orchestrator.release.work import Detail, Work
 
@@ -45,7 +46,18 @@ class Switch(Action):
     def undo(self, plan: Plan) -> Step | None:
         if plan.from_slot is None or plan.from_version is None:
             return None  # the registration is undone instead
-        return Unswitch(plan.from_version, plan.from_slot)
+        before = plan.before
+        if any(step.name == Unshield.name for step in plan.steps):
+            before = before.unshielded  # its slot has been vacated
+        return Unswitch(
+            plan.from_version,
+            plan.from_slot,
+            before.candidate,
+            before.share,
+            before.shield,
+            before.preview,
+            before.patience,
+        )
 
     def run(self, work: Work) -> Detail:
         services = work.services

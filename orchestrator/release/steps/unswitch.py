@@ -15,11 +15,16 @@ from orchestrator.release.work import Detail, Work
 
 @frozen
 class Unswitch(Action):
-    """Switches all traffic back to the version that was live before."""
+    """Switches the traffic back: `slot` is live again, and a candidate has its share, as it was before."""
 
     name: ClassVar[str] = "unswitch"
     version: str
     slot: Slot
+    candidate: Slot | None = None
+    share: int = 0
+    shield: bool = False
+    preview: bool = False
+    patience: float = 0.0
 
     @property
     def words(self) -> str:
@@ -27,7 +32,9 @@ class Unswitch(Action):
 
     @property
     def leads_to(self) -> TrafficState:
-        return TrafficState(live=self.slot)
+        return TrafficState(
+            self.slot, self.candidate, self.share, shield=self.shield, preview=self.preview, patience=self.patience
+        )
 
     def run(self, work: Work) -> Detail:
         services = work.services

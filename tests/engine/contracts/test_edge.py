@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from orchestrator.domain.traffic.comparison import between
+
 from orchestrator.domain.traffic.program import Refusals
 from orchestrator.domain.traffic.route import ProxyApp, Route
 from orchestrator.domain.traffic.state import TrafficState

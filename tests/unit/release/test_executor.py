@@ -145,6 +145,30 @@ def release_an_image(world: World) -> Any:
     return world.release_image(f"{REGISTRY}:ci", "v2")
 
 
+def canary(world: World) -> None:
+    world.rollout = 'strategy = "canary"\nstages = ["5% 5m", "50% 5m"]'
+
+
+def v1_live_canary(world: World) -> None:
+    v1_live(world)
+    canary(world)
+
+
+def v2_live_v1_warm_canary(world: World) -> None:
+    v2_live_v1_warm(world)
+    canary(world)
+
+
+def v2_at_5(world: World) -> None:
+    v1_live_canary(world)
+    world.release("v2")
+
+
+def v2_at_50(world: World) -> None:
+    v2_at_5(world)
+    world.promote()
+
+
 Scene = tuple[Callable[[World], None], Callable[[World], Any], str | None, str]
 SCENES: dict[str, Scene] = {
     # name: (function that sets up the state, command, version that served before, version that serves after)
@@ -167,6 +191,13 @@ SCENES: dict[str, Scene] = {
     "rollback from the registry": (v2_live_v1_pushed_and_gone, roll_back, "v2", "v1"),
     "an old version from the registry": (v2_live_v1_pushed_and_gone, release("v1"), "v2", "v1"),
     "rollback beside a third": (v3_live_v2_warm_v1_shares_its_slot, roll_back, "v3", "v2"),
+    "canary": (v1_live_canary, release("v2"), "v1", "v1"),
+    "canary beside a warm version": (v2_live_v1_warm_canary, release("v3"), "v2", "v2"),
+    "next stage": (v2_at_5, lambda world: world.promote(), "v1", "v1"),
+    "last stage": (v2_at_50, lambda world: world.promote(), "v1", "v2"),
+    "all at once": (v2_at_5, lambda world: world.promote(full=True), "v1", "v2"),
+    "abort": (v2_at_50, lambda world: world.abort("no good"), "v1", "v1"),
+    "rollback of a candidate": (v2_at_5, roll_back, "v1", "v1"),
 }
 scenes = pytest.mark.parametrize("scene", SCENES)
 # Tests that interrupt a command hundreds of times use only the scenes whose plans differ most.
@@ -182,6 +213,10 @@ main_scenes = pytest.mark.parametrize(
         "release with a registry",
         "rollback from the registry",
         "rollback beside a third",
+        "canary",
+        "next stage",
+        "last stage",
+        "abort",
     ],
 )
 
@@ -212,6 +247,11 @@ def steps_of(stage: Stage, scene: str) -> list[str]:
     world, command, _, _ = staged(stage, scene)
     command(world)
     return [step for when, step in world.boundaries if when == "before"]
+
+
+def committing(steps: list[str]) -> int:
+    """The number of the step that commits."""
+    return next(number for number, step in enumerate(steps) if step in ("switch", "shift", "unshare"))
 
 
 def calls_of(stage: Stage, scene: str) -> list[str]:
@@ -264,7 +304,13 @@ def expect_rest(world: World, version: str | None) -> None:
         traffic = world.ledger.traffic(APP)
         assert traffic.live == live[1]
         assert world.proxy.disk == {APP: traffic}
-        assert traffic.fallback is None or world.ledger.slots(APP)[traffic.fallback].state == "warm"
+        assert traffic.fallback in (None, live[1]) or world.ledger.slots(APP)[traffic.fallback].state == "warm"
+        rollout = world.ledger.open_rollout(APP)
+        assert (rollout.slot if rollout else None) == traffic.candidate
+        assert (rollout.share if rollout else 0) == traffic.share
+        for container in world.workloads.containers(APP):
+            asked = rollout is not None and (container.version, container.slot) == (rollout.version, rollout.slot)
+            assert not asked or (container.running and container.kept_running), container
         for container in world.workloads.containers(APP):
             serving = (container.version, container.slot) == live
             assert not serving or (container.running and container.kept_running), container
@@ -326,10 +372,12 @@ def test_a_rollback_is_refused_when_no_commit_has_the_source(world: World, how: 
 def test_a_deployment_without_a_failure_succeeds(stage: Stage, scene: str) -> None:
     world, command, _, new = staged(stage, scene)
     result = command(world)
-    assert result.version == new
     assert result.deployment is not None
+    # A rollback of a candidate names the version that has all requests again.
+    assert result.version == (new if scene == "rollback of a candidate" else result.deployment.to_version)
     deployment = world.ledger.deployments(APP, 1)[0]
-    assert (deployment.outcome, deployment.reason) == ("succeeded", "")
+    assert deployment.outcome == "succeeded"
+    assert deployment.reason == {"abort": "no good", "rollback of a candidate": "rolled back"}.get(scene, "")
     assert all(step.state == "done" and not step.undo for step in world.ledger.steps(deployment.id))
     expect_rest(world, new)
 
@@ -557,7 +605,7 @@ def test_a_failure_at_any_step_is_undone_or_finished(
     stage: Stage, scene: str, when: str, kind: type[Exception]
 ) -> None:
     steps = steps_of(stage, scene)
-    switch = steps.index("switch")
+    switch = committing(steps)
     for number, name in enumerate(steps):
         world, command, old, new = staged(stage, scene)
         error = kind(f"{when} {name}")
@@ -591,6 +639,7 @@ def test_any_call_to_a_port_may_fail_once(stage: Stage, scene: str, after: bool)
     # `scripts/chaos FILE` lets each call fail before and after it acts, `scripts/test` one way each.
     for at, call in calls if FULL else calls[after::2]:
         world, command, old, new = staged(stage, scene)
+        before = [deployment.id for deployment in world.ledger.deployments(APP, 1)]
         error = DeploymentFailed(f"{call} failed")
         world.faults.arm(at, error, after=after)
         try:
@@ -599,7 +648,7 @@ def test_any_call_to_a_port_may_fail_once(stage: Stage, scene: str, after: bool)
             world.faults.arm(None)
             direction = world.recover().direction
             outcome = (world.ledger.deployments(APP, 1) or [None])[0]
-            switched = outcome is not None and outcome.to_version == new and outcome.outcome == "succeeded"
+            switched = outcome is not None and outcome.id not in before and outcome.outcome == "succeeded"
             assert world.served() == (new if switched else old), f"{at} {call}: {direction}"
             if switched:
                 expect_rest(world, new)
@@ -630,7 +679,7 @@ def crash_at(world: World, when: str, name: str, occurrence: int = 0) -> None:
 @pytest.mark.parametrize("when", ["before", "acted", "after"])
 def test_a_crash_at_any_step_is_recovered(stage: Stage, scene: str, when: str) -> None:
     steps = steps_of(stage, scene)
-    switch = steps.index("switch")
+    switch = committing(steps)
     for number, name in enumerate(steps):
         world, command, old, new = staged(stage, scene)
         crash_at(world, when, name)
@@ -651,7 +700,7 @@ def test_a_crash_at_any_step_is_recovered(stage: Stage, scene: str, when: str) -
 @main_scenes
 def test_a_crash_in_any_step_of_the_recovery_is_recovered(stage: Stage, scene: str) -> None:
     steps = steps_of(stage, scene)
-    switch = steps.index("switch")
+    switch = committing(steps)
     for number, name in enumerate(steps):
         world, command, _, _ = staged(stage, scene)
         crash_at(world, "acted", name)
@@ -745,7 +794,7 @@ def test_a_finished_recovery_records_the_settings(world: World) -> None:
 @pytest.mark.parametrize("when", ["before", "acted"])
 def test_a_signal_undoes_only_before_the_switch(stage: Stage, scene: str, when: str) -> None:
     steps = steps_of(stage, scene)
-    switch = steps.index("switch")
+    switch = committing(steps)
     for number, name in enumerate(steps):
         world, command, old, new = staged(stage, scene)
 
