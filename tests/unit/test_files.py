@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.haproxy.files import ProxyFiles
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.files import (
     FOREVER,
     SMALL,
@@ -175,8 +176,8 @@ def test_temporary_files_in_the_proxys_folder_are_removed(tmp_path: Path) -> Non
     for name in ("routes.map.tmp", "versions.map.tmp", "haproxy.cfg.new", "haproxy.cfg.new.tmp"):
         (tmp_path / name).write_text("half of")
     files.prepare()
-    assert inside(tmp_path) == ["moved.map", "routes.map", "run", "shields.map", "versions.map"]
-    assert files.slots("routes.map") == {"mymodel": "blue"}
+    assert inside(tmp_path) == ["moved.map", "replicas.map", "routes.map", "run", "versions.map"]
+    assert files.states() == {"mymodel": TrafficState("blue")}
 
 
 # --- bounded reads and locks -------------------------------------------------------------------------------------

@@ -112,7 +112,11 @@ class ProxyFiles:
     def states_or_none(self) -> dict[str, TrafficState] | None:
         """As `states`, but None when the file is damaged."""
         states: dict[str, TrafficState] = {}
-        for line in self.read(ROUTES).splitlines():
+        text = self.read(ROUTES)
+        # Without the end of its last line, a number in it may have lost digits.
+        if text and not text.endswith("\n"):
+            return None
+        for line in text.splitlines():
             app, _, text = line.partition(" ")
             state = words.read(text)
             if state is None:

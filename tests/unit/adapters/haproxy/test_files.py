@@ -7,40 +7,59 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.haproxy.files import ROUTES, SHIELDS, ProxyFiles
+from orchestrator.adapters.haproxy.files import ROUTES, ProxyFiles
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
 
 
-def test_slots_are_written_and_read(tmp_path: Path) -> None:
+BLUE, GREEN = TrafficState("blue"), TrafficState("green")
+SHIELDED = TrafficState("green", shield=True, patience=30.0)
+
+
+def test_states_are_written_and_read(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path)
-    assert files.slots(ROUTES) == {}
+    assert files.states() == {}
     assert files.written_at(ROUTES) is None
-    assert files.write_slots(ROUTES, {"other": "green", "mymodel": "blue"}) is True
-    assert files.read(ROUTES) == "mymodel blue\nother green\n"
-    assert files.slots(ROUTES) == {"mymodel": "blue", "other": "green"}
-    assert files.slots(SHIELDS) == {}
+    assert files.write_states({"other": SHIELDED, "mymodel": BLUE, "third": TrafficState()}) is True
+    # An app without traffic has no line.
+    assert files.read(ROUTES) == "mymodel blue\nother green:none:0:blue:none:0:30000\n"
+    assert files.states() == {"mymodel": BLUE, "other": SHIELDED}
 
 
 def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path)
-    assert files.write_slots(ROUTES, {}) is True
+    assert files.write_states({}) is True
     os.utime(tmp_path / ROUTES, (1.0, 1.0))
-    assert files.write_slots(ROUTES, {}) is False
+    assert files.write_states({}) is False
+    assert files.write_states({"mymodel": TrafficState()}) is False
     assert files.written_at(ROUTES) == 1.0
-    assert files.write_slots(ROUTES, {"mymodel": "blue"}) is True
+    assert files.write_states({"mymodel": BLUE}) is True
     assert files.written_at(ROUTES) != 1.0
 
 
 @pytest.mark.parametrize(
-    "text", ["mymodel", "mymodel ", "mymodel blu", "mymodel blue green", "\0\0", "\n", "a blue\nb"]
+    "text",
+    [
+        "mymodel",
+        "mymodel ",
+        "mymodel \n",
+        "mymodel blu\n",
+        "mymodel blue green\n",
+        "mymodel green:none:0:blue:none:0\n",
+        "\0\0",
+        "\n",
+        "a blue\nb",
+        # What a cut leaves of 30000 milliseconds.
+        "mymodel green:none:0:blue:none:0:300",
+        "mymodel blue",
+    ],
 )
-@pytest.mark.parametrize("name", [ROUTES, SHIELDS])
-def test_a_damaged_file_is_recognized(tmp_path: Path, name: str, text: str) -> None:
+def test_a_damaged_file_is_recognized(tmp_path: Path, text: str) -> None:
     files = ProxyFiles(tmp_path)
-    (tmp_path / name).write_text(text)
-    assert files.slots_or_none(name) is None
-    with pytest.raises(ProxyError, match=rf"{name} is damaged") as caught:
-        files.slots(name)
+    (tmp_path / ROUTES).write_text(text)
+    assert files.states_or_none() is None
+    with pytest.raises(ProxyError, match=r"routes\.map is damaged") as caught:
+        files.states()
     assert caught.value.hint == "deployctl recover restores it from the ledger"
 
 
@@ -48,25 +67,26 @@ def test_prepare_creates_missing_files_and_keeps_others(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path / "proxy")
     files.prepare_folder()
     assert sorted(path.name for path in files.folder.iterdir()) == ["run"]
-    files.write_slots(ROUTES, {"mymodel": "blue"})
+    files.write_states({"mymodel": BLUE})
     files.prepare()
-    assert sorted(path.name for path in files.folder.iterdir()) == ["moved.map", ROUTES, "run", SHIELDS, "versions.map"]
-    assert files.slots(ROUTES) == {"mymodel": "blue"}
+    maps = ["moved.map", "replicas.map", ROUTES, "versions.map"]
+    assert sorted(path.name for path in files.folder.iterdir()) == sorted([*maps, "run"])
+    assert files.states() == {"mymodel": BLUE}
 
 
 def test_a_file_that_cannot_be_written_is_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ProxyFiles(tmp_path)
-    files.write_slots(ROUTES, {"mymodel": "blue"})
+    files.write_states({"mymodel": BLUE})
 
     def full(*arguments: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(StorageError, match=r"routes\.map cannot be written: .*No space left") as caught:
-        files.write_slots(ROUTES, {"mymodel": "green"})
+        files.write_states({"mymodel": GREEN})
     assert caught.value.hint == "check that the disk is not full"
     monkeypatch.undo()
-    assert files.slots(ROUTES) == {"mymodel": "blue"}
+    assert files.states() == {"mymodel": BLUE}
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be prepared"):
         ProxyFiles(tmp_path / "file").prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,27 @@ from typing import Any
 import pytest
 
 from orchestrator.adapters.haproxy.masters import Worker
+from orchestrator.adapters.haproxy.rows import BACKENDS, SERVERS
 from orchestrator.adapters.haproxy.runtime import Runtime
 from orchestrator.adapters.haproxy.sockets import MASTER, PREVIOUS
-from orchestrator.domain.traffic.comparison import between
+from orchestrator.domain.traffic.counted import between
+from orchestrator.domain.traffic.sample import Sample
 from orchestrator.errors import ProxyError
 
 MAP = "/etc/deployctl/routes.map"
-COLUMNS = "# pxname,svname,scur,status,check_status,hrsp_2xx,hrsp_5xx,econ,eresp,req_tot,rtime,addr"
+COLUMNS = "# pxname,svname,scur,status,check_status,hrsp_2xx,hrsp_4xx,hrsp_5xx,srv_abrt,addr"
 
 
 class Master:
     """A master process with one worker, which always has the id 8."""
 
     def __init__(self, started: str = "", requests: int = 0, open_requests: int = 0) -> None:
-        self.started, self.requests, self.open = started, requests, open_requests
+        self.started = started
+        self.stat = [
+            f"mymodel_blue,BACKEND,{open_requests},UP,,{requests},0,0,0,",
+            f"mymodel_blue,s1,{open_requests},UP,L7OK,{requests},0,0,0,10.0.0.1:80",
+        ]
+        self.times: dict[str, int] = {}
         self.maps: dict[str, str] = {}
         self.running = True
         # Called before each answer.
@@ -40,10 +48,12 @@ class Master:
         match command.split():
             case ["show", "env", _]:
                 return f"DEPLOYCTL_STARTED={self.started}\n" if self.started else "Variable not found\n"
-            case ["show", "stat", _, "2", _]:
-                return f"{COLUMNS}\nmymodel_blue,BACKEND,0,UP,,{self.requests},0,0,0,{self.requests},1,\n"
-            case ["show", "stat", *_]:
-                return f"{COLUMNS}\nmymodel_blue,s1,{self.open},UP,L7OK,{self.requests},0,0,0,0,1,10.0.0.1:80\n"
+            case ["show", "stat", name, kinds, _]:
+                rows = [row for row in self.stat if row.startswith(f"{name},") and int(kinds) & _kind(row)]
+                return "\n".join([COLUMNS, *rows, ""])
+            case ["show", "table", "mymodel_answers"]:
+                rows = [f"0x1: key={key} use=0 exp=0 http_req_cnt={count}" for key, count in self.times.items()]
+                return "\n".join([f"# table: mymodel_answers, type: string, size:4096, used:{len(rows)}", *rows, ""])
             case ["show", "map", _]:
                 return "".join(f"0x1 {key} {value}\n" for key, value in self.maps.items())
             case ["set", "map", _, key, value] if key in self.maps:
@@ -54,6 +64,10 @@ class Master:
             case ["add", "map", _, key, value]:
                 self.maps[key] = value
         return ""
+
+
+def _kind(row: str) -> int:
+    return BACKENDS if ",BACKEND," in row else SERVERS
 
 
 class Links:
@@ -134,17 +148,98 @@ def test_a_replaced_proxy_that_does_not_make_a_switch_is_an_error(monkeypatch: p
 def test_workers_with_equal_ids_are_told_apart_by_their_start() -> None:
     old = Master(started="100", requests=1000)
     before, _ = runtime(new=old)
-    began = before.counters("mymodel", "blue")
+    began = before.counters("mymodel")
     both, _ = runtime(new=Master(started="200", requests=1005), old=old)
-    assert between(began, both.counters("mymodel", "blue")).requests == 1005
+    assert between(began, both.counters("mymodel"), "blue").requests == 1005
     # When the old one has ended, its counters are lost, and nothing is subtracted from those of the new one.
     after, _ = runtime(new=Master(started="200", requests=1005))
-    assert between(began, after.counters("mymodel", "blue")).requests == 1005
+    assert between(began, after.counters("mymodel"), "blue").requests == 1005
 
 
 def test_a_container_of_an_older_image_has_only_ids() -> None:
     both, _ = runtime(new=Master(started="200", requests=2), old=Master(requests=1))
-    assert {key: sample.requests for key, sample in both.counters("mymodel", "blue").items()} == {"8-200": 2, "8": 1}
+    found = both.counters("mymodel")
+    assert {key: samples["blue"].requests for key, samples in found.items()} == {"8-200": 2, "8": 1}
+
+
+# Blue is shielded by green: 100 requests went to blue alone, then 53 to the second backend.
+SHIELDED = [
+    "mymodel_blue,BACKEND,1,UP,,90,2,8,0,",
+    "mymodel_blue,s1,1,UP,L7OK,90,2,7,1,10.0.0.1:80",
+    "mymodel_blue,b1,0,no check,,0,0,0,0,10.0.0.1:80",
+    "mymodel_green,BACKEND,0,UP,,40,0,0,0,",
+    "mymodel_green,s1,0,UP,L7OK,40,0,0,0,10.0.0.2:80",
+    "mymodel_green,b1,0,no check,,0,0,0,0,10.0.0.2:80",
+    "mymodel_blue_shielded,BACKEND,5,UP,,48,2,3,0,",
+    # What is repeated counts for the server that answers at last.
+    "mymodel_blue_shielded,n1,2,UP,,41,1,0,1,10.0.0.1:80",
+    "mymodel_blue_shielded,b1,0,no check,,0,0,0,0,10.0.0.1:80",
+    "mymodel_blue_shielded,o1,1,UP,,4,1,1,0,10.0.0.2:80",
+    "mymodel_blue_shielded,p1,2,UP,,3,0,2,0,10.0.0.2:80",
+    "mymodel_green_shielded,BACKEND,0,UP,,0,0,0,0,",
+    "mymodel_green_shielded,n1,0,UP,,0,0,0,0,10.0.0.2:80",
+    "mymodel_green_shielded,b1,0,no check,,0,0,0,0,10.0.0.2:80",
+    "mymodel_green_shielded,o1,0,UP,,0,0,0,0,10.0.0.1:80",
+    "mymodel_green_shielded,p1,0,UP,,0,0,0,0,10.0.0.1:80",
+]
+
+
+@pytest.fixture
+def shielding() -> Master:
+    master = Master(started="200")
+    master.stat = SHIELDED
+    master.times = {"blue:12/5": 130, "blue:99/4": 4, "green:40/4": 47, "blue:-1/2": 1, "rubbish": 7}
+    return master
+
+
+def test_the_counters_of_both_backends_of_a_slot_are_added(shielding: Master) -> None:
+    found = runtime(new=shielding)[0].counters("mymodel")
+    assert found == {
+        "8-200": {
+            # 8 and 3 were answered with an error, 8 by green instead, and 2 answers broke off.
+            "blue": Sample(100 + 53, 8 + 3 + 8 + 2, 8, {"12/5": 130, "99/4": 4}),
+            # What it answers for blue is no request of its own.
+            "green": Sample(40, 0, 0, {"40/4": 47}),
+        }
+    }
+
+
+def test_open_requests_and_answers_are_those_of_all_servers_that_stand_for_a_replica(shielding: Master) -> None:
+    one, _ = runtime(new=shielding)
+    assert one.open_requests("mymodel", "blue") == {1: 1 + 2}
+    assert one.open_requests("mymodel", "green") == {1: 1 + 2}
+    assert one.answered("mymodel", "blue") == {1: 92 + 42}
+    assert one.answered("mymodel", "green") == {1: 40 + 5 + 3}
+    assert one.sessions("mymodel", "green") == 3
+    assert [server.name for server in one.checked("mymodel", "blue")] == ["s1"]
+
+
+def test_a_change_of_a_slot_is_made_in_every_backend_that_has_its_servers(shielding: Master) -> None:
+    seen: list[str] = []
+    runtime(new=shielding)[0].each_server("mymodel", "green", lambda worker, name, server: seen.append(name))
+    assert seen == [
+        "mymodel_green/s1",
+        "mymodel_green/b1",
+        "mymodel_green_shielded/n1",
+        "mymodel_green_shielded/b1",
+        "mymodel_blue_shielded/o1",
+        "mymodel_blue_shielded/p1",
+    ]
+
+
+def test_a_worker_without_the_app_has_no_counters() -> None:
+    assert runtime(new=Master(started="200"))[0].counters("other") == {}
+
+
+def test_a_worker_that_ends_meanwhile_has_no_counters(shielding: Master) -> None:
+    old = Master(started="100", requests=5)
+
+    def end(command: str) -> None:
+        old.running = old.running and not command.startswith("@")
+
+    old.before = end
+    both, _ = runtime(new=shielding, old=old)
+    assert list(both.counters("mymodel")) == ["8-200"]
 
 
 def test_what_is_read_while_the_proxy_is_replaced_is_read_again() -> None:
@@ -193,7 +288,11 @@ class Reloaded(Links):
         pid, _, rest = command.removeprefix("@!").partition(" ")
         self.commands[pid].append(rest)
         if rest.startswith("show stat"):
-            return f"{COLUMNS}\nmymodel_blue,s1,1,UP,L7OK,0,0,0,0,0,1,10.0.0.1:80\n"
+            found = "\n\n".join(
+                f"{COLUMNS}\nmymodel_blue,s1,1,UP,L7OK,0,0,0,0,10.0.0.1:80" if name == "mymodel_blue" else COLUMNS
+                for name in re.findall(r"show stat (\S+)", rest)
+            )
+            return f"{found}\n\n"
         if rest.startswith("set map"):
             return "entry not found.\n"
         return SESSIONS if rest == "show sess" else ""
