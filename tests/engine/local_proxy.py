@@ -14,9 +14,10 @@ from pathlib import Path
 
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import shipped
-from orchestrator.adapters.haproxy.files import CONFIG, ROUTES, VERSIONS, ProxyFiles
+from orchestrator.adapters.haproxy.files import CONFIG, HOLD, REPLICAS, VERSIONS, ProxyFiles
+from orchestrator.adapters.haproxy.names import FOLDER
 from orchestrator.domain.traffic.route import ProxyApp
-from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.traffic.state import TrafficState
 from tests.engine.harness import free_port, until
 
 PROGRAM = "DEPLOYCTL_TEST_HAPROXY"
@@ -38,11 +39,12 @@ class LocalProxy:
 
     def start(self, apps: Sequence[ProxyApp]) -> None:
         self._files.prepare()
-        live: dict[str, Slot] = {app.name: "blue" for app in apps}
-        self._files.write(ROUTES, render.slots_map(live))
+        self._files.write_states({app.name: TrafficState("blue") for app in apps})
         self._files.write(VERSIONS, render.versions_map(apps))
-        text = render.configuration(shipped("haproxy.cfg"), apps, 2)[0]
-        self._files.write(CONFIG, text.replace(render.FOLDER, str(self._files.folder)))
+        self._files.write(REPLICAS, render.replicas_map(apps))
+        text = render.configuration(shipped(CONFIG), apps, 2)[0]
+        for name, content in ((CONFIG, text), (HOLD, shipped(HOLD))):
+            self._files.write(name, content.replace(FOLDER, str(self._files.folder)))
         command = [program(), "-W", "-db", "-f", str(self._files.folder / CONFIG)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

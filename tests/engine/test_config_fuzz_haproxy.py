@@ -15,6 +15,8 @@ from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.docker.host_images import DockerHostImages
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
+from orchestrator.adapters.haproxy.files import HOLD, MOVED, REPLICAS, ROUTES, VERSIONS
+from orchestrator.adapters.haproxy.names import FOLDER
 from orchestrator.config import Config
 from orchestrator.domain.naming import Names
 from orchestrator.domain.traffic.route import ProxyApp
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.engine
 
 FILES, APPS_AT_ONCE = 700, 25
 LOOKED_AT = ["app.name", "health.path", "health.model", "proxy.listen", "proxy.host", "proxy.path_prefix"]
-LOOKED_AT += ["proxy.metrics"]
+LOOKED_AT += ["proxy.metrics", "proxy.preview"]
 
 
 def configuration(apps: Sequence[ProxyApp]) -> str:
@@ -43,14 +45,15 @@ class Checker:
             DockerHostContainers(engine, self.names), DockerHostImages(engine), self.names, folder
         )
         (folder / "run").mkdir()
+        write_atomic(folder / HOLD, shipped(HOLD))
         write_atomic(folder / "haproxy.cfg", configuration([]))
         self.maps([])
 
     def maps(self, apps: Sequence[ProxyApp]) -> None:
-        write_atomic(self.folder / "routes.map", render.slots_map({app.name: "blue" for app in apps}))
-        write_atomic(self.folder / "versions.map", render.versions_map(apps))
-        write_atomic(self.folder / "shields.map", "")
-        write_atomic(self.folder / "moved.map", "")
+        write_atomic(self.folder / ROUTES, render.routes_map({app.name: "blue" for app in apps}))
+        write_atomic(self.folder / VERSIONS, render.versions_map(apps))
+        write_atomic(self.folder / REPLICAS, render.replicas_map(apps))
+        write_atomic(self.folder / MOVED, "")
 
     def wrong(self, apps: Sequence[ProxyApp]) -> str:
         """The errors of HAProxy about a configuration of these apps; empty when it is valid."""
@@ -61,7 +64,7 @@ class Checker:
         write_atomic(self.folder / "fuzz.cfg", text)
         running = engine().containers.get(self.names.proxy)
         # Not quietly, which hides the messages.
-        code, output = running.exec_run(["haproxy", "-c", "-f", f"{render.FOLDER}/fuzz.cfg"])
+        code, output = running.exec_run(["haproxy", "-c", "-f", f"{FOLDER}/fuzz.cfg"])
         # A warning means that a text was misunderstood.
         bad = code != 0 or b"[WARNING]" in output
         return f"exit code {code}: {output.decode(errors='replace')}" if bad else ""

@@ -28,6 +28,7 @@ from orchestrator.domain.naming import Names
 from orchestrator.domain.rollout.choice import Choice
 from orchestrator.domain.rollout.workload import Mount, WorkloadSpec
 from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
+from orchestrator.domain.traffic.slot import SLOTS
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.release.plans import Terms, plan_release
 from tests.unit.builders import kept, nothing_live, v1_live, v2_live
@@ -839,6 +840,7 @@ def rendered(config: Config) -> None:
         spec.host,
         *route.hosts,
         *route.trusted,
+        *route.repeatable,
     ):
         assert _SAFE.fullmatch(word), word
         assert "%[" not in word
@@ -849,12 +851,14 @@ def rendered(config: Config) -> None:
         f"*.h{n:04}.invalid" if host.startswith("*.") else f"h{n:04}.invalid" for n, host in enumerate(route.hosts)
     ]
     shape = (bool(route.path_prefix), route.strip_prefix, config.run.replicas, spec.body, spec.statuses)
-    reference = _reference(tuple(hosts), bool(route.metrics), route.trusted, *shape)
+    addresses = (bool(route.metrics), bool(route.preview))
+    reference = _reference(tuple(hosts), *addresses, route.trusted, route.repeatable, *shape)
     meant = {
         "the-app": name,
         "listen_192.0.2.9:9": "listen_" + route.listen.replace("*", "all").replace("[", "").replace("]", ""),
         "192.0.2.9:9": _bound(route.listen),
         "192.0.2.9:8": _bound(route.metrics),
+        "192.0.2.9:7": _bound(route.preview),
         "/the-probe": spec.path,
         "7654321ms": _timer(route.timeout),
         "54321ms": _timer(spec.timeout),
@@ -875,8 +879,9 @@ def rendered(config: Config) -> None:
         assert sorted(filter(_is_match, expected)) == sorted(filter(_is_match, actual))
         assert [_is_match(line) for line in expected] == [_is_match(line) for line in actual]
     assert max(map(len, actual)) <= 64
-    assert render.slots_map({name: "blue"}) == f"{name} blue\n"
+    assert render.routes_map({name: "blue"}) == f"{name} blue\n"
     assert render.versions_map([app]) == f"{name}_blue v1\n{name}_green none\n"
+    assert render.replicas_map([app]) == "".join(f"{name}_{slot} {config.run.replicas}\n" for slot in SLOTS)
 
 
 def _timer(seconds: float) -> str:
@@ -912,6 +917,7 @@ path_prefix = "{prefix}"
 strip_prefix = {strip}
 timeout = "7654321ms"
 {metrics}
+{preview}
 """
 
 
@@ -919,7 +925,9 @@ timeout = "7654321ms"
 def _reference(
     hosts: tuple[str, ...],
     metrics: bool,
+    preview: bool,
     trusted: tuple[str, ...],
+    repeatable: tuple[str, ...],
     prefix: bool,
     strip: bool,
     replicas: int,
@@ -929,18 +937,19 @@ def _reference(
     """HAProxy's configuration of a harmless app of the same shape: the words of each line, and whether it is marked."""
     values = {"hosts": toml_value(list(hosts)), "prefix": "/the-prefix" if prefix else "", "strip": toml_value(strip)}
     values["metrics"] = 'metrics = "192.0.2.9:8"' if metrics else ""
+    values["preview"] = 'preview = "192.0.2.9:7"' if preview else ""
     config = parse(_REFERENCE.format(replicas=replicas, **values), file="deploy.toml", base=BASE)
     app = proxy_app(config)
     # The pattern of a preset, which is not user input.
     probe = replace(config.probe_spec(), body=body, statuses=statuses)
     slots = {slot: replace(backend, probe=probe) for slot, backend in app.slots.items()}
-    app = replace(app, slots=slots, route=replace(app.route, trusted=trusted))
+    app = replace(app, slots=slots, route=replace(app.route, trusted=trusted, repeatable=repeatable))
     lines = [words(line) for line in render.configuration(_template(), [app], 2)[0].split("\n")]
     return [(line, any(_MARKS.search(word) or "/the-prefix" in word for word in line)) for line in lines]
 
 
 _MARKS = re.compile(
-    r"the-app|listen_192\.0\.2\.9:9|192\.0\.2\.9:[89]|/the-probe(?!-)|the-probe-host|\b7654321ms|\b54321ms|\b98765ms|\b197530ms|:45454"
+    r"the-app|listen_192\.0\.2\.9:9|192\.0\.2\.9:[789]|/the-probe(?!-)|the-probe-host|\b7654321ms|\b54321ms|\b98765ms|\b197530ms|:45454"
     r"|\b45455\b|\.?h[0-9]{4}\.invalid"
 )
 

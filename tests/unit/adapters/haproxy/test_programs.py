@@ -16,7 +16,8 @@ import pytest
 
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import shipped
-from orchestrator.adapters.haproxy.files import ProxyFiles
+from orchestrator.adapters.haproxy.files import CONFIG, HOLD, ProxyFiles
+from orchestrator.adapters.haproxy.names import FOLDER
 from orchestrator.domain.traffic.route import EVERYBODY, ProxyApp, Route
 from tests.unit.builders import backend, proxy_app
 
@@ -32,6 +33,7 @@ V2 = backend("v2", "10.213.0.96", active=False, path="/v1/models/model", body='"
 ROUTES = [
     Route("127.0.0.1:8000"),
     Route("*:8001", ("a.example.com", "*.b.example.com"), "/v1.0", trusted=EVERYBODY, metrics="127.0.0.1:8404"),
+    Route("127.0.0.1:8003", preview="127.0.0.1:8004", repeatable=("GET",)),
     Route("[::1]:8002", (), "/~beta", strip_prefix=False, timeout=7200.0, trusted=("10.0.0.0/8", "fe80::/10")),
     Route("[::1]:8002", trusted=()),
 ]
@@ -44,8 +46,9 @@ def messages(program: str, folder: Path, apps: Sequence[ProxyApp], more: str = "
     """What the program says about the configuration of these apps; empty when it is valid, without a warning."""
     files = ProxyFiles(folder)
     files.prepare()
-    text = render.configuration(shipped("haproxy.cfg"), apps, 2)[0] + more
-    files.write("haproxy.cfg", text.replace(render.FOLDER, str(folder)))
+    text = render.configuration(shipped(CONFIG), apps, 2)[0] + more
+    for name, content in ((CONFIG, text), (HOLD, shipped(HOLD))):
+        files.write(name, content.replace(FOLDER, str(folder)))
     found = subprocess.run([program, "-c", "-f", folder / "haproxy.cfg"], capture_output=True, text=True, timeout=30)
     output = found.stdout + found.stderr
     warnings = [line for line in output.splitlines() if "[WARNING]" in line and not _DEPRECATED.search(line)]

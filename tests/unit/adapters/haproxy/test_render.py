@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.haproxy import render, rules
+from orchestrator.adapters.haproxy import backends, render, rules, words
 from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.config import PRESET_NAMES
 from orchestrator.domain.health.presets import resolve
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
+from orchestrator.domain.traffic.state import TrafficState
 from tests.unit.builders import backend, proxy_app
 
 TEMPLATE = "global\n  setenv DEPLOYCTL_CONFIG @config@\n  nbthread @threads@\n"
@@ -66,22 +67,15 @@ GAMMA = proxy_app(
 )
 
 
-# The lines of the rules; test_rules.py compares their text.
-ROUTE = "http-request set-var(txn.app) str(mymodel) if !{ var(txn.app) -m found }"
-RULES = "\n".join(
-    f"  {line}"
-    for line in (
-        *rules.tolerant(),
-        *rules.request_id(),
-        *rules.host(),
-        *rules.special(),
-        *rules.refusals(),
-        ROUTE,
-    )
-)
-USUAL = "\n".join(f"  {line}" for line in rules.usual())
-REST = "\n".join(f"  {line}" for line in (*rules.without_upgrade(), *rules.forwarded([ONE])))
-ANSWERS = "\n".join(f"  {line}" for line in rules.answers())
+def indented(*parts: list[str]) -> str:
+    return "\n".join(f"  {line}" for part in parts for line in part)
+
+
+# The lines of the rules, whose text test_rules.py compares.
+BEFORE = indented(rules.tolerant(), rules.request_id(), rules.host(), rules.special(), rules.refusals())
+CHOICE = indented(rules.usual(), rules.at_rest(), rules.shares())
+REST = indented(rules.without_upgrade(), rules.forwarded([ONE]))
+ANSWERS = indented(rules.answers())
 
 
 def test_no_app() -> None:
@@ -101,65 +95,55 @@ global
 frontend listen_127.0.0.1:8000
   bind 127.0.0.1:8000
   timeout client 3600000ms
-{RULES}
-  http-request set-var(txn.slot) var(txn.app),map_str(/etc/deployctl/routes.map,none)
-  http-request set-var(txn.fallback) var(txn.app),map_str(/etc/deployctl/shields.map,none)
-  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
-{USUAL}
-  acl mymodel_blue_up srv_is_up(mymodel_blue/s1)
-  http-request set-var(txn.slot) var(txn.fallback) if {{ var(txn.app) -m str mymodel }}\
- {{ var(txn.slot) -m str blue }} {{ var(txn.fallback) -m str green }} !mymodel_blue_up
-  acl mymodel_green_up srv_is_up(mymodel_green/s1)
-  http-request set-var(txn.slot) var(txn.fallback) if {{ var(txn.app) -m str mymodel }}\
- {{ var(txn.slot) -m str green }} {{ var(txn.fallback) -m str blue }} !mymodel_green_up
-  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
+{BEFORE}
+  http-request set-var(txn.app) str(mymodel) if !{{ var(txn.app) -m found }}
+  http-request set-var(txn.state) var(txn.app),map_str(/etc/deployctl/routes.map,none)
+  http-request set-var(txn.backend) var(txn.app),concat(_,txn.state)
+{CHOICE}
 {REST}
   http-after-response set-header X-Model-Version %[var(txn.backend),map_str(/etc/deployctl/versions.map,none)]
   http-after-response set-header X-Request-Id %[var(txn.request)]
 {ANSWERS}
   use_backend deployctl_unknown if !{{ var(txn.app) -m found }}
+  use_backend %[var(txn.backend),concat(_shielded)] if {{ var(txn.shielded) -m bool }}
   use_backend %[var(txn.backend)]
   default_backend deployctl_none
 
-backend mymodel_blue
-  timeout server 3600000ms
-  timeout check 2000ms
-  option tcp-check
-  tcp-check connect linger
-  tcp-check send\
- "GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nUser-Agent: deployctl\\r\\nConnection: close\\r\\n\\r\\n"
-  tcp-check expect rstring '^HTTP/1[.][01] 2[0-9][0-9]'
-  tcp-check expect ! rstring x^
-  http-request allow if !{{ stopping }}
-  http-request set-var(txn.moved) var(txn.backend),map_str(/etc/deployctl/moved.map)
-  http-request set-dst var(txn.moved),field(1,:) if {{ var(txn.moved) -m found }}
-  http-request set-dst-port var(txn.moved),field(2,:) if {{ var(txn.moved) -m found }}
-  use-server m1 if {{ stopping }} {{ var(txn.moved) -m found }}
-  server m1 0.0.0.0:0 weight 0
-  option allbackups
-  server s1 10.213.0.64:8080 check port 8080 inter 1000ms fastinter 500ms downinter 500ms
-  server b1 10.213.0.64:8080 backup
-
-backend mymodel_green
-  timeout server 3600000ms
-  timeout check 2000ms
-  option tcp-check
-  tcp-check connect linger
-  tcp-check send\
- "GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nUser-Agent: deployctl\\r\\nConnection: close\\r\\n\\r\\n"
-  tcp-check expect rstring '^HTTP/1[.][01] 2[0-9][0-9]'
-  tcp-check expect ! rstring x^
-  http-request allow if !{{ stopping }}
-  http-request set-var(txn.moved) var(txn.backend),map_str(/etc/deployctl/moved.map)
-  http-request set-dst var(txn.moved),field(1,:) if {{ var(txn.moved) -m found }}
-  http-request set-dst-port var(txn.moved),field(2,:) if {{ var(txn.moved) -m found }}
-  use-server m1 if {{ stopping }} {{ var(txn.moved) -m found }}
-  server m1 0.0.0.0:0 weight 0
-  option allbackups
-  server s1 127.0.0.1:1 check port 1 inter 1000ms fastinter 500ms downinter 500ms
-  server b1 127.0.0.1:1 backup disabled
 """
+        # test_backends.py compares their text.
+        + "\n".join(backends.backends(ONE, with_state=True))
     )
+
+
+def test_a_preview_has_a_frontend_of_its_own() -> None:
+    app = replace(ONE, route=replace(ONE.route, preview="127.0.0.1:8001"))
+    found = text(app)
+    assert (
+        f"""\
+frontend preview_mymodel
+  bind 127.0.0.1:8001
+  timeout client 3600000ms
+{BEFORE}
+  http-request set-var(txn.app) str(mymodel)
+  http-request set-var(txn.slot) var(txn.app),map_str(/etc/deployctl/routes.map,none),field(5,:)
+  http-request return status 503 content-type text/plain string "no version of mymodel is previewed\\n"\
+ unless {{ var(txn.slot) -m str blue green }}
+  http-request set-var(txn.backend) var(txn.app),concat(_,txn.slot)
+{indented(rules.usual())}
+{REST}
+  http-after-response set-header X-Model-Version %[var(txn.backend),map_str(/etc/deployctl/versions.map,none)]
+  http-after-response set-header X-Request-Id %[var(txn.request)]
+{ANSWERS}
+  use_backend %[var(txn.backend)]
+  default_backend deployctl_none
+
+"""
+        in found
+    )
+    # The frontend for clients is unchanged.
+    assert section(found, "frontend listen_127.0.0.1:8000") == section(text(ONE), "frontend listen_127.0.0.1:8000")
+    fields = (words.written(TrafficState("blue", "green", preview=True)) or "").split(":")
+    assert fields[5 - 1] == "green"
 
 
 def test_apps_by_host_and_prefix() -> None:
@@ -168,12 +152,11 @@ def test_apps_by_host_and_prefix() -> None:
     assert headings == [
         "frontend listen_127.0.0.1:8000",
         "frontend listen_::1:9000",
-        "backend alpha_blue",
-        "backend alpha_green",
-        "backend beta_blue",
-        "backend beta_green",
-        "backend gamma_blue",
-        "backend gamma_green",
+        *(
+            f"backend {app}_{end}"
+            for app in ("alpha", "beta", "gamma")
+            for end in ("blue", "green", "blue_shielded", "green_shielded", "answers")
+        ),
     ]
     first, second = section(found, "frontend listen_127.0.0.1:8000"), section(found, "frontend listen_::1:9000")
     assert first[:2] == ["bind 127.0.0.1:8000", "timeout client 7200000ms"]
@@ -269,7 +252,8 @@ def test_a_preset_that_reads_the_body() -> None:
         'http-check expect rstring \'"state" *: *"AVAILABLE"\'',
         "http-check expect status 200-200",
         "http-check expect ! rstring x^",
-        *render._moved(),
+        *backends._counted("gamma", "blue"),
+        *backends._moved(),
         "option allbackups",
         "server s1 10.213.0.192:8501 check port 8501 inter 1000ms fastinter 500ms downinter 500ms",
         "server b1 10.213.0.192:8501 backup",
@@ -412,6 +396,8 @@ def test_the_order_of_the_apps_does_not_matter() -> None:
         replace(ONE, route=Route("127.0.0.1:8000", (), "/p")),
         replace(ONE, route=Route("127.0.0.1:8000", timeout=1.0)),
         replace(ONE, route=Route("127.0.0.1:8000", metrics="127.0.0.1:8405")),
+        replace(ONE, route=Route("127.0.0.1:8000", preview="127.0.0.1:8001")),
+        replace(ONE, route=Route("127.0.0.1:8000", repeatable=("GET",))),
         turned(ONE, addresses=("10.213.0.64", "10.213.0.65")),
         turned(ONE, probe=ProbeSpec("/ready", 8080)),
         turned(ONE, probe=ProbeSpec("/healthz", 8080, host="models.example.com")),
@@ -426,7 +412,9 @@ def test_everything_else_changes_it(changed: ProxyApp) -> None:
 
 def test_the_shipped_template_has_all_placeholders() -> None:
     found, digest = render.configuration(shipped("haproxy.cfg"), [ALPHA, BETA, GAMMA], 3)
-    assert "@" not in found.replace("unix@/", "")
+    # The edge replaces it by the digest of that program.
+    assert found.count("@hold@") == 1
+    assert "@" not in found.replace("unix@/", "").replace("@hold@", "")
     assert f"setenv DEPLOYCTL_CONFIG {digest}\n" in found
     assert "nbthread 3\n" in found
     assert len(digest) == 12
@@ -452,8 +440,11 @@ def test_all_addresses_are_those_of_both_families(listen: str, line: str) -> Non
 
 
 def test_the_maps() -> None:
-    assert render.slots_map({"beta": "green", "alpha": "blue"}) == "alpha blue\nbeta green\n"
-    assert render.slots_map({}) == ""
+    states = {"beta": "green", "alpha": "blue:green:500:blue:none:0:30000"}
+    assert render.routes_map(states) == "alpha blue:green:500:blue:none:0:30000\nbeta green\n"
+    assert render.routes_map({}) == ""
+    assert render.replicas_map([BETA, ALPHA]) == "alpha_blue 1\nalpha_green 1\nbeta_blue 2\nbeta_green 1\n"
+    assert render.replicas_map([turned(ONE, addresses=())]) == "mymodel_blue 1\nmymodel_green 1\n"
     assert render.backend("mymodel", "blue") == "mymodel_blue"
     assert render.versions_map([BETA, ALPHA]) == ("alpha_blue v1\nalpha_green none\nbeta_blue v3\nbeta_green v4\n")
 
@@ -488,6 +479,8 @@ def places(evil: str) -> dict[str, ProxyApp]:
         "name": replace(ONE, name=evil),
         "listen": replace(ONE, route=Route(evil)),
         "metrics": replace(ONE, route=Route("127.0.0.1:8000", metrics=evil)),
+        "preview": replace(ONE, route=Route("127.0.0.1:8000", preview=evil)),
+        "method": replace(ONE, route=Route("127.0.0.1:8000", repeatable=("GET", evil))),
         "host": replace(ONE, route=Route("127.0.0.1:8000", (evil,))),
         "wild host": replace(ONE, route=Route("127.0.0.1:8000", ("*." + evil,))),
         "prefix": replace(ONE, route=Route("127.0.0.1:8000", (), "/" + evil)),
@@ -499,7 +492,7 @@ def places(evil: str) -> dict[str, ProxyApp]:
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("place", places(""))
 def test_an_invalid_word_is_refused(place: str, evil: str) -> None:
-    if evil == "" and place in ("wild host", "prefix", "path", "metrics", "address"):
+    if evil == "" and place in ("wild host", "prefix", "path", "metrics", "preview", "address"):
         return
     with pytest.raises(ValueError, match="must not reach the proxy's configuration"):
         text(places(evil)[place])
@@ -514,11 +507,15 @@ def test_a_pattern_that_leaves_its_quotes_is_refused(evil: str) -> None:
 @pytest.mark.parametrize("evil", ["x\ny blue", "x y", "x#"])
 def test_the_maps_refuse_it_as_well(evil: str) -> None:
     with pytest.raises(ValueError, match="must not reach"):
-        render.slots_map({evil: "blue"})
+        render.routes_map({evil: "blue"})
+    with pytest.raises(ValueError, match="must not reach"):
+        render.routes_map({"mymodel": evil})
     with pytest.raises(ValueError, match="must not reach"):
         render.versions_map([turned(ONE, version=evil)])
     with pytest.raises(ValueError, match="must not reach"):
         render.versions_map([replace(ONE, name=evil)])
+    with pytest.raises(ValueError, match="must not reach"):
+        render.replicas_map([replace(ONE, name=evil)])
 
 
 @given(st.text(min_size=1, max_size=30))

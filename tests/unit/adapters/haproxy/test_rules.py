@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.haproxy import rules
+from orchestrator.adapters.haproxy import rules, words
+from orchestrator.adapters.haproxy.container import shipped
 from orchestrator.domain.traffic.route import ProxyApp, Route
+from orchestrator.domain.traffic.state import TrafficState
 
 APP = ProxyApp("mymodel", Route("127.0.0.1:8000"), {})
 TEXT = Path(__file__).with_name("rules.txt")
@@ -22,11 +25,35 @@ def test_each_rule_is_written_as_haproxy_reads_it() -> None:
         rules.special(),
         rules.refusals(),
         rules.usual(),
+        rules.at_rest(),
+        rules.shares(),
         rules.without_upgrade(),
         rules.forwarded([APP]),
         rules.answers(),
     ]
     assert "\n\n".join("\n".join(part) for part in parts) + "\n" == TEXT.read_text()
+
+
+def test_the_rules_read_the_fields_where_words_has_them() -> None:
+    state = TrafficState("blue", "green", 1_234, shield=True, held=56.0, patience=78.0)
+    fields = (words.written(state) or "").split(":")
+    names = {"slot": ["blue", "green"], "share": ["1234"], "fallback": ["blue"], "patience": ["78000"]}
+    found: dict[str, list[str]] = {}
+    for name, number in re.findall(
+        r"set-var\(txn\.(\w+)\) var\(txn\.state\),field\((\d),:\)", "\n".join(rules.shares())
+    ):
+        found.setdefault(name, []).append(fields[int(number) - 1])
+    assert found == names
+    held = {number for line in rules.shares() for number in re.findall(r"field\((\d),:\) -m int gt 0", line)}
+    assert [fields[int(number) - 1] for number in held] == ["56000"]
+    # Where requests wait, the same field is read by a pattern.
+    pattern = re.search(r'state:match\("([^"]+)"\)', shipped("hold.lua"))
+    assert pattern
+    lua = re.compile(pattern[1].replace("%a", "[A-Za-z]").replace("%d", "[0-9]"))
+    match = lua.match(":".join(fields))
+    assert match
+    assert match[1] == "56000"
+    assert lua.match("blue") is None
 
 
 def trusting(name: str, *networks: str) -> ProxyApp:

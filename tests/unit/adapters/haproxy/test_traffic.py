@@ -1,14 +1,14 @@
-"""The order in which a traffic state is applied, and the state after a failure halfway."""
+"""How a traffic state is applied: as a whole, first on disk; and the state after a failure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.adapters.haproxy.files import ROUTES, SHIELDS, ProxyFiles
+from orchestrator.adapters.haproxy.files import ROUTES, ProxyFiles
 from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
@@ -17,14 +17,16 @@ APP = "mymodel"
 NOTHING, BLUE, GREEN = TrafficState(), TrafficState("blue"), TrafficState("green")
 # The live slot is named first: the other one is its fallback.
 BLUE_GREEN, GREEN_BLUE = TrafficState("blue", shield=True), TrafficState("green", shield=True)
-STATES = [NOTHING, BLUE, GREEN, BLUE_GREEN, GREEN_BLUE]
+CANARY = TrafficState("blue", "green", 500, shield=True, patience=30.0)
+PREVIEW, HELD = TrafficState("blue", "green", preview=True), TrafficState("blue", held=60.0)
+STATES = [NOTHING, BLUE, GREEN, BLUE_GREEN, GREEN_BLUE, CANARY, PREVIEW, HELD]
 
 
 class Workers:
-    """The running proxy: its maps, and what is called before each change."""
+    """The running proxy: its map, and what is called before each change."""
 
     def __init__(self) -> None:
-        self.maps: dict[str, dict[str, str]] = {ROUTES: {}, SHIELDS: {}}
+        self.maps: dict[str, dict[str, str]] = {ROUTES: {}}
         self.before: Callable[[], None] = lambda: None
         self.running = True
 
@@ -38,10 +40,6 @@ class Workers:
             entries.pop(key, None)
         else:
             entries[key] = value
-
-    def set_entries(self, key: str, values: Mapping[str, str | None]) -> None:
-        for file, value in values.items():
-            self.set_entry(file, key, value)
 
     def entries(self, *files: str) -> list[dict[str, str]]:
         return [dict(self.maps[Path(file).name]) for file in files]
@@ -65,61 +63,50 @@ def traffic(files: ProxyFiles, workers: Workers) -> HAProxyTraffic:
     return HAProxyTraffic(files, runtime)
 
 
-def times(call: int, error: Exception) -> Callable[[], None]:
-    """Raises an error at the n-th call, from 1."""
-    count = 0
+def first(error: Exception) -> Callable[[], None]:
+    """Raises an error at the first call only."""
+    left = [error]
 
     def before() -> None:
-        nonlocal count
-        count += 1
-        if count == call:
-            raise error
+        if left:
+            raise left.pop()
 
     return before
 
 
 @pytest.mark.parametrize("old", STATES)
 @pytest.mark.parametrize("new", STATES)
-def test_on_the_way_only_slots_of_the_old_or_the_new_state_answer(
+def test_a_state_changes_as_a_whole_and_first_on_disk(
     traffic: HAProxyTraffic, workers: Workers, old: TrafficState, new: TrafficState
 ) -> None:
     traffic.apply(APP, old)
-    seen: list[TrafficState] = []
-    workers.before = lambda: seen.extend((traffic.on_disk(APP), traffic.running(APP)))
+    seen: list[tuple[TrafficState, TrafficState]] = []
+    workers.before = lambda: seen.append((traffic.on_disk(APP), traffic.running(APP)))
     traffic.apply(APP, new)
+    assert seen == [(new, old)]
     assert traffic.on_disk(APP) == traffic.running(APP) == new
-    allowed = {old.live, old.fallback, new.live, new.fallback}
-    for state in seen:
-        assert state.live in (old.live, new.live)
-        assert {state.live, state.fallback} <= allowed | {None}
-        if state.live == old.live != new.live and new.fallback is None:
-            assert state == old, "the shield stays until the route has changed"
-        if state.live == new.live != old.live and new.fallback is not None:
-            assert state == new, "the shield is there before the route changes"
 
 
-def test_with_a_fallback_the_shield_is_set_first_and_without_one_it_is_removed_last(
-    traffic: HAProxyTraffic, workers: Workers
+def test_a_state_that_is_on_disk_already_is_not_written_again(
+    traffic: HAProxyTraffic, files: ProxyFiles, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traffic.apply(APP, BLUE)
-    seen: list[tuple[dict[str, str], dict[str, str]]] = []
-    workers.before = lambda: seen.append((dict(workers.maps[ROUTES]), dict(workers.maps[SHIELDS])))
-    traffic.apply(APP, GREEN_BLUE)
-    assert seen == [({APP: "blue"}, {}), ({APP: "blue"}, {APP: "blue"})]
-    seen.clear()
-    traffic.apply(APP, BLUE)
-    assert seen == [({APP: "green"}, {APP: "blue"}), ({APP: "blue"}, {APP: "blue"})]
+    traffic.apply(APP, CANARY)
+    workers.maps[ROUTES].clear()
+    written: list[str] = []
+    monkeypatch.setattr(files, "write", lambda name, text: written.append(name))
+    traffic.apply(APP, CANARY)
+    assert written == []
+    assert traffic.running(APP) == CANARY
 
 
-@pytest.mark.parametrize("call", [1, 2])
 @pytest.mark.parametrize("old", STATES)
 @pytest.mark.parametrize("new", STATES)
 def test_what_is_not_confirmed_is_undone(
-    traffic: HAProxyTraffic, workers: Workers, old: TrafficState, new: TrafficState, call: int
+    traffic: HAProxyTraffic, workers: Workers, old: TrafficState, new: TrafficState
 ) -> None:
     traffic.apply("other", GREEN_BLUE)
     traffic.apply(APP, old)
-    workers.before = times(call, ProxyError("the proxy did not set it"))
+    workers.before = first(ProxyError("the proxy did not set it"))
     with pytest.raises(ProxyError, match="did not set"):
         traffic.apply(APP, new)
     assert traffic.on_disk(APP) == traffic.running(APP) == old
@@ -139,28 +126,22 @@ def test_a_proxy_that_ends_meanwhile_leaves_the_old_state_on_disk(traffic: HAPro
     assert traffic.on_disk(APP) == BLUE
 
 
-@pytest.mark.parametrize("name", [ROUTES, SHIELDS])
 @pytest.mark.parametrize(("old", "new"), [(BLUE, GREEN_BLUE), (GREEN_BLUE, BLUE)])
 def test_a_full_disk_changes_nothing(
-    traffic: HAProxyTraffic,
-    files: ProxyFiles,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    old: TrafficState,
-    new: TrafficState,
+    traffic: HAProxyTraffic, files: ProxyFiles, monkeypatch: pytest.MonkeyPatch, old: TrafficState, new: TrafficState
 ) -> None:
     traffic.apply(APP, old)
     write, failed = files.write, False
 
     def full(file: str, text: str) -> None:
         nonlocal failed
-        if file == name and not failed:
+        if not failed:
             failed = True
             raise StorageError(f"{file} cannot be written")
         write(file, text)
 
     monkeypatch.setattr(files, "write", full)
-    with pytest.raises(StorageError, match=name):
+    with pytest.raises(StorageError, match=ROUTES):
         traffic.apply(APP, new)
     assert traffic.on_disk(APP) == traffic.running(APP) == old
 
@@ -174,56 +155,62 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("how", DAMAGE)
-@pytest.mark.parametrize("name", [ROUTES, SHIELDS])
-def test_a_damaged_map_is_found_and_restored(traffic: HAProxyTraffic, files: ProxyFiles, name: str, how: str) -> None:
-    states = {APP: GREEN_BLUE, "other": BLUE_GREEN}
+@pytest.mark.parametrize("last", [BLUE_GREEN, CANARY])
+def test_a_damaged_map_is_found_and_restored(
+    traffic: HAProxyTraffic, files: ProxyFiles, how: str, last: TrafficState
+) -> None:
+    states = {APP: GREEN_BLUE, "other": last}
     for app, state in states.items():
         traffic.apply(app, state)
-    text = files.read(name)
-    DAMAGE[how](files.folder / name)
+    text = files.read(ROUTES)
+    DAMAGE[how](files.folder / ROUTES)
     if how != "deleted":
         assert traffic.readable(APP) is False
-    assert traffic.drift(states) == [name]
+    assert traffic.drift(states) == traffic.differing() == [ROUTES]
     assert traffic.known() == states
-    assert traffic.restore_files(APP, states) == [name]
-    assert files.read(name) == text
+    assert traffic.restore_files(APP, states) == [ROUTES]
+    assert files.read(ROUTES) == text
+    assert traffic.drift(states) == traffic.differing() == []
     assert traffic.restore_files(APP, states) == []
     assert traffic.restore_running() == []
 
 
-def test_a_shield_of_another_app_is_restored_only_where_its_file_is_lost(
-    traffic: HAProxyTraffic, files: ProxyFiles
-) -> None:
+def test_another_app_is_restored_only_where_its_entry_is_lost(traffic: HAProxyTraffic) -> None:
     traffic.apply(APP, GREEN_BLUE)
     traffic.apply("other", BLUE)
-    states = {APP: GREEN_BLUE, "other": BLUE_GREEN}
-    assert traffic.restore_files(APP, states) == []
-    assert traffic.on_disk("other") == BLUE
-    assert traffic.restore_files("other", states) == [SHIELDS]
+    states = {APP: GREEN_BLUE, "other": BLUE_GREEN, "third": CANARY}
+    assert traffic.restore_files(APP, states) == [ROUTES]
+    assert traffic.known() == {APP: GREEN_BLUE, "other": BLUE, "third": CANARY}
+    assert traffic.restore_files("other", states) == [ROUTES]
     assert traffic.on_disk("other") == BLUE_GREEN
     # A state without a live slot is the ledger's word as well.
-    assert traffic.restore_files("other", {"other": NOTHING}) == [ROUTES, SHIELDS]
-    assert traffic.known() == {APP: GREEN_BLUE}
+    assert traffic.restore_files("other", {"other": NOTHING}) == [ROUTES]
+    assert traffic.known() == {APP: GREEN_BLUE, "third": CANARY}
 
 
 def test_the_running_proxy_follows_the_disk(traffic: HAProxyTraffic, workers: Workers) -> None:
     traffic.apply(APP, GREEN_BLUE)
     traffic.apply("other", BLUE)
-    workers.maps = {ROUTES: {APP: "blue", "other": "blue"}, SHIELDS: {"other": "green"}}
+    # The second word is damaged.
+    workers.maps = {ROUTES: {APP: "blue", "other": "blue:none:0:green"}}
+    assert traffic.differing() == [ROUTES]
     assert traffic.restore_running() == [
-        f"the running proxy's fallback slot of {APP} was set to blue",
-        f"the running proxy's route of {APP} was set to green",
-        "the running proxy's fallback slot of other was removed",
+        f"the running proxy's traffic of {APP} was set to green, shielded by blue",
+        "the running proxy's traffic of other was set to blue",
     ]
     assert (traffic.running(APP), traffic.running("other")) == (GREEN_BLUE, BLUE)
     assert traffic.restore_running() == []
 
 
-def test_what_a_crash_leaves_between_the_two_maps_has_no_effect(traffic: HAProxyTraffic, files: ProxyFiles) -> None:
-    traffic.apply(APP, BLUE)
-    files.write_slots(SHIELDS, {APP: "blue"})
-    assert traffic.on_disk(APP) == BLUE
-    assert traffic.drift({APP: BLUE}) == [SHIELDS]
-    assert traffic.restore_files(APP, {}) == []
-    assert traffic.restore_files(APP, {APP: BLUE}) == [SHIELDS]
-    assert files.slots(SHIELDS) == {}
+def test_an_app_that_is_forgotten_is_nowhere(traffic: HAProxyTraffic, workers: Workers, files: ProxyFiles) -> None:
+    traffic.apply(APP, CANARY)
+    traffic.apply("other", BLUE)
+    traffic.forget(APP)
+    assert traffic.known() == {"other": BLUE}
+    assert workers.maps[ROUTES] == {"other": "blue"}
+    assert traffic.changed_at(APP) is None
+    # A damaged file is left to `recover`.
+    files.write(ROUTES, "rubbish")
+    traffic.forget("other")
+    assert files.read(ROUTES) == "rubbish"
+    assert workers.maps[ROUTES] == {}
