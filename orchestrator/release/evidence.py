@@ -50,7 +50,7 @@ def _usual(times: Histogram) -> float:
 
 def present_part(rollout: Rollout, now: Reading, ratio: float) -> tuple[Counted, ...]:
     """What was counted in the present part of a rollout; empty: nothing. `ratio` is judge.latency_ratio."""
-    if rollout.preview or not rollout.evidence.reading:
+    if rollout.preview or not rollout.evidence.since:
         return ()  # whoever asks the preview is not a client
     began = from_json(rollout.evidence.reading)
     candidate, old = (between(began, now, slot) for slot in (rollout.slot, other(rollout.slot)))

@@ -26,7 +26,8 @@ class Evidence:
 
     `past` are its finished parts, of which the first `before` belong to earlier stages. `reading` are the edge's
     counters at the beginning of the present part (see `counted.as_json`), and `since` is that moment, in seconds since
-    the epoch. `slow` is the response time, in seconds, that the live version seldom exceeds; 0: not known yet.
+    the epoch (0: there is none yet). `slow` is the response time, in seconds, that the live version seldom exceeds; 0:
+    not known yet.
     """
 
     past: tuple[Counted, ...] = ()

@@ -59,7 +59,7 @@ class Shift(Action):
         services.ledger.set_traffic(work.app, self.leads_to)
         work.record_slot(self.slot, self.version, "ready", work.placed_by(self.slot))
         now = services.wall()
-        if rollout.evidence.reading and (rollout.stage, rollout.preview) == (self.stage, self.preview):
+        if rollout.evidence.since and (rollout.stage, rollout.preview) == (self.stage, self.preview):
             return {"rollout": rollout.id}  # an earlier attempt has recorded it
         evidence = next_part(rollout, reading, now.timestamp(), work.config.judge.latency_ratio)
         moved = replace(

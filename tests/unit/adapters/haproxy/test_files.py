@@ -11,7 +11,6 @@ from orchestrator.adapters.haproxy.files import ROUTES, ProxyFiles
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
 
-
 BLUE, GREEN = TrafficState("blue"), TrafficState("green")
 SHIELDED = TrafficState("green", shield=True, patience=30.0)
 
