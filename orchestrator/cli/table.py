@@ -36,6 +36,7 @@ TABLE: dict[str, Entry] = {
     "resume": _entry("resume", "Let a held rollout go on"),
     "abort": _entry("abort", "Send all requests back, and stop the candidate"),
     "rollback": _entry("rollback", "Make the previous stable version live again"),
+    "maintenance": _entry("maintenance", "Answer requests with 503, or hold them, at the proxy"),
     "recover": _entry("recover", "Finish or undo an interrupted deployment, and repair drift"),
     "prune": _entry("prune", "Remove versions beyond the retention limit"),
     "remove": _entry("remove", "Remove an app and everything that belongs to it"),

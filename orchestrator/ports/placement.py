@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from orchestrator.domain.engine import Engine
+    from orchestrator.domain.traffic.maintenance import MaintenanceRecord
     from orchestrator.domain.traffic.route import ProxyApp
     from orchestrator.domain.traffic.slot import Slot, SlotState
     from orchestrator.domain.traffic.state import TrafficState
@@ -48,7 +49,16 @@ class Placement(Protocol):
         """The same for all apps that the proxy knows."""
 
     def set_traffic(self, app: str, state: TrafficState) -> None:
-        """Writes a traffic state with the same live slot. See `go_live` for another one."""
+        """Writes a traffic state with the same live slot. See `go_live` for another one.
+
+        Neither of the two changes the app's maintenance, whatever the state says; without a live slot there is none.
+        """
+
+    def maintenance(self, app: str) -> MaintenanceRecord | None:
+        """The app's maintenance; None when there is none."""
+
+    def set_maintenance(self, app: str, record: MaintenanceRecord | None, event: dict[str, Any]) -> None:
+        """Writes the app's maintenance (None: it has ended) and an event with these details, in one transaction."""
 
     def go_live(self, slot: SlotState, traffic: TrafficState) -> None:
         """Writes in one transaction that the version in `slot` is live: the slot, the traffic, and an event.

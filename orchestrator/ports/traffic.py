@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from orchestrator.domain.traffic.maintenance import Maintenance
     from orchestrator.domain.traffic.state import TrafficState
 
 
@@ -30,7 +31,18 @@ class Traffic(Protocol):
     def apply(self, app: str, state: TrafficState) -> None:
         """Sets a state on disk and in every worker of the proxy, and waits for their confirmation. May be repeated.
 
-        Meanwhile no request reaches a slot that has no share in the old state nor in the new one.
+        The app's maintenance stays as it is on disk, whatever the state says: see `maintain` and
+        `TrafficState.keeping`. Meanwhile no request reaches a slot that has no share in the old state nor in the new
+        one.
+
+        Raises:
+            ProxyError: a worker did not confirm it. The state on disk is the old one again.
+        """
+
+    def maintain(self, app: str, maintenance: Maintenance | None) -> None:
+        """Begins or changes the app's maintenance, or ends it (None), as `apply` does; all else stays as it is on disk.
+
+        Requests that already wait follow the change. Does nothing without a live version. May be repeated.
 
         Raises:
             ProxyError: a worker did not confirm it. The state on disk is the old one again.

@@ -14,6 +14,7 @@ from orchestrator.domain.record.labels import Evidence, Restored
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.route import ProxyApp, SlotEndpoints
 from orchestrator.domain.traffic.slot import Slot, SlotState
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.manifest import EMPTY, Manifest, delta
 from orchestrator.errors import ConfigError, EngineError, OperationFailed, UsageError
 from orchestrator.ports.services import Services
@@ -40,8 +41,7 @@ def rebuild_ledger(services: Services) -> list[str]:
             states = services.traffic.known()
             restored = []
             for app in apps:
-                known = states.get(app)
-                restored.append(_restore(services, evidence, app, known.live if known else None))
+                restored.append(_restore(services, evidence, app, states.get(app, TrafficState())))
             kept_as = None
             if damage:
                 kept_as = services.ledger.restore(restored)
@@ -100,10 +100,11 @@ def _remove_never_live(services: Services, restored: Restored) -> None:
             services.reporter.note(f"{container.name}, which never passed its probes, was not removed: {error}")
 
 
-def _restore(services: Services, evidence: Sequence[Evidence], app: str, live: Slot | None) -> Restored:
+def _restore(services: Services, evidence: Sequence[Evidence], app: str, known: TrafficState) -> Restored:
+    """The records of one app; `known` is what the proxy does with its requests."""
     own = [item for item in evidence if item.container.app == app]
     number = next((item.app_number for item in own if item.app_number is not None), 0)
-    restored = labels.restore(evidence, app, live, number, iso(services.wall()))
+    restored = labels.restore(evidence, app, known.live, number, iso(services.wall()), known.maintenance)
     slots = tuple(
         _with_bake(services, restored, _with_standby(services, restored, slot), own) for slot in restored.slots
     )

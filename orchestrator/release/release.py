@@ -14,6 +14,7 @@ from orchestrator.errors import EngineUnreachable
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.executor import execute
+from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.observe import refuse_unrecorded
 from orchestrator.release.preparation import PreparedRelease, prepare_release
 from orchestrator.release.recover import at_rest
@@ -66,6 +67,7 @@ def release(
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
+        note_maintenance(services, app)
         # When the engine does not answer, a step fails, so that the failure is recorded.
         with suppress(EngineUnreachable):
             refuse_unrecorded(services, observed)

@@ -17,6 +17,7 @@ from orchestrator.domain.rollout.way_back import WayBack
 from orchestrator.ports.services import Services
 from orchestrator.release.abort import take_back
 from orchestrator.release.executor import execute
+from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.preparation import prepare_rollback, rollback_way
 from orchestrator.release.recover import at_rest
 from orchestrator.release.release import Result
@@ -38,6 +39,7 @@ def rollback(services: Services, config: Config, to: str | None = None) -> Resul
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
+        note_maintenance(services, app)
         rollout = services.ledger.open_rollout(app)
         if rollout is not None:
             actor = services.actor(config.base)

@@ -15,6 +15,7 @@ from orchestrator.reports.events import EventsReport
 from orchestrator.reports.file_log import FileLogReport
 from orchestrator.reports.history import HistoryReport
 from orchestrator.reports.logs import LogsReport
+from orchestrator.reports.maintenance import MaintenanceReport
 from orchestrator.reports.metrics import MetricsReport
 from orchestrator.reports.notify import NotifyReport
 from orchestrator.reports.passes import PassesReport
@@ -46,6 +47,9 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "list": AppsReport,
     "log": FileLogReport,
     "logs": LogsReport,
+    "maintenance": MaintenanceReport,
+    "maintenance off": MaintenanceReport,
+    "maintenance on": MaintenanceReport,
     "metrics": MetricsReport,
     "notify": NotifyReport,
     "plan": PlanReport,

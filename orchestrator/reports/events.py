@@ -25,6 +25,7 @@ KINDS = (
     "degraded",
     "recovered",
     "repaired",
+    "maintenance",
     "notified",
     "notification-failed",
     "heartbeat-failed",

@@ -22,6 +22,7 @@ from orchestrator.ports.services import Services
 from orchestrator.release.evidence import traffic
 from orchestrator.release.observe import healthy, observe
 from orchestrator.reports.estimate import estimate
+from orchestrator.reports.maintenance import MaintenanceStatus, maintenance_status, not_followed
 from orchestrator.reports.rollout import Candidate, RolloutStatus, candidate, rollout_status
 from orchestrator.reports.wrong_addresses import wrong_addresses
 from orchestrator.text import counted
@@ -94,7 +95,7 @@ class BakeStatus:
 
 @frozen
 class TrafficShares:
-    """Which slot gets the requests. `share` is that of the candidate, in percent."""
+    """Which slot gets the requests. `share` is that of the candidate, in percent. `held`: requests wait."""
 
     live: Slot | None
     candidate: Slot | None
@@ -151,6 +152,7 @@ class StatusReport:
     deployment: OpenDeployment | None
     proxy: ProxyStatus
     problems: tuple[str, ...]
+    maintenance: MaintenanceStatus | None = None
 
 
 def status(services: Services, app: str, listen: str) -> StatusReport:
@@ -170,10 +172,12 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         problems += [
             f"{text}: deployctl recover" for text in wrong_addresses(services, app, observed.containers, proxy.state)
         ]
+        problems += not_followed(services, app, running=proxy.state == "running")
+    maintenance = maintenance_status(services, app)
     rollout = services.ledger.open_rollout(app)
     return StatusReport(
         app=app,
-        state=_state(live, deployment, rollout, problems),
+        state=_state(live, deployment, rollout, problems, in_maintenance=maintenance is not None),
         live=serving,
         candidate=candidate(rollout) if rollout else None,
         previous=previous,
@@ -183,6 +187,7 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         deployment=deployment,
         proxy=proxy,
         problems=tuple(problems),
+        maintenance=maintenance,
     )
 
 
@@ -191,7 +196,12 @@ Health = Mapping[int, EndpointHealth]
 
 
 def _state(
-    live: SlotState | None, deployment: OpenDeployment | None, rollout: Rollout | None, problems: list[str]
+    live: SlotState | None,
+    deployment: OpenDeployment | None,
+    rollout: Rollout | None,
+    problems: list[str],
+    *,
+    in_maintenance: bool,
 ) -> State:
     if deployment is not None and deployment.running:
         return "deploying"
@@ -199,13 +209,16 @@ def _state(
         return "degraded"
     if live is None:
         return "empty"
+    if in_maintenance:
+        return "maintenance"
     if rollout is not None:
         return "preview" if rollout.preview else "held" if rollout.held else "canary"
     return "baking" if live.baking else "stable"
 
 
 def _shares(state: TrafficState) -> TrafficShares:
-    return TrafficShares(state.live, state.candidate, state.share / 100, state.shield, state.preview, state.held > 0)
+    held = state.held > 0 or (state.maintenance is not None and state.maintenance.hold > 0)
+    return TrafficShares(state.live, state.candidate, state.share / 100, state.shield, state.preview, held)
 
 
 def _wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) -> list[str]:

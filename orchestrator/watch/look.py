@@ -13,6 +13,7 @@ from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.counted import Traffic
 from orchestrator.domain.traffic.judge import Counts, Limits, Stage, assess
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
 from orchestrator.domain.traffic.slot import Slot, SlotState, other
@@ -67,7 +68,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
     entry = services.ledger.proxy_app(observed.app)
     unreachable = ""
     if through_proxy and entry is not None and any(replica.healthy for replica in replicas):
-        unreachable = _unreachable(services, config, entry)
+        unreachable = _unreachable(services, config, entry, observed.traffic.maintenance)
     new, old = Traffic(), None
     predecessor_ready = False
     if live.baking:
@@ -189,8 +190,10 @@ def _ready(services: Services, observed: Observed, slot: Slot) -> bool:
     return all(judge(spec, services.prober.probe(each.address, spec)).ready for each in running)
 
 
-def _unreachable(services: Services, config: Config, entry: ProxyApp) -> str:
-    """Why requests through the proxy do not reach the app; empty when they do."""
+def _unreachable(services: Services, config: Config, entry: ProxyApp, maintenance: Maintenance | None) -> str:
+    """Why requests through the proxy do not reach the app; empty when they do, or get what the maintenance says."""
+    if maintenance is not None and maintenance.hold:
+        return ""  # this one would wait as well
     host, port = split_listen(entry.route.listen)
     address = {"*": "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     name = next(iter(entry.route.hosts), "")
@@ -206,6 +209,7 @@ def _unreachable(services: Services, config: Config, entry: ProxyApp) -> str:
         reply = services.prober.probe(address, spec)
         # Any answer of the model, even an error, shows that the request has reached it.
         reached = reply.status is not None and reply.status not in _GATEWAY_ERRORS
+        reached = reached or (maintenance is not None and reply.status == 503)
         return replace(reply, status=200, body="") if reached else reply
 
     through = replace(spec, body=None, failed_body=None, statuses=(200, 200))

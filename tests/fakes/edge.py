@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.backends import servers
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.endpoint import EndpointHealth
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.program import Leaving, Program, Refusals
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
@@ -248,6 +249,15 @@ class FakeTraffic:
 
     def apply(self, app: str, state: TrafficState) -> None:
         self._refuse_damaged()
+        self._set(app, state.keeping(self._proxy.disk.get(app, _NOTHING)))
+
+    def maintain(self, app: str, maintenance: Maintenance | None) -> None:
+        self._refuse_damaged()
+        state = self._proxy.disk.get(app, _NOTHING)
+        if state.live is not None:
+            self._set(app, replace(state, maintenance=maintenance))
+
+    def _set(self, app: str, state: TrafficState) -> None:
         workers = self._proxy.workers()
         if self._proxy.disk.get(app, _NOTHING) != state:
             self._proxy.written = self._proxy.now()

@@ -13,6 +13,8 @@ from orchestrator.files import TEMPORARY, write_atomic
 CONFIG = "haproxy.cfg"
 # Who gets the requests of each app: see `words`.
 ROUTES = "routes.map"
+# What requests are answered with in maintenance: see `words`.
+MESSAGES = "messages.map"
 # The version in each slot.
 VERSIONS = "versions.map"
 # How many replicas each slot has.
@@ -34,7 +36,7 @@ class ProxyFiles:
     def prepare(self) -> None:
         """Creates the folder and the maps, which HAProxy needs to start. Removes temporary files of a crash."""
         self.prepare_folder()
-        for name in (ROUTES, VERSIONS, REPLICAS, MOVED):
+        for name in (ROUTES, MESSAGES, VERSIONS, REPLICAS, MOVED):
             if not (self.folder / name).exists():
                 self.write(name, "")
 
@@ -111,6 +113,7 @@ class ProxyFiles:
 
     def states_or_none(self) -> dict[str, TrafficState] | None:
         """As `states`, but None when the file is damaged."""
+        messages = dict(line.split(" ", 1) for line in self.read(MESSAGES).splitlines() if " " in line)
         states: dict[str, TrafficState] = {}
         text = self.read(ROUTES)
         # Without the end of its last line, a number in it may have lost digits.
@@ -118,17 +121,21 @@ class ProxyFiles:
             return None
         for line in text.splitlines():
             app, _, text = line.partition(" ")
-            state = words.read(text)
+            state = words.read(text, messages.get(app, ""))
             if state is None:
                 return None
             states[app] = state
         return states
 
-    def write_states(self, states: Mapping[str, TrafficState]) -> bool:
-        """Writes routes.map unless it already says this; True when it was written.
+    def write_states(self, states: Mapping[str, TrafficState]) -> list[str]:
+        """Writes routes.map and messages.map unless they already say this; returns the names of those it has written.
+
+        The messages come first, so that a proxy that starts in between has the message of every maintenance.
 
         Raises:
-            StorageError: the file cannot be written. It is unchanged.
+            StorageError: a file cannot be written. It is unchanged.
         """
+        messages = {app: text for app, state in states.items() if (text := words.message(state)) is not None}
         entries = {app: word for app, state in states.items() if (word := words.written(state)) is not None}
-        return self.update(ROUTES, render.routes_map(entries))
+        texts = {MESSAGES: render.messages_map(messages), ROUTES: render.routes_map(entries)}
+        return [name for name, text in texts.items() if self.update(name, text)]

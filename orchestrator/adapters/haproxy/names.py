@@ -8,6 +8,7 @@ from orchestrator.domain.traffic.slot import Slot
 
 FOLDER = "/etc/deployctl"
 ROUTES = f"{FOLDER}/routes.map"
+MESSAGES = f"{FOLDER}/messages.map"
 VERSIONS = f"{FOLDER}/versions.map"
 REPLICAS = f"{FOLDER}/replicas.map"
 # For workers that a reload has left, whose servers cannot be changed any more: where a slot is now, if it has moved.

@@ -54,6 +54,11 @@ def routes_map(words: Mapping[str, str]) -> str:
     return "".join(f"{word(app)} {word(state)}\n" for app, state in sorted(words.items()))
 
 
+def messages_map(messages: Mapping[str, str]) -> str:
+    """The text of messages.map: a line `app message` for each app in maintenance, see `words`."""
+    return "".join(f"{word(app)} {word(text)}\n" for app, text in sorted(messages.items()))
+
+
 def versions_map(apps: Sequence[ProxyApp]) -> str:
     """The text of versions.map, for the header X-Model-Version: a line `backend version` for each known slot."""
     return "".join(

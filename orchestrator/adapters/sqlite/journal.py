@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.adapters.sqlite.file import LedgerFile
 from orchestrator.adapters.sqlite.sealing import deployment_changed
 from orchestrator.domain.rollout.deployment import Deployment, DeploymentCount, Outcome, PlanRecord, StepRecord
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
 
 _COLUMNS = (
@@ -99,8 +100,7 @@ class SqliteJournal(LedgerFile):
         ).fetchone()
         kind, app, from_version, to_version, from_slot, to_slot, mode, before, plan = row
         steps = tuple((name, args) for name, args in json.loads(plan))
-        state = TrafficState(**json.loads(before))
-        return PlanRecord(kind, app, from_version, to_version, from_slot, to_slot, mode, state, steps)
+        return PlanRecord(kind, app, from_version, to_version, from_slot, to_slot, mode, _state(before), steps)
 
     def step_started(self, deployment: int, name: str, args: dict[str, Any], *, undo: bool) -> int:
         """Records that a step begins; returns the number of the record."""
@@ -198,6 +198,12 @@ def _insert(db: sqlite3.Connection, *, or_ignore: bool = False, **values: object
     verb = "INSERT OR IGNORE" if or_ignore else "INSERT"
     cursor = db.execute(f"{verb} INTO deployments ({names}) VALUES ({marks})", tuple(values.values()))
     return cursor.lastrowid if cursor.rowcount else None
+
+
+def _state(text: str) -> TrafficState:
+    facts = json.loads(text)
+    maintenance = facts.get("maintenance")
+    return TrafficState(**{**facts, "maintenance": Maintenance(**maintenance) if maintenance else None})
 
 
 def _deployment(row: Any) -> Deployment:

@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 from orchestrator.adapters.sqlite import versions
 from orchestrator.adapters.sqlite.events import SqliteEvents
 from orchestrator.adapters.sqlite.journal import SqliteJournal, restore_deployment
-from orchestrator.adapters.sqlite.placement import SqlitePlacement, proxy_text, write_slot, write_traffic
+from orchestrator.adapters.sqlite.placement import (
+    SqlitePlacement,
+    proxy_text,
+    write_maintenance,
+    write_slot,
+    write_traffic,
+)
 from orchestrator.adapters.sqlite.removals import SqliteRemovals
 from orchestrator.adapters.sqlite.rollouts import SqliteRollouts
 from orchestrator.adapters.sqlite.sealing import version_changed, went_live
 from orchestrator.adapters.sqlite.versions import SqliteVersions
 from orchestrator.adapters.sqlite.watch_records import SqliteWatchRecords
 from orchestrator.domain.record.chain import Switch
+from orchestrator.domain.traffic.maintenance import MaintenanceRecord
 from orchestrator.errors import LedgerDamaged
 
 if TYPE_CHECKING:
@@ -92,5 +99,7 @@ def _insert(db: sqlite3.Connection, apps: Sequence[Restored], now: str) -> None:
             if slot.slot == app.traffic.live:
                 went_live(db, now, app.app, Switch(slot.version, slot.slot, slot.deployment, slot.since))
         write_traffic(db, app.app, app.traffic)
+        if (maintenance := app.traffic.maintenance) is not None:
+            write_maintenance(db, app.app, MaintenanceRecord(maintenance, now, "unknown"))
         for deployment in app.deployments:
             restore_deployment(db, now, deployment)

@@ -11,10 +11,11 @@ from typing import Any, cast
 
 from orchestrator.adapters.sqlite.file import LedgerFile
 from orchestrator.adapters.sqlite.removals import clear
-from orchestrator.adapters.sqlite.sealing import last_live, went_live
+from orchestrator.adapters.sqlite.sealing import MAINTENANCE, append, last_live, went_live
 from orchestrator.domain.engine import Engine
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.record.chain import Switch
+from orchestrator.domain.traffic.maintenance import Maintenance, MaintenanceRecord
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
@@ -87,19 +88,21 @@ class SqlitePlacement(LedgerFile):
 
     def traffic(self, app: str) -> TrafficState:
         """The traffic state of an app; without a record no slot is live."""
-        row = self._read(f"SELECT {_TRAFFIC} FROM traffic WHERE app = ?", (app,)).fetchone()
+        row = self._read(f"SELECT {_TRAFFIC}, maintenance FROM traffic WHERE app = ?", (app,)).fetchone()
         return self._traffic_state(app, row) if row else TrafficState()
 
     def traffic_states(self) -> dict[str, TrafficState]:
         """The traffic states of all apps that are registered with the proxy."""
         rows = self._read(
-            f"SELECT name, t.app, {_TRAFFIC} FROM apps LEFT JOIN traffic t ON t.app = name"
+            f"SELECT name, t.app, {_TRAFFIC}, maintenance FROM apps LEFT JOIN traffic t ON t.app = name"
             " WHERE proxy IS NOT NULL ORDER BY name"
         )
         return {name: self._traffic_state(name, row) if known else TrafficState() for name, known, *row in rows}
 
     def set_traffic(self, app: str, state: TrafficState) -> None:
         """Writes the traffic state, if the live slot stays the same (or no slot is live any more).
+
+        Its maintenance is not written: see `set_maintenance`.
 
         Raises:
             ValueError: another slot would become live. Only `go_live` records that, with its event.
@@ -108,6 +111,23 @@ class SqlitePlacement(LedgerFile):
             if state.live not in (None, _live_slot(db, app)):
                 raise ValueError(f"{state.live} of {app} becomes live by go_live, not by set_traffic")
             write_traffic(db, app, state)
+
+    def maintenance(self, app: str) -> MaintenanceRecord | None:
+        """The app's maintenance; None when there is none."""
+        row = self._read("SELECT maintenance FROM traffic WHERE app = ?", (app,)).fetchone()
+        return self._maintenance(app, row[0]) if row else None
+
+    def set_maintenance(self, app: str, record: MaintenanceRecord | None, event: dict[str, Any]) -> None:
+        """Writes the app's maintenance (None: it has ended) and an event with these details in one transaction.
+
+        Raises:
+            ValueError: the app has no live version.
+        """
+        with self._transaction() as db:
+            if _live_slot(db, app) is None:
+                raise ValueError(f"{app} has no live version, so it cannot be in maintenance")
+            write_maintenance(db, app, record)
+            append(db, self._now(), app, MAINTENANCE, event)
 
     def go_live(self, slot: SlotState, traffic: TrafficState) -> None:
         """Writes in one transaction that the version in `slot` is live: its slot, the traffic, and an event.
@@ -157,11 +177,22 @@ class SqlitePlacement(LedgerFile):
             db.execute("DELETE FROM traffic WHERE app = ?", (app,))
 
     def _traffic_state(self, app: str, row: Sequence[Any]) -> TrafficState:
-        live, candidate, share, shield, preview, held, patience = row
+        live, candidate, share, shield, preview, held, patience, text = row
+        record = self._maintenance(app, text)
+        maintenance = record.maintenance if record is not None else None
         try:
-            return TrafficState(live, candidate, share, bool(shield), bool(preview), held, patience)
+            return TrafficState(live, candidate, share, bool(shield), bool(preview), held, patience, maintenance)
         except (TypeError, ValueError) as error:
             raise LedgerDamaged(str(self.path), f"the traffic of {app}: {error}") from error
+
+    def _maintenance(self, app: str, text: str | None) -> MaintenanceRecord | None:
+        if text is None:
+            return None
+        try:
+            facts = json.loads(text)
+            return MaintenanceRecord(Maintenance(**facts["maintenance"]), facts["since"], facts["by"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise LedgerDamaged(str(self.path), f"the maintenance of {app}: {error!r}") from error
 
 
 def write_slot(db: sqlite3.Connection, state: SlotState, *, keep_since: bool = True) -> None:
@@ -179,12 +210,21 @@ def write_slot(db: sqlite3.Connection, state: SlotState, *, keep_since: bool = T
 
 
 def write_traffic(db: sqlite3.Connection, app: str, state: TrafficState) -> None:
-    """Writes the traffic state of an app."""
+    """Writes the traffic state of an app. Its maintenance stays as it is recorded, as long as a version is live."""
+    names = _TRAFFIC.split(", ")
     db.execute(
-        f"INSERT OR REPLACE INTO traffic (app, {_TRAFFIC})"
-        " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held, :patience)",
-        {"app": app, **asdict(state)},
+        f"INSERT INTO traffic (app, {_TRAFFIC})"
+        " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held, :patience)"
+        f" ON CONFLICT (app) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)},"
+        " maintenance = CASE WHEN excluded.live IS NULL THEN NULL ELSE maintenance END",
+        {"app": app, **{name: getattr(state, name) for name in names}},
     )
+
+
+def write_maintenance(db: sqlite3.Connection, app: str, record: MaintenanceRecord | None) -> None:
+    """Writes the maintenance of an app; None: it has ended."""
+    text = None if record is None else json.dumps(asdict(record))
+    db.execute("UPDATE traffic SET maintenance = ? WHERE app = ?", (text, app))
 
 
 def proxy_text(app: ProxyApp) -> str:

@@ -160,6 +160,7 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """,
     """
     ALTER TABLE traffic ADD COLUMN patience REAL NOT NULL DEFAULT 0;    -- of the shield, in seconds
+    ALTER TABLE traffic ADD COLUMN maintenance TEXT;    -- JSON: what requests get, since when and by whom; NULL: none
     CREATE TABLE rollouts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         app TEXT NOT NULL REFERENCES apps(name),

@@ -11,6 +11,7 @@ from orchestrator.domain.record import chain
 from orchestrator.domain.record.chain import Switch
 
 VERSION, DEPLOYMENT, IMAGE, LIVE, REMOVED = "version", "deployment", "image", "live", "removed"
+MAINTENANCE = "maintenance"
 EVENT = "id, at, app, kind, detail, previous, digest"
 
 

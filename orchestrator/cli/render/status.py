@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.cli.render.maintenance import maintenance
 from orchestrator.cli.render.text import joined, when
 from orchestrator.reports.rollout import RolloutStatus
 from orchestrator.reports.status import (
@@ -29,11 +30,15 @@ Row = tuple[str, str]
 
 def status(report: StatusReport) -> str:
     """A few aligned lines."""
-    return joined(f"{name:11}{text}" for name, text in _rows(report))
+    rows = list(_rows(report))
+    width = max(11, *(len(name) + 1 for name, _ in rows))
+    return joined(f"{name:{width}}{text}" for name, text in rows)
 
 
 def _rows(report: StatusReport) -> Iterator[Row]:
     yield "app", f"{report.app}: {report.state}"
+    if report.maintenance:
+        yield "maintenance", maintenance(report.maintenance)
     if report.live:
         yield from _live(report.live)
     else:

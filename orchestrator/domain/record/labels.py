@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.domain.rollout.workload import Container
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
 from orchestrator.domain.traffic.state import TrafficState
@@ -58,12 +59,20 @@ def write(version: Version, settings: Mapping[str, Any]) -> str:
     return json.dumps({"version": facts, "settings": kept}, sort_keys=True)
 
 
-def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, app_number: int, now: str) -> Restored:
+def restore(
+    evidence: Iterable[Evidence],
+    app: str,
+    route: Slot | None,
+    app_number: int,
+    now: str,
+    maintenance: Maintenance | None = None,
+) -> Restored:
     """Restores an app's state from its containers. `route` is the slot that gets its requests, None if unknown.
 
     A container was live when automatic restart is enabled (that is done right before the switch), when it has exited
     (afterwards it is stopped on purpose), or when it runs in the slot of `route`. Versions without containers cannot
-    be restored. While the live version is unknown, every running container may be live.
+    be restored. While the live version is unknown, every running container may be live. `maintenance` is what the proxy
+    does now.
     """
     own = [item for item in evidence if item.container.app == app]
     containers = [item.container for item in own]
@@ -98,7 +107,7 @@ def restore(evidence: Iterable[Evidence], app: str, route: Slot | None, app_numb
         slots=tuple(slots),
         deployments=deployments,
         never_live=never_live,
-        traffic=TrafficState(live=live[1] if live else None),
+        traffic=TrafficState(live=live[1], maintenance=maintenance) if live else TrafficState(),
     )
 
 

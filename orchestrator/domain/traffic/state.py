@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.slot import Slot, other
 from orchestrator.frozen import frozen
 
@@ -19,7 +20,9 @@ class TrafficState:
     `live` gets the rest. `shield`: the older of the two running versions answers requests that the newer one fails, or
     does not begin to answer within `patience` seconds (0: as long as the proxy waits for any answer). `preview`: the
     candidate also answers at an address of its own. `held`: requests wait, for at most this many seconds, instead of
-    being served; 0: they are served.
+    being served; 0: they are served. `maintenance`: no version answers a request.
+
+    A deployment decides all of this but `maintenance`, which people begin and end: see `keeping`.
     """
 
     live: Slot | None = None
@@ -29,6 +32,7 @@ class TrafficState:
     preview: bool = False
     held: float = 0.0
     patience: float = 0.0
+    maintenance: Maintenance | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < ALL:
@@ -43,6 +47,8 @@ class TrafficState:
             raise ValueError("only a shield has a patience")
         if self.preview and self.candidate is None:
             raise ValueError("a preview needs a candidate")
+        if self.maintenance is not None and self.live is None:
+            raise ValueError("maintenance needs a live version")
 
     def share_of(self, slot: Slot) -> int:
         """The slot's share of the requests, in hundredths of a percent."""
@@ -63,6 +69,10 @@ class TrafficState:
         """The same state without a shield."""
         return replace(self, shield=False, patience=0.0)
 
+    def keeping(self, before: TrafficState) -> TrafficState:
+        """This state with the maintenance of `before`: only the loss of the live version ends it as well."""
+        return replace(self, maintenance=before.maintenance if self.live is not None else None)
+
     def needs(self, slot: Slot) -> bool:
         """Whether the slot must keep running: it has a share, is the fallback, or is previewed."""
         previewed = self.preview and slot == self.candidate
@@ -78,4 +88,5 @@ class TrafficState:
         text = f"{self.live}"
         if self.candidate is not None:
             text += f", {self.share / 100:g} % to {self.candidate}"
-        return text + (f", shielded by {self.fallback}" if self.shield else "")
+        text += f", shielded by {self.fallback}" if self.shield else ""
+        return text + (", in maintenance" if self.maintenance is not None else "")
