@@ -19,6 +19,8 @@ from orchestrator.release.steps import (
     Build,
     Create,
     Drain,
+    Halt,
+    Hold,
     Inspect,
     Keep,
     Probe,
@@ -46,6 +48,8 @@ class Terms:
 
     `patience` is how long the newer version may take to begin an answer, before the older one is asked. With `stages`
     the version gets the share of the first one, and with `preview` none: it becomes a candidate instead of going live.
+    With `hold` only one version runs at a time: requests wait, for at most this long each, while the old one stops and
+    the new one starts.
     """
 
     replicas: int = 1
@@ -57,6 +61,7 @@ class Terms:
     registry: str | None = None
     stages: tuple[Stage, ...] = ()
     preview: bool = False
+    hold: float = 0.0
 
 
 def plan_release(
@@ -79,12 +84,14 @@ def plan_release(
     slot: Slot = other(live.slot) if live else "blue"
     renewed = live is not None and live.version == version
     bake = max(terms.bake, terms.settle if live else 0.0) if not renewed else 0.0
-    shield = terms.shield and live is not None and not renewed and (bake > 0 or terms.keep_warm > 0)
+    alone = live is not None and terms.hold > 0
+    shield = terms.shield and live is not None and not renewed and not alone and (bake > 0 or terms.keep_warm > 0)
     steps: list[Step] = [
         *_image(observed, choice, terms.registry, image, image_lost, found),
         *_unshield(observed, slot),
         Vacate(slot, version),
         Create(version, slot, terms.replicas),
+        *_room(live, terms.hold),
         *_start(version, slot),
         Inspect(version, slot),
     ]
@@ -94,8 +101,9 @@ def plan_release(
     else:
         steps.append(Switch(version, slot, bake, shield=shield, patience=terms.patience if shield else 0.0))
     if live is not None and not candidate:
-        how: How = "remove" if renewed else "keep warm" if terms.keep_warm > 0 or bake > 0 else "stop"
-        steps += [Reroute(), *_retire(live.version, live.slot, how, max(terms.keep_warm, bake))]
+        warm = not alone and (terms.keep_warm > 0 or bake > 0)
+        how: How = "remove" if renewed else "keep warm" if warm else "stop"
+        steps += [Reroute(), *_retire(live.version, live.slot, how, max(terms.keep_warm, bake), drained=alone)]
     plan = Plan(
         kind="release",
         app=observed.app,
@@ -113,11 +121,18 @@ def plan_release(
 
 
 def plan_rollback(
-    observed: Observed, back: WayBack, *, replicas: int, kind: Kind = "rollback", warm_answers: bool = True
+    observed: Observed,
+    back: WayBack,
+    *,
+    replicas: int,
+    kind: Kind = "rollback",
+    warm_answers: bool = True,
+    hold: float = 0.0,
 ) -> Plan:
     """The steps that switch back to `back.version` and stop the live version.
 
-    `warm_answers`: whether the warm containers answer; if not, they are stopped and started again.
+    `warm_answers`: whether the warm containers answer; if not, they are stopped and started again. `hold`: as in
+    `Terms`, when the old version does not run.
     """
     live = observed.live
     assert live is not None, "a rollback needs a live version"
@@ -131,6 +146,7 @@ def plan_rollback(
             *_unshield(observed, back.slot),
             Vacate(back.slot, back.version, keep=back.kept),
             *([] if back.kept else [Create(back.version, back.slot, replicas)]),
+            *_room(live, hold),
             *_start(back.version, back.slot),
         ]
     plan = Plan(
@@ -147,7 +163,7 @@ def plan_rollback(
             Inspect(back.version, back.slot),
             Switch(back.version, back.slot),
             Reroute(),
-            *_retire(live.version, live.slot, "stop", 0.0),
+            *_retire(live.version, live.slot, "stop", 0.0, drained=mode != "switch" and hold > 0),
             Settle(),
         ),
     )
@@ -242,11 +258,18 @@ def _unshield(observed: Observed, slot: Slot) -> Iterator[Step]:
         yield Unshield(observed.traffic.live)
 
 
+def _room(live: SlotState | None, hold: float) -> list[Step]:
+    """The steps that stop the live version before another one starts, if both do not fit at the same time."""
+    if live is None or not hold:
+        return []
+    return [Hold(live.slot, hold), Drain(live.version, live.slot), Halt(live.version, live.slot)]
+
+
 def _start(version: str, slot: Slot) -> list[Step]:
     return [Start(version, slot), Register(version, slot), Probe(version, slot), Keep(version, slot)]
 
 
-def _retire(version: str, slot: Slot, how: How, keep_warm: float) -> list[Step]:
+def _retire(version: str, slot: Slot, how: How, keep_warm: float, *, drained: bool = False) -> list[Step]:
     # What is open on a warm version may go on until it is stopped.
-    drain = [] if how == "keep warm" else [Drain(version, slot)]
+    drain = [] if drained or how == "keep warm" else [Drain(version, slot)]
     return [*drain, Retire(version, slot, how, keep_warm)]

@@ -137,7 +137,8 @@ def prepare_rollback(
     stored = Config.from_snapshot(services.ledger.settings(observed.app, back.version))
     blended = stored.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
     answers = back.mode != "switch" or _warm_answers(services, observed, back, blended)
-    plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_answers=answers)
+    hold = config.rollout.hold if config.rollout.strategy == "recreate" else 0.0
+    plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_answers=answers, hold=hold)
     if not answers:
         plan = replace(plan, notes=(f"{back.version} is warm but does not answer: it is restarted",))
     plan = replace(plan, notes=(*plan.notes, *_moved(services, blended)))
@@ -232,6 +233,7 @@ def terms(services: Services, config: Config, observed: Observed, *, preview: bo
         config.registry.push,
         tuple(rollout.stages),
         preview,
+        rollout.hold if rollout.strategy == "recreate" else 0.0,
     )
 
 

@@ -40,6 +40,14 @@ class Plan:
         return next(number for number, step in enumerate(self.steps) if step.commits)
 
     @property
+    def at_commit(self) -> TrafficState:
+        """The traffic state right before it commits."""
+        state = self.before
+        for step in self.steps[: self.commit]:
+            state = step.leads_to or state
+        return state
+
+    @property
     def after(self) -> TrafficState:
         """The traffic state once it has committed."""
         state = self.steps[self.commit].leads_to

@@ -74,7 +74,12 @@ class TrafficState:
         return replace(self, maintenance=before.maintenance if self.live is not None else None)
 
     def needs(self, slot: Slot) -> bool:
-        """Whether the slot must keep running: it has a share, is the fallback, or is previewed."""
+        """Whether the slot must keep running: it has a share, is the fallback, or is previewed.
+
+        While requests wait, none must: whoever holds them makes room for another version.
+        """
+        if self.held:
+            return False
         previewed = self.preview and slot == self.candidate
         return self.share_of(slot) > 0 or slot in (self.live, self.fallback) or previewed
 

@@ -12,6 +12,8 @@ from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.build import Build
 from orchestrator.release.steps.create import Create
 from orchestrator.release.steps.drain import Drain
+from orchestrator.release.steps.halt import Halt
+from orchestrator.release.steps.hold import Hold
 from orchestrator.release.steps.inspect import Inspect
 from orchestrator.release.steps.keep import Keep
 from orchestrator.release.steps.probe import Probe
@@ -22,11 +24,13 @@ from orchestrator.release.steps.register import Register
 from orchestrator.release.steps.remove import Remove
 from orchestrator.release.steps.reroute import Reroute
 from orchestrator.release.steps.retire import Retire
+from orchestrator.release.steps.revive import Revive
 from orchestrator.release.steps.settle import Settle
 from orchestrator.release.steps.shift import Shift
 from orchestrator.release.steps.start import Start
 from orchestrator.release.steps.stop import Stop
 from orchestrator.release.steps.switch import Switch
+from orchestrator.release.steps.unhold import Unhold
 from orchestrator.release.steps.unregister import Unregister
 from orchestrator.release.steps.unshare import Unshare
 from orchestrator.release.steps.unshield import Unshield
@@ -42,6 +46,8 @@ __all__ = [
     "Build",
     "Create",
     "Drain",
+    "Halt",
+    "Hold",
     "Inspect",
     "Keep",
     "Probe",
@@ -52,11 +58,13 @@ __all__ = [
     "Remove",
     "Reroute",
     "Retire",
+    "Revive",
     "Settle",
     "Shift",
     "Start",
     "Stop",
     "Switch",
+    "Unhold",
     "Unregister",
     "Unshare",
     "Unshield",
@@ -78,6 +86,8 @@ STEPS: dict[str, type[Action]] = {
         Unshield,
         Vacate,
         Create,
+        Hold,
+        Halt,
         Start,
         Register,
         Probe,
@@ -91,6 +101,8 @@ STEPS: dict[str, type[Action]] = {
         Retire,
         Settle,
         Unswitch,
+        Revive,
+        Unhold,
         Unregister,
         Withdraw,
         Remove,

@@ -32,7 +32,8 @@ class Drain(Action):
 
     def run(self, work: Work) -> Detail:
         services = work.services
-        if services.traffic.on_disk(work.app).share_of(self.slot):
+        traffic = services.traffic.on_disk(work.app)
+        if traffic.share_of(self.slot) and not traffic.held:
             raise Degraded(
                 f"refused to drain {self.slot} of {work.app}: it has a share of the traffic",
                 hint="nothing was changed; run 'deployctl doctor'",

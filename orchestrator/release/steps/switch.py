@@ -15,7 +15,6 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
-from orchestrator.release.steps.unshield import Unshield
 from orchestrator.release.steps.unswitch import Unswitch
 from orchestrator.release.work import Detail, Work
 
@@ -46,9 +45,7 @@ class Switch(Action):
     def undo(self, plan: Plan) -> Step | None:
         if plan.from_slot is None or plan.from_version is None:
             return None  # the registration is undone instead
-        before = plan.before
-        if any(step.name == Unshield.name for step in plan.steps):
-            before = before.unshielded  # its slot has been vacated
+        before = plan.at_commit
         return Unswitch(
             plan.from_version,
             plan.from_slot,
@@ -57,6 +54,7 @@ class Switch(Action):
             before.shield,
             before.preview,
             before.patience,
+            before.held,
         )
 
     def run(self, work: Work) -> Detail:

@@ -15,7 +15,7 @@ from orchestrator.release.work import Detail, Work
 
 @frozen
 class Unswitch(Action):
-    """Switches the traffic back: `slot` is live again, and a candidate has its share, as it was before."""
+    """Switches the traffic back: `slot` is live again, and a candidate has its share, or requests wait, as before."""
 
     name: ClassVar[str] = "unswitch"
     version: str
@@ -25,6 +25,7 @@ class Unswitch(Action):
     shield: bool = False
     preview: bool = False
     patience: float = 0.0
+    held: float = 0.0
 
     @property
     def words(self) -> str:
@@ -32,9 +33,7 @@ class Unswitch(Action):
 
     @property
     def leads_to(self) -> TrafficState:
-        return TrafficState(
-            self.slot, self.candidate, self.share, shield=self.shield, preview=self.preview, patience=self.patience
-        )
+        return TrafficState(self.slot, self.candidate, self.share, self.shield, self.preview, self.held, self.patience)
 
     def run(self, work: Work) -> Detail:
         services = work.services

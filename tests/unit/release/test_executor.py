@@ -159,6 +159,16 @@ def v2_live_v1_warm_canary(world: World) -> None:
     canary(world)
 
 
+def v1_live_recreate(world: World) -> None:
+    v1_live(world)
+    world.rollout = 'strategy = "recreate"'
+
+
+def v2_live_v1_kept_recreate(world: World) -> None:
+    v1_live_recreate(world)
+    world.release("v2")
+
+
 def v2_at_5(world: World) -> None:
     v1_live_canary(world)
     world.release("v2")
@@ -191,6 +201,8 @@ SCENES: dict[str, Scene] = {
     "rollback from the registry": (v2_live_v1_pushed_and_gone, roll_back, "v2", "v1"),
     "an old version from the registry": (v2_live_v1_pushed_and_gone, release("v1"), "v2", "v1"),
     "rollback beside a third": (v3_live_v2_warm_v1_shares_its_slot, roll_back, "v3", "v2"),
+    "recreate": (v1_live_recreate, release("v2"), "v1", "v2"),
+    "rollback with one copy": (v2_live_v1_kept_recreate, roll_back, "v2", "v1"),
     "canary": (v1_live_canary, release("v2"), "v1", "v1"),
     "canary beside a warm version": (v2_live_v1_warm_canary, release("v3"), "v2", "v2"),
     "next stage": (v2_at_5, lambda world: world.promote(), "v1", "v1"),
@@ -213,6 +225,7 @@ main_scenes = pytest.mark.parametrize(
         "release with a registry",
         "rollback from the registry",
         "rollback beside a third",
+        "recreate",
         "canary",
         "next stage",
         "last stage",
@@ -235,7 +248,8 @@ def staged(stage: Stage, scene: str) -> tuple[World, Callable[[World], Any], str
     if old is not None:
 
         def watch(call: str) -> None:
-            if call.partition(".")[0] in SERVING:
+            held = world.proxy.running is not None and APP in world.proxy.running and world.proxy.running[APP].held
+            if call.partition(".")[0] in SERVING and not held:
                 assert world.served() in (old, new), f"no version served after {call}"
 
         world.faults.watch = watch
