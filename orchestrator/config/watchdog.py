@@ -10,7 +10,13 @@ from orchestrator.config.section import Section
 from orchestrator.config.types import Duration, DurationOrZero, Text, WebUrl, written
 
 OBSOLETE = ("min_requests", "max_error_rate", "error_margin", "max_latency", "latency_factor")
-_OBSOLETE: Any = Field(default=None, allow_inf_nan=False, description="No effect any more: see [judge].", exclude=True)
+_OBSOLETE: Any = Field(
+    default=None,
+    allow_inf_nan=False,
+    description="No effect any more: see [judge].",
+    exclude=True,
+    json_schema_extra={"deprecated": True},
+)
 
 
 class Watchdog(Section):

@@ -18,11 +18,11 @@ from orchestrator.errors import (
     OperationFailed,
 )
 from orchestrator.release.logs import KEPT_LINES, first_and_last_lines
-from orchestrator.release.steps import Action, Probe, Settle, Start
+from orchestrator.release.steps import Action, Inspect, Probe, Settle, Start
 from orchestrator.release.work import Work
 
 # When these steps fail, the journal keeps the log of the new containers, which are removed.
-_LOGGED = (Start.name, Probe.name)
+_LOGGED = (Start.name, Probe.name, Inspect.name)
 
 
 def execute(work: Work) -> None:

@@ -357,5 +357,7 @@ class FakeEndpoints:
 
     def counters(self, app: str) -> dict[str, dict[Slot, Sample]]:
         self._proxy.workers()
-        slots = {slot: self._proxy.counted[app, slot] for slot in SLOTS if (app, slot) in self._proxy.counted}
-        return {f"8-{len(self._proxy.built)}": slots} if slots else {}
+        if all(known.name != app for known in self._proxy.apps):
+            return {}
+        slots = {slot: self._proxy.counted.get((app, slot), Sample(0, 0, 0, {})) for slot in SLOTS}
+        return {f"8-{len(self._proxy.built)}": slots}

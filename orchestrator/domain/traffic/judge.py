@@ -12,7 +12,6 @@ from typing import Literal
 
 from orchestrator.domain.traffic.anytime import log_evidence
 from orchestrator.frozen import frozen
-from orchestrator.text import counted
 
 Question = Literal["failure rate", "failure ratio", "latency ratio", "share"]
 QUESTIONS: tuple[Question, ...] = ("failure rate", "failure ratio", "latency ratio")
@@ -103,14 +102,18 @@ def assess(stages: Iterable[Stage], limits: Limits) -> Assessment:
     if bad is not None:
         return Assessment("bad", _reason(bad, requests, limits))
     failures = sum(stage.candidate.failures for stage in stages)
-    return Assessment(verdict(evidence), f"{failures:,} of {counted(requests, 'request')} failed")
+    return Assessment(verdict(evidence), f"{failures:,} of {_requests(requests)} failed")
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} {'request' if count == 1 else 'requests'}"
 
 
 def _reason(evidence: Evidence, requests: int, limits: Limits) -> str:
     hits, misses = f"{evidence.hits:,}", f"{evidence.misses:,}"
     if evidence.question == "failure rate":
         share = evidence.hits / max(1, requests)
-        return f"{share:.1%} of {counted(requests, 'request')} failed; at most {limits.max_error_rate:.1%} may fail"
+        return f"{share:.1%} of {_requests(requests)} failed; at most {limits.max_error_rate:.1%} may fail"
     if evidence.question == "failure ratio":
         return (
             f"{hits} of its requests failed, and {misses} of the previous version's at the same time; at most"

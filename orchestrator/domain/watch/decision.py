@@ -18,6 +18,8 @@ from orchestrator.frozen import frozen
 # switch, when nothing but the version itself has changed.
 _BAKE_EXITS = 3
 _SETTLE_EXITS = 1
+# How long after its end the engine has restarted a container, at the first time, at most. Seconds.
+_RESTARTED_AFTER = 0.5
 # A version that bakes is bad only when it is not ready at all looks within this time: one pause of a few seconds, of
 # the model or of what it depends on, does not condemn it, and the predecessor answers meanwhile. Seconds.
 _BAKE_PATIENCE = 10.0
@@ -145,11 +147,16 @@ class _Findings:
         since = self.memory.missing_since.get(replica.index, self.look.now)
         return since + _BAKE_PATIENCE - self.look.now
 
+    def _settles(self, replica: Replica) -> bool:
+        """Whether the settle time is not over, or was not when the replica ended: the engine restarts it at once."""
+        end = self.look.since + self.rules.settle
+        return self.look.now <= end or self.look.since < replica.started_at <= end + _RESTARTED_AFTER
+
     def _beyond_repair(self, replica: Replica) -> str:
         """Why repairing this replica again would not help; empty when it may help."""
         rules = self.rules
         limit = min(rules.restarts, _BAKE_EXITS) if self.look.baking else rules.restarts
-        if self.look.baking and self.look.now <= self.look.since + rules.settle:
+        if self.look.baking and self._settles(replica):
             limit = _SETTLE_EXITS
         count = exits(self.memory, replica.index)
         if count >= limit:

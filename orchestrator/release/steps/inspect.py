@@ -34,12 +34,19 @@ class Inspect(Action):
         services = work.services
         probed = _probed(work)
         containers = work.containers(self.version, self.slot)
+        listed = {container.index for container in containers}
+        changes = {
+            services.workloads.name(work.app, self.version, self.slot, index): "it was removed"
+            for index in range(1, len(probed) + 1)
+            if index not in listed
+        }
+        # Asked again: the list may be older than the probes.
         for container in containers:
-            # Asked again: the list may be older than the probes.
-            why = _changed(services.workloads.inspect(container.id), probed.get(container.id))
+            changes[container.name] = _changed(services.workloads.inspect(container.id), probed.get(container.id))
+        for name, why in changes.items():
             if why:
                 raise ProbeFailed(
-                    f"{container.name} was ready, and is not any more",
+                    f"{name} was ready, and is not any more",
                     why=why,
                     hint=f"fix it and release it again; the full log: deployctl logs {self.version}",
                     details=first_and_last_lines(work, containers, SHOWN_LINES) or "(its log is empty)",

@@ -38,6 +38,7 @@ def test_plan_as_json(run: Run, app: Path) -> None:
         "register",
         "probe",
         "keep",
+        "inspect",
         "switch",
         "settle",
     ]

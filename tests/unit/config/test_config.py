@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from orchestrator import config as module
 from orchestrator.config import Config, example, json_schema, load, parse
+from orchestrator.config.watchdog import OBSOLETE
 from orchestrator.domain.health.presets import PRESETS
 from orchestrator.domain.health.probe import ProbeSpec, Reply, judge
 from orchestrator.domain.rollout.workload import NetworkSpec
@@ -880,11 +881,26 @@ def test_example_loads_as_it_is(tmp_path: Path) -> None:
     assert config == parse(MINIMAL, file=config.source, base=tmp_path)
 
 
-def test_example_shows_every_key() -> None:
+def test_example_shows_every_key_that_has_an_effect() -> None:
     shown = tomllib.loads(example_with_all_on())
     assert {section: list(keys) for section, keys in shown.items()} == {
-        section: list(keys) for section, keys in schema_keys().items()
+        section: [key for key, value in keys.items() if not value.get("deprecated")]
+        for section, keys in schema_keys().items()
     }
+
+
+def test_keys_of_older_files_are_accepted_without_effect() -> None:
+    deprecated = [key for key, value in schema_keys()["watchdog"].items() if value.get("deprecated")]
+    assert deprecated == list(OBSOLETE)
+    lines = (
+        "min_requests = 100\nmax_error_rate = 0.02\nerror_margin = 0.01\nmax_latency = '500ms'\nlatency_factor = 2\n"
+    )
+    config = ok(f"[watchdog]\n{lines}")
+    assert config.watchdog.without_effect == deprecated
+    assert ok().watchdog.without_effect == []
+    # They are not stored with a release, and not part of what the next one is compared with.
+    assert config.snapshot() == ok().snapshot()
+    assert [item.path for item in findings("[watchdog]\nmax_latency = 'x'\n")] == ["watchdog.max_latency"]
 
 
 def test_example_settings_that_are_off_can_be_used() -> None:

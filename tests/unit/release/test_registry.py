@@ -133,8 +133,10 @@ def test_an_image_that_cannot_be_pulled_is_rebuilt(world: World) -> None:
     world.engine.refusal = "EOF"
     world.rollback()
     assert world.served() == "v1"
-    assert world.reports.notes[-2].endswith("could not be pulled: EOF")
-    assert "rebuilt from commit c0ffee" in world.reports.notes[-1]
+    pull, rebuild, done = world.reports.notes[-3:]
+    assert pull.endswith("could not be pulled: EOF")
+    assert rebuild.endswith("rebuilt from commit c0ffee")
+    assert "its manifest matches" in done
 
 
 @pytest.mark.parametrize(("commit", "why"), [(None, "files outside of Git"), ("c0ffee", "changes that were never")])

@@ -100,10 +100,14 @@ def test_every_report_of_a_stable_app_conforms(world: World) -> None:
         "live": "green",
         "candidate": None,
         "share": 0.0,
-        "shield": False,
+        # As long as the previous version is warm.
+        "shield": True,
         "preview": False,
         "held": False,
     }
+    world.time += 601
+    world.recover()
+    assert document(status(world.process(), APP, ""))["traffic"]["shield"] is False
     assert document(history(world.process(), APP, 1))["rollouts"] == []
 
 

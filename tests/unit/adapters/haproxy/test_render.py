@@ -325,8 +325,8 @@ def test_no_time_is_longer_than_haproxy_can_count() -> None:
     slow = turned(ONE, probe=ProbeSpec("/", 8080, interval=month, timeout=month))
     found = text(replace(slow, route=Route("127.0.0.1:8000", timeout=month)))
     assert "2592000000" not in found
-    for word in ("timeout client", "timeout server", "timeout check", " inter", " fastinter", " downinter"):
-        assert re.search(rf"{word} 2147483647ms[ \n]", found)
+    for key in ("timeout client", "timeout server", "timeout check", " inter", " fastinter", " downinter"):
+        assert re.search(rf"{key} 2147483647ms[ \n]", found)
 
 
 def test_a_path_with_our_own_marks_in_it_stays_as_it_is() -> None:

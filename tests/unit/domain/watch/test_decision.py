@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain.traffic.comparison import Assessment
+from orchestrator.domain.traffic.judge import Assessment
 from orchestrator.domain.watch.decision import Act, Decision, check, condition, decide
 from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.domain.watch.memory import Attempts, Memory, exits
@@ -376,6 +376,39 @@ def test_three_exits_roll_back_while_baking() -> None:
     assert kinds(passes([look(replica(exits=3), bake_until=UNTIL)])[0]) == ["roll-back"], (
         "all exits belong to this bake"
     )
+
+
+SETTLING = replace(RULES, settle=3.0)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 3, 3.9, 60])
+def test_one_exit_within_the_settle_time_rolls_back(seen: float) -> None:
+    """Also when the next look comes after it, as the last one of a release does, and those of a schedule."""
+    restarted = 0.0 if seen <= 3 else NOW + 3.2  # while it is restarted, this is not known
+    then = look(replica(exits=1, started_at=restarted), since=NOW, now=NOW + seen, bake_until=UNTIL)
+    decision = passes([look(replica(), since=NOW, bake_until=UNTIL), then], SETTLING)[-1]
+    assert decision.acts == (Act("roll-back", "v2 went bad while baking: mymodel-v2-green-1 ended once within 600 s"),)
+    assert kinds(decide(then, Memory(7), SETTLING)) == ["roll-back"]
+
+
+def test_later_three_exits_roll_back() -> None:
+    times = [(0, 0.0), (10, 9.0), (20, 19.0), (30, 29.0)]
+    looks = [
+        look(replica(exits=count, started_at=NOW + at), since=NOW, now=NOW + seen, bake_until=UNTIL)
+        for count, (seen, at) in enumerate(times)
+    ]
+    assert [kinds(each) for each in passes(looks, SETTLING)] == [[], [], [], ["roll-back"]]
+
+
+def test_a_repair_within_the_settle_time_is_no_exit() -> None:
+    then = look(replica(started_at=NOW + 2), since=NOW, now=NOW + 2.5, bake_until=UNTIL)
+    assert kinds(decide(then, Memory(7), SETTLING)) == []
+
+
+def test_a_version_that_does_not_bake_has_no_settle_time() -> None:
+    """A rollback, or the same version with another configuration: there is no other version to go back to."""
+    decision = passes([look(since=NOW), look(replica(exits=1), since=NOW, now=NOW + 1)], SETTLING)[-1]
+    assert kinds(decision) == []
 
 
 def test_a_bake_is_extended_until_all_replicas_are_healthy() -> None:
