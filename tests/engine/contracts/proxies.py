@@ -29,7 +29,7 @@ from orchestrator.domain.traffic.program import Refusals
 from orchestrator.domain.traffic.route import ProxyApp, Route, SlotEndpoints
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import SLOTS, Slot
-from orchestrator.domain.traffic.state import TrafficState
+from orchestrator.domain.traffic.state import ALL, TrafficState
 from orchestrator.ports.edge import Edge
 from orchestrator.ports.endpoints import Endpoints
 from orchestrator.ports.traffic import Traffic
@@ -156,6 +156,7 @@ class FakeRig(ProxyRig):
     def __init__(self) -> None:
         super().__init__()
         self._addresses: set[str] = set()
+        self._asked = 1
         self._state = FakeProxyState(self._containers, now=time.time)
         self.edge = FakeEdge(self._state)
         self.traffic = FakeTraffic(self._state)
@@ -175,7 +176,12 @@ class FakeRig(ProxyRig):
 
     def answer(self) -> str | None:
         state = self.traffic.running(APP)
-        for slot in (state.live, state.fallback):
+        if state.held:
+            return None
+        # Every second request goes to a candidate that has about half of them.
+        self._asked += 1
+        chosen = state.candidate if self._asked * state.share // ALL > (self._asked - 1) * state.share // ALL else None
+        for slot in (chosen or state.live, state.fallback):
             if slot is not None and any(endpoint.up for endpoint in self.endpoints.health(APP, slot)):
                 count = self._state.counted.get((APP, slot), Sample(0, 0, 0, {})).requests
                 self._state.counted[APP, slot] = Sample(count + 1, 0, 0, {"10/4": count + 1})

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from orchestrator.domain.traffic.comparison import between
 
+from orchestrator.domain.traffic.counted import between
 from orchestrator.domain.traffic.program import Refusals
 from orchestrator.domain.traffic.route import ProxyApp, Route
 from orchestrator.domain.traffic.state import TrafficState
@@ -143,12 +143,12 @@ def test_drift_names_the_files(rig: ProxyRig) -> None:
         ([app], {APP: BLUE}, []),
         ([app], {}, []),
         ([app], {APP: GREEN}, ["routes.map"]),
-        ([app], {APP: shielded("blue")}, ["shields.map"]),
-        ([app], {APP: shielded("green")}, ["routes.map", "shields.map"]),
+        ([app], {APP: shielded("blue")}, ["routes.map"]),
+        ([app], {APP: shielded("green")}, ["routes.map"]),
         ([app], {APP: BLUE, "other": GREEN}, ["routes.map"]),
         ([renamed], {APP: BLUE}, ["versions.map"]),
-        ([app, other], {APP: BLUE}, ["haproxy.cfg", "versions.map"]),
-        ([], {APP: BLUE}, ["haproxy.cfg", "versions.map"]),
+        ([app, other], {APP: BLUE}, ["haproxy.cfg", "replicas.map", "versions.map"]),
+        ([], {APP: BLUE}, ["haproxy.cfg", "replicas.map", "versions.map"]),
     ):
         assert sorted(rig.edge.drift(apps, states)) == names
     assert rig.traffic.running(APP) == BLUE
@@ -213,7 +213,7 @@ def test_the_apps_own_state_is_that_of_the_ledger_and_other_states_stay(rig: Pro
     rig.traffic.apply("other", shielded("green"))
     states = {APP: BLUE, "other": BLUE}
     repaired = rig.edge.repair(APP, [app, other], states, PROGRESS)
-    assert repaired[:2] == ["routes.map restored from the ledger", "shields.map restored from the ledger"]
+    assert repaired[0] == "routes.map restored from the ledger"
     for read in (rig.traffic.on_disk, rig.traffic.running):
         assert (read(APP), read("other")) == (BLUE, shielded("green"))
     assert rig.edge.repair(APP, [app, other], states, PROGRESS) == []
@@ -228,6 +228,7 @@ def test_a_configuration_that_is_not_that_of_the_apps_is_restored_and_loaded(rig
     repaired = rig.edge.repair(APP, [app, other], {APP: BLUE}, PROGRESS)
     assert sorted(repaired) == [
         "haproxy.cfg restored from the ledger",
+        "replicas.map restored from the ledger",
         "the proxy's configuration was reloaded",
         "versions.map restored from the ledger",
     ]
@@ -265,7 +266,7 @@ def test_an_upgrade_replaces_the_program_and_nothing_else(rig: ProxyRig) -> None
     before = rig.edge.program()
     for _ in range(3):
         assert rig.answer() == "v2"
-    counted = rig.endpoints.counters(APP, "green")
+    counted = rig.endpoints.counters(APP)
     upgraded(rig, app)
     after = rig.edge.program()
     assert rig.edge.state() == "running"
@@ -279,7 +280,7 @@ def test_an_upgrade_replaces_the_program_and_nothing_else(rig: ProxyRig) -> None
     for _ in range(4):
         assert rig.answer() == "v2"
     # Its workers are others, also where they have the process ids of the old ones.
-    assert between(counted, rig.endpoints.counters(APP, "green")).requests == 4
+    assert between(counted, rig.endpoints.counters(APP), "green").requests == 4
     assert rig.endpoints.answered(APP, "green") == {1: 4}
 
 

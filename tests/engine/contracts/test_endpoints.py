@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.domain.traffic.latencies import mean
+from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
 from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, go_on, proxy_rig
@@ -31,7 +33,7 @@ def test_an_unknown_slot_has_no_endpoints(rig: ProxyRig) -> None:
     rig.edge.up([], PROGRESS)
     assert rig.endpoints.health(APP, "blue") == ()
     assert rig.endpoints.open_requests(APP, "blue") == rig.endpoints.answered(APP, "blue") == {}
-    assert rig.endpoints.counters(APP, "blue") == {}
+    assert rig.endpoints.counters(APP) == {}
     assert rig.endpoints.cut(APP, "blue") == 0
     rig.endpoints.park(APP, "blue")
     with pytest.raises(ProxyError, match="no healthy server"):
@@ -159,9 +161,13 @@ def test_requests_are_counted_by_worker_and_slot(rig: ProxyRig) -> None:
         assert rig.answer() == "v1"
     assert rig.endpoints.answered(APP, "blue") == {1: 3}
     assert rig.endpoints.answered(APP, "green") == {1: 0}
-    (sample,) = rig.endpoints.counters(APP, "blue").values()
-    assert (sample.requests, sample.errors) == (3, 0)
-    assert sum(sample.requests for sample in rig.endpoints.counters(APP, "green").values()) == 0
+    (samples,) = rig.endpoints.counters(APP).values()
+    blue = samples["blue"]
+    assert (blue.requests, blue.failures, blue.rescued) == (3, 0, 0)
+    assert sum(blue.times.values()) == 3
+    # A small answer on this machine takes less than two seconds.
+    assert (mean(blue.times) or 9) < 2
+    assert samples["green"] == Sample(0, 0, 0, {})
 
 
 def test_a_proxy_that_does_not_run_says_so(rig: ProxyRig) -> None:
@@ -174,7 +180,7 @@ def test_a_proxy_that_does_not_run_says_so(rig: ProxyRig) -> None:
         lambda: rig.endpoints.open_requests(APP, "blue"),
         lambda: rig.endpoints.answered(APP, "blue"),
         lambda: rig.endpoints.cut(APP, "blue"),
-        lambda: rig.endpoints.counters(APP, "blue"),
+        lambda: rig.endpoints.counters(APP),
     ]
     for call in calls:
         with pytest.raises(ProxyError, match="does not answer"):

@@ -157,17 +157,22 @@ def test_forget(rig: ProxyRig) -> None:
 
 
 @pytest.mark.parametrize(
-    "state",
+    ("state", "answers"),
     [
-        TrafficState("blue", candidate="green"),
-        TrafficState("blue", candidate="green", share=500),
-        TrafficState("blue", candidate="green", preview=True),
-        TrafficState("blue", held=True),
+        (TrafficState("blue", candidate="green"), {"v1"}),
+        (TrafficState("blue", candidate="green", share=5_000), {"v1", "v2"}),
+        (TrafficState("blue", candidate="green", share=5_000, shield=True, patience=5.0), {"v1", "v2"}),
+        (TrafficState("blue", candidate="green", preview=True), {"v1"}),
+        (TrafficState("blue", held=0.05), {None}),
     ],
 )
-def test_what_it_cannot_do_yet_is_refused_and_changes_nothing(rig: ProxyRig, state: TrafficState) -> None:
-    rig.edge.up([rig.app()], PROGRESS)
+def test_a_candidate_gets_its_share_and_what_is_held_waits(
+    rig: ProxyRig, state: TrafficState, answers: set[str | None]
+) -> None:
+    rig.running()
     rig.traffic.apply(APP, GREEN)
-    with pytest.raises(ValueError, match="yet"):
-        rig.traffic.apply(APP, state)
-    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == GREEN
+    rig.traffic.apply(APP, state)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == state
+    # A share of one half leaves one of the two out of forty answers once in 5 * 10^11.
+    found = {rig.answer() for _ in range(40 if len(answers) > 1 else 5)}
+    assert found == answers
