@@ -15,7 +15,7 @@ from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.docker.host_images import DockerHostImages
 from orchestrator.adapters.haproxy import render
 from orchestrator.adapters.haproxy.container import ProxyContainer, shipped
-from orchestrator.adapters.haproxy.files import HOLD, MOVED, REPLICAS, ROUTES, VERSIONS
+from orchestrator.adapters.haproxy.files import HOLD, MESSAGES, MOVED, REPLICAS, ROUTES, VERSIONS
 from orchestrator.adapters.haproxy.names import FOLDER
 from orchestrator.config import Config
 from orchestrator.domain.naming import Names
@@ -54,6 +54,7 @@ class Checker:
         write_atomic(self.folder / VERSIONS, render.versions_map(apps))
         write_atomic(self.folder / REPLICAS, render.replicas_map(apps))
         write_atomic(self.folder / MOVED, "")
+        write_atomic(self.folder / MESSAGES, "")
 
     def wrong(self, apps: Sequence[ProxyApp]) -> str:
         """The errors of HAProxy about a configuration of these apps; empty when it is valid."""

@@ -52,7 +52,8 @@ backend mymodel_blue_shielded
   retries 1
   option redispatch 1
   retry-on conn-failure empty-response junk-response response-timeout 500 502 503 504
-  http-request set-timeout server var(txn.patience) if { var(txn.patience) -m int gt 0 }
+  http-request set-timeout server var(txn.patience) if { var(txn.patience) -m int gt 0 }\
+ { method GET HEAD POST OPTIONS } !{ req.hdr_val(Content-Length) gt 65536 } !{ req.hdr(Transfer-Encoding) -m found }
   http-request disable-l7-retry if !{ method GET HEAD POST OPTIONS }
   http-request wait-for-body time 3600000ms if { method GET HEAD POST OPTIONS } { req.hdr_val(Content-Length) 1:65536 }
   http-request set-var(txn.replicas) str(mymodel_blue),map_str_int(/etc/deployctl/replicas.map,1)
