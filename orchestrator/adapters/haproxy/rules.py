@@ -10,10 +10,7 @@ by `special`; the evaluation ends for all others with `at_rest` or `shares`. The
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
-from orchestrator.adapters.haproxy.names import MESSAGES
-from orchestrator.domain.traffic.maintenance import MESSAGE
 from orchestrator.domain.traffic.route import ProxyApp
 
 # HAProxy 2.6.12 reads a Content-Length of 2^64 as 0 and passes it on, so a model would take the next request on the
@@ -123,13 +120,13 @@ def shares() -> list[str]:
     more, held = "{ var(txn.more) -m bool }", "{ var(txn.state),field(6,:) -m int gt 0 }"
     waits, closed = "{ var(txn.state),field(8,:) -m int gt 0 }", "{ var(txn.state),field(9,:) -m int gt 0 }"
     text = 'content-type text/plain lf-string "this app is being changed (request %[var(txn.request)])\\n"'
-    message = f"%[var(txn.app),map_str({MESSAGES},{quote(MESSAGE)}),url_dec]"
-    maintenance = f'content-type text/plain lf-string "{message} (request %[var(txn.request)])\\n"'
     return [
         "http-request set-var(txn.more) bool(true) if { var(txn.state) -m sub : }",
         # Waits until the app is not held any more, and reads its state again; or until the time is over.
         f"http-request lua.hold if {more} {held} || {more} {waits}",
-        f"http-request return status 503 hdr Retry-After %[var(txn.state),field(9,:)] {maintenance} if {more} {closed}",
+        # As many as there are requests in maintenance, these would fill the log.
+        f"http-request set-log-level silent if {more} {closed}",
+        f"http-request use-service lua.maintenance if {more} {closed}",
         f"http-request return status 503 hdr Retry-After 5 {text} if {more} {held}",
         f"http-request set-var(txn.slot) var(txn.state),field(1,:) if {more}",
         f"http-request set-var(txn.share) var(txn.state),field(3,:) if {more}",

@@ -50,8 +50,9 @@ def on(
         str, typer.Option("--message", help="What requests are answered with, in one line of at most 500 characters.")
     ] = MESSAGE,
     hold: Annotated[
-        str, typer.Option("--hold", help="Let requests wait for the end of it, at most for this time, such as 30s.")
-    ] = "0s",
+        str | None,
+        typer.Option("--hold", help="Let requests wait for the end of it, at most for this time, such as 30s."),
+    ] = None,
     retry_after: Annotated[
         str, typer.Option("--retry-after", help="When clients may try again, such as 30s or 10m.")
     ] = written(RETRY_AFTER),
@@ -68,8 +69,8 @@ def on(
     with cli.guarded() as console:
         wanted = Maintenance(
             _option("--message", checked_message, message),
-            _option("--retry-after", whole_seconds, seconds(retry_after, "--retry-after")),
-            _option("--hold", checked_hold, seconds(hold, "--hold")),
+            whole_seconds(seconds(retry_after, "--retry-after")),
+            0.0 if hold is None else _option("--hold", checked_hold, seconds(hold, "--hold")),
         )
         config = load(cli.file)
         own = services(cli, changing=True)

@@ -67,7 +67,7 @@ def checked_message(text: str) -> str:
 
 
 def checked_hold(seconds: float) -> float:
-    """For how long a request may wait, in seconds; 0: it does not.
+    """For how long a request may wait, in seconds.
 
     Raises:
         ValueError: it is too long; with the reason.
@@ -78,11 +78,5 @@ def checked_hold(seconds: float) -> float:
 
 
 def whole_seconds(seconds: float) -> int:
-    """Retry-After, which is a number of whole seconds, rounded up.
-
-    Raises:
-        ValueError: it is 0.
-    """
-    if seconds <= 0:
-        raise ValueError("it must be at least 1s")
-    return math.ceil(seconds)
+    """Retry-After, which is a number of whole seconds: rounded up, at least 1."""
+    return max(1, math.ceil(seconds))

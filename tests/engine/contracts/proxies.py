@@ -114,6 +114,10 @@ class ProxyRig(ABC):
         """The version in the header of a reply to a client."""
 
     @abstractmethod
+    def message(self) -> str | None:
+        """What a request of a client is answered with in maintenance; None when it is not."""
+
+    @abstractmethod
     @contextmanager
     def client(self) -> Iterator[Callable[[], str | None]]:
         """A client with one connection, which it keeps; each call is a request, as in `answer`."""
@@ -176,7 +180,7 @@ class FakeRig(ProxyRig):
 
     def answer(self) -> str | None:
         state = self.traffic.running(APP)
-        if state.held:
+        if state.held or state.maintenance is not None:
             return None
         # Every second request goes to a candidate that has about half of them.
         self._asked += 1
@@ -191,6 +195,10 @@ class FakeRig(ProxyRig):
 
     def version(self) -> str:
         return self.answer() or "none"
+
+    def message(self) -> str | None:
+        maintenance = self.traffic.running(APP).maintenance
+        return maintenance.message if maintenance is not None else None
 
     @contextmanager
     def client(self) -> Iterator[Callable[[], str | None]]:
@@ -261,6 +269,16 @@ class RealRig(ProxyRig):
 
     def version(self) -> str:
         return self._get("/")[1]
+
+    def message(self) -> str | None:
+        connection = self._connect()
+        try:
+            connection.request("GET", "/", headers={"X-Request-Id": "r1"})
+            reply = connection.getresponse()
+            body = reply.read().decode()
+        finally:
+            connection.close()
+        return body.removesuffix(" (request r1)\n") if reply.status == 503 and reply.headers["Retry-After"] else None
 
     def _get(self, path: str) -> tuple[str | None, str]:
         connection = self._connect()

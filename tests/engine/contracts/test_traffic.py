@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
 from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, proxy_rig, shielded
@@ -176,3 +178,100 @@ def test_a_candidate_gets_its_share_and_what_is_held_waits(
     # A share of one half leaves one of the two out of forty answers once in 5 * 10^11.
     found = {rig.answer() for _ in range(40 if len(answers) > 1 else 5)}
     assert found == answers
+
+
+CLOSED = Maintenance('back at 10:00; mail "ops"? 50 % <done> \\ größer 模型 <<', 91)
+
+
+def closed(state: TrafficState, maintenance: Maintenance = CLOSED) -> TrafficState:
+    return replace(state, maintenance=maintenance)
+
+
+@pytest.mark.parametrize("state", [BLUE, GREEN, shielded("green")])
+def test_a_maintenance_is_applied_changed_and_ended(rig: ProxyRig, state: TrafficState) -> None:
+    rig.running()
+    rig.traffic.apply(APP, state)
+    for maintenance in (CLOSED, CLOSED, replace(CLOSED, message="other"), replace(CLOSED, message="x", hold=0.2)):
+        rig.traffic.maintain(APP, maintenance)
+        assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == closed(state, maintenance)
+        assert rig.answer() is None
+        assert rig.message() == maintenance.message
+    for _ in range(2):
+        rig.traffic.maintain(APP, None)
+        assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == state
+        assert rig.message() is None
+        assert rig.answer() == {"blue": "v1", "green": "v2"}[str(state.live)]
+
+
+def test_no_change_of_the_traffic_ends_or_begins_a_maintenance(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, closed(BLUE))
+    assert rig.traffic.running(APP) == BLUE
+    rig.traffic.maintain(APP, CLOSED)
+    for state in (GREEN, shielded("blue"), closed(GREEN, Maintenance("other")), BLUE):
+        rig.traffic.apply(APP, state)
+        assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == closed(state)
+        assert rig.message() == CLOSED.message
+    rig.traffic.apply(APP, TrafficState())
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == TrafficState()
+    rig.traffic.apply(APP, BLUE)
+    assert rig.answer() == "v1"
+
+
+def test_without_a_live_version_there_is_no_maintenance(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.maintain(APP, CLOSED)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == TrafficState()
+
+
+def test_a_maintenance_that_the_proxy_does_not_confirm_is_not_kept_on_disk(rig: ProxyRig) -> None:
+    rig.running()
+    rig.traffic.apply(APP, BLUE)
+    with rig.paused(), pytest.raises(ProxyError):
+        rig.traffic.maintain(APP, CLOSED)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == BLUE
+    assert rig.answer() == "v1"
+    rig.traffic.maintain(APP, CLOSED)
+    with rig.paused(), pytest.raises(ProxyError):
+        rig.traffic.maintain(APP, None)
+    assert rig.traffic.on_disk(APP) == rig.traffic.running(APP) == closed(BLUE)
+    assert rig.message() == CLOSED.message
+
+
+def test_a_maintenance_of_one_app_is_not_that_of_another(rig: ProxyRig) -> None:
+    rig.running()
+    rig.edge.apply([rig.app(), rig.app(name="two", prefix="/two")], PROGRESS)
+    rig.traffic.apply(APP, BLUE)
+    rig.traffic.apply("two", GREEN)
+    rig.traffic.maintain("two", CLOSED)
+    assert rig.answer() == "v1"
+    assert rig.traffic.known() == {APP: BLUE, "two": closed(GREEN)}
+    rig.traffic.maintain(APP, Maintenance("other"))
+    assert rig.message() == "other"
+    rig.traffic.forget("two")
+    assert rig.traffic.known() == {APP: closed(BLUE, Maintenance("other"))}
+
+
+def test_a_maintenance_outlasts_a_reload_and_another_start(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, BLUE)
+    rig.traffic.maintain(APP, CLOSED)
+    rig.edge.reload()
+    assert rig.traffic.running(APP) == closed(BLUE)
+    assert rig.message() == CLOSED.message
+    rig.edge.down()
+    rig.edge.up([app], PROGRESS)
+    assert rig.traffic.running(APP) == closed(BLUE)
+    assert rig.message() == CLOSED.message
+
+
+def test_a_maintenance_is_repaired_from_the_ledger(rig: ProxyRig) -> None:
+    app = rig.running()
+    rig.traffic.apply(APP, BLUE)
+    for recorded in (closed(BLUE), closed(BLUE, Maintenance("other")), BLUE):
+        assert rig.edge.drift([app], {APP: recorded}) != []
+        assert rig.edge.repair(APP, [app], {APP: recorded}, PROGRESS) != []
+        assert rig.edge.repair(APP, [app], {APP: recorded}, PROGRESS) == []
+        assert rig.edge.drift([app], {APP: recorded}) == []
+        assert rig.traffic.running(APP) == recorded
+        assert rig.message() == (recorded.maintenance.message if recorded.maintenance else None)
