@@ -21,7 +21,8 @@ from orchestrator.domain.traffic.state import TrafficState
 NONE = "none"
 _SLOT = "(none|blue|green)"
 _TIME = "([0-9]{1,10})"
-_FIELDS = re.compile(rf"{_SLOT}:{_SLOT}:([0-9]{{1,4}}):{_SLOT}:{_SLOT}:{_TIME}:{_TIME}(?::{_TIME}:{_TIME})?")
+_CLOSED = f":{_TIME}:([1-9][0-9]{{0,9}})"
+_FIELDS = re.compile(rf"{_SLOT}:{_SLOT}:([0-9]{{1,4}}):{_SLOT}:{_SLOT}:{_TIME}:{_TIME}(?:{_CLOSED})?")
 
 
 def written(state: TrafficState) -> str | None:

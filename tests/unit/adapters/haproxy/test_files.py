@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.haproxy.files import ROUTES, ProxyFiles
+from orchestrator.adapters.haproxy.files import MESSAGES, ROUTES, ProxyFiles
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
 
@@ -19,7 +21,7 @@ def test_states_are_written_and_read(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path)
     assert files.states() == {}
     assert files.written_at(ROUTES) is None
-    assert files.write_states({"other": SHIELDED, "mymodel": BLUE, "third": TrafficState()}) is True
+    assert files.write_states({"other": SHIELDED, "mymodel": BLUE, "third": TrafficState()}) == [MESSAGES, ROUTES]
     # An app without traffic has no line.
     assert files.read(ROUTES) == "mymodel blue\nother green:none:0:blue:none:0:30000\n"
     assert files.states() == {"mymodel": BLUE, "other": SHIELDED}
@@ -27,13 +29,30 @@ def test_states_are_written_and_read(tmp_path: Path) -> None:
 
 def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
     files = ProxyFiles(tmp_path)
-    assert files.write_states({}) is True
+    assert files.write_states({}) == [MESSAGES, ROUTES]
     os.utime(tmp_path / ROUTES, (1.0, 1.0))
-    assert files.write_states({}) is False
-    assert files.write_states({"mymodel": TrafficState()}) is False
+    assert files.write_states({}) == []
+    assert files.write_states({"mymodel": TrafficState()}) == []
     assert files.written_at(ROUTES) == 1.0
-    assert files.write_states({"mymodel": BLUE}) is True
+    assert files.write_states({"mymodel": BLUE}) == [ROUTES]
     assert files.written_at(ROUTES) != 1.0
+
+
+def test_the_message_of_a_maintenance_is_in_a_file_of_its_own(tmp_path: Path) -> None:
+    files = ProxyFiles(tmp_path)
+    closed = replace(SHIELDED, maintenance=Maintenance("back at 10:00\\ 50 %", 60, 2.5))
+    states = {"mymodel": closed, "other": BLUE}
+    assert files.write_states(states) == [MESSAGES, ROUTES]
+    assert files.read(ROUTES) == "mymodel green:none:0:blue:none:0:30000:2500:60\nother blue\n"
+    assert files.read(MESSAGES) == "mymodel back%20at%2010%3A00%5C%2050%20%25\n"
+    assert files.states() == states
+    changed = {**states, "mymodel": replace(closed, maintenance=Maintenance("other", 60, 2.5))}
+    assert files.write_states(changed) == [MESSAGES]
+    assert files.states() == changed
+    # A lost message is not that of the ledger, so that it is restored.
+    for damaged in ("", "mymodel\n", "\0\xff\n", "other text\n"):
+        (tmp_path / MESSAGES).write_text(damaged)
+        assert files.states() == {**states, "mymodel": replace(closed, maintenance=Maintenance("", 60, 2.5))}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +87,7 @@ def test_prepare_creates_missing_files_and_keeps_others(tmp_path: Path) -> None:
     assert sorted(path.name for path in files.folder.iterdir()) == ["run"]
     files.write_states({"mymodel": BLUE})
     files.prepare()
-    maps = ["moved.map", "replicas.map", ROUTES, "versions.map"]
+    maps = [MESSAGES, "moved.map", "replicas.map", ROUTES, "versions.map"]
     assert sorted(path.name for path in files.folder.iterdir()) == sorted([*maps, "run"])
     assert files.states() == {"mymodel": BLUE}
 

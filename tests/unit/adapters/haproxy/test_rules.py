@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.adapters.haproxy import rules, words
 from orchestrator.adapters.haproxy.container import shipped
+from orchestrator.domain.traffic.maintenance import MESSAGE, Maintenance
 from orchestrator.domain.traffic.route import ProxyApp, Route
 from orchestrator.domain.traffic.state import TrafficState
 
@@ -44,16 +45,28 @@ def test_the_rules_read_the_fields_where_words_has_them() -> None:
     ):
         found.setdefault(name, []).append(fields[int(number) - 1])
     assert found == names
-    held = {number for line in rules.shares() for number in re.findall(r"field\((\d),:\) -m int gt 0", line)}
-    assert [fields[int(number) - 1] for number in held] == ["56000"]
+    closed = replace(state, maintenance=Maintenance("closed", 90, 12.0))
+    longer = (words.written(closed) or "").split(":")
+    asked = {number for line in rules.shares() for number in re.findall(r"field\((\d),:\) -m int gt 0", line)}
+    assert [longer[int(number) - 1] for number in sorted(asked)] == ["56000", "12000", "90"]
     # Where requests wait, the same field is read by a pattern.
     pattern = re.search(r'state:match\("([^"]+)"\)', shipped("hold.lua"))
     assert pattern
     lua = re.compile(pattern[1].replace("%a", "[A-Za-z]").replace("%d", "[0-9]"))
     match = lua.match(":".join(fields))
     assert match
-    assert match[1] == "56000"
+    assert match.groups() == ("56000", "")
+    match = lua.match(":".join(longer))
+    assert match
+    assert match.groups() == ("56000", "12000")
     assert lua.match("blue") is None
+    # The answer reads Retry-After in the same way.
+    assert re.search(r'match\("(:[^"]+)"\)', shipped("hold.lua"))[1] == ":(%d+)$"  # type: ignore[index]
+    assert re.findall(r":([0-9]+)$", ":".join(longer)) == ["90"]
+
+
+def test_the_answer_without_a_message_is_the_usual_one() -> None:
+    assert f'or "{MESSAGE}"' in shipped("hold.lua")
 
 
 def trusting(name: str, *networks: str) -> ProxyApp:

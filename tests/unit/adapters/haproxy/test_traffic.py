@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.adapters.haproxy.files import ROUTES, ProxyFiles
+from orchestrator.adapters.haproxy.files import MESSAGES, ROUTES, ProxyFiles
 from orchestrator.adapters.haproxy.traffic import HAProxyTraffic
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
 
@@ -23,10 +25,10 @@ STATES = [NOTHING, BLUE, GREEN, BLUE_GREEN, GREEN_BLUE, CANARY, PREVIEW, HELD]
 
 
 class Workers:
-    """The running proxy: its map, and what is called before each change."""
+    """The running proxy: its maps, and what is called before each change."""
 
     def __init__(self) -> None:
-        self.maps: dict[str, dict[str, str]] = {ROUTES: {}}
+        self.maps: dict[str, dict[str, str]] = {ROUTES: {}, MESSAGES: {}}
         self.before: Callable[[], None] = lambda: None
         self.running = True
 
@@ -40,6 +42,10 @@ class Workers:
             entries.pop(key, None)
         else:
             entries[key] = value
+
+    def set_entries(self, key: str, values: Mapping[str, str | None]) -> None:
+        for file, value in values.items():
+            self.set_entry(file, key, value)
 
     def entries(self, *files: str) -> list[dict[str, str]]:
         return [dict(self.maps[Path(file).name]) for file in files]
@@ -192,7 +198,7 @@ def test_the_running_proxy_follows_the_disk(traffic: HAProxyTraffic, workers: Wo
     traffic.apply(APP, GREEN_BLUE)
     traffic.apply("other", BLUE)
     # The second word is damaged.
-    workers.maps = {ROUTES: {APP: "blue", "other": "blue:none:0:green"}}
+    workers.maps = {ROUTES: {APP: "blue", "other": "blue:none:0:green"}, MESSAGES: {}}
     assert traffic.differing() == [ROUTES]
     assert traffic.restore_running() == [
         f"the running proxy's traffic of {APP} was set to green, shielded by blue",
@@ -214,3 +220,109 @@ def test_an_app_that_is_forgotten_is_nowhere(traffic: HAProxyTraffic, workers: W
     traffic.forget("other")
     assert files.read(ROUTES) == "rubbish"
     assert workers.maps[ROUTES] == {}
+
+
+# --- maintenance -------------------------------------------------------------------------------------------------
+
+CLOSED, OTHER = Maintenance("back at 10", 60), Maintenance("another", 5, 2.0)
+
+
+@pytest.mark.parametrize("state", [each for each in STATES if each.live])
+def test_a_message_is_there_as_long_as_it_is_needed(
+    traffic: HAProxyTraffic, workers: Workers, state: TrafficState
+) -> None:
+    traffic.apply(APP, state)
+    messages: list[tuple[bool, str | None]] = []
+
+    def before() -> None:
+        running = traffic.running(APP).maintenance
+        messages.append((running is not None, running.message if running else None))
+
+    workers.before = before
+    for maintenance in (CLOSED, OTHER, None, None):
+        traffic.maintain(APP, maintenance)
+        assert traffic.on_disk(APP) == traffic.running(APP) == replace(state, maintenance=maintenance)
+    assert all(text for closed, text in messages if closed)
+    assert workers.maps[MESSAGES] == {}
+
+
+def test_each_change_is_first_on_disk(traffic: HAProxyTraffic, workers: Workers) -> None:
+    traffic.apply(APP, CANARY)
+    seen: list[TrafficState] = []
+    workers.before = lambda: seen.append(traffic.on_disk(APP))
+    for maintenance in (CLOSED, None):
+        traffic.maintain(APP, maintenance)
+        assert set(seen) == {replace(CANARY, maintenance=maintenance)}
+        seen.clear()
+
+
+@pytest.mark.parametrize("new", STATES)
+@pytest.mark.parametrize("old", [BLUE, CANARY])
+def test_a_change_of_the_traffic_keeps_the_maintenance(
+    traffic: HAProxyTraffic, old: TrafficState, new: TrafficState
+) -> None:
+    traffic.apply(APP, old)
+    traffic.maintain(APP, CLOSED)
+    traffic.apply(APP, new)
+    assert traffic.on_disk(APP) == traffic.running(APP)
+    assert traffic.on_disk(APP) == replace(new, maintenance=CLOSED if new.live else None)
+    traffic.apply(APP, BLUE)
+    assert traffic.on_disk(APP).maintenance == (CLOSED if new.live else None)
+
+
+@pytest.mark.parametrize("old", [None, CLOSED, OTHER])
+@pytest.mark.parametrize("new", [None, CLOSED, OTHER])
+def test_a_maintenance_that_is_not_confirmed_is_undone(
+    traffic: HAProxyTraffic, workers: Workers, old: Maintenance | None, new: Maintenance | None
+) -> None:
+    traffic.apply(APP, GREEN_BLUE)
+    traffic.maintain(APP, old)
+    workers.before = first(ProxyError("the proxy did not set it"))
+    with pytest.raises(ProxyError, match="did not set"):
+        traffic.maintain(APP, new)
+    assert traffic.on_disk(APP) == traffic.running(APP) == replace(GREEN_BLUE, maintenance=old)
+
+
+def test_a_switch_does_not_touch_the_messages_outside_of_maintenance(
+    traffic: HAProxyTraffic, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[str] = []
+    monkeypatch.setattr(workers, "set_entries", lambda key, values: touched.extend(Path(file).name for file in values))
+    traffic.apply(APP, BLUE)
+    traffic.apply(APP, GREEN_BLUE)
+    assert touched == [ROUTES, ROUTES]
+
+
+def test_the_maintenance_follows_the_ledger(traffic: HAProxyTraffic, files: ProxyFiles, workers: Workers) -> None:
+    traffic.apply(APP, BLUE)
+    closed = {APP: replace(BLUE, maintenance=CLOSED)}
+    assert traffic.drift(closed) == [ROUTES, MESSAGES]
+    assert traffic.restore_files(APP, closed) == [MESSAGES, ROUTES]
+    assert traffic.differing() == [ROUTES, MESSAGES]
+    assert len(traffic.restore_running()) == 1
+    assert (traffic.drift(closed), traffic.differing(), traffic.restore_running()) == ([], [], [])
+    assert traffic.running(APP) == closed[APP]
+    # Another message, and a lost file.
+    other = {APP: replace(BLUE, maintenance=replace(CLOSED, message="other"))}
+    assert traffic.drift(other) == traffic.restore_files(APP, other) == traffic.differing() == [MESSAGES]
+    assert len(traffic.restore_running()) == 1
+    assert traffic.running(APP) == other[APP]
+    files.remove(MESSAGES)
+    assert traffic.drift(other) == traffic.restore_files(APP, other) == [MESSAGES]
+    # The end of it.
+    assert traffic.drift({APP: BLUE}) == [ROUTES, MESSAGES]
+    assert traffic.restore_files(APP, {APP: BLUE}) == [MESSAGES, ROUTES]
+    assert len(traffic.restore_running()) == 1
+    assert traffic.running(APP) == BLUE
+    assert workers.maps[MESSAGES] == {}
+    files.remove(MESSAGES)
+    assert traffic.drift({APP: BLUE}) == traffic.restore_files(APP, {APP: BLUE}) == [MESSAGES]
+
+
+def test_forgetting_an_app_ends_its_maintenance(traffic: HAProxyTraffic, files: ProxyFiles, workers: Workers) -> None:
+    traffic.apply(APP, BLUE)
+    traffic.maintain(APP, CLOSED)
+    traffic.forget(APP)
+    assert traffic.known() == {}
+    assert files.read(MESSAGES) == ""
+    assert workers.maps == {ROUTES: {}, MESSAGES: {}}

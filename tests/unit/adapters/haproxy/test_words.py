@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.adapters.haproxy import words
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.domain.traffic.state import ALL, TrafficState
 
 # The map has whole milliseconds, of at most ten digits.
 _seconds = st.integers(0, 10**10 - 1).map(lambda milliseconds: milliseconds / 1000)
 _slots: st.SearchStrategy[Slot | None] = st.sampled_from([None, *SLOTS])
+
+
+# Any text that UTF-8 has.
+_maintenances = st.builds(
+    Maintenance, st.text(st.characters(codec="utf-8"), min_size=1, max_size=500), st.integers(1, 10**10 - 1), _seconds
+)
 
 
 @st.composite
@@ -29,6 +38,7 @@ def states(draw: st.DrawFn) -> TrafficState:
         preview=candidate is not None and draw(st.booleans()),
         held=draw(_seconds),
         patience=draw(_seconds) if shield else 0.0,
+        maintenance=draw(st.none() | _maintenances) if live is not None else None,
     )
 
 
@@ -38,9 +48,12 @@ def test_a_word_says_the_whole_state(state: TrafficState) -> None:
     if text is None:
         assert state == TrafficState()
         return
-    assert words.read(text) == state
-    # It is one value of a map.
-    assert len(text.split()) == 1
+    message = words.message(state)
+    assert (message is None) == (state.maintenance is None)
+    assert words.read(text, message or "") == state
+    # Each is one value of a map, and nothing in it means anything to HAProxy.
+    for each in (text, message or "none"):
+        assert re.fullmatch("[A-Za-z0-9:_.~%-]+", each)
 
 
 @pytest.mark.parametrize("slot", SLOTS)
@@ -64,6 +77,8 @@ def test_no_traffic_has_no_word() -> None:
         (TrafficState(None, "blue", preview=True), "none:blue:0:none:blue:0:0"),
         (TrafficState("green", held=60.0), "green:none:0:none:none:60000:0"),
         (TrafficState(held=60.0), "none:none:0:none:none:60000:0"),
+        (TrafficState("blue", maintenance=Maintenance("", 30)), "blue:none:0:none:none:0:0:0:30"),
+        (TrafficState("blue", held=5.0, maintenance=Maintenance("", 1, 2.5)), "blue:none:0:none:none:5000:0:2500:1"),
     ],
 )
 def test_the_fields_have_the_order_that_the_rules_read(state: TrafficState, text: str) -> None:
@@ -91,7 +106,13 @@ DAMAGED = [
     "blue:green:٥:blue:none:0:0",
     "blue:green:500:blue:none:0:0\n",
     "blue:green:500:blue:none:0:99999999999",
+    "blue:green:500:blue:none:0:0:0:",
+    "blue:green:500:blue:none:0:0:0:0",
+    "blue:green:500:blue:none:0:0:0:09",
+    "blue:green:500:blue:none:0:0:00:9",
+    "blue:green:500:blue:none:0:0:0:9:0",
     # No state says this.
+    "none:none:0:none:none:60000:0:0:30",
     "blue:blue:500:blue:none:0:0",
     "blue:none:500:none:none:0:0",
     "blue:green:10000:none:none:0:0",
