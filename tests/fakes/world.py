@@ -186,7 +186,8 @@ class World:
         return self.now().timestamp()
 
     def through(self) -> int:
-        return 200 if self.served() else 503
+        closed = self.proxy.running is not None and self.proxy.running[APP].maintenance is not None
+        return 200 if self.served() and not closed else 503
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
