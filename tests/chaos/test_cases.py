@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,8 +34,19 @@ def base() -> None:
     subprocess.run([CASES / "base"], check=True, timeout=300)
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for a case. Not in pytest's: its path is too long for the sockets of an engine's containerd (107 bytes),
+    and only its owner may enter it, while some cases run deployctl as another user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="case-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.mark.parametrize("name", NAMES if FULL else sorted(SHORT))
-def test_cases(name: str, tmp_path: Path) -> None:
+def test_cases(name: str, short_path: Path) -> None:
     program = [sys.executable] if name.endswith(".py") else ["bash"]
     binaries = Path(sys.executable).parent
     environment = {
@@ -40,7 +54,7 @@ def test_cases(name: str, tmp_path: Path) -> None:
         "DEPLOYCTL": str(binaries / "deployctl"),
         "BUILDX": str(binaries.parent / "docker" / "cli-plugins" / "docker-buildx"),
         "PORT": str(free_port()),
-        "TMPDIR": str(tmp_path),
+        "TMPDIR": str(short_path),
     }
     done = subprocess.run(
         [*program, name], cwd=CASES, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
