@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +105,42 @@ def test_what_no_builder_gets(app: App, buildx: None, builder: str) -> None:
         file.write("COPY weights/w /copied\n")
     done = app.run("release", "v2", code=3)
     assert "next: weights is model.path, which no build gets" in done.stderr
+
+
+@pytest.mark.parametrize("builder", ["classic", "buildkit"])
+def test_a_changed_file_of_the_same_size_and_time(app: App, buildx: None, builder: str) -> None:
+    """Archives and copies that keep the times of files make such changes; BuildKit by itself does not see them."""
+    app.config["build"] = {"builder": builder}
+    with (app.folder / "Dockerfile").open("a") as file:
+        file.write("COPY labels /labels\n")
+    labels = app.folder / "labels"
+    for version, text in (("v1", "cat"), ("v2", "dog")):
+        labels.write_text(text)
+        os.utime(labels, (1_700_000_000, 1_700_000_000))
+        app.release(version)
+        assert app.container(version).exec_run(["cat", "/labels"]).output.decode() == text
+
+
+def test_files_of_the_same_size_and_time_in_folders_of_the_same_name(tmp_path: Path, buildx: None) -> None:
+    tag = f"deployctl-test-{os.getpid()}:v1"
+    for folder, text in (("one", "cat"), ("two", "dog")):
+        context = tmp_path / folder / "app"
+        context.mkdir(parents=True)
+        (context / "Dockerfile").write_text(f"FROM scratch\nCOPY labels /\nLABEL text={text}\n")
+        (context / "labels").write_text(text)
+        os.utime(context / "labels", (1_700_000_000, 1_700_000_000))
+        spec = BuildSpec(tag=tag, context=context, builder="buildkit")
+        build.image(engine(), spec, FakeProgress())
+        container = engine().containers.create(tag, "/labels")
+        try:
+            stream, _ = container.get_archive("/labels")
+            with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+                content = archive.extractfile("labels")
+                assert content is not None
+                assert content.read().decode() == text
+        finally:
+            container.remove()
+            engine().images.remove(tag)
 
 
 @pytest.mark.parametrize("builder", ["classic", "buildkit"])

@@ -174,6 +174,10 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
         dockerfile.parent.mkdir()
         shutil.copyfile(spec.dockerfile_path, dockerfile)
         dockerfile.with_name(f"{dockerfile.name}.dockerignore").write_text(write(spec.ignore), encoding="utf-8")
+        # BuildKit keeps what it received from contexts of a name (of any folder, of any app), and transfers only what
+        # differs in size or time. A file with the size and time of another one would not get its content.
+        context = Path(folder) / Path(folder).name
+        context.symlink_to(spec.context.resolve())
         command = ["docker", "buildx", "build", "--progress=plain", "--load", "--tag", spec.tag]
         command += ["--file", str(dockerfile), "--iidfile", str(id_file)]
         for key, value in spec.labels.items():
@@ -187,7 +191,7 @@ def _with_buildx(client: DockerClient, spec: BuildSpec, progress: Progress) -> s
         for key, path in stack.enter_context(_secret_files(spec.secrets)).items():
             command += ["--secret", f"id={key},src={path}"]
         process = subprocess.Popen(
-            [*command, str(spec.context)],
+            [*command, str(context)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
