@@ -1,295 +1,114 @@
-"""The shield in a real HAProxy: which requests that the newer version fails are answered by the older one."""
+"""A new version that is broken costs no request, and is taken back by itself: every way of being broken, each release.
+
+The clients POST 2 kB on keep-alive connections, and repeat nothing. In a full run, more clients add volume.
+"""
 
 from __future__ import annotations
 
-import http.client
-import socket
-import threading
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.haproxy.backends import LARGEST_BODY
-from orchestrator.domain.traffic.counted import between
-from orchestrator.domain.traffic.slot import Slot
-from orchestrator.domain.traffic.state import TrafficState
-from tests.engine.contracts.proxies import APP, PROGRESS, VERSIONS, RealRig, go_on
-from tests.engine.harness import until
+from tests.chaos import FULL
+from tests.chaos.oracle import at_rest
+from tests.engine.harness import App, Load, until
+from tests.engine.volume import Volume
 
-pytestmark = pytest.mark.engine
-
-PATIENCE = 0.5
-SHIELDED = TrafficState("green", shield=True, patience=PATIENCE)
-
-
-class Model(ThreadingHTTPServer):
-    """Answers with its version and the length of the body. The newer version does what a request asks for in X-Do."""
-
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], slot: Slot) -> None:
-        self.asked: list[str] = []
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one_request(self) -> None:
-                with suppress(ConnectionError):
-                    super().handle_one_request()
-
-            def answer(self) -> None:
-                if self.path == "/healthz":
-                    self.reply(200, b"well")
-                    return
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                model.asked.append(f"{self.command} {len(body)}")
-                do = self.headers.get("X-Do", "") if slot == "green" else ""
-                if do.isdecimal():
-                    self.reply(int(do), b"v2 fails")
-                elif do == "close":
-                    self.close_connection = True
-                elif do == "reset":
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                    self.close_connection = True
-                elif do == "rubbish":
-                    self.wfile.write(b"what?\r\n\r\n")
-                    self.close_connection = True
-                elif do == "hang":
-                    time.sleep(3 * PATIENCE)
-                    self.reply(200, b"late")
-                elif do == "drip":
-                    self.send_response(200)
-                    self.send_header("Content-Length", "4")
-                    self.end_headers()
-                    self.wfile.write(b"sl")
-                    time.sleep(3 * PATIENCE)
-                    self.wfile.write(b"ow")
-                elif do == "half":
-                    self.send_response(200)
-                    self.send_header("Content-Length", "100")
-                    self.end_headers()
-                    self.wfile.write(b"half")
-                    self.close_connection = True
-                else:
-                    self.reply(200, f"{VERSIONS[slot]} {len(body)}".encode())
-
-            do_GET = do_HEAD = do_POST = do_OPTIONS = do_PUT = do_PATCH = do_DELETE = answer
-
-            def reply(self, status: int, text: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(text)
-
-            def log_message(self, *arguments: object) -> None:
-                """Logs nothing."""
-
-        super().__init__(address, Handler)
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignores health checks that the proxy aborts."""
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
+BODY = b'{"pixels": [' + b"0, " * 680 + b"0]}"
+NORMAL = "slow:1:0"
+# What of a version is broken, as modes of the test model.
+WAYS = {
+    "500 always": "fails:1",
+    "500 every third": "fails:3",
+    "closes": "closes",
+    "exits at the first prediction": "crashes",
+    "exits after its first probe": "brief:0.1",
+    "hangs": "hangs",
+    "slow": "slow:10:0",
+    "out of memory": "swells:10",
+}
+# How it is released.
+HOW = {
+    "settle": {"strategy": "blue-green", "settle": "3s", "bake": "0s"},
+    "bake": {"strategy": "blue-green", "settle": "0s", "bake": "20s"},
+    "canary": {"strategy": "canary", "stages": ["10% 10s", "50% 20s"], "settle": "3s", "bake": "0s"},
+}
+# What may be the reason: the looks of a command find some of these, whichever is there first.
+FAILED = r"[\d.]+% of [\d,]+ requests? failed|[\d,]+ of its requests failed"
+ENDED = r"ended (once|\d+ times)|is (restarting|exited) \(exit code \d+\)|it ended (with exit code 1|and)|it ended,"
+REASONS = {"slow": r"[\d,]+ of its answers were slow"}
+CLIENTS = 16
+# In a full run, in which all requests together are more than 200,000.
+MORE_CLIENTS = 48
+REQUESTS = 200_000 // (len(WAYS) * len(HOW)) + 1
 
 
-class Shield:
-    """A proxy with both versions: v2 in green is live."""
-
-    def __init__(self, folder: Path) -> None:
-        self.rig = RealRig(folder)
-        self.models: dict[Slot, Model] = {}
-        for slot in VERSIONS:
-            self.start(slot)
-        self.rig.edge.apply([self.rig.app()], PROGRESS)
-        for slot in VERSIONS:
-            self.rig.endpoints.wait_up(APP, slot, 1, timeout=10, cancelled=go_on)
-
-    def start(self, slot: Slot) -> None:
-        self.models[slot] = Model((self.rig.address(slot), self.rig.port), slot)
-
-    def connect(self) -> socket.socket:
-        host, _, port = self.rig.listen.partition(":")
-        return socket.create_connection((host, int(port)), timeout=20)
-
-    def ask(self, do: str = "", method: str = "POST", body: bytes = b"x" * 10) -> tuple[int, str, str]:
-        """The status of the answer, its body, and the version in its header."""
-        host, _, port = self.rig.listen.partition(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=20)
-        try:
-            connection.request(method, "/predict", body, {"X-Do": do})
-            reply = connection.getresponse()
-            return reply.status, reply.read().decode(), reply.headers["X-Model-Version"]
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        for model in self.models.values():
-            model.stop()
-        self.rig.close()
+def cases() -> Iterator[tuple[str, str]]:
+    """All ways in all releases; in a short run each way once."""
+    for index, way in enumerate(WAYS):
+        for how in HOW if FULL else (list(HOW)[index % len(HOW)],):
+            yield way, how
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shield]:
-    folder = tmp_path_factory.mktemp("shield") / "proxy"
-    folder.mkdir()
-    shield = Shield(folder)
-    try:
-        yield shield
-    finally:
-        shield.close()
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """v1 is live and stable, and serves after each test again."""
+    folder = tmp_path_factory.mktemp("shield")
+    app = App(folder / "app", folder / "state")
+    app.config["run"].update(replicas=2, memory="96m")
+    app.config["proxy"]["drain"] = "1s"
+    # One good probe is enough, so that a version that ends after it may go live.
+    app.config["health"].update(timeout="1s", deadline="10s", successes=1)
+    app.config["rollout"].update(patience="500ms")
+    app.config["watchdog"] = {"busy": "0s"}
+    app.release("v1", NORMAL)
+    yield app
+    app.clean()
 
 
-@pytest.fixture
-def shield(made: Shield) -> Shield:
-    made.rig.traffic.apply(APP, SHIELDED)
-    for model in made.models.values():
-        model.asked.clear()
-    return made
+def started(app: App, version: str) -> dict[str, tuple[str, int]]:
+    """When each container of a version started, and how often the engine has restarted it, by name."""
+    found = {}
+    for container in app.engine_containers():
+        if container.labels.get("deployctl.version") == version:
+            found[container.name] = (container.attrs["State"]["StartedAt"], container.attrs["RestartCount"])
+    return found
 
 
-FAILURES = ["500", "502", "503", "504", "close", "reset", "rubbish", "hang"]
-
-
-def test_what_the_newer_version_answers_is_passed_on(shield: Shield) -> None:
-    for do in ("", "404", "501", "422"):
-        status, _, version = shield.ask(do)
-        assert (status, version) == (int(do) if do.isdecimal() else 200, "v2")
-    assert shield.models["blue"].asked == []
-
-
-@pytest.mark.parametrize("do", FAILURES)
-def test_what_it_fails_the_older_one_answers(shield: Shield, do: str) -> None:
-    before = shield.rig.endpoints.counters(APP)
-    began = time.monotonic()
-    assert shield.ask(do) == (200, "v1 10", "v1")
-    assert time.monotonic() - began < (PATIENCE if do == "hang" else 0) + 0.4
-    traffic = between(before, shield.rig.endpoints.counters(APP), "green")
-    assert (traffic.requests, traffic.failures, traffic.rescued, traffic.lost) == (1, 1, 1, 0)
-    assert between(before, shield.rig.endpoints.counters(APP), "blue").requests == 0
-
-
-@pytest.mark.parametrize("do", FAILURES)
-def test_without_the_shield_clients_see_it(shield: Shield, do: str) -> None:
-    shield.rig.traffic.apply(APP, SHIELDED.unshielded)
-    status, body, version = shield.ask(do)
-    assert version == "v2"
-    # Without patience, an answer may be late.
-    assert (status, body) == (200, "late") if do == "hang" else status >= 500
-    assert shield.models["blue"].asked == []
-
-
-def test_a_connection_that_is_refused_costs_no_request(shield: Shield) -> None:
-    shield.models["green"].stop()
-    try:
-        for _ in range(20):
-            # At first the proxy's checks have not noticed.
-            began = time.monotonic()
-            assert shield.ask() == (200, "v1 10", "v1")
-            assert time.monotonic() - began < 0.5
-            time.sleep(0.1)
-        assert not shield.rig.endpoints.health(APP, "green")[0].up
-    finally:
-        shield.start("green")
-    until(lambda: shield.rig.endpoints.health(APP, "green")[0].up, "green is up")
-    assert shield.ask() == (200, "v2 10", "v2")
-
-
-@pytest.mark.parametrize(
-    ("method", "repeated"),
-    [("GET", True), ("HEAD", True), ("POST", True), ("OPTIONS", True), ("PUT", False), ("DELETE", False)],
-)
-def test_only_the_configured_methods_are_asked_again(shield: Shield, method: str, repeated: bool) -> None:
-    status, _, version = shield.ask("500", method, b"")
-    assert (status, version) == ((200, "v1") if repeated else (500, "v2"))
-    assert shield.models["blue"].asked == ([f"{method} 0"] if repeated else [])
-
-
-@pytest.mark.parametrize(("size", "repeated"), [(0, True), (LARGEST_BODY, True), (LARGEST_BODY + 20_000, False)])
-def test_a_body_must_fit_in_the_buffer(shield: Shield, size: int, repeated: bool) -> None:
-    status, body, version = shield.ask("500", body=b"x" * size)
-    assert (status, body, version) == ((200, f"v1 {size}", "v1") if repeated else (500, "v2 fails", "v2"))
-    # The newer version has had all of it.
-    assert shield.models["green"].asked == [f"POST {size}"]
-
-
-def test_a_larger_body_is_passed_on_as_a_whole(shield: Shield) -> None:
-    assert shield.ask(body=b"x" * 1_000_000) == (200, "v2 1000000", "v2")
-
-
-@pytest.mark.parametrize("size", [LARGEST_BODY, 200_000])
-def test_a_client_may_take_longer_to_send_than_the_patience(shield: Shield, size: int) -> None:
-    with shield.connect() as connection:
-        head = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
-        connection.sendall(head.encode() + b"x" * (size // 2))
-        for piece in (size // 2 - 1, 1):
-            time.sleep(2 * PATIENCE)
-            connection.sendall(b"x" * piece)
-        reply = http.client.HTTPResponse(connection)
-        reply.begin()
-        assert (reply.status, reply.read()) == (200, f"v2 {size}".encode())
-
-
-@pytest.mark.parametrize(("method", "size"), [("PUT", 10), ("POST", LARGEST_BODY + 1)])
-def test_what_cannot_be_repeated_has_as_much_time_as_without_the_shield(shield: Shield, method: str, size: int) -> None:
-    assert shield.ask("hang", method, b"x" * size) == (200, "late", "v2")
-
-
-def test_a_pause_within_an_answer_ends_it_after_the_patience(shield: Shield) -> None:
-    """HAProxy 2.6 and 3.0 cannot change the limit once an answer has begun."""
-    with pytest.raises(http.client.IncompleteRead):
-        shield.ask("drip")
-    assert shield.models["blue"].asked == []
-    shield.rig.traffic.apply(APP, SHIELDED.unshielded)
-    assert shield.ask("drip") == (200, "slow", "v2")
-
-
-@pytest.mark.parametrize("do", ["500", "close"])
-def test_a_body_in_a_packet_of_its_own_is_repeated_as_well(shield: Shield, do: str) -> None:
-    with shield.connect() as connection:
-        connection.sendall(f"POST / HTTP/1.1\r\nHost: a\r\nX-Do: {do}\r\nContent-Length: 10\r\n\r\n".encode())
-        time.sleep(0.2)
-        connection.sendall(b"x" * 10)
-        reply = http.client.HTTPResponse(connection)
-        reply.begin()
-        assert (reply.status, reply.read()) == (200, b"v1 10")
-
-
-def test_an_answer_that_has_begun_is_not_asked_for_again(shield: Shield) -> None:
-    before = shield.rig.endpoints.counters(APP)
-    with pytest.raises(http.client.IncompleteRead):
-        shield.ask("half")
-    assert shield.models["blue"].asked == []
-    traffic = between(before, shield.rig.endpoints.counters(APP), "green")
-    assert (traffic.failures, traffic.rescued, traffic.lost) == (1, 0, 1)
-
-
-def test_what_both_versions_fail_the_client_sees(shield: Shield) -> None:
-    for model in shield.models.values():
-        model.stop()
-    try:
-        began = time.monotonic()
-        status, _, _ = shield.ask()
-        assert status == 503
-        assert time.monotonic() - began < 5
-    finally:
-        for slot in VERSIONS:
-            shield.start(slot)
-    for slot in VERSIONS:
-        until(lambda slot=slot: shield.rig.endpoints.health(APP, slot)[0].up, f"{slot} is up")  # type: ignore[misc]
-
-
-def test_a_canary_is_shielded_by_the_live_version(shield: Shield) -> None:
-    shield.rig.traffic.apply(APP, TrafficState("blue", "green", 5_000, shield=True, patience=PATIENCE))
-    found = [shield.ask("500") for _ in range(40)]
-    assert set(found) == {(200, "v1 10", "v1")}
-    assert 0 < len(shield.models["green"].asked) < 40
-    assert len(shield.models["blue"].asked) == 40
+@pytest.mark.parametrize(("way", "how"), list(cases()))
+def test_a_broken_version_costs_no_request(served: App, tmp_path: Path, way: str, how: str) -> None:
+    app, version, before = served, f"v{len(served.rows('SELECT name FROM versions')) + 1}", started(served, "v1")
+    app.config["rollout"].pop("stages", None)
+    app.config["rollout"].update(HOW[how])
+    app.write(version, WAYS[way])
+    many = Volume(app.port, MORE_CLIENTS, BODY, tmp_path, pause=0.01) if FULL else nullcontext()
+    with Load(app.port, CLIENTS, body=BODY) as load, many as volume:
+        until(lambda: len(load.replies) > 300, "300 requests")
+        done = app.run("release", version, code=None)
+        ended = time.monotonic()
+        if volume is not None:
+            until(lambda: volume.requests() + len(load.replies) > REQUESTS, f"{REQUESTS} requests", 120)
+        until(lambda: load.replies[-1].started > ended, "a request after the release")
+    row = app.json("history")["deployments"][0]
+    count = dict(Counter(reply.version for reply in load.replies))
+    print(f"{way}, {how}: exit {done.returncode}, {count}, {volume or ''}")
+    print(f"{row['kind']} {row['outcome']}: {row['reason']}")
+    print(done.stderr)
+    assert load.failures() == []
+    assert [reply for reply in load.replies if reply.header != reply.version] == []
+    if volume is not None:
+        volume.check()
+    assert started(app, "v1") == before, "the old containers run as before"
+    assert "Traceback" not in done.stderr
+    if way == "slow" and how != "canary":
+        assert done.returncode == 0, "nothing answers at the same time that it could be compared with"
+        app.run("rollback")
+    else:
+        assert done.returncode == 3
+        assert re.search(REASONS.get(way, f"{FAILED}|{ENDED}"), row["reason"]), row["reason"]
+    at_rest(app, "v1")

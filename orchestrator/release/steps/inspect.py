@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from orchestrator.domain.health.endings import Ending
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProbeFailed
 from orchestrator.frozen import frozen
 from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
 from orchestrator.release.steps.base import Action
-from orchestrator.release.steps.probe import Probe
+from orchestrator.release.steps.probe import Probe, ended
 from orchestrator.release.work import Detail, Work
 
 # How long the edge may take to find a replica up again that it has just found down, in seconds.
@@ -78,8 +77,4 @@ def _changed(now: Container | None, restarts: int | None) -> str:
         return "it was removed"
     if restarts is None:
         return "it is not the container that passed the probes"
-    if not now.running:
-        return f"it ended with {Ending(now.exit_code, now.out_of_memory)}"
-    if now.restarts > restarts:
-        return f"it ended with {Ending(now.exit_code, now.out_of_memory)} and was restarted"
-    return ""
+    return ended(now, restarts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -22,6 +23,8 @@ from orchestrator.release.work import Detail, Work
 
 # The time that the proxy needs for its own checks after the probes have passed, besides one interval. Seconds.
 _PROXY_TIMEOUT = 10.0
+# Seconds between two looks at the containers while the proxy checks them.
+_LOOK_EVERY = 0.5
 # Warm containers must answer within this time, in seconds.
 _WARM_DEADLINE = 5.0
 
@@ -66,7 +69,7 @@ class Probe(Action):
                     len(containers),
                     # Its first check comes within an interval.
                     timeout=_PROXY_TIMEOUT + spec.interval + spec.timeout,
-                    cancelled=services.interrupts.check,
+                    cancelled=_unless_ended(work, containers),
                 )
         except ProbeFailed as error:
             _explain(error, diagnosis)
@@ -102,6 +105,28 @@ def _explain(error: ProbeFailed, diagnosis: Diagnosis) -> None:
         error.why = f"{error.why}; {cause.why}" if cause.why else error.why
 
 
+def _unless_ended(work: Work, containers: Sequence[Container]) -> Callable[[], None]:
+    """A function that raises when a signal came, or when a container has ended since this call: what the proxy then
+    reports, that it cannot connect, is not the reason.
+    """
+    services = work.services
+    alive = _liveness(services.workloads, containers)
+    looked = -math.inf
+
+    def check() -> None:
+        nonlocal looked
+        services.interrupts.check()
+        if services.clock() - looked < _LOOK_EVERY:
+            return
+        looked = services.clock()
+        for container in containers:
+            why = alive(Target(container.name, container.address))
+            if why is not None:
+                raise ProbeFailed(f"{container.name} was ready, and is not any more", why=why)
+
+    return check
+
+
 def _liveness(workloads: Workloads, containers: Sequence[Container]) -> Callable[[Target], str | None]:
     """A function that says how a container has ended since this call; None when it still runs."""
     by_name = {container.name: container for container in containers}
@@ -109,10 +134,15 @@ def _liveness(workloads: Workloads, containers: Sequence[Container]) -> Callable
     def alive(target: Target) -> str | None:
         before = by_name[target.name]
         now = workloads.inspect(before.id)
-        if now is None:
-            return "it was removed"
-        if now.restarts > before.restarts:
-            return f"it ended with {Ending(now.exit_code, now.out_of_memory)} and was restarted"
-        return None if now.running else f"it ended with {Ending(now.exit_code, now.out_of_memory)}"
+        return "it was removed" if now is None else ended(now, before.restarts) or None
 
     return alive
+
+
+def ended(now: Container, restarts: int) -> str:
+    """How a container has ended since it had been restarted `restarts` times; empty: it has not."""
+    # The engine does not say how one that runs again has ended.
+    how = "it ended" if now.running else f"it ended with {Ending(now.exit_code, now.out_of_memory)}"
+    if now.restarts > restarts:
+        return f"{how}, and the engine restarted it"
+    return "" if now.running else how

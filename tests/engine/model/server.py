@@ -6,10 +6,16 @@ single (one request at a time, like many real model servers).
 Predictions that turn bad AFTER seconds after the first one, while healthz answers 200 all the time:
 errors:RATE:AFTER (that share of them is answered 500), slow:FACTOR:AFTER (they take FACTOR times 10 ms, and 10 ms
 before), dies:EVERY:AFTER (the process exits with code 1, that many seconds after each start).
+
+Predictions that are bad from the first one, while healthz answers 200: fails:N (each N-th one is answered 500), closes
+(the connection is closed without an answer), crashes (the process exits at the first one), hangs (they are never
+answered), swells:N (each one after N needs more memory, until there is none). brief:SECONDS: the process exits so long
+after the first healthz.
 """
 
 import base64
 import hashlib
+import itertools
 import os
 import random
 import sys
@@ -28,6 +34,11 @@ FIRST = Path("/app/first")
 # While this file exists, healthz answers 503.
 UNREADY = Path("/app/unready")
 PREDICTION = 0.01
+SWELL = 32 << 20
+
+NUMBERS = itertools.count(1)
+HELD = []
+PROBED = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         seconds = float(parse_qs(url.query).get("seconds", ["0"])[0])
         if url.path == "/healthz":
             self.answer(503 if MODE == "sick" or UNREADY.exists() else 200, VERSION)
+            PROBED.set()
         elif url.path == "/stream":
             self.stream(seconds)
         elif url.path == "/slow":
@@ -61,6 +73,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(PREDICTION * (VALUE if bad else 1))
         if MODE == "errors" and bad and random.random() < VALUE:
             self.answer(500, f"{VERSION} no prediction")
+            return
+        if MODE in BROKEN and not BROKEN[MODE](self, next(NUMBERS)):
             return
         self.answer(200, f"{VERSION} {len(body)}")
 
@@ -142,6 +156,44 @@ def die():
     os._exit(1)
 
 
+def fails(handler, number):
+    if number % VALUE:
+        return True
+    handler.answer(500, f"{VERSION} no prediction")
+    return False
+
+
+def closes(handler, number):
+    handler.close_connection = True
+    return False
+
+
+def crashes(handler, number):
+    print("segmentation fault, let us say", flush=True)
+    os._exit(1)
+
+
+def hangs(handler, number):
+    threading.Event().wait()
+
+
+def swells(handler, number):
+    if number > VALUE:
+        HELD.append(bytearray(os.urandom(1 << 10) * (SWELL >> 10)))
+    return True
+
+
+BROKEN = {"fails": fails, "closes": closes, "crashes": crashes, "hangs": hangs, "swells": swells}
+
+
+def leave():
+    """Ends the process, VALUE seconds after the first probe."""
+    PROBED.wait()
+    time.sleep(VALUE)
+    print("segmentation fault, let us say", flush=True)
+    os._exit(1)
+
+
 print(f"model {VERSION} starts in mode {MODE}", flush=True)
 if MODE == "exit":
     print("no weights found: giving up", flush=True)
@@ -150,6 +202,8 @@ if MODE == "late":
     time.sleep(VALUE)
 if MODE == "dies":
     threading.Thread(target=die, daemon=True).start()
+if MODE == "brief":
+    threading.Thread(target=leave, daemon=True).start()
 server = HTTPServer if MODE == "single" else ThreadingHTTPServer
 server.request_queue_size = 256
 server.daemon_threads = True

@@ -26,7 +26,7 @@ from orchestrator.release.executor import carry_on
 from orchestrator.release.steps import Drain, Remove, Retire, Stop, Unregister, Vacate, restored
 from orchestrator.release.work import Work
 from tests.chaos import FULL
-from tests.fakes.world import APP, Crash, World
+from tests.fakes.world import APP, Crash, World, ignore
 from tests.unit.builders import REGISTRY
 from tests.unit.stage import Stage
 
@@ -579,6 +579,26 @@ def test_a_container_that_ends_at_once_is_reported(world: World) -> None:
     world.engine.exits.add("v2")
     with pytest.raises(ProbeFailed, match="it ended with exit code 1"):
         world.release("v2")
+    expect_rest(world, "v1")
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_container_that_ends_while_the_proxy_checks_it_is_reported(world: World, *, again: bool) -> None:
+    world.release("v1")
+
+    def ends(name: str) -> None:
+        if name != "prober.wait_ready":
+            return
+        (container,) = (each for each in world.workloads.containers(APP) if each.version == "v2")
+        world.engine.change(container, **({"restarts": 1} if again else {"state": "exited", "exit_code": 7}))
+        world.proxy.failing.add((APP, container.slot))
+
+    world.faults.watch = ends
+    with pytest.raises(ProbeFailed, match="mymodel-v2-green-1 was ready, and is not any more") as caught:
+        world.release("v2")
+    world.faults.watch = ignore
+    assert caught.value.why == ("it ended, and the engine restarted it" if again else "it ended with exit code 7")
+    assert caught.value.hint
     expect_rest(world, "v1")
 
 
