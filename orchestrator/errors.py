@@ -6,6 +6,7 @@
     ├── OperationFailed            exit 3   an operation failed; what served before still serves
     │   ├── DeploymentFailed       exit 3   a deployment failed and was undone
     │   │   ├── BuildFailed        exit 3   the image could not be built
+    │   │   ├── DrillFailed        exit 3   a rollback would fail
     │   │   └── ProbeFailed        exit 3   the version did not become ready
     │   ├── EngineError            exit 3   the Docker engine refused
     │   │   └── EngineUnreachable  exit 3   the Docker engine does not answer
@@ -93,6 +94,10 @@ class DeploymentFailed(OperationFailed):
 
 class BuildFailed(DeploymentFailed):
     """The image could not be built."""
+
+
+class DrillFailed(DeploymentFailed):
+    """A rollback would fail: its drill did. Nothing that clients see was changed."""
 
 
 class ProbeFailed(DeploymentFailed):

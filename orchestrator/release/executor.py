@@ -50,7 +50,7 @@ def execute(work: Work) -> None:
             _undo(work, known)
             raise
     if interrupts.pending:
-        raise interrupts.error(f"{work.plan.to_version} is live; waiting was cut short, nothing was undone")
+        raise interrupts.error(f"{_achieved(work)}; waiting was cut short, nothing was undone")
 
 
 def carry_on(work: Work, steps: Iterable[Step], outcome: Outcome, reason: str, *, undoing: bool) -> None:
@@ -130,10 +130,16 @@ def _undo(work: Work, error: DeployctlError) -> None:
 
 def _unfinished(work: Work, error: DeployctlError) -> Degraded:
     return Degraded(
-        f"{work.plan.to_version} is live, but the deployment could not be finished",
+        f"{_achieved(work)}, but the {'drill' if work.plan.kind == 'drill' else 'deployment'} could not be finished",
         why=str(error),
         hint="'deployctl recover' finishes it",
     )
+
+
+def _achieved(work: Work) -> str:
+    """What holds once the plan has committed."""
+    version = work.plan.to_version
+    return f"a rollback to {version} works" if work.plan.kind == "drill" else f"{version} is live"
 
 
 def _log(work: Work) -> str:

@@ -101,7 +101,7 @@ def _finish_or_undo(services: Services, app: str, recovered: Recovered) -> None:
     work = Work(services, deployment, plan, Config.from_snapshot(deployment.config))
     undoing = recovery.direction == "undo"
     services.reporter.note(f"{'undoing' if undoing else 'finishing'} the {_described(deployment, journal)}")
-    outcome, reason = _outcome(recovery, journal)
+    outcome, reason = _outcome(recovery, journal, "measurement" if plan.kind == "drill" else "switch")
     carry_on(work, recovery.steps, outcome, reason, undoing=undoing)
     recovered.deployment, recovered.direction = deployment.id, recovery.direction
 
@@ -111,12 +111,12 @@ def _described(deployment: Deployment, journal: Sequence[StepRecord]) -> str:
     return f"{deployment.kind} to {deployment.to_version}, interrupted at {where}"
 
 
-def _outcome(recovery: Recovery, journal: Sequence[StepRecord]) -> tuple[Outcome, str]:
+def _outcome(recovery: Recovery, journal: Sequence[StepRecord], commit: str) -> tuple[Outcome, str]:
     if recovery.direction == "finish":
-        return "succeeded", "interrupted after the switch, finished by recovery"
+        return "succeeded", f"interrupted after the {commit}, finished by recovery"
     # When a step failed before the interruption, the history gives this failure as the reason.
     failures = [str(step.detail["error"]) for step in journal if step.state == "failed" and not step.undo]
-    return ("failed", failures[0]) if failures else ("undone", "interrupted before the switch, undone by recovery")
+    return ("failed", failures[0]) if failures else ("undone", f"interrupted before the {commit}, undone by recovery")
 
 
 def _repair(services: Services, app: str, recovered: Recovered, *, healing: bool) -> None:

@@ -10,6 +10,7 @@ from orchestrator.reports.apps import AppsReport
 from orchestrator.reports.config import ConfigReport, InitReport, ReportNames
 from orchestrator.reports.diff import DiffReport
 from orchestrator.reports.doctor import DoctorReport
+from orchestrator.reports.drill import DrillReport
 from orchestrator.reports.error import ErrorReport
 from orchestrator.reports.events import EventsReport
 from orchestrator.reports.file_log import FileLogReport
@@ -63,6 +64,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "release": ReleaseReport,
     "remove": RemoveReport,
     "rollback": ReleaseReport,
+    "rollback drill": DrillReport,
     "show": ShowReport,
     "status": StatusReport,
     "tree": TreeReport,

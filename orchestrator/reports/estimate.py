@@ -14,8 +14,8 @@ _RECENT = 50
 
 
 def estimate(services: Services, app: str, back: WayBack) -> float | None:
-    """The expected duration of a rollback in seconds, from the last time that the version came in this way; None:
-    unknown.
+    """The expected duration of a rollback in seconds, from the last time that the version came in this way, in a
+    drill as well; None: unknown.
 
     A switch to a warm version says nothing about a start, which loads the model, and a start nothing about a build.
     """

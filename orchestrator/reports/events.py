@@ -18,6 +18,7 @@ KINDS = (
     "release",
     "rollback",
     "auto-rollback",
+    "drilled",
     "stable",
     "bad",
     "healed",
@@ -142,6 +143,8 @@ def _deployment(services: Services, app: str, event: Event, detail: dict[str, An
     """A deployment that has ended, or the beginning of the one that is still open."""
     number, what = detail.get("deployment"), detail.get("what")
     deployment = services.ledger.deployment(app, number) if isinstance(number, int) else None
+    if deployment is not None and deployment.kind == "drill":
+        return None  # the event "drilled" says more
     if deployment is None or what == "sealed" or (what == "begun" and deployment.outcome is not None):
         return None
     outcome = deployment.outcome or "in progress"
@@ -154,7 +157,8 @@ def _deployment(services: Services, app: str, event: Event, detail: dict[str, An
 def _by(kind: str, detail: dict[str, Any]) -> str | None:
     if "watchdog run" in str(detail.get("command", "")):
         return _WATCHDOG
-    return str(detail["by"]) if "by" in detail else _BY.get(kind)
+    by = detail.get("by", detail.get("actor"))
+    return str(by) if by is not None else _BY.get(kind)
 
 
 def _plain(detail: dict[str, Any]) -> str:
@@ -170,6 +174,13 @@ def _failed(what: str) -> Callable[[dict[str, Any]], str]:
 def _removed(detail: dict[str, Any]) -> str:
     versions, deployments = (counted(len(detail.get(f"{word}s", ())), word) for word in ("version", "deployment"))
     return f"the app was removed, with {versions} and the records of {deployments}"
+
+
+def _drilled(detail: dict[str, Any]) -> str:
+    text = f"{detail.get('live')} to {detail.get('version')}, by a {detail.get('mode')}: {detail.get('outcome')}"
+    if detail.get("seconds") is not None:
+        text += f", ready after {detail['seconds']:g} s"
+    return f"{text}: {detail['why']}" if detail.get("why") else text
 
 
 def _listed(values: object) -> str:
@@ -188,4 +199,5 @@ _TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pruned": lambda detail: f"removed: {_listed([one for key in _PRUNED for one in detail.get(key, ())])}",
     "rebuilt": _failed("the ledger was rebuilt from labels"),
     "removed": _removed,
+    "drilled": _drilled,
 }

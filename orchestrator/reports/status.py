@@ -21,6 +21,7 @@ from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.evidence import traffic
 from orchestrator.release.observe import healthy, observe
+from orchestrator.reports.drill import LastDrill, last_drill
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.maintenance import MaintenanceStatus, maintenance_status, not_followed
 from orchestrator.reports.rollout import Candidate, RolloutStatus, candidate, rollout_status
@@ -58,11 +59,15 @@ class LiveVersion:
 
 @frozen
 class RollbackEstimate:
-    """How a rollback would go. `mode`: `switch`, `start`, `pull`, `rebuild` or `gone`; `seconds` None: unknown."""
+    """How a rollback would go. `mode`: `switch`, `start`, `pull`, `rebuild` or `gone`; `seconds` None: unknown.
+
+    `drill` is the newest drill of the version, if there was one.
+    """
 
     mode: str
     seconds: float | None
     containers_kept: bool
+    drill: LastDrill | None = None
 
 
 @frozen
@@ -322,7 +327,12 @@ def _previous(services: Services, observed: Observed) -> PreviousVersion | None:
     return PreviousVersion(
         version=back.version,
         slot=back.slot,
-        rollback=RollbackEstimate(back.mode, estimate(services, observed.app, back), back.kept),
+        rollback=RollbackEstimate(
+            back.mode,
+            estimate(services, observed.app, back),
+            back.kept,
+            last_drill(services, observed.app, back.version),
+        ),
         warm_until=until,
     )
 

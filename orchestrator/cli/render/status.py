@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.cli.render.maintenance import maintenance
 from orchestrator.cli.render.text import joined, when
+from orchestrator.reports.drill import LastDrill
 from orchestrator.reports.rollout import RolloutStatus
 from orchestrator.reports.status import (
     BakeStatus,
@@ -49,6 +50,8 @@ def _rows(report: StatusReport) -> Iterator[Row]:
         yield from _rollout(report.rollout)
     if report.previous:
         yield "rollback", _rollback(report.previous)
+        if report.previous.rollback.drill:
+            yield "", _drill(report.previous.rollback.drill)
     elif report.live:
         yield "rollback", "no earlier stable version"
     if report.deployment:
@@ -102,6 +105,12 @@ def _rollback(previous: PreviousVersion) -> str:
     if way.mode == "start":
         how += " (its containers are kept)" if way.containers_kept else " (new containers from its image)"
     return f"to {previous.version} in {previous.slot}: {how}"
+
+
+def _drill(drill: LastDrill) -> str:
+    if drill.outcome != "succeeded":
+        return f"its last drill, {when(drill.at)}: {drill.outcome} (deployctl events --kind drilled)"
+    return f"its last drill, {when(drill.at)}: ready after {drill.seconds:g} s, by a {drill.mode}"
 
 
 def _deployment(deployment: OpenDeployment) -> str:

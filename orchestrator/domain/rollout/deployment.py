@@ -9,7 +9,8 @@ from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.frozen import frozen
 
-Kind = Literal["release", "promote", "abort", "rollback", "auto-rollback"]
+Kind = Literal["release", "promote", "abort", "rollback", "auto-rollback", "drill"]
+"""A `drill` changes what runs, and moves no traffic: it proves that a rollback would work."""
 Outcome = Literal["succeeded", "failed", "undone"]
 
 
@@ -51,7 +52,7 @@ class StepRecord:
 
 @frozen
 class Deployment:
-    """One attempt to make a version live. Times are UTC in ISO 8601."""
+    """One attempt to change what runs or who gets the requests. Times are UTC in ISO 8601."""
 
     id: int
     app: str

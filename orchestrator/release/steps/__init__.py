@@ -12,10 +12,12 @@ from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.build import Build
 from orchestrator.release.steps.create import Create
 from orchestrator.release.steps.drain import Drain
+from orchestrator.release.steps.drilled import Drilled
 from orchestrator.release.steps.halt import Halt
 from orchestrator.release.steps.hold import Hold
 from orchestrator.release.steps.inspect import Inspect
 from orchestrator.release.steps.keep import Keep
+from orchestrator.release.steps.preview import Preview
 from orchestrator.release.steps.probe import Probe
 from orchestrator.release.steps.pull import Pull
 from orchestrator.release.steps.push import Push
@@ -31,6 +33,7 @@ from orchestrator.release.steps.start import Start
 from orchestrator.release.steps.stop import Stop
 from orchestrator.release.steps.switch import Switch
 from orchestrator.release.steps.unhold import Unhold
+from orchestrator.release.steps.unpreview import Unpreview
 from orchestrator.release.steps.unregister import Unregister
 from orchestrator.release.steps.unshare import Unshare
 from orchestrator.release.steps.unshield import Unshield
@@ -46,10 +49,12 @@ __all__ = [
     "Build",
     "Create",
     "Drain",
+    "Drilled",
     "Halt",
     "Hold",
     "Inspect",
     "Keep",
+    "Preview",
     "Probe",
     "Pull",
     "Push",
@@ -65,6 +70,7 @@ __all__ = [
     "Stop",
     "Switch",
     "Unhold",
+    "Unpreview",
     "Unregister",
     "Unshare",
     "Unshield",
@@ -93,6 +99,8 @@ STEPS: dict[str, type[Action]] = {
         Probe,
         Keep,
         Inspect,
+        Preview,
+        Drilled,
         Shift,
         Switch,
         Unshare,
@@ -103,6 +111,7 @@ STEPS: dict[str, type[Action]] = {
         Unswitch,
         Revive,
         Unhold,
+        Unpreview,
         Unregister,
         Withdraw,
         Remove,

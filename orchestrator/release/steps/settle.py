@@ -8,6 +8,7 @@ from orchestrator.domain.rollout.deployment import Outcome
 from orchestrator.frozen import frozen
 from orchestrator.release.slots import note_cold
 from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.drilled import record
 from orchestrator.release.work import Detail, Work
 from orchestrator.supply.tagging import tag
 
@@ -41,6 +42,8 @@ class Settle(Action):
             # Its containers were removed. The copies of earlier deployments stay.
             services.secrets.drop(work.app, version, work.deployment.id)
         note_cold(services, work.app)
+        if work.plan.kind == "drill":
+            record(work, self.outcome, self.reason)
         # A failure is the reason; otherwise the reason that the deployment was begun with.
         reason = self.reason if not succeeded else work.deployment.reason or self.reason
         services.ledger.finish(work.deployment.id, self.outcome, reason)
