@@ -81,7 +81,7 @@ def _shielded(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
         "option redispatch 1",
         f"retry-on {_REPEATED}",
         *_prefix(app.route),
-        # HAProxy applies it to pauses within a body and within an answer as well. What cannot be repeated has more time.
+        # HAProxy applies it to pauses within bodies and answers as well. What cannot be repeated has more time.
         f"http-request set-timeout server var(txn.patience) if {{ var(txn.patience) -m int gt 0 }} {repeatable}"
         f" !{{ req.hdr_val(Content-Length) gt {LARGEST_BODY} }} !{{ req.hdr(Transfer-Encoding) -m found }}",
         f"http-request disable-l7-retry if !{repeatable}",
