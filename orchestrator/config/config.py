@@ -131,6 +131,7 @@ class Config(Section):
             trusted if trusted is not None else tuple(proxy.trust_forwarded),
             proxy.preview or "",
             tuple(self.rollout.shield_methods),
+            proxy.sticky,
         )
 
     def patience(self) -> float:

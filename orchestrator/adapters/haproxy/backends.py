@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.adapters.haproxy import checks
+from orchestrator.adapters.haproxy import checks, sticky
 from orchestrator.adapters.haproxy.names import (
     MOVED,
     PARKED,
@@ -53,14 +53,17 @@ def servers(app: ProxyApp) -> int:
 
 
 def _alone(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
-    own = _endpoints(app, slot)
+    own, count = _endpoints(app, slot), servers(app)
+    lines = (*checks.check(own), *_prefix(app.route), *_counted(app.name, slot))
+    sessions = (*sticky.replicas(app, slot, count, "s"), *sticky.answers(app, count))
     yield f"backend {backend(app.name, slot)}"
     yield f"  timeout server {checks.milliseconds(app.route.timeout)}"
-    yield from (f"  {line}" for line in (*checks.check(own), *_prefix(app.route), *_counted(app.name, slot), *_moved()))
+    # The rules of a worker that a reload has left end the evaluation.
+    yield from (f"  {line}" for line in (*lines, *sessions, *_moved(), *sticky.servers_of_sessions(app, count)))
     # When all checked servers of a slot fail their checks, requests go to the backup servers, which are not checked: a
     # model that is busy with a long prediction answers no check, and waiting for it is better than an error.
     yield "  option allbackups"
-    for index in range(1, servers(app) + 1):
+    for index in range(1, count + 1):
         target = _target(app, slot, index, with_state)
         checked = own.probe.port if target else PARKED_PORT
         yield f"  server s{index} {target or PARKED} check port {checked} {checks.pauses(own.probe)}"
@@ -89,10 +92,12 @@ def _shielded(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
         f"http-request wait-for-body time {longest} if {repeatable} {{ req.hdr_val(Content-Length) 1:{LARGEST_BODY} }}",
         f"http-request set-var(txn.replicas) str({backend(name, slot)}),map_str_int({REPLICAS},1)",
         f"http-request set-var(txn.server) {choice}",
+        *sticky.replicas(app, slot, count, "n"),
         "use-server %[var(txn.server)] if TRUE",
         # The version that gave this very answer.
         f"http-response set-var(txn.backend) str({backend(name, older)}) if {{ srv_name -m beg o p }}",
         *_counted(name, slot, "{ srv_name -m beg n b }"),
+        *sticky.answers(app, count),
         "option allbackups",
     ]
     yield f"backend {shielded(name, slot)}"

@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from orchestrator.adapters.haproxy import checks, rules
-from orchestrator.adapters.haproxy.backends import backends
+from orchestrator.adapters.haproxy import checks, rules, sticky
+from orchestrator.adapters.haproxy.backends import backends, servers
 from orchestrator.adapters.haproxy.names import ROUTES, SHIELDED, VERSIONS, backend, frontend, regex, word
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.slot import SLOTS
@@ -89,6 +89,7 @@ def _render(template: str, apps: Sequence[ProxyApp], threads: int, *, with_state
         parts.append(_exporter(number, address))
     for app in ordered:
         parts += backends(app, with_state=with_state)
+    parts += sticky.tables(ordered)
     return "\n".join(parts)
 
 
@@ -103,10 +104,11 @@ def _frontend(listen: str, apps: Sequence[ProxyApp]) -> str:
     for name, condition in _matches(apps):
         unless = "!{ var(txn.app) -m found }"
         lines.append(f"  http-request set-var(txn.app) str({name}) if {unless}{condition}")
+    sessions = [line for app in apps for line in sticky.slots(app, servers(app))]
     lines += [
         f"  http-request set-var(txn.state) var(txn.app),map_str({ROUTES},none)",
         "  http-request set-var(txn.backend) var(txn.app),concat(_,txn.state)",
-        *(f"  {rule}" for rule in (*rules.usual(), *rules.at_rest(), *rules.shares())),
+        *(f"  {rule}" for rule in (*rules.usual(), *rules.at_rest(), *rules.shares(sessions))),
         # Only special requests come here.
         *(f"  {rule}" for rule in (*rules.without_upgrade(), *rules.forwarded(apps))),
         f"  http-after-response set-header X-Model-Version %[var(txn.backend),map_str({VERSIONS},none)]",

@@ -111,11 +111,12 @@ def at_rest() -> list[str]:
     return [f"http-request allow if !{_SPECIAL} !{{ var(txn.state) -m sub : }}"]
 
 
-def shares() -> list[str]:
+def shares(sessions: Sequence[str] = ()) -> list[str]:
     """Chooses a slot where the state of an app has more to say than who is live: see `words`.
 
     Then it ends the evaluation for requests that have nothing special. In a worker that a reload has left nobody is
-    shielded: it does not know where the servers are now, only where each slot is.
+    shielded: it does not know where the servers are now, only where each slot is. `sessions` are the rules that choose
+    another slot for sticky sessions.
     """
     more, held = "{ var(txn.more) -m bool }", "{ var(txn.state),field(6,:) -m int gt 0 }"
     waits, closed = "{ var(txn.state),field(8,:) -m int gt 0 }", "{ var(txn.state),field(9,:) -m int gt 0 }"
@@ -131,6 +132,7 @@ def shares() -> list[str]:
         f"http-request set-var(txn.slot) var(txn.state),field(1,:) if {more}",
         f"http-request set-var(txn.share) var(txn.state),field(3,:) if {more}",
         f"http-request set-var(txn.slot) var(txn.state),field(2,:) if {more} {{ rand(10000),sub(txn.share) lt 0 }}",
+        *sessions,
         f"http-request set-var(txn.fallback) var(txn.state),field(4,:) if {more}",
         f"http-request set-var(txn.patience) var(txn.state),field(7,:) if {more}",
         f"http-request set-var(txn.shielded) bool(true) if {more} {{ var(txn.fallback) -m str blue green }}"

@@ -19,7 +19,8 @@ class Route:
 
     `metrics` is the address of the proxy's metrics for Prometheus, `preview` that of the candidate, where it answers
     before clients reach it; empty: there is none. `trusted` are the networks whose X-Forwarded-* headers are passed on.
-    `repeatable` are the methods of requests that may be sent a second time.
+    `repeatable` are the methods of requests that may be sent a second time. `sticky` names the sessions whose requests
+    go to one replica: `cookie`, `header:NAME`, `query:NAME`, or `none`.
     """
 
     listen: str
@@ -31,6 +32,7 @@ class Route:
     trusted: tuple[str, ...] = LOOPBACK
     preview: str = ""
     repeatable: tuple[str, ...] = ("GET", "HEAD", "POST", "OPTIONS")
+    sticky: str = "none"
 
     def claims(self) -> set[tuple[str, str, str]]:
         """The (listen, host, prefix) combinations of this route; an empty host stands for any host."""
