@@ -24,7 +24,7 @@ from orchestrator.reports.plan import PlanReport
 from orchestrator.reports.proxy import ProxyReport, ProxyStatusReport, ProxyUpgradeReport
 from orchestrator.reports.prune import PruneReport
 from orchestrator.reports.recover import RecoverReport
-from orchestrator.reports.release import ReleaseReport
+from orchestrator.reports.release import HeldReport, ReleaseReport
 from orchestrator.reports.remove import RemoveReport
 from orchestrator.reports.serialize import schema
 from orchestrator.reports.status import StatusReport
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 REPORTS: Mapping[str, type[DataclassInstance]] = {
+    "abort": ReleaseReport,
     "config check": ConfigReport,
     "config report-schema": ReportNames,
     "diff": DiffReport,
@@ -44,6 +45,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "error": ErrorReport,
     "events": EventsReport,
     "history": HistoryReport,
+    "hold": HeldReport,
     "init": InitReport,
     "list": AppsReport,
     "log": FileLogReport,
@@ -54,6 +56,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "metrics": MetricsReport,
     "notify": NotifyReport,
     "plan": PlanReport,
+    "promote": ReleaseReport,
     "proxy down": ProxyReport,
     "proxy reload": ProxyReport,
     "proxy status": ProxyStatusReport,
@@ -63,6 +66,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "recover": RecoverReport,
     "release": ReleaseReport,
     "remove": RemoveReport,
+    "resume": HeldReport,
     "rollback": ReleaseReport,
     "rollback drill": DrillReport,
     "show": ShowReport,

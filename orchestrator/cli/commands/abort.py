@@ -21,9 +21,9 @@ def abort(
     ctx: typer.Context,
     why: Annotated[str, typer.Option("--why", help="The reason, for the history.")] = "",
 ) -> None:
-    """Send all requests to the live version, and stop the candidate.
+    """Send all requests back, and stop the candidate.
 
-    The candidate is kept: it can be released again.
+    The live version answers all requests again. The candidate is kept: it can be released again.
 
     Examples: deployctl abort; deployctl abort --why "wrong labels"
     """

@@ -16,9 +16,9 @@ app = new_app()
 
 @app.command()
 def hold(ctx: typer.Context) -> None:
-    """Keep the rollout in its stage until 'deployctl resume'.
+    """Keep the rollout where it is.
 
-    It is still aborted when the candidate turns out bad.
+    It stays in its stage until 'deployctl resume', and is still aborted when the candidate turns out bad.
 
     Example: deployctl hold
     """

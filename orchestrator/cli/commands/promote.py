@@ -26,9 +26,9 @@ def promote(
         bool, typer.Option("--detach", help="Return after the switch; the watchdog watches the version.")
     ] = False,
 ) -> None:
-    """Give the candidate the share of its next stage.
+    """Give the candidate its next share, or all requests.
 
-    After the last stage, or with --full, it gets all requests and is live. A version that was released with --preview
+    The next share is that of the next stage. After the last one, or with --full, it gets all requests and is live. A version that was released with --preview
     gets the share of its first stage.
 
     Examples: deployctl promote; deployctl promote --full

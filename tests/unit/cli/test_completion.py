@@ -58,7 +58,7 @@ def test_commands(complete: Complete) -> None:
     visible = [name for name, entry in TABLE.items() if not entry.hidden]
     assert complete("") == complete() == complete("--json", "") == visible
     assert complete("st") == ["status"]
-    assert complete("--state-dir", "st", "re") == ["release", "recover", "remove"]
+    assert complete("--state-dir", "st", "re") == ["release", "resume", "recover", "remove"]
     assert complete("nonsense", "") == complete("__") == []
 
 
@@ -69,7 +69,7 @@ def test_the_commands_of_a_group(complete: Complete) -> None:
 
 
 def test_options_are_those_of_the_command_and_of_the_program(complete: Complete) -> None:
-    own = {"--wait", "--detach", "--force", "--ref", "--image", "--logs"}
+    own = {"--wait", "--detach", "--force", "--ref", "--image", "--logs", "--preview"}
     assert set(complete("release", "--")) == own | GLOBALS
     assert len(complete("release", "--")) == len(own | GLOBALS), "each once"
     assert set(complete("-")) == GLOBALS | {"-f", "-q", "-h"}

@@ -1124,9 +1124,10 @@ def test_a_repository_that_git_does_not_look_into_is_noted(project: Project, mon
 
 
 TAG = "[git]\ntag = true\n"
+AT_ONCE = '[rollout]\nsettle = "0s"\n'
 
 
-def tagged(project: Project, more: str = "") -> str:
+def tagged(project: Project, more: str = AT_ONCE) -> str:
     write(project.app, "three", TAG + more)
     return commit(project.app, "third")
 

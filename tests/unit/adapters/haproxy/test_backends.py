@@ -49,6 +49,7 @@ backend mymodel_blue
 SECOND = """\
 backend mymodel_blue_shielded
   timeout server 3600000ms
+  timeout connect 500ms
   retries 1
   option redispatch 1
   retry-on conn-failure empty-response junk-response response-timeout 500 502 503 504
