@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,7 @@ class Model(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], slot: Slot) -> None:
         self.asked: list[str] = []
+        self.connections: list[socket.socket] = []
         model = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -96,7 +98,16 @@ class Model(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignores health checks that the proxy aborts."""
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
     def stop(self) -> None:
+        """Ends it as the end of its process does: with the connections that the proxy keeps."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self.shutdown()
         self.server_close()
 
