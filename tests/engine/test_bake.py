@@ -24,13 +24,11 @@ NOTICED = 6.0
 # How long a container may hang in a bake.
 PATIENCE = 10.0
 NORMAL = "slow:1:0"
-KINDS = {"errors": f"errors:0.3:{AFTER}", "slow": f"slow:10:{AFTER}", "dies": f"dies:1:{AFTER}"}
-FIGURES = {
-    "errors": r"\d+\.\d% of [\d,]+ requests failed",
-    "slow": r"\d+ ms on average \(before the switch .* \d+ ms on average\); at most 3 times as long is allowed",
-    "dies": r"ended \d+ times within 600 s|\d of \d probes failed",
-}
-STEPS = ("switch", "reroute", "drain", "retire", "settle")
+KINDS = {"errors": f"errors:0.3:{AFTER}", "dies": f"dies:1:{AFTER}"}
+FAIL = r"\d+\.\d% of [\d,]+ requests failed; at most 5\.0% may fail"
+FIGURES = {"errors": FAIL, "dies": rf"ended (once|\d+ times) within 600 s|\d of \d probes failed|{FAIL}"}
+# A version that stays warm is not drained.
+STEPS = ("inspect", "switch", "reroute", "retire", "settle")
 
 
 @pytest.fixture
@@ -73,16 +71,13 @@ def back(app: App) -> float:
 
 
 def went_back(app: App, replies: list[Reply], kind: str) -> None:
-    """v1 serves, nothing failed after the switch, and the ledger has the reason."""
+    """v1 serves, it has answered what v2 failed, and the ledger has the reason."""
     switched = back(app)
-    late = [reply for reply in replies if reply.failed and reply.started > switched]
-    assert late == []
+    assert [reply for reply in replies if reply.failed] == []
     assert {reply.version for reply in replies if reply.started > switched} == {"v1"}
     first = min(reply.ended for reply in replies if reply.started > switched)
     print(f"from the switch to the first new reply: {first - switched:.3f} s")
     assert {reply.version for reply in replies} >= {"v1", "v2"}
-    if kind == "slow":
-        assert [reply for reply in replies if reply.failed] == []
     row = app.json("history")["deployments"][0]
     assert (row["kind"], row["outcome"], row["from"], row["to"]) == ("auto-rollback", "succeeded", "v2", "v1")
     assert re.search(FIGURES[kind], row["reason"]), row["reason"]
@@ -321,7 +316,7 @@ def test_killed_at(served: App, crash: str) -> None:
         known(load)
         served.run("release", "v2", crash=crash, code=-signal.SIGKILL)
         first = served.watch()
-        if crash == "before:switch":
+        if crash in ("before:inspect", "acted:inspect", "before:switch"):
             assert "undone" in first
             assert served.watch() == ""
             at_rest(served, "v1")
