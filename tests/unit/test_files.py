@@ -176,7 +176,7 @@ def test_temporary_files_in_the_proxys_folder_are_removed(tmp_path: Path) -> Non
     for name in ("routes.map.tmp", "versions.map.tmp", "haproxy.cfg.new", "haproxy.cfg.new.tmp"):
         (tmp_path / name).write_text("half of")
     files.prepare()
-    assert inside(tmp_path) == ["moved.map", "replicas.map", "routes.map", "run", "versions.map"]
+    assert inside(tmp_path) == ["messages.map", "moved.map", "replicas.map", "routes.map", "run", "versions.map"]
     assert files.states() == {"mymodel": TrafficState("blue")}
 
 

@@ -69,7 +69,7 @@ HAPPENINGS: dict[Callable[[World, str], None], tuple[str, str]] = {
     another: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it is not the container that passed the probes"),
     ended: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it ended with exit code 137"),
     out_of_memory: ("mymodel-{0}-{1}-2 was ready, and is not any more", "out of memory"),
-    restarted: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it ended with exit code 3 and was restarted"),
+    restarted: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it ended, and the engine restarted it"),
     down_at_the_edge: ("no healthy server for mymodel in {1}", "the proxy reports: 1 DOWN, 2 DOWN"),
 }
 

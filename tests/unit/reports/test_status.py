@@ -95,7 +95,7 @@ def test_every_report_of_a_stable_app_conforms(world: World) -> None:
     assert wrong(world) == {}
     report = document(status(world.process(), APP, ""))
     assert (report["state"], report["candidate"], report["rollout"]) == ("stable", None, None)
-    assert report["previous"]["rollback"] == {"mode": "switch", "seconds": ANY, "containers_kept": True}
+    assert report["previous"]["rollback"] == {"mode": "switch", "seconds": ANY, "containers_kept": True, "drill": None}
     assert report["traffic"] == {
         "live": "green",
         "candidate": None,
