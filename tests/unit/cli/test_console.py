@@ -20,6 +20,7 @@ from orchestrator.cli.console import Console
 from orchestrator.cli.render import diff as render_diff
 from orchestrator.cli.render import file_log as render_log
 from orchestrator.cli.render import history as render_history
+from orchestrator.cli.render import maintenance as render_maintenance
 from orchestrator.cli.render import show as render_show
 from orchestrator.cli.render import status as render_status
 from orchestrator.cli.render import tree as render_tree
@@ -33,6 +34,7 @@ from orchestrator.errors import DeployctlError
 from orchestrator.reports.diff import CommitRange, DiffReport, DiffSummary, FileDifference, SettingChange, TensorFile
 from orchestrator.reports.file_log import FileLogEntry, FileLogReport
 from orchestrator.reports.history import DeploymentReport, DeploymentSummary, HistoryReport
+from orchestrator.reports.maintenance import MaintenanceReport, MaintenanceStatus
 from orchestrator.reports.status import ProxyStatus, StatusReport, TrafficShares
 from orchestrator.reports.versions import (
     FileCounts,
@@ -266,7 +268,12 @@ def state() -> StatusReport:
         deployment=None,
         proxy=ProxyStatus("running", "127.0.0.1:8000", None),
         problems=(EVIL,),
+        maintenance=MaintenanceStatus(AT, EVIL, EVIL, 30, 5.0),
     )
+
+
+def maintenance_report() -> MaintenanceReport:
+    return MaintenanceReport("mymodel", state().maintenance, False, (EVIL,))
 
 
 def passes() -> WatchdogReport:
@@ -278,7 +285,8 @@ SHOWN = {
     "show": (lambda: render_show.show(version_report()), 13),
     "diff": (lambda: render_diff.diff(difference()), 11),
     "who-was-live": (lambda: render_live.who_was_live(life()), 3),
-    "status": (lambda: render_status.status(state()), 4),
+    "status": (lambda: render_status.status(state()), 5),
+    "maintenance": (lambda: render_maintenance.report(maintenance_report()), 2),
     "watchdog status": (lambda: render_watchdog.watchdog(passes()), 5),
 }
 

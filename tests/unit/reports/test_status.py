@@ -17,14 +17,17 @@ from orchestrator.cli.render import tree as render
 from orchestrator.cli.render.history import progress
 from orchestrator.cli.render.status import status as render_status
 from orchestrator.domain.rollout.way_back import WayBack
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import UsageError
+from orchestrator.release.maintenance import begin
 from orchestrator.release.recover import recover
 from orchestrator.reports.catalog import report_schema
 from orchestrator.reports.doctor import doctor
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.history import history
 from orchestrator.reports.logs import find_logs, logs
+from orchestrator.reports.maintenance import maintenance
 from orchestrator.reports.metrics import collect
 from orchestrator.reports.plan import preview
 from orchestrator.reports.proxy import proxy_report, proxy_status
@@ -79,6 +82,7 @@ def reports(world: World) -> dict[str, Any]:
         "logs": logs(services, find_logs(services, APP, "v1"), tail=10),
         "proxy status": proxy_status(services),
         "proxy up": proxy_report(services),
+        "maintenance": maintenance(services, APP),
     }
 
 
@@ -109,6 +113,14 @@ def test_every_report_of_a_stable_app_conforms(world: World) -> None:
     world.recover()
     assert document(status(world.process(), APP, ""))["traffic"]["shield"] is False
     assert document(history(world.process(), APP, 1))["rollouts"] == []
+
+
+def test_every_report_of_an_app_in_maintenance_conforms(world: World) -> None:
+    begin(world.process(), world.config(), Maintenance("back at 10", 60, 2.5))
+    assert wrong(world) == {}
+    shown = document(status(world.process(), APP, ""))["maintenance"]
+    assert shown == document(maintenance(world.process(), APP))["maintenance"]
+    assert (shown["message"], shown["retry_after"], shown["hold"]) == ("back at 10", 60, 2.5)
 
 
 def way(world: World) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
+from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import StorageError
 from tests.unit.adapters.sqlite.helpers import PLAN, begin
@@ -45,6 +46,9 @@ def test_a_deployment_comes_back_as_it_was(ledger: SqliteLedger) -> None:
     assert (deployment.outcome, deployment.finished_at, deployment.reason) == (None, None, "")
     assert ledger.deployment("other", deployment.id) is None
     assert ledger.plan_of(deployment.id) == PLAN
+    ledger.finish(deployment.id, "failed", "why")
+    closed = replace(PLAN, before=replace(PLAN.before, maintenance=Maintenance("back at 10", 60, 2.5)))
+    assert ledger.plan_of(begin(ledger, closed)) == closed
 
 
 @pytest.mark.parametrize(

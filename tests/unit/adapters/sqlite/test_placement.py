@@ -16,6 +16,7 @@ import pytest
 from orchestrator.adapters.sqlite import placement
 from orchestrator.adapters.sqlite.ledger import SqliteLedger
 from orchestrator.domain.engine import Engine
+from orchestrator.domain.traffic.maintenance import Maintenance, MaintenanceRecord
 from orchestrator.domain.traffic.route import Route
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import LedgerDamaged, StorageError
@@ -153,6 +154,53 @@ def test_traffic_comes_back_as_it_was(ledger: SqliteLedger, opened: Callable[[],
     assert opened().traffic(APP) == CANARY
     ledger.set_traffic(APP, BLUE)
     assert opened().traffic(APP) == BLUE
+
+
+CLOSED = MaintenanceRecord(Maintenance("back at 10", 60, 2.5), SINCE, "somebody")
+
+
+def test_a_maintenance_comes_back_as_it_was_with_its_event(
+    ledger: SqliteLedger, opened: Callable[[], SqliteLedger]
+) -> None:
+    with pytest.raises(ValueError, match="mymodel has no live version"):
+        ledger.set_maintenance(APP, CLOSED, {"what": "began"})
+    assert ledger.maintenance(APP) is None
+    ledger.go_live(slot("blue", "v1"), BLUE)
+    ledger.save_proxy_app(proxy_app(APP, Route("127.0.0.1:8000"), backend("v1"), backend("v2")))
+    for record in (CLOSED, replace(CLOSED, maintenance=Maintenance("other")), None):
+        ledger.set_maintenance(APP, record, {"what": f"now {record}"})
+        assert opened().maintenance(APP) == record
+        state = replace(BLUE, maintenance=record.maintenance if record else None)
+        assert opened().traffic(APP) == state
+        assert opened().traffic_states() == {APP: state}
+        (event,) = ledger.newest_events(APP, 1)
+        assert (event.kind, json.loads(event.detail)) == ("maintenance", {"what": f"now {record}"})
+    assert ledger.audit()[1] == []
+
+
+def test_only_set_maintenance_changes_a_maintenance(ledger: SqliteLedger) -> None:
+    ledger.go_live(slot("blue", "v1"), replace(BLUE, maintenance=CLOSED.maintenance))
+    assert ledger.maintenance(APP) is None
+    ledger.set_maintenance(APP, CLOSED, {})
+    ledger.set_traffic(APP, CANARY)
+    ledger.go_live(slot("green", "v2", 2), GREEN)
+    ledger.set_traffic(APP, replace(GREEN, maintenance=Maintenance("other")))
+    assert ledger.maintenance(APP) == CLOSED
+    assert ledger.traffic(APP) == replace(GREEN, maintenance=CLOSED.maintenance)
+    ledger.set_traffic(APP, TrafficState())
+    assert ledger.maintenance(APP) is None
+    ledger.go_live(slot("blue", "v1"), BLUE)
+    assert ledger.traffic(APP) == BLUE
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"maintenance": {"message": 1, "x": 2}, "since": "", "by": ""}'])
+def test_a_damaged_maintenance_is_noticed(ledger: SqliteLedger, text: str) -> None:
+    ledger.go_live(slot("blue", "v1"), BLUE)
+    with closing(sqlite3.connect(ledger.path)) as db, db:
+        db.execute("UPDATE traffic SET maintenance = ?", (text,))
+    for read in (ledger.maintenance, ledger.traffic):
+        with pytest.raises(LedgerDamaged, match="the maintenance of mymodel"):
+            read(APP)
 
 
 def test_a_candidate_may_be_previewed_before_anything_is_live(ledger: SqliteLedger) -> None:
