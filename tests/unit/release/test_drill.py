@@ -571,7 +571,7 @@ def test_a_crash_at_any_step_is_recovered(stage: Stage, scene: str, when: str) -
         expect_rest(world, live)
 
 
-@main_scenes
+@pytest.mark.parametrize("scene", ["warm, without a shield", "new containers"])
 def test_a_crash_in_any_step_of_the_recovery_is_recovered(stage: Stage, scene: str) -> None:
     for name in steps_of(stage, scene):
         world = staged(stage, scene)
@@ -593,7 +593,7 @@ def test_a_crash_in_any_step_of_the_recovery_is_recovered(stage: Stage, scene: s
             expect_rest(world, "v2")
 
 
-@main_scenes
+@pytest.mark.parametrize("scene", ["warm, without a shield", "cold, with a preview"])
 def test_a_crash_at_any_call_to_a_port_is_recovered(stage: Stage, scene: str) -> None:
     for at in changes_of(stage, scene):
         world = staged(stage, scene)
