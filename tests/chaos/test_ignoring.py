@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import secrets
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -73,14 +75,17 @@ def ours(folder: Path, data: bytes) -> set[str] | None:
 
 def buildkit(context: Path, dockerfiles: list[Path], out: Path) -> list[set[str] | None]:
     """What BuildKit sends with the ignore file beside each Dockerfile; None when it refuses that."""
-    targets = {
-        f"t{number}": {
-            "context": str(context),
+    targets = {}
+    for number, dockerfile in enumerate(dockerfiles):
+        # A name of its own for each, as in the product: BuildKit keeps what it received from contexts of a name, and
+        # takes a file of the same size and time for the same file, an ignore file as well.
+        name = out / f"context-{secrets.token_hex(8)}"
+        name.symlink_to(context)
+        targets[f"t{number}"] = {
+            "context": str(name),
             "dockerfile": str(dockerfile),
             "output": [f"type=local,dest={out / str(number)}"],
         }
-        for number, dockerfile in enumerate(dockerfiles)
-    }
     file = out / "bake.json"
     file.write_text(json.dumps({"group": {"default": {"targets": list(targets)}}, "target": targets}))
     done = subprocess.run(
@@ -102,6 +107,11 @@ def buildkit(context: Path, dockerfiles: list[Path], out: Path) -> list[set[str]
         {path.relative_to(out / str(number)).as_posix() for path in (out / str(number)).rglob("*")}
         for number in range(len(dockerfiles))
     ]
+
+
+def again(out: Path) -> Path:
+    """An empty folder for one more build."""
+    return Path(tempfile.mkdtemp(dir=out))
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
@@ -130,7 +140,10 @@ def test_buildkit_gets_what_the_manifest_lists(batch: int, tmp_path: Path, build
     try:
         for data, place, got in zip(files, dockerfiles, buildkit(context, dockerfiles, out), strict=True):
             expected = ours(context, data)
-            assert got == expected, (place.parent.name, data.decode(), got and expected and sorted(got ^ expected))
+            # Asked again alone: many builds at once are not what is compared here.
+            found = got if got == expected else buildkit(context, [place], again(out))[0]
+            text = (place.parent.name, data.decode(), found and expected and sorted(found ^ expected))
+            assert found == expected, text
     finally:
         shutil.rmtree(out)
 
@@ -140,6 +153,13 @@ ONCE_WRONG = [
     *(b"**\n!a|b/*\n", b"**\n!a|b/*\n!x/c/**\n", b"**\n!a|b/*\n!b/y\n", b"**\n!a|b/*\n!**/z\n", b"!a|b/*\n"),
     *(b"**\n!!a|b/*/\n", b"**\n\\a/[!a]/\n!/_/a|b/*\n b/\n"),
 ]
+# Spaces outside of ASCII behind the name of a folder, and an exception that makes BuildKit look into all folders.
+SPACES = [
+    b"x/b\xe3\x80\x80\n! ^/a]\n",
+    b"./a/b$/\\a/\n../_\n#a+b/1\xe3\x80\x80\n/\\a\nx/b\xe3\x80\x80\n! ^/a]\n",
+    b"#x\xe3\x80\x80\n\xe3\x80\x80x/b\xc2\x85\n!\xe2\x80\xa8^/a]\xe3\x80\x80\n",
+]
+FIXED = [*ONCE_WRONG, *SPACES]
 
 
 def test_ignore_files_that_once_differed(tmp_path: Path, buildx: None) -> None:
@@ -147,13 +167,13 @@ def test_ignore_files_that_once_differed(tmp_path: Path, buildx: None) -> None:
     for name in ("x/b/y", "b/y", "ab", "a/b/y", "x/z", "!a", "_/ab/c", "_/x/b/y"):
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         (context / name).write_text("")
-    dockerfiles = [tmp_path / "files" / str(number) / "Dockerfile" for number in range(len(ONCE_WRONG))]
-    for place, data in zip(dockerfiles, ONCE_WRONG, strict=True):
+    dockerfiles = [tmp_path / "files" / str(number) / "Dockerfile" for number in range(len(FIXED))]
+    for place, data in zip(dockerfiles, FIXED, strict=True):
         place.parent.mkdir(parents=True)
         place.write_text("FROM scratch\nCOPY . /\n")
         place.with_name("Dockerfile.dockerignore").write_bytes(data)
     out.mkdir()
-    assert buildkit(context, dockerfiles, out) == [ours(context, data) for data in ONCE_WRONG]
+    assert buildkit(context, dockerfiles, out) == [ours(context, data) for data in FIXED]
 
 
 def test_every_way_to_ask_gives_the_same_answer(tmp_path: Path) -> None:
