@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator.adapters.haproxy.files import ProxyFiles
 from orchestrator.domain.naming import LABEL_DEPLOYMENT, LABEL_SLOT, LABEL_VERSION
+from orchestrator.domain.traffic.slot import Slot
 from tests.engine.harness import App, Reply
 
 
@@ -17,8 +19,7 @@ def at_rest(app: App, serving: str) -> None:
     assert live["version"] == serving
     # the proxy's running map, and the file
     assert status["proxy"]["route"] == live["slot"]
-    routes = (app.state_dir / "proxy" / "routes.map").read_text().splitlines()
-    assert f"{app.name} {live['slot']}" in routes
+    assert live_in_file(app) == live["slot"]
     # the containers' labels
     known = {row["version"] for row in _rows(app.json("tree")["versions"]) if row["mark"] != "pruned"}
     warm = [] if previous is None or previous["rollback"]["mode"] != "switch" else [previous["version"]]
@@ -36,6 +37,11 @@ def at_rest(app: App, serving: str) -> None:
     assert {path.name for path in copies.iterdir()} <= known if copies.exists() else True
     again = app.json("recover")
     assert (again["deployment"], again["repaired"], again["failed"]) == (None, [], [])
+
+
+def live_in_file(app: App) -> Slot | None:
+    """The slot that gets the requests of clients, according to routes.map."""
+    return ProxyFiles(app.state_dir / "proxy").states()[app.name].live
 
 
 def outside(replies: list[Reply], begin: float, end: float) -> list[Reply]:

@@ -9,6 +9,7 @@ killed release begins with what the watched one began with.
 What counts, and why:
 
 - Only what is below the state folder, by strace's `-P`: the rest goes to the terminal, to Git and to the engine.
+  `-P` needs the whole path of each file, so temporary files do not get random names here: see `same_names.py`.
 - Not `openat`: the empty file that it leaves is there still when the first `write` is entered.
 - Not what is mapped: the index of SQLite's log is in memory, and is recreated after a crash.
 - strace counts each kind of call by itself, in each thread, after `-P` has chosen; one thread makes them all.
@@ -35,7 +36,7 @@ import pytest
 
 from orchestrator.adapters.store import seen
 from tests.chaos import FULL
-from tests.chaos.oracle import at_rest
+from tests.chaos.oracle import at_rest, live_in_file
 from tests.engine.harness import App, Load
 
 CALLS = (
@@ -82,7 +83,7 @@ class Releases:
         self.app.write(f"v{self.newest}")
         # A release writes it only if it has changed: make sure that it has.
         (self.app.state_dir / "store" / "seen" / f"{self.app.name}.json").unlink(missing_ok=True)
-        command = self.app.command("release", f"v{self.newest}")
+        command = self.app.command("release", f"v{self.newest}", program="tests.chaos.same_names")
         done = subprocess.run(
             ["strace", "-f", "-qq", *options, *command],
             cwd=self.app.folder,
@@ -143,19 +144,15 @@ def releases(app: App, tmp_path: Path) -> Releases:
     return made
 
 
-def routed(app: App) -> str:
-    return (app.state_dir / "proxy" / "routes.map").read_text()
-
-
 def survives(releases: Releases, kind: str, number: int) -> bool:
     """Kills a release at a call and checks the promises afterwards; False when it ended before that call."""
     app, before = releases.app, releases.live
-    route = routed(app)
+    route = live_in_file(app)
     with Load(app.port, clients=2) as load:
         killed = releases.kill(kind, number)
         after = f"v{releases.newest}"
         # Only the file shows whether the switch was made: the crash may come before its record.
-        switched = routed(app) != route
+        switched = live_in_file(app) != route
         app.run("recover")
         releases.live = after if switched else before
         at_rest(app, releases.live)

@@ -113,10 +113,10 @@ class App:
             lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
         (self.folder / "deploy.toml").write_text("\n".join(lines) + "\n")
 
-    def command(self, *arguments: str, crash: str | None = None) -> list[str]:
-        """The command line; `crash` is 'when:step' and kills the program there with SIGKILL."""
-        program = ["-m", "orchestrator.cli.main"] if crash is None else ["-m", "tests.engine.crash", crash]
-        return [*self.place.prefix, sys.executable, *program, "--state-dir", str(self.state_dir), *arguments]
+    def command(self, *arguments: str, crash: str | None = None, program: str = "orchestrator.cli.main") -> list[str]:
+        """The command line; `crash` is 'when:step' and kills the program there with SIGKILL. `program` is a module."""
+        module = [program] if crash is None else ["tests.engine.crash", crash]
+        return [*self.place.prefix, sys.executable, "-m", *module, "--state-dir", str(self.state_dir), *arguments]
 
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DEPLOYCTL_")}
