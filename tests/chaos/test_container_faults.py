@@ -59,13 +59,15 @@ def test_one_of_two_is_lost(app: App, fault: str) -> None:
         report = app.json("doctor", code=None)
         app.run("recover")
         time.sleep(1.5)
-    # Whatever was open on the lost container fails; after the proxy has noticed, nothing does.
+    # What is open on the lost container is answered by v1, which is warm, or fails; nothing is after the proxy has
+    # noticed.
     assert outside(load.replies, begin, quiet) == []
-    assert {reply.version for reply in load.replies if not reply.failed} == {"v2"}
+    assert {reply.version for reply in load.replies if not reply.failed} <= {"v1", "v2"}
+    assert {reply.version for reply in load.replies if reply.ended < begin or reply.started > quiet} == {"v2"}
     if fault != "its process killed":  # the engine has restarted that one
         assert status["state"] == "degraded"
         problem = " ".join(status["problems"])
-        assert name in problem or "missing" in problem
+        assert name in problem or "1 container of v2 is missing" in problem
         assert "deployctl recover" in problem or "deployctl logs" in problem
         assert [row for row in report["checks"] if not row["ok"]], report
     wait_whole(app)
