@@ -3,7 +3,8 @@
 Each slot has two. The first one asks the slot alone. In the second one, which is for the newer version while it has a
 fallback, each request goes to a server of the slot, chosen by its name: these have the weight 0, so no repetition goes
 there. What fails before an answer has begun is repeated, and balanced over the servers of the other slot. A server that
-is down is not asked. All servers of the second kind follow the checks of the first kind.
+is down is not asked: the next replica is, and the other slot only when all are down. All servers of the second kind
+follow the checks of the first kind.
 
 Measured on HAProxy 2.6: of 32 clients' requests, none failed while the newer version answered 500, closed connections,
 or ended. A refused connection is repeated at once because two servers stand for each older replica: with only one
@@ -93,6 +94,7 @@ def _shielded(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
         f"http-request set-var(txn.replicas) str({backend(name, slot)}),map_str_int({REPLICAS},1)",
         f"http-request set-var(txn.server) {choice}",
         *sticky.replicas(app, slot, count, "n"),
+        *_next_up(name, slot, count),
         "use-server %[var(txn.server)] if TRUE",
         # The version that gave this very answer.
         f"http-response set-var(txn.backend) str({backend(name, older)}) if {{ srv_name -m beg o p }}",
@@ -108,6 +110,15 @@ def _shielded(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
         yield _backup(index, target)
         place = _target(app, older, index, with_state) or PARKED
         yield from (f"  server {kind}{index} {place} track {backend(name, older)}/s{index}" for kind in "op")
+
+
+def _next_up(app: str, slot: Slot, count: int) -> Iterator[str]:
+    """While the chosen replica is down, the next one that is up is asked. Without any, the other slot answers."""
+    # Twice around, because the chosen one may be the last one, and only the first one up.
+    places = [*range(1, count + 1), *range(1, count)] if count > 1 else []
+    for index in places:
+        down = f"{{ var(txn.server) -m str n{index} }} !{{ srv_is_up({backend(app, slot)}/s{index}) }}"
+        yield f"http-request set-var(txn.server) str(n{index % count + 1}) if {down}"
 
 
 def _endpoints(app: ProxyApp, slot: Slot) -> SlotEndpoints:

@@ -132,6 +132,16 @@ def test_a_replica_is_chosen_by_chance_among_those_that_the_slot_has() -> None:
     assert "set-var(txn.server) rand(65536),mod(txn.replicas),add(1),concat(),regsub(^,n)\n" in lines
 
 
+def test_while_a_chosen_replica_is_down_the_next_one_is_asked_before_the_other_slot() -> None:
+    lines = [line for line in texts(TWO)["mymodel_blue_shielded"].splitlines() if "txn.server" in line]
+    following = [
+        f"  http-request set-var(txn.server) str(n{chosen}) if {{ var(txn.server) -m str n{down} }}"
+        f" !{{ srv_is_up(mymodel_blue/s{down}) }}"
+        for down, chosen in ((1, 2), (2, 1), (1, 2))
+    ]
+    assert lines[1:] == [*following, "  use-server %[var(txn.server)] if TRUE"]
+
+
 def test_only_the_methods_of_the_app_are_repeated_and_the_prefix_is_stripped() -> None:
     lines = texts(TWO)["mymodel_green_shielded"].splitlines()
     assert "  http-request disable-l7-retry if !{ method GET PUT }" in lines
