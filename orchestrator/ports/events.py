@@ -17,6 +17,9 @@ class Events(Protocol):
     def newest_events(self, app: str, limit: int, *, before: int | None = None) -> list[Event]:
         """The newest `limit` events of an app, newest first; with `before` only those with a lower number."""
 
+    def events_of(self, app: str, kind: str) -> list[Event]:
+        """All events of one kind, oldest first; of a removed app, only since its removal."""
+
     def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
 

@@ -79,7 +79,31 @@ def next_part(rollout: Rollout, now: Reading, at: float, ratio: float) -> Eviden
     """The evidence of a rollout with its present part finished, and another one begun at `at`."""
     evidence = rollout.evidence
     slow = evidence.slow or _usual(between(from_json(evidence.reading), now, other(rollout.slot)).times)
-    return Evidence((*evidence.past, *present_part(rollout, now, ratio)), as_json(now), at, slow, evidence.before)
+    past = (*evidence.past, *present_part(rollout, now, ratio))
+    return Evidence(past, as_json(now), at, slow, evidence.before, *shielded(rollout, now))
+
+
+def shielded(rollout: Rollout, now: Reading) -> tuple[int, int]:
+    """How many failures of the candidate the live version answered since the rollout began, and how many not."""
+    evidence = rollout.evidence
+    if rollout.preview or not evidence.since:
+        return evidence.rescued, evidence.lost
+    present = between(from_json(evidence.reading), now, rollout.slot)
+    return evidence.rescued + present.rescued, evidence.lost + present.lost
+
+
+def finished(services: Services, rollout: Rollout, ratio: float) -> Evidence:
+    """The evidence of a rollout that ends now. Call it before the traffic moves; `ratio` is judge.latency_ratio.
+
+    When the traffic has moved already, its last part is lost: what was counted since then does not belong to it.
+    """
+    if services.traffic.on_disk(rollout.app).candidate != rollout.slot:
+        return rollout.evidence
+    try:
+        now = services.endpoints.counters(rollout.app)
+    except ProxyError:
+        return rollout.evidence
+    return next_part(rollout, now, services.wall().timestamp(), ratio)
 
 
 def part_is_over(rollout: Rollout, now: Reading, at: float) -> bool:

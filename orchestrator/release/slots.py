@@ -10,6 +10,7 @@ from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError, StorageError
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
+from orchestrator.release.shields import record_shield
 
 
 def remove_shield(services: Services, app: str) -> None:
@@ -20,6 +21,7 @@ def remove_shield(services: Services, app: str) -> None:
     state = services.ledger.traffic(app)
     if not state.shield:
         return
+    record_shield(services, app)
     services.ledger.set_traffic(app, state.unshielded)
     services.traffic.apply(app, state.unshielded)
 

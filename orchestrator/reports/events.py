@@ -26,6 +26,7 @@ KINDS = (
     "degraded",
     "recovered",
     "repaired",
+    "shield",
     "maintenance",
     "notified",
     "notification-failed",
@@ -187,6 +188,13 @@ def _listed(values: object) -> str:
     return ", ".join(map(str, values)) if isinstance(values, Sequence) and not isinstance(values, str) else str(values)
 
 
+def _shield(detail: dict[str, Any]) -> str:
+    return (
+        f"the shield of {detail.get('version')} ended: {counted(detail.get('rescued', 0), 'failure')} answered by"
+        f" {detail.get('by')}, {detail.get('lost')} not"
+    )
+
+
 _TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "notified": lambda detail: f"the notification '{detail.get('notice')}' was delivered",
     "notification-failed": lambda detail: _failed(f"the notification '{detail.get('notice')}' was not delivered")(
@@ -200,4 +208,5 @@ _TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "rebuilt": _failed("the ledger was rebuilt from labels"),
     "removed": _removed,
     "drilled": _drilled,
+    "shield": _shield,
 }

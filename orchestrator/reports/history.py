@@ -1,4 +1,4 @@
-"""The history: deployments with their steps, newest first. Reads only."""
+"""The history: rollouts, and deployments with their steps, newest first. Reads only."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from orchestrator.domain.rollout.deployment import Deployment, Kind, Outcome, StepRecord
+from orchestrator.domain.traffic.shield import Shielded
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.shields import recorded_shields
 from orchestrator.reports.estimate import duration
+from orchestrator.reports.rollout import RolloutRecord, rollout_record
+from orchestrator.reports.shield import ShieldFigures, figures
 
 
 @frozen
@@ -50,23 +54,33 @@ class DeploymentSummary:
 
 @frozen
 class DeploymentReport(DeploymentSummary):
-    """A deployment with its journal."""
+    """A deployment with its journal.
+
+    `shield` is that of the version which it made live; None when there was none, when it has not ended, or when that
+    version has failed no request.
+    """
 
     steps: tuple[StepReport, ...]
+    shield: ShieldFigures | None = None
 
 
 @frozen
 class HistoryReport:
-    """The deployments of an app, newest first. There are no rollouts yet: `rollouts` is empty."""
+    """The deployments and the rollouts of an app, newest first."""
 
     app: str
     deployments: tuple[DeploymentReport, ...]
-    rollouts: tuple[Mapping[str, Any], ...] = ()
+    rollouts: tuple[RolloutRecord, ...] = ()
 
 
 def history(services: Services, app: str, limit: int) -> HistoryReport:
-    """The newest `limit` deployments of an app."""
-    return HistoryReport(app, tuple(_report(services, each) for each in services.ledger.deployments(app, limit)))
+    """The newest `limit` deployments of an app, and its newest `limit` rollouts."""
+    shields = recorded_shields(services, app)
+    return HistoryReport(
+        app,
+        tuple(_report(services, each, shields.get(each.id)) for each in services.ledger.deployments(app, limit)),
+        tuple(rollout_record(services, each) for each in services.ledger.rollouts(app, limit)),
+    )
 
 
 def summary(services: Services, deployment: Deployment) -> DeploymentSummary:
@@ -79,9 +93,13 @@ def interrupted(services: Services, deployment: Deployment) -> bool:
     return deployment.outcome is None and services.locks.holder(deployment.app) is None
 
 
-def _report(services: Services, deployment: Deployment) -> DeploymentReport:
+def _report(services: Services, deployment: Deployment, shield: Shielded | None) -> DeploymentReport:
     steps = services.ledger.steps(deployment.id)
-    return DeploymentReport(**_facts(services, deployment, steps), steps=tuple(_step(step) for step in steps))
+    return DeploymentReport(
+        **_facts(services, deployment, steps),
+        steps=tuple(_step(step) for step in steps),
+        shield=figures(shield),
+    )
 
 
 def _from_image(services: Services, deployment: Deployment, steps: list[StepRecord]) -> str | None:

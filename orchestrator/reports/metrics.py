@@ -16,7 +16,9 @@ from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.preparation import rollback_way
+from orchestrator.release.shields import recorded_shields, shield
 from orchestrator.reports.prometheus import Facts, Metric, Seen, metrics, text
+from orchestrator.reports.rollout import rollout_record
 from orchestrator.reports.status import status
 
 _GOOD = ("healthy", "acted")
@@ -120,7 +122,29 @@ def _look(services: Services, app: str) -> Seen:
         problems=len(report.problems),
         rollback=_rollback_possible(services, app),
         refused=_refused(services, app, report.proxy.state),
+        shields=_shields(services, app) if report.proxy.state == "running" else {},
     )
+
+
+def _shields(services: Services, app: str) -> dict[str, tuple[int, int]]:
+    """The failures of each version that is not pruned, while it was shielded: answered by another one, and not."""
+    ledger = services.ledger
+    totals: dict[str, list[int]] = {}
+    shields = recorded_shields(services, app)
+    present = shield(services, app)
+    if present is not None:
+        shields[present.deployment] = present
+    rows = [(each.version, each.rescued, each.lost) for each in shields.values()]
+    for rollout in ledger.rollouts(app):
+        record = rollout_record(services, rollout)
+        rows.append((record.version, record.shield.rescued, record.shield.lost))
+    known = {name for name, version in ledger.versions(app).items() if version.pruned_at is None}
+    for version, rescued, lost in rows:
+        if version in known:
+            total = totals.setdefault(version, [0, 0])
+            total[0] += rescued
+            total[1] += lost
+    return {version: (rescued, lost) for version, (rescued, lost) in totals.items()}
 
 
 def _refused(services: Services, app: str, state: str) -> Refusals | None:

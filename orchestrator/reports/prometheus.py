@@ -7,6 +7,7 @@ of one folder must not contain the same sample.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -17,7 +18,7 @@ from orchestrator.domain.watch.passes import Pass
 from orchestrator.frozen import frozen
 
 Type = Literal["gauge", "counter"]
-STATES = ("empty", "deploying", "baking", "stable", "degraded")
+STATES = ("empty", "deploying", "preview", "canary", "held", "baking", "stable", "degraded", "maintenance")
 MARKS = ("live", "stable", "not stable", "rolled back", "bad", "pruned", "never live")
 _PASS = "pass:"
 # Those that are 0 before they happen: an increase is visible only after a number.
@@ -36,6 +37,8 @@ FAMILIES: Mapping[str, tuple[Type, str]] = {
         "Restarts of the live version's containers by the engine since their creation.",
     ),
     "deployctl_app_rollback_possible": ("gauge", "Whether a rollback is possible."),
+    "deployctl_shield_rescued_total": ("counter", "Failures of a version that the older one answered, by version."),
+    "deployctl_shield_lost_total": ("counter", "Failures of a shielded version that reached clients, by version."),
     "deployctl_proxy_refused_total": (
         "counter",
         "What the proxy refused at the app's address since its workers started, by kind.",
@@ -79,7 +82,10 @@ class Metric:
 
 @frozen
 class Seen:
-    """What only engine and proxy know of an app. `refused` is None when the proxy does not answer."""
+    """What only engine and proxy know of an app. `refused` is None when the proxy does not answer.
+
+    `shields` are the failures of each version that another one answered, and did not, while it was shielded.
+    """
 
     state: str
     running: int
@@ -88,6 +94,7 @@ class Seen:
     problems: int
     rollback: bool
     refused: Refusals | None = None
+    shields: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @frozen
@@ -147,6 +154,9 @@ def _of_app(facts: Facts) -> Iterator[_Row]:
     yield "deployctl_app_containers", {"state": "other"}, seen.others
     yield "deployctl_app_container_restarts", {}, seen.restarts
     yield "deployctl_app_rollback_possible", {}, int(seen.rollback)
+    for version, (rescued, lost) in seen.shields.items():
+        yield "deployctl_shield_rescued_total", {"version": version}, rescued
+        yield "deployctl_shield_lost_total", {"version": version}, lost
     if seen.refused is not None:
         for what in ("denied", "unreadable", "answers"):
             yield "deployctl_proxy_refused_total", {"what": what}, getattr(seen.refused, what)

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 
 from orchestrator.config import Config
 from orchestrator.domain.moments import epoch, iso
-from orchestrator.domain.rollout.rollout import Rollout
-from orchestrator.domain.traffic.counted import Traffic, between, from_json
-from orchestrator.domain.traffic.judge import Limits, Verdict, judge
+from orchestrator.domain.rollout.rollout import Rollout, RolloutOutcome
+from orchestrator.domain.traffic.judge import Limits, Stage, Verdict, judge
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.evidence import counted
+from orchestrator.release.evidence import present_part, shielded
 
 
 @frozen
@@ -67,14 +66,31 @@ class RolloutStatus:
     evidence: tuple[EvidenceRow, ...]
 
 
+@frozen
+class RolloutRecord:
+    """A rollout in the history. `ended_at` and `outcome` are None while it is open.
+
+    `from_` is the version that was live when it began; `shield` and `evidence` are those of the whole rollout.
+    """
+
+    id: int
+    version: str
+    from_: str
+    strategy: str
+    stages: tuple[str, ...]
+    began_at: str
+    ended_at: str | None
+    outcome: RolloutOutcome | None
+    why: str
+    actor: str
+    shield: ShieldStatus
+    evidence: tuple[EvidenceRow, ...]
+
+
 def rollout_status(services: Services, rollout: Rollout, *, shield: bool) -> RolloutStatus:
     """The status of a rollout. Without the proxy, its evidence is that of its finished parts."""
     limits = _limits(services, rollout)
-    try:
-        stages = counted(services, rollout, limits)
-        traffic = _traffic(services, rollout)
-    except ProxyError:
-        stages, traffic = rollout.evidence.past, Traffic()
+    stages, rescued, lost = _counted(services, rollout, limits)
     return RolloutStatus(
         id=rollout.id,
         version=rollout.version,
@@ -85,19 +101,55 @@ def rollout_status(services: Services, rollout: Rollout, *, shield: bool) -> Rol
         since=rollout.began_at,
         next_at=_next_at(rollout),
         held=rollout.held or None,
-        shield=ShieldStatus(shield, traffic.rescued, traffic.lost),
-        evidence=tuple(
-            EvidenceRow(
-                each.question,
-                each.hits,
-                each.misses,
-                round(each.log_bad, 6),
-                round(each.bad_at, 6),
-                round(each.good_at, 6),
-                each.verdict,
-            )
-            for each in judge(stages, limits)
-        ),
+        shield=ShieldStatus(shield, rescued, lost),
+        evidence=_rows(stages, limits),
+    )
+
+
+def rollout_record(services: Services, rollout: Rollout) -> RolloutRecord:
+    """A rollout in the history. Without the proxy, the evidence of an open one is that of its finished parts."""
+    limits, evidence, is_open = _limits(services, rollout), rollout.evidence, rollout.outcome is None
+    stages, rescued, lost = evidence.past, evidence.rescued, evidence.lost
+    if is_open:
+        stages, rescued, lost = _counted(services, rollout, limits)
+    return RolloutRecord(
+        id=rollout.id,
+        version=rollout.version,
+        from_=rollout.old,
+        strategy=rollout.strategy,
+        stages=rollout.stages,
+        began_at=rollout.began_at,
+        ended_at=rollout.ended_at,
+        outcome=rollout.outcome,
+        why=rollout.why,
+        actor=rollout.actor,
+        shield=ShieldStatus(is_open and services.ledger.traffic(rollout.app).shield, rescued, lost),
+        evidence=_rows(stages, limits),
+    )
+
+
+def _counted(services: Services, rollout: Rollout, limits: Limits) -> tuple[tuple[Stage, ...], int, int]:
+    """What was counted in all parts until now, and how many failures the live version answered, and did not."""
+    evidence = rollout.evidence
+    try:
+        now = services.endpoints.counters(rollout.app)
+    except ProxyError:
+        return evidence.past, evidence.rescued, evidence.lost
+    return (*evidence.past, *present_part(rollout, now, limits.latency_ratio)), *shielded(rollout, now)
+
+
+def _rows(stages: tuple[Stage, ...], limits: Limits) -> tuple[EvidenceRow, ...]:
+    return tuple(
+        EvidenceRow(
+            each.question,
+            each.hits,
+            each.misses,
+            round(each.log_bad, 6),
+            round(each.bad_at, 6),
+            round(each.good_at, 6),
+            each.verdict,
+        )
+        for each in judge(stages, limits)
     )
 
 
@@ -109,11 +161,6 @@ def candidate(rollout: Rollout) -> Candidate:
 def _limits(services: Services, rollout: Rollout) -> Limits:
     settings = Config.from_snapshot(services.ledger.settings(rollout.app, rollout.version)).judge
     return Limits(settings.alpha, settings.max_error_rate, settings.error_ratio, settings.latency_ratio)
-
-
-def _traffic(services: Services, rollout: Rollout) -> Traffic:
-    now = services.endpoints.counters(rollout.app)
-    return between(from_json(rollout.evidence.reading), now, rollout.slot)
 
 
 def _next_at(rollout: Rollout) -> str | None:

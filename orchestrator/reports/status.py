@@ -21,10 +21,12 @@ from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.evidence import traffic
 from orchestrator.release.observe import healthy, observe
+from orchestrator.release.shields import shield
 from orchestrator.reports.drill import LastDrill, last_drill
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.maintenance import MaintenanceStatus, maintenance_status, not_followed
 from orchestrator.reports.rollout import Candidate, RolloutStatus, candidate, rollout_status
+from orchestrator.reports.shield import ShieldFigures, figures
 from orchestrator.reports.wrong_addresses import wrong_addresses
 from orchestrator.text import counted
 
@@ -158,6 +160,7 @@ class StatusReport:
     proxy: ProxyStatus
     problems: tuple[str, ...]
     maintenance: MaintenanceStatus | None = None
+    shield: ShieldFigures | None = None
 
 
 def status(services: Services, app: str, listen: str) -> StatusReport:
@@ -193,6 +196,7 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         proxy=proxy,
         problems=tuple(problems),
         maintenance=maintenance,
+        shield=figures(shield(services, app)),
     )
 
 

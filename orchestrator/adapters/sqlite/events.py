@@ -36,6 +36,15 @@ class SqliteEvents(LedgerFile):
         )
         return [Event(*row) for row in rows]
 
+    def events_of(self, app: str, kind: str) -> list[Event]:
+        """All events of one kind, oldest first; of a removed app, only since its removal."""
+        rows = self._read(
+            f"SELECT {EVENT} FROM events WHERE app = ? AND kind = ?"
+            " AND id > (SELECT COALESCE(MAX(id), 0) FROM events WHERE app = ? AND kind = ?) ORDER BY id",
+            (app, kind, app, REMOVED),
+        )
+        return [Event(*row) for row in rows]
+
     def head(self) -> int:
         """The number of the newest event; 0 when there is none."""
         return int(self._read("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])

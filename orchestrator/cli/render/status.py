@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.cli.render.history import shielded
 from orchestrator.cli.render.maintenance import maintenance
 from orchestrator.cli.render.text import joined, when
 from orchestrator.reports.drill import LastDrill
@@ -46,6 +47,9 @@ def _rows(report: StatusReport) -> Iterator[Row]:
         yield "live", "no version yet: deployctl release"
     if report.bake:
         yield from _bake(report.bake)
+    if report.shield:
+        shield = report.shield
+        yield "shield", shielded(shield.rescued, shield.by, shield.lost)
     if report.rollout:
         yield from _rollout(report.rollout)
     if report.previous:
@@ -78,7 +82,7 @@ def _rollout(rollout: RolloutStatus) -> Iterator[Row]:
     yield "rollout", text + (f", until {when(rollout.next_at)}" if rollout.next_at else "")
     if rollout.shield.on:
         shield = rollout.shield
-        yield "", f"shield: {shield.rescued:,} failures answered by the old version, {shield.lost:,} not"
+        yield "", f"shield: {shielded(shield.rescued, 'the old version', shield.lost)}"
     for row in rollout.evidence:
         yield "", f"{row.test}: {row.verdict} (log E {row.log_e:.1f}, bad from {row.bad_at:.1f} on)"
 

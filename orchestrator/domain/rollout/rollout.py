@@ -18,6 +18,8 @@ from orchestrator.domain.traffic.slot import Slot
 from orchestrator.frozen import frozen
 
 RolloutOutcome = Literal["promoted", "aborted"]
+# The fields of `Evidence` that JSON has as they are.
+_PLAIN = ("since", "slow", "before", "rescued", "lost")
 
 
 @frozen
@@ -27,7 +29,8 @@ class Evidence:
     `past` are its finished parts, of which the first `before` belong to earlier stages. `reading` are the edge's
     counters at the beginning of the present part (see `counted.as_json`), and `since` is that moment, in seconds since
     the epoch (0: there is none yet). `slow` is the response time, in seconds, that the live version seldom exceeds; 0:
-    not known yet.
+    not known yet. `rescued` and `lost` are the failures of the finished parts that the live version answered, and did
+    not.
     """
 
     past: tuple[Counted, ...] = ()
@@ -35,16 +38,17 @@ class Evidence:
     since: float = 0.0
     slow: float = 0.0
     before: int = 0
+    rescued: int = 0
+    lost: int = 0
 
     def to_json(self) -> dict[str, Any]:
         rows = [[each.share, *_row(each.candidate), *_row(each.old)] for each in self.past]
-        plain = {"since": self.since, "slow": self.slow, "before": self.before}
-        return {"past": rows, "reading": dict(self.reading), **plain}
+        return {"past": rows, "reading": dict(self.reading), **{name: getattr(self, name) for name in _PLAIN}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Evidence:
         past = tuple(Counted(row[0], Counts(*row[1:4]), Counts(*row[4:7])) for row in data.get("past", ()))
-        return cls(past, data.get("reading", {}), data.get("since", 0.0), data.get("slow", 0.0), data.get("before", 0))
+        return cls(past, data.get("reading", {}), **{name: data[name] for name in _PLAIN if name in data})
 
 
 @frozen

@@ -14,6 +14,8 @@ from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
+from orchestrator.release.evidence import finished
+from orchestrator.release.shields import record_shield
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.unswitch import Unswitch
 from orchestrator.release.work import Detail, Work
@@ -60,11 +62,18 @@ class Switch(Action):
     def run(self, work: Work) -> Detail:
         services = work.services
         work.seen = None
+        rollout = services.ledger.open_rollout(work.app)
+        if rollout is not None and rollout.version != self.version:
+            rollout = None
         with services.locks.proxy():
             services.edge.up(services.ledger.proxy_apps(), services.progress)
             counters = _counters(work)
             # If the traffic has moved already, a crash came between the switch and its record.
             since = _moved_at(work) if services.traffic.on_disk(work.app).live == self.slot else None
+            if rollout is not None:
+                # The version that was the candidate has all requests now.
+                rollout = replace(rollout, evidence=finished(services, rollout, work.config.judge.latency_ratio))
+            record_shield(services, work.app)
             services.traffic.apply(work.app, self.leads_to)
         until = iso(services.wall() + timedelta(seconds=self.bake)) if self.bake else None
         state = SlotState(
@@ -80,16 +89,11 @@ class Switch(Action):
         services.ledger.mark_live(work.app, self.version, stable=not self.bake)
         if work.plan.kind == "auto-rollback" and work.plan.from_version is not None:
             services.ledger.mark_bad(work.app, work.plan.from_version, work.deployment.reason)
-        self._end_rollout(work, state.since)
+        if rollout is not None:
+            why = work.deployment.reason
+            services.ledger.set_rollout(replace(rollout, ended_at=state.since, outcome="promoted", why=why))
         services.interrupts.disarm()
         return {"counters": counters, **({"bake_until": until} if until else {})}
-
-    def _end_rollout(self, work: Work, now: str) -> None:
-        """The version that was the candidate has all requests now."""
-        rollout = work.services.ledger.open_rollout(work.app)
-        if rollout is not None and rollout.version == self.version:
-            why = work.deployment.reason
-            work.services.ledger.set_rollout(replace(rollout, ended_at=now, outcome="promoted", why=why))
 
 
 def _moved_at(work: Work) -> str | None:

@@ -36,6 +36,7 @@ FACTS = Facts(
         problems=0,
         rollback=True,
         refused=Refusals("127.0.0.1:8000", denied=4, unreadable=5, answers=6),
+        shields={"v2": (12, 1)},
     ),
     marks={"live": 1, "stable": 2},
     deployments=[DeploymentCount("release", "succeeded", 2, "2031-05-06T07:08:09.000Z")],
@@ -60,9 +61,13 @@ deployctl_app_live_since_timestamp_seconds{app="mymodel"} 1935817689.123
 # TYPE deployctl_app_state gauge
 deployctl_app_state{app="mymodel",state="empty"} 0
 deployctl_app_state{app="mymodel",state="deploying"} 0
+deployctl_app_state{app="mymodel",state="preview"} 0
+deployctl_app_state{app="mymodel",state="canary"} 0
+deployctl_app_state{app="mymodel",state="held"} 0
 deployctl_app_state{app="mymodel",state="baking"} 0
 deployctl_app_state{app="mymodel",state="stable"} 1
 deployctl_app_state{app="mymodel",state="degraded"} 0
+deployctl_app_state{app="mymodel",state="maintenance"} 0
 # HELP deployctl_app_problems How many problems status finds.
 # TYPE deployctl_app_problems gauge
 deployctl_app_problems{app="mymodel"} 0
@@ -77,6 +82,12 @@ deployctl_app_container_restarts{app="mymodel"} 3
 # HELP deployctl_app_rollback_possible Whether a rollback is possible.
 # TYPE deployctl_app_rollback_possible gauge
 deployctl_app_rollback_possible{app="mymodel"} 1
+# HELP deployctl_shield_rescued_total Failures of a version that the older one answered, by version.
+# TYPE deployctl_shield_rescued_total counter
+deployctl_shield_rescued_total{app="mymodel",version="v2"} 12
+# HELP deployctl_shield_lost_total Failures of a shielded version that reached clients, by version.
+# TYPE deployctl_shield_lost_total counter
+deployctl_shield_lost_total{app="mymodel",version="v2"} 1
 # HELP deployctl_proxy_refused_total What the proxy refused at the app's address since its workers started, by kind.
 # TYPE deployctl_proxy_refused_total counter
 deployctl_proxy_refused_total{app="mymodel",what="denied"} 4
@@ -96,6 +107,12 @@ deployctl_versions{app="mymodel",mark="never live"} 0
 deployctl_deployments_total{app="mymodel",kind="release",outcome="succeeded"} 2
 deployctl_deployments_total{app="mymodel",kind="release",outcome="failed"} 0
 deployctl_deployments_total{app="mymodel",kind="release",outcome="undone"} 0
+deployctl_deployments_total{app="mymodel",kind="promote",outcome="succeeded"} 0
+deployctl_deployments_total{app="mymodel",kind="promote",outcome="failed"} 0
+deployctl_deployments_total{app="mymodel",kind="promote",outcome="undone"} 0
+deployctl_deployments_total{app="mymodel",kind="abort",outcome="succeeded"} 0
+deployctl_deployments_total{app="mymodel",kind="abort",outcome="failed"} 0
+deployctl_deployments_total{app="mymodel",kind="abort",outcome="undone"} 0
 deployctl_deployments_total{app="mymodel",kind="rollback",outcome="succeeded"} 0
 deployctl_deployments_total{app="mymodel",kind="rollback",outcome="failed"} 0
 deployctl_deployments_total{app="mymodel",kind="rollback",outcome="undone"} 0
