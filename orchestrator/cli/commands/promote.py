@@ -28,8 +28,8 @@ def promote(
 ) -> None:
     """Give the candidate its next share, or all requests.
 
-    The next share is that of the next stage. After the last one, or with --full, it gets all requests and is live. A version that was released with --preview
-    gets the share of its first stage.
+    The next share is that of the next stage. After the last one, or with --full, it gets all requests and is live. A
+    version that was released with --preview gets the share of its first stage.
 
     Examples: deployctl promote; deployctl promote --full
     """
