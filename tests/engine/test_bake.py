@@ -21,8 +21,6 @@ from tests.engine.harness import App, Load, Reply, monotonic, until
 AFTER = 20 if FULL else 4
 # The proxy checks every second, and three failures take a server down; each within its timeout.
 NOTICED = 6.0
-# How long a container may hang in a bake.
-PATIENCE = 10.0
 NORMAL = "slow:1:0"
 KINDS = {"errors": f"errors:0.3:{AFTER}", "dies": f"dies:1:{AFTER}"}
 FAIL = r"\d+\.\d% of [\d,]+ requests failed; at most 5\.0% may fail"
@@ -133,7 +131,7 @@ def test_without_traffic_it_becomes_stable(served: App) -> None:
 
 
 def test_as_good_as_the_one_before(served: App) -> None:
-    bake(served, f"{AFTER}s")
+    bake(served, f"{AFTER + 10}s")
     served.write("v2", NORMAL)
     with Load(served.port, clients=8) as load:
         known(load)
@@ -184,15 +182,9 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
         with Load(served.port, clients=4) as fresh:
             until(lambda: len(fresh.replies) > 100, "100 requests")
             alone = time.monotonic()
-            said = served.watch(code=4 if fault == "hung" else 0)
-            if fault == "hung":
-                # One look does not condemn it: it may be a short pause.
-                assert "rolled back" not in said
-                time.sleep(PATIENCE)
-                said = served.watch()
+            # What v1 has answered meanwhile, v2 has failed.
+            said = served.watch()
             end = time.monotonic()
-            if fault != "hung":
-                until(lambda: any(reply.version == "v2" for reply in fresh.replies[-20:]), "the proxy sees v2 again")
             all_again(load)
             all_again(fresh)
     print(said, [f"{reply.started - begin:.2f}-{reply.ended - begin:.2f}" for reply in load.failures()])
@@ -200,19 +192,11 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
     assert [reply for reply in load.failures() if reply.started > begin + NOTICED] == []
     assert fresh.failures() == []
     assert {(reply.version, reply.header) for reply in fresh.replies if reply.ended < alone} == {("v1", "v1")}
-    if fault != "hung":
-        assert "v2-green-1" in said
-        assert {"killed": "started again: it ended with exit code 137", "paused": "unpaused"}[fault] in said
-        until(lambda: served.json("status")["problems"] == [], "v2 is healthy")
-        assert served.serving() == "v2"
-        assert served.json("status")["state"] == "baking"
-        assert fresh.order() == ["v1", "v2"]
-    else:
-        assert served.json("status")["live"]["version"] == "v1", said
-        assert "v2 rolled back to v1" in said
-        at_rest(served, "v1")
-    # The requests that a paused container held may be too slow for a version that bakes.
-    assert served.watch() == "" or fault == "paused"
+    assert served.json("status")["live"]["version"] == "v1", said
+    assert re.search(rf"v2 rolled back to v1: v2 went bad while baking: {FAIL}", said), said
+    assert fresh.order() == ["v1"]
+    at_rest(served, "v1")
+    assert served.watch() == ""
 
 
 def staying(app: App) -> subprocess.Popen[str]:
