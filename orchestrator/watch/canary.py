@@ -14,7 +14,7 @@ from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.progress import Move, next_move
 from orchestrator.domain.rollout.rollout import Rollout
-from orchestrator.domain.traffic.judge import Assessment, Limits, Stage, Verdict, assess
+from orchestrator.domain.traffic.judge import Assessment, Limits, Stage, Verdict, assess, routing_fault
 from orchestrator.errors import DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
@@ -81,12 +81,28 @@ def look_at(services: Services, config: Config, observed: Observed, rollout: Rol
         passed.done.append(f"{rollout.version} gets {share}: {move.why}")
     else:
         passed.waiting.append(str(looked))
+        _report_wrong_share(config, rollout, stages, judge, passed)
         _cut_parts(services, rollout, now, judge)
     return looked
 
 
 def _next_share(rollout: Rollout) -> float:
     return rollout.parsed[rollout.stage + 1].share / 100
+
+
+def _report_wrong_share(
+    config: Config, rollout: Rollout, stages: tuple[Stage, ...], judge: Limits, passed: Passed
+) -> None:
+    """Reports a candidate that gets another share of the requests than it should: the proxy or its rules are wrong.
+
+    Sessions that stay on a version make the shares differ.
+    """
+    fault = routing_fault(stages, judge) if config.proxy.sticky == "none" else None
+    if fault is not None:
+        counted = fault.hits / (fault.hits + fault.misses)
+        passed.problems.append(
+            f"{rollout.version} got {counted:.1%} of the requests, which is not its share; next: deployctl verify"
+        )
 
 
 def _cut_parts(services: Services, rollout: Rollout, now: float, judge: Limits) -> None:

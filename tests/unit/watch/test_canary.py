@@ -139,12 +139,15 @@ def test_a_bad_candidate_is_aborted(world: World, count: Callable[[World], objec
     assert world.watch().outcome == "healthy"
 
 
-def test_what_slows_both_versions_down_is_not_held_against_one(world: World) -> None:
+def test_what_slows_both_versions_down_is_not_held_against_one(stage: Stage) -> None:
+    world = stage.world(v1_live)
+    world.rollout = CANARY + "\napprove = true"
+    world.release("v2")
     for _ in range(20):
         serve(world, "blue", 90, time=SLOW)
         serve(world, "green", 10, time=SLOW)
         assert world.watch().events == []
-    assert rollout(world) is not None or last(world).outcome == "promoted"
+    assert rollout(world) is not None
 
 
 @pytest.mark.parametrize("how", ["exited", "restarted", "removed"])
@@ -302,6 +305,18 @@ def test_what_is_slow_is_learned_when_it_was_not_known(stage: Stage) -> None:
     serve(world, "blue", 900)
     serve(world, "green", 100, time=SLOW)
     assert "100 of its answers were slow" in world.watch().done[0]
+
+
+@pytest.mark.parametrize(("blue", "green"), [(500, 500), (5000, 100)], ids=["too much", "too little"])
+def test_a_wrong_share_is_reported(stage: Stage, blue: int, green: int) -> None:
+    world = stage.world(v1_live)
+    world.rollout = CANARY + "\napprove = true"
+    world.release("v2")
+    serve(world, "blue", blue)
+    serve(world, "green", green)
+    passed = world.watch()
+    assert any("which is not its share" in problem for problem in passed.problems), passed.problems
+    assert rollout(world) is not None, "the fault is not the candidate's"
 
 
 def test_a_long_stage_is_judged_in_parts(stage: Stage) -> None:

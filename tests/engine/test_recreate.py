@@ -1,0 +1,40 @@
+"""A model that fits once: requests wait while one version stops and the next one starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.harness import App, Load
+
+pytestmark = pytest.mark.engine
+
+
+def test_requests_wait_while_the_versions_change(app: App) -> None:
+    app.config["rollout"].update(strategy="recreate", hold="60s", settle="1s")
+    app.write("v1")
+    app.run("release", "v1")
+    with Load(app.port, clients=4) as load:
+        app.write("v2")
+        app.run("release", "v2")
+        app.write("v3", "exit")
+        failed = app.run("release", "v3", code=3)
+        assert "start v2 again" in failed.stderr
+        assert app.serving() == "v2"
+        app.run("rollback")
+        assert app.serving() == "v1"
+    assert load.failures() == []
+    assert load.order() == ["v1", "v2", "v1"]
+    running = [container for container in app.engine_containers() if container.status == "running"]
+    assert [container.labels["deployctl.version"] for container in running] == ["v1"], "one copy at a time"
+
+
+def test_a_request_waits_no_longer_than_it_may(app: App) -> None:
+    app.config["rollout"].update(strategy="recreate", hold="1s", settle="0s")
+    app.write("v1")
+    app.run("release", "v1")
+    app.write("v2", "late:3")
+    with Load(app.port, clients=2, pause=0.1) as load:
+        app.run("release", "v2")
+    statuses = {reply.status for reply in load.replies}
+    assert statuses <= {200, 503} and 200 in statuses
+    assert all(reply.ended - reply.started < 5 for reply in load.replies)
