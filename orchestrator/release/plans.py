@@ -50,6 +50,7 @@ class Terms:
     the version gets the share of the first one, and with `preview` none: it becomes a candidate instead of going live.
     With `hold` only one version runs at a time: requests wait, for at most this long each, while the old one stops and
     the new one starts.
+    `sticky`: sessions stay on the version that they began on, as long as it is warm.
     """
 
     replicas: int = 1
@@ -62,6 +63,7 @@ class Terms:
     stages: tuple[Stage, ...] = ()
     preview: bool = False
     hold: float = 0.0
+    sticky: bool = False
 
 
 def plan_release(
@@ -85,7 +87,8 @@ def plan_release(
     renewed = live is not None and live.version == version
     bake = max(terms.bake, terms.settle if live else 0.0) if not renewed else 0.0
     alone = live is not None and terms.hold > 0
-    shield = terms.shield and live is not None and not renewed and not alone and (bake > 0 or terms.keep_warm > 0)
+    warm = live is not None and not renewed and not alone and (bake > 0 or terms.keep_warm > 0)
+    shield, sessions = terms.shield and warm, terms.sticky and warm
     steps: list[Step] = [
         *_image(observed, choice, terms.registry, image, image_lost, found),
         *_unshield(observed, slot),
@@ -99,9 +102,9 @@ def plan_release(
     if live is not None and candidate:
         steps.append(candidate_step(version, slot, live.slot, terms))
     else:
-        steps.append(Switch(version, slot, bake, shield=shield, patience=terms.patience if shield else 0.0))
+        patience = terms.patience if shield else 0.0
+        steps.append(Switch(version, slot, bake, shield=shield, patience=patience, sessions=sessions))
     if live is not None and not candidate:
-        warm = not alone and (terms.keep_warm > 0 or bake > 0)
         how: How = "remove" if renewed else "keep warm" if warm else "stop"
         steps += [Reroute(), *_retire(live.version, live.slot, how, max(terms.keep_warm, bake), drained=alone)]
     plan = Plan(
@@ -189,7 +192,7 @@ def plan_promote(observed: Observed, rollout: Rollout, terms: Terms, *, full: bo
         bake = max(terms.bake, terms.settle)
         patience = terms.patience if terms.shield else 0.0
         closing = [
-            Switch(version, slot, bake, shield=terms.shield, patience=patience),
+            Switch(version, slot, bake, shield=terms.shield, patience=patience, sessions=terms.sticky),
             Reroute(),
             *_retire(live.version, live.slot, "keep warm", max(terms.keep_warm, bake)),
         ]
@@ -254,7 +257,7 @@ def _restore_image(observed: Observed, back: WayBack) -> Iterator[Step]:
 
 
 def _unshield(observed: Observed, slot: Slot) -> Iterator[Step]:
-    if observed.traffic.live is not None and observed.traffic.fallback == slot:
+    if observed.traffic.live is not None and observed.traffic.older == slot:
         yield Unshield(observed.traffic.live)
 
 

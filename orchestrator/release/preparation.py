@@ -234,6 +234,7 @@ def terms(services: Services, config: Config, observed: Observed, *, preview: bo
         tuple(rollout.stages),
         preview,
         rollout.hold if rollout.strategy == "recreate" else 0.0,
+        config.proxy.sticky != "none",
     )
 
 

@@ -6,7 +6,9 @@ containers, and stops a previous version whose standby time is over.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,13 +18,14 @@ from orchestrator.domain.rollout.deployment import Deployment, Outcome, StepReco
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.recovery import Recovery
 from orchestrator.domain.rollout.recovery import recover as decide
-from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 from orchestrator.release.addresses import follow
 from orchestrator.release.executor import carry_on
 from orchestrator.release.heal import heal
 from orchestrator.release.observe import healthy, observe
+from orchestrator.release.open_requests import wait_until_closed
 from orchestrator.release.removal import finish_removal
 from orchestrator.release.retention import forget_secrets
 from orchestrator.release.slots import end_lost_shield, note_cold, park, remove_shield
@@ -155,7 +158,10 @@ def _repair_proxy(services: Services, app: str, *, in_deployment: bool = False) 
 
 
 def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
-    """Stops a warm version whose standby time is over, and with it the shield of its successor."""
+    """Stops a warm version whose standby time is over, and with it the shield of its successor.
+
+    Sessions that stayed on it move to its successor; their open requests may finish.
+    """
     now = iso(services.wall())
     slots = services.ledger.slots(app)
     for slot, state in slots.items():
@@ -166,8 +172,11 @@ def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
         live = services.live(app)
         if live is not None and not healthy(services, app, live.slot):
             continue  # the warm version is the fastest way back: it stays until its successor serves
+        kept = services.ledger.traffic(app).kept == slot
         with services.locks.proxy():
             remove_shield(services, app)
+        if kept:
+            _let_finish(services, state)
         cut = _cut(services, app, slot)
         park(services, app, slot)
         for container in services.workloads.containers(app):
@@ -177,6 +186,22 @@ def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
         lost = f"; {counted(cut, 'request')} that were still open were cut" if cut else ""
         recovered.repaired.append(f"{state.version} stopped: its standby time is over{lost}")
         recovered.observed = None
+
+
+def _let_finish(services: Services, state: SlotState) -> None:
+    """Waits until no request is open on a slot, up to the drain limit.
+
+    Raises:
+        Interrupted: a signal came; nothing was stopped.
+    """
+    drain = Config.from_snapshot(services.ledger.settings(state.app, state.version)).proxy.drain
+
+    def check(waited: float) -> float:
+        services.interrupts.check()
+        return math.inf
+
+    with suppress(ProxyError):  # without the proxy no request is open
+        wait_until_closed(services, state.app, state.slot, drain, f"on {state.version}", check)
 
 
 def _cut(services: Services, app: str, slot: Slot) -> int:

@@ -16,10 +16,10 @@ from orchestrator.release.shields import record_shield
 def remove_shield(services: Services, app: str) -> None:
     """Ends the shield of the live version: in the ledger, on disk and in the proxy. May be repeated.
 
-    The caller holds the proxy's lock.
+    Sessions that stay on the version before it move to the live one. The caller holds the proxy's lock.
     """
     state = services.ledger.traffic(app)
-    if not state.shield:
+    if state == state.unshielded:
         return
     record_shield(services, app)
     services.ledger.set_traffic(app, state.unshielded)
@@ -27,10 +27,13 @@ def remove_shield(services: Services, app: str) -> None:
 
 
 def end_lost_shield(services: Services, app: str) -> bool:
-    """Ends a shield whose fallback does not run any more. True: there was one."""
-    fallback = services.ledger.traffic(app).fallback
-    state = services.ledger.slots(app).get(fallback) if fallback is not None else None
-    if fallback is None or (state is not None and state.state in ("ready", "warm")):
+    """Ends a shield whose fallback does not run any more. True: there was one.
+
+    The same for sessions that stay on a version that does not run any more.
+    """
+    older = services.ledger.traffic(app).older
+    state = services.ledger.slots(app).get(older) if older is not None else None
+    if older is None or (state is not None and state.state in ("ready", "warm")):
         return False
     with services.locks.proxy():
         remove_shield(services, app)

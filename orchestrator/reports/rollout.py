@@ -159,8 +159,9 @@ def candidate(rollout: Rollout) -> Candidate:
 
 
 def _limits(services: Services, rollout: Rollout) -> Limits:
-    settings = Config.from_snapshot(services.ledger.settings(rollout.app, rollout.version)).judge
-    return Limits(settings.alpha, settings.max_error_rate, settings.error_ratio, settings.latency_ratio)
+    config = Config.from_snapshot(services.ledger.settings(rollout.app, rollout.version))
+    settings, sticky = config.judge, config.proxy.sticky != "none"
+    return Limits(settings.alpha, settings.max_error_rate, settings.error_ratio, settings.latency_ratio, sticky)
 
 
 def _next_at(rollout: Rollout) -> str | None:

@@ -53,7 +53,8 @@ def rules(config: Config) -> Rules:
 def limits(config: Config) -> Limits:
     """The limits of the judge."""
     judge = config.judge
-    return Limits(judge.alpha, judge.max_error_rate, judge.error_ratio, judge.latency_ratio)
+    sticky = config.proxy.sticky != "none"
+    return Limits(judge.alpha, judge.max_error_rate, judge.error_ratio, judge.latency_ratio, sticky)
 
 
 def take(services: Services, config: Config, observed: Observed, live: SlotState, *, through_proxy: bool) -> View:

@@ -6,6 +6,8 @@ are milliseconds, and `none` means nothing.
 
 In maintenance, the fields WAIT:RETRY follow: for how many milliseconds requests wait at most, and the seconds of
 Retry-After. The message is a word of another map, messages.map, in the encoding of URLs: it may have any character.
+
+The last field is KEPT, when there is a slot that keeps its sessions.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ NONE = "none"
 _SLOT = "(none|blue|green)"
 _TIME = "([0-9]{1,10})"
 _CLOSED = f":{_TIME}:([1-9][0-9]{{0,9}})"
-_FIELDS = re.compile(rf"{_SLOT}:{_SLOT}:([0-9]{{1,4}}):{_SLOT}:{_SLOT}:{_TIME}:{_TIME}(?:{_CLOSED})?")
+_SHARES = f"{_SLOT}:{_SLOT}:([0-9]{{1,4}}):{_SLOT}:{_SLOT}"
+_FIELDS = re.compile(f"{_SHARES}:{_TIME}:{_TIME}(?:{_CLOSED})?(?::(blue|green))?")
 
 
 def written(state: TrafficState) -> str | None:
@@ -35,7 +38,9 @@ def written(state: TrafficState) -> str | None:
     times = [f"{round(seconds * 1000)}" for seconds in (state.held, state.patience)]
     if state.maintenance is not None:
         times += [f"{round(state.maintenance.hold * 1000)}", f"{state.maintenance.retry_after}"]
-    return ":".join([live, candidate, str(state.share), fallback, previewed, *times])
+    # It comes last, whatever other fields there are, so that the rules of `sticky` find it.
+    kept = [state.kept] if state.kept is not None else []
+    return ":".join([live, candidate, str(state.share), fallback, previewed, *times, *kept])
 
 
 def message(state: TrafficState) -> str | None:
@@ -61,6 +66,7 @@ def read(text: str, message: str = "") -> TrafficState | None:
             held=int(found[6]) / 1000,
             patience=int(found[7]) / 1000,
             maintenance=_maintenance(found[8], found[9], message),
+            sessions=found[10] is not None,
         )
     except ValueError:
         return None

@@ -22,7 +22,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import LedgerDamaged
 
 _SLOT = "app, slot, version, deployment, state, since, warm_until, bake_until"
-_TRAFFIC = "live, candidate, share, shield, preview, held, patience"
+_TRAFFIC = "live, candidate, share, shield, preview, held, patience, sessions"
 
 
 class SqlitePlacement(LedgerFile):
@@ -177,11 +177,14 @@ class SqlitePlacement(LedgerFile):
             db.execute("DELETE FROM traffic WHERE app = ?", (app,))
 
     def _traffic_state(self, app: str, row: Sequence[Any]) -> TrafficState:
-        live, candidate, share, shield, preview, held, patience, text = row
+        *shares, sessions, text = row
         record = self._maintenance(app, text)
         maintenance = record.maintenance if record is not None else None
+        live, candidate, share, shield, preview, held, patience = shares
         try:
-            return TrafficState(live, candidate, share, bool(shield), bool(preview), held, patience, maintenance)
+            return TrafficState(
+                live, candidate, share, bool(shield), bool(preview), held, patience, maintenance, bool(sessions)
+            )
         except (TypeError, ValueError) as error:
             raise LedgerDamaged(str(self.path), f"the traffic of {app}: {error}") from error
 
@@ -214,7 +217,7 @@ def write_traffic(db: sqlite3.Connection, app: str, state: TrafficState) -> None
     names = _TRAFFIC.split(", ")
     db.execute(
         f"INSERT INTO traffic (app, {_TRAFFIC})"
-        " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held, :patience)"
+        " VALUES (:app, :live, :candidate, :share, :shield, :preview, :held, :patience, :sessions)"
         f" ON CONFLICT (app) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)},"
         " maintenance = CASE WHEN excluded.live IS NULL THEN NULL ELSE maintenance END",
         {"app": app, **{name: getattr(state, name) for name in names}},

@@ -161,6 +161,7 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """
     ALTER TABLE traffic ADD COLUMN patience REAL NOT NULL DEFAULT 0;    -- of the shield, in seconds
     ALTER TABLE traffic ADD COLUMN maintenance TEXT;    -- JSON: what requests get, since when and by whom; NULL: none
+    ALTER TABLE traffic ADD COLUMN sessions INTEGER NOT NULL DEFAULT 0; -- 1: those that began on the other slot stay
     CREATE TABLE rollouts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         app TEXT NOT NULL REFERENCES apps(name),

@@ -20,12 +20,17 @@ Verdict = Literal["bad", "good", "inconclusive"]
 
 @frozen
 class Limits:
-    """The limits of the judge. `alpha` is the chance, over a whole rollout, that a good version is aborted."""
+    """The limits of the judge. `alpha` is the chance, over a whole rollout, that a good version is aborted.
+
+    `sticky`: shares are shares of the new sessions, so the candidate is compared by the share of the requests that it
+    got. Then the failures of one session, which are those of one version, may weigh more than `alpha` says.
+    """
 
     alpha: float = 0.01
     max_error_rate: float = 0.05
     error_ratio: float = 1.5
     latency_ratio: float = 1.25
+    sticky: bool = False
 
 
 @frozen
@@ -161,7 +166,10 @@ def _evidence(question: Question, stages: tuple[Stage, ...], limits: Limits) -> 
 def _events(question: Question, stages: tuple[Stage, ...], limits: Limits) -> Iterator[tuple[int, int, float]]:
     """The hits, the misses and the largest share of hits that is still good, in each stage."""
     for stage in stages:
-        new, old, share = stage.candidate, stage.old, stage.share
+        new, old = stage.candidate, stage.old
+        share = stage.share
+        if limits.sticky and 0 < share < 1:
+            share = new.requests / max(1, new.requests + old.requests)
         if question == "failure rate":
             yield new.failures, max(0, new.requests - new.failures), limits.max_error_rate
         elif 0 < share < 1 and question == "failure ratio":

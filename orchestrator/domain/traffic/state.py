@@ -20,7 +20,8 @@ class TrafficState:
     `live` gets the rest. `shield`: the older of the two running versions answers requests that the newer one fails, or
     does not begin to answer within `patience` seconds (0: as long as the proxy waits for any answer). `preview`: the
     candidate also answers at an address of its own. `held`: requests wait, for at most this many seconds, instead of
-    being served; 0: they are served. `maintenance`: no version answers a request.
+    being served; 0: they are served. `maintenance`: no version answers a request. `sessions`: sticky sessions that
+    began on the other slot, on the version before the live one, stay there.
 
     A deployment decides all of this but `maintenance`, which people begin and end: see `keeping`.
     """
@@ -33,6 +34,7 @@ class TrafficState:
     held: float = 0.0
     patience: float = 0.0
     maintenance: Maintenance | None = None
+    sessions: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < ALL:
@@ -49,6 +51,8 @@ class TrafficState:
             raise ValueError("a preview needs a candidate")
         if self.maintenance is not None and self.live is None:
             raise ValueError("maintenance needs a live version")
+        if self.sessions and (self.live is None or self.candidate is not None):
+            raise ValueError("sessions stay on the version before the live one, while there is no candidate")
 
     def share_of(self, slot: Slot) -> int:
         """The slot's share of the requests, in hundredths of a percent."""
@@ -65,23 +69,33 @@ class TrafficState:
         return self.live if self.candidate is not None else other(self.live)
 
     @property
+    def kept(self) -> Slot | None:
+        """The slot that keeps the sessions that began there, without a share of the others; None: there is none."""
+        return other(self.live) if self.sessions and self.live is not None else None
+
+    @property
+    def older(self) -> Slot | None:
+        """The slot that the live one needs beside it, as its fallback or for sessions; None: it needs none."""
+        return self.fallback or self.kept
+
+    @property
     def unshielded(self) -> TrafficState:
-        """The same state without a shield."""
-        return replace(self, shield=False, patience=0.0)
+        """The same state without a shield, and without sessions that stay on an older version."""
+        return replace(self, shield=False, patience=0.0, sessions=False)
 
     def keeping(self, before: TrafficState) -> TrafficState:
         """This state with the maintenance of `before`: only the loss of the live version ends it as well."""
         return replace(self, maintenance=before.maintenance if self.live is not None else None)
 
     def needs(self, slot: Slot) -> bool:
-        """Whether the slot must keep running: it has a share, is the fallback, or is previewed.
+        """Whether the slot must keep running: it has a share, is the fallback, keeps sessions, or is previewed.
 
         While requests wait, none must: whoever holds them makes room for another version.
         """
         if self.held:
             return False
         previewed = self.preview and slot == self.candidate
-        return self.share_of(slot) > 0 or slot in (self.live, self.fallback) or previewed
+        return self.share_of(slot) > 0 or slot in (self.live, self.fallback, self.kept) or previewed
 
     def same_shares(self, other: TrafficState) -> bool:
         """Whether every slot gets the same share in both states."""

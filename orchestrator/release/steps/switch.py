@@ -25,7 +25,8 @@ from orchestrator.release.work import Detail, Work
 class Switch(Action):
     """Makes a version live. With `bake` it is watched for so many seconds before it counts as stable.
 
-    With `shield` its predecessor answers what it fails, or does not begin to answer within `patience` seconds.
+    With `shield` its predecessor answers what it fails, or does not begin to answer within `patience` seconds. With
+    `sessions` the sessions that its predecessor has stay there.
     """
 
     name: ClassVar[str] = "switch"
@@ -35,6 +36,7 @@ class Switch(Action):
     bake: float = 0.0
     shield: bool = False
     patience: float = 0.0
+    sessions: bool = False
 
     @property
     def words(self) -> str:
@@ -42,7 +44,7 @@ class Switch(Action):
 
     @property
     def leads_to(self) -> TrafficState:
-        return TrafficState(live=self.slot, shield=self.shield, patience=self.patience)
+        return TrafficState(live=self.slot, shield=self.shield, patience=self.patience, sessions=self.sessions)
 
     def undo(self, plan: Plan) -> Step | None:
         if plan.from_slot is None or plan.from_version is None:
