@@ -70,6 +70,9 @@ def test_the_message_of_a_maintenance_is_in_a_file_of_its_own(tmp_path: Path) ->
         # What a cut leaves of 30000 milliseconds.
         "mymodel green:none:0:blue:none:0:300",
         "mymodel blue",
+        # What a cut leaves of a maintenance.
+        "mymodel green:none:0:blue:none:0:30000",
+        "mymodel green:none:0:blue:none:0:30000:0:3",
     ],
 )
 def test_a_damaged_file_is_recognized(tmp_path: Path, text: str) -> None:
