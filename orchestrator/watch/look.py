@@ -227,6 +227,6 @@ def _cooling_until(services: Services, config: Config, app: str, now: float) -> 
         if deployment.kind == "auto-rollback" and deployment.outcome != "undone":
             # After the clock was set back, the cool-down must not become longer.
             return min(epoch(deployment.started_at), now) + config.watchdog.cooldown
-        if deployment.outcome == "succeeded" and deployment.kind != "drill":
+        if deployment.outcome == "succeeded" and deployment.kind not in ("drill", "abort"):
             return 0.0
     return 0.0

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from orchestrator.config import Config
 from orchestrator.config.notify import Notify
+from orchestrator.config.watchdog import OBSOLETE
 from orchestrator.domain.health.probe import ProbeSpec
 from orchestrator.domain.rollout.choice import Choice
 from orchestrator.domain.rollout.deployment import StepRecord
@@ -29,8 +30,8 @@ THERE = FoundImage("ci.example.com/m:8", "ci.example.com/m@sha256:8")
 
 
 def kept(config: Config) -> Config:
-    """The part of a configuration that a snapshot contains: no URLs of notifications."""
-    watchdog = config.watchdog.model_copy(update={"heartbeat": None})
+    """The part of a configuration that a snapshot contains: no URLs of notifications, no keys without effect."""
+    watchdog = config.watchdog.model_copy(update={"heartbeat": None, **dict.fromkeys(OBSOLETE)})
     return config.model_copy(update={"notify": Notify(), "watchdog": watchdog})
 
 

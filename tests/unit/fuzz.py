@@ -852,7 +852,8 @@ def rendered(config: Config) -> None:
     ]
     shape = (bool(route.path_prefix), route.strip_prefix, config.run.replicas, spec.body, spec.statuses)
     addresses = (bool(route.metrics), bool(route.preview))
-    reference = _reference(tuple(hosts), *addresses, route.trusted, route.repeatable, *shape)
+    kinds = (route.trusted, route.repeatable, route.sticky)
+    reference = _reference(tuple(hosts), *addresses, *kinds, *shape)
     meant = {
         "the-app": name,
         "listen_192.0.2.9:9": "listen_" + route.listen.replace("*", "all").replace("[", "").replace("]", ""),
@@ -928,6 +929,7 @@ def _reference(
     preview: bool,
     trusted: tuple[str, ...],
     repeatable: tuple[str, ...],
+    sticky: str,
     prefix: bool,
     strip: bool,
     replicas: int,
@@ -943,7 +945,7 @@ def _reference(
     # The pattern of a preset, which is not user input.
     probe = replace(config.probe_spec(), body=body, statuses=statuses)
     slots = {slot: replace(backend, probe=probe) for slot, backend in app.slots.items()}
-    app = replace(app, slots=slots, route=replace(app.route, trusted=trusted, repeatable=repeatable))
+    app = replace(app, slots=slots, route=replace(app.route, trusted=trusted, repeatable=repeatable, sticky=sticky))
     lines = [words(line) for line in render.configuration(_template(), [app], 2)[0].split("\n")]
     return [(line, any(_MARKS.search(word) or "/the-prefix" in word for word in line)) for line in lines]
 

@@ -119,6 +119,9 @@ deployctl_deployments_total{app="mymodel",kind="rollback",outcome="undone"} 0
 deployctl_deployments_total{app="mymodel",kind="auto-rollback",outcome="succeeded"} 0
 deployctl_deployments_total{app="mymodel",kind="auto-rollback",outcome="failed"} 0
 deployctl_deployments_total{app="mymodel",kind="auto-rollback",outcome="undone"} 0
+deployctl_deployments_total{app="mymodel",kind="drill",outcome="succeeded"} 0
+deployctl_deployments_total{app="mymodel",kind="drill",outcome="failed"} 0
+deployctl_deployments_total{app="mymodel",kind="drill",outcome="undone"} 0
 # HELP deployctl_deployment_last_timestamp_seconds When the last deployment of this kind and outcome ended.
 # TYPE deployctl_deployment_last_timestamp_seconds gauge
 deployctl_deployment_last_timestamp_seconds{app="mymodel",kind="release",outcome="succeeded"} 1935817689
