@@ -178,7 +178,8 @@ class SqliteJournal(LedgerFile):
         # As in deployment_counts: the kind is that of the row with the highest id.
         rows = self._read(
             "SELECT from_version, kind, MAX(id) FROM deployments WHERE app = ? AND outcome = 'succeeded'"
-            " AND from_version IS NOT NULL AND from_version <> to_version AND kind NOT IN ('drill', 'abort') GROUP BY from_version",
+            " AND from_version IS NOT NULL AND from_version <> to_version AND kind NOT IN ('drill', 'abort')"
+            " GROUP BY from_version",
             (app,),
         )
         return {version for version, kind, _ in rows if kind in ("rollback", "auto-rollback")}
