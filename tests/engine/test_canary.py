@@ -23,7 +23,7 @@ from tests.engine.harness import App, Load, Reply, free_port, monotonic, until
 
 NORMAL = "slow:1:0"
 LONG = ["10% 5m", "50% 5m"]
-STRICT = {"max_error_rate": 0.001}
+STRICT = {"max_error_rate": 0.001, "latency_ratio": 5.0}
 CLIENTS = 8
 
 
@@ -44,7 +44,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.fixture
 def served(shared: App) -> Iterator[App]:
     rolling(shared, LONG)
-    # So strict that no stage ends before its time.
+    # No stage ends before its time; and a busy machine makes no version bad.
     shared.config["judge"] = STRICT
     yield shared
     if shared.json("status")["candidate"] is not None:
@@ -251,30 +251,21 @@ def test_a_pass_of_the_watchdog_aborts_a_bad_one(served: App) -> None:
     at_rest(served, old)
 
 
-def test_each_stage_waits_for_approval(served: App) -> None:
-    rolling(served, ["20% 1s"], approve=True)
-    old, version = live(served), following(served)
-    with loaded(served):
-        served.run("release", version, "--detach")
-        time.sleep(1.5)
-        served.watch()
-        assert (rollout(served) or {})["stage"] == 1
-        assert status(served)["live"]["version"] == old
-        served.run("promote")
-    assert live(served) == version
-    at_rest(served, version)
-
-
-@pytest.mark.parametrize("idle", some(["hold", "advance"], 0))
-def test_a_stage_without_traffic(served: App, idle: str) -> None:
-    rolling(served, ["20% 1s"])
-    served.config["judge"] = {**STRICT, "idle": idle}
+@pytest.mark.parametrize("wait", some(["approve", "hold", "advance"], 0))
+def test_a_stage_that_nobody_approves_or_asks(served: App, wait: str) -> None:
+    """Without traffic its end depends on judge.idle, and with rollout.approve on a person."""
+    rolling(served, ["20% 1s"], approve=wait == "approve")
+    served.config["judge"] = {**STRICT, "idle": "hold" if wait == "hold" else "advance"}
     old, version = live(served), following(served)
     served.run("release", version, "--detach")
     time.sleep(1.5)
     served.watch()
-    assert live(served) == (old if idle == "hold" else version)
-    if idle == "hold":
+    assert live(served) == (version if wait == "advance" else old)
+    if wait == "approve":
+        assert (rollout(served) or {})["next_at"] is None
+        served.run("promote")
+        assert live(served) == version
+    elif wait == "hold":
         served.run("rollback")
         assert (last(served)["outcome"], last(served)["why"]) == ("aborted", "rolled back")
         at_rest(served, old)
@@ -378,7 +369,7 @@ def expect(app: App, share: float | None, old: str, candidate: str) -> None:
     assert written[2:3] in ([], [f"{now['traffic']['share'] * 100:g}"])
 
 
-@pytest.mark.parametrize("crash", some(points(*SHIFT), 3, 4))
+@pytest.mark.parametrize("crash", some(points(*SHIFT), 4))
 def test_a_release_is_killed(served: App, crash: str) -> None:
     old, version = live(served), following(served)
     shifted = crash.split(":")[1] == "settle" or crash in ("acted:shift", "after:shift")
@@ -393,7 +384,7 @@ PROMOTIONS = [(10, 50, crash) for crash in points(*SHIFT)] + [(50, 100, crash) f
 def test_promotions_are_killed(served: App) -> None:
     """At every point of a promotion to the next stage, and of one to all requests."""
     with loaded(served, 4):
-        for before, after, crash in some(PROMOTIONS, 3, 4, 12, 13):
+        for before, after, crash in some(PROMOTIONS, 3, 4, 13):
             steps, commits = (SHIFT, "shift") if after == 50 else (FULLY, "switch")
             index = steps.index(crash.split(":")[1])
             moved = index > steps.index(commits) or crash in (f"acted:{commits}", f"after:{commits}")
@@ -404,7 +395,7 @@ def test_promotions_are_killed(served: App) -> None:
 
 def test_an_abort_is_killed(served: App) -> None:
     with loaded(served, 4):
-        for crash in some(points(*ABORT), 0, 1, 6):
+        for crash in some(points(*ABORT), 1, 6):
             old, version = candidate(served, 10)
             killed(served, crash, "abort", "--why", "killed")
             expect(served, 10 if crash == "before:unshare" else None, old, version)
