@@ -85,7 +85,7 @@ def plan_drill(observed: Observed, back: WayBack, *, replicas: int, preview: str
     steps: list[Step] = [step for step in _before_switch(rollback) if not isinstance(step, Keep)]
     if preview and before == TrafficState(live.slot):
         steps.append(Preview(back.version, back.slot, live.slot, preview))
-    steps.append(Drilled(back.version, live.slot, before.shield, before.held, before.patience))
+    steps.append(Drilled(back.version, live.slot, before.shield, before.held, before.patience, before.sessions))
     if rollback.mode != "switch":
         steps.append(Retire(back.version, back.slot, "stop"))
     plan = replace(rollback, steps=(*steps, Settle()))

@@ -108,4 +108,5 @@ class TrafficState:
         if self.candidate is not None:
             text += f", {self.share / 100:g} % to {self.candidate}"
         text += f", shielded by {self.fallback}" if self.shield else ""
+        text += f", with sessions on {self.kept}" if self.kept else ""
         return text + (", in maintenance" if self.maintenance is not None else "")

@@ -33,6 +33,7 @@ class Drilled(Action):
     shield: bool = False
     held: float = 0.0
     patience: float = 0.0
+    sessions: bool = False
 
     @property
     def words(self) -> str:
@@ -40,7 +41,9 @@ class Drilled(Action):
 
     @property
     def leads_to(self) -> TrafficState:
-        return TrafficState(self.live, shield=self.shield, held=self.held, patience=self.patience)
+        return TrafficState(
+            self.live, shield=self.shield, held=self.held, patience=self.patience, sessions=self.sessions
+        )
 
     def run(self, work: Work) -> Detail:
         if any(step.name == Preview.name for step in work.plan.steps):

@@ -59,6 +59,7 @@ class Switch(Action):
             before.preview,
             before.patience,
             before.held,
+            before.sessions,
         )
 
     def run(self, work: Work) -> Detail:

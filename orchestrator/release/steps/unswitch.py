@@ -26,6 +26,7 @@ class Unswitch(Action):
     preview: bool = False
     patience: float = 0.0
     held: float = 0.0
+    sessions: bool = False
 
     @property
     def words(self) -> str:
@@ -33,7 +34,8 @@ class Unswitch(Action):
 
     @property
     def leads_to(self) -> TrafficState:
-        return TrafficState(self.slot, self.candidate, self.share, self.shield, self.preview, self.held, self.patience)
+        shown = (self.shield, self.preview, self.held, self.patience)
+        return TrafficState(self.slot, self.candidate, self.share, *shown, sessions=self.sessions)
 
     def run(self, work: Work) -> Detail:
         services = work.services

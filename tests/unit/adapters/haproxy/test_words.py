@@ -39,6 +39,7 @@ def states(draw: st.DrawFn) -> TrafficState:
         held=draw(_seconds),
         patience=draw(_seconds) if shield else 0.0,
         maintenance=draw(st.none() | _maintenances) if live is not None else None,
+        sessions=live is not None and candidate is None and draw(st.booleans()),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,19 @@ def test_another_share_than_the_configured_one_is_a_routing_fault(candidate: int
     found = routing_fault([stage(0.05, (candidate, 0, 0), (1000 - candidate, 0, 0))], LIMITS)
     assert found is not None
     assert (found.question, found.hits, found.misses, found.verdict) == ("share", candidate, 1000 - candidate, "bad")
+
+
+def test_with_sticky_sessions_versions_are_compared_by_the_requests_that_they_got() -> None:
+    """A few sessions made half of the requests, at a share of 5 %: both versions fail equally often."""
+    same = stage(0.05, (10_000, 200, 300), (10_000, 200, 300))
+    words = {each.question: each.verdict for each in judge([same], LIMITS)}
+    assert (words["failure ratio"], words["latency ratio"]) == ("bad", "bad")
+    sticky = replace(LIMITS, sticky=True)
+    words = {each.question: each.verdict for each in judge([same], sticky)}
+    assert (words["failure ratio"], words["latency ratio"]) == ("inconclusive", "inconclusive")
+    worse = stage(0.05, (10_000, 400, 300), (10_000, 100, 300))
+    assert verdict(judge([worse], sticky)) == "bad"
+    # Most sessions are still those of the old version.
+    late = stage(0.5, (200, 40, 0), (10_000, 100, 0))
+    assert {each.question: each.verdict for each in judge([late], sticky)}["failure ratio"] == "bad"
+    assert judge([stage(0.05, (0, 0, 0), (100, 5, 5))], sticky)[1].hits == 0

@@ -61,6 +61,15 @@ def test_a_candidate_is_shielded_by_the_live_version() -> None:
     assert TrafficState(live="green", shield=True).fallback == "blue"
 
 
+@pytest.mark.parametrize("shield", [True, False])
+def test_a_slot_that_keeps_sessions_is_needed(shield: bool) -> None:
+    state = TrafficState(live="green", shield=shield, sessions=True)
+    assert (state.kept, state.older, state.needs("blue"), state.share_of("blue")) == ("blue", "blue", True, 0)
+    assert state.unshielded == TrafficState(live="green")
+    assert not state.unshielded.needs("blue")
+    assert TrafficState(live="green").older is None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -69,6 +78,8 @@ def test_a_candidate_is_shielded_by_the_live_version() -> None:
         {"live": "blue", "candidate": "green", "share": -1},
         {"live": "blue", "share": 1},
         {"shield": True},
+        {"sessions": True},
+        {"live": "blue", "candidate": "green", "sessions": True},
     ],
 )
 def test_invalid_states_are_refused(wrong: dict[str, Any]) -> None:
@@ -88,6 +99,7 @@ def test_states_are_compared_by_their_shares() -> None:
         (TrafficState(), "no slot"),
         (TrafficState(live="blue"), "blue"),
         (TrafficState(live="green", shield=True), "green, shielded by blue"),
+        (TrafficState(live="green", sessions=True), "green, with sessions on blue"),
         (TrafficState(live="blue", candidate="green", share=525), "blue, 5.25 % to green"),
     ],
 )
