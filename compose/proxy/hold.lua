@@ -39,8 +39,7 @@ core.register_service("maintenance", "http", function(applet)
         return string.char(tonumber(byte, 16))
     end)
     local body = text .. " (request " .. applet:get_var("txn.request") .. ")\n"
-    -- The last field but KEPT.
-    local retry = applet:get_var("txn.state"):match(":(%d+):?%a*$")
+    local retry = applet:get_var("txn.state"):match(":(%d+)$")
     applet:set_status(503)
     applet:add_header("Retry-After", retry)
     applet:add_header("Content-Type", "text/plain; charset=utf-8")

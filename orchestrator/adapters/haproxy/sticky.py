@@ -88,8 +88,8 @@ def slots(app: ProxyApp, servers: int) -> Iterator[str]:
             yield f"acl {name}_up srv_is_up({name}/s{index})"
         begun = f"{own} {{ var(txn.began) -m found }}"
         yield f"http-request set-var(txn.version) str({name}),map_str({VERSIONS},none) if {begun}"
-        # Its field is LIVE, or CANDIDATE with a share, or KEPT, which is the last one: see `words`.
-        may = f"{{ var(txn.state) -m reg '^{slot}:|^[a-z]+:{slot}:[1-9]|:{slot}$' }}"
+        # It is LIVE, or CANDIDATE with a share or with -1: see `words`.
+        may = f"{{ var(txn.state) -m reg '^{slot}:|^[a-z]+:{slot}:[1-9-]' }}"
         up = f" {name}_up" if servers else ""
         same = "{ var(txn.began),strcmp(txn.version) eq 0 }"
         yield f"http-request set-var(txn.slot) str({slot}) if {begun} {same} {may}{up}"

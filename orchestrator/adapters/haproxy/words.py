@@ -7,7 +7,7 @@ are milliseconds, and `none` means nothing.
 In maintenance, the fields WAIT:RETRY follow: for how many milliseconds requests wait at most, and the seconds of
 Retry-After. The message is a word of another map, messages.map, in the encoding of URLs: it may have any character.
 
-The last field is KEPT, when there is a slot that keeps its sessions.
+A SHARE of -1 means that CANDIDATE is no candidate, but the slot that keeps the sessions that began there.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ NONE = "none"
 _SLOT = "(none|blue|green)"
 _TIME = "([0-9]{1,10})"
 _CLOSED = f":{_TIME}:([1-9][0-9]{{0,9}})"
-_SHARES = f"{_SLOT}:{_SLOT}:([0-9]{{1,4}}):{_SLOT}:{_SLOT}"
-_FIELDS = re.compile(f"{_SHARES}:{_TIME}:{_TIME}(?:{_CLOSED})?(?::(blue|green))?")
+_KEPT = -1
+_SHARES = f"{_SLOT}:{_SLOT}:([0-9]{{1,4}}|{_KEPT}):{_SLOT}:{_SLOT}"
+_FIELDS = re.compile(f"{_SHARES}:{_TIME}:{_TIME}(?:{_CLOSED})?")
 
 
 def written(state: TrafficState) -> str | None:
@@ -33,14 +34,13 @@ def written(state: TrafficState) -> str | None:
     if state == TrafficState(state.live):
         return state.live
     preview = state.candidate if state.preview else None
-    slots = [each or NONE for each in (state.live, state.candidate, state.fallback, preview)]
+    slots = [each or NONE for each in (state.live, state.kept or state.candidate, state.fallback, preview)]
     live, candidate, fallback, previewed = slots
     times = [f"{round(seconds * 1000)}" for seconds in (state.held, state.patience)]
     if state.maintenance is not None:
         times += [f"{round(state.maintenance.hold * 1000)}", f"{state.maintenance.retry_after}"]
-    # It comes last, whatever other fields there are, so that the rules of `sticky` find it.
-    kept = [state.kept] if state.kept is not None else []
-    return ":".join([live, candidate, str(state.share), fallback, previewed, *times, *kept])
+    share = _KEPT if state.kept is not None else state.share
+    return ":".join([live, candidate, str(share), fallback, previewed, *times])
 
 
 def message(state: TrafficState) -> str | None:
@@ -56,17 +56,19 @@ def read(text: str, message: str = "") -> TrafficState | None:
     if found is None:
         return None
     live, candidate, fallback, previewed = (_slot(found[number]) for number in (1, 2, 4, 5))
+    share = int(found[3])
+    sessions = share == _KEPT
     try:
         state = TrafficState(
             live,
-            candidate,
-            int(found[3]),
+            None if sessions else candidate,
+            0 if sessions else share,
             shield=fallback is not None,
             preview=previewed is not None,
             held=int(found[6]) / 1000,
             patience=int(found[7]) / 1000,
             maintenance=_maintenance(found[8], found[9], message),
-            sessions=found[10] is not None,
+            sessions=sessions,
         )
     except ValueError:
         return None
