@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -143,6 +144,16 @@ def test_a_session_stays_on_its_version_while_that_is_warm(app: App, sticky: str
     assert homes(new) == second
     assert homes(old) == [""] * len(old)
     assert versions(joined(old)) == {"v2"}
+
+
+def test_a_reload_of_the_proxy_loses_no_session(app: App, sticky: str) -> None:
+    app.release("v1")
+    old = clients(app, sticky, "old")
+    first = joined(old)
+    app.release("v2")
+    time.sleep(6)  # a worker hands its tables over when it is older than 5 seconds
+    app.run("proxy", "reload")
+    assert homes(old) == first
 
 
 def test_a_session_moves_when_the_warm_time_is_over(app: App, sticky: str) -> None:
