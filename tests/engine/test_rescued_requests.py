@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.adapters.haproxy import container
 from orchestrator.adapters.haproxy.backends import LARGEST_BODY
 from orchestrator.domain.traffic.counted import between
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
 from tests.engine.contracts.proxies import APP, PROGRESS, VERSIONS, RealRig, go_on
 from tests.engine.harness import until
+from tests.engine.upgrading import older_image
 
 pytestmark = pytest.mark.engine
 
@@ -65,22 +67,27 @@ class Model(ThreadingHTTPServer):
                     time.sleep(3 * PATIENCE)
                     self.reply(200, b"late")
                 elif do == "drip":
-                    self.send_response(200)
-                    self.send_header("Content-Length", "4")
-                    self.end_headers()
-                    self.wfile.write(b"sl")
-                    time.sleep(3 * PATIENCE)
-                    self.wfile.write(b"ow")
+                    self.pause(b"slow")
                 elif do == "half":
                     self.send_response(200)
                     self.send_header("Content-Length", "100")
                     self.end_headers()
                     self.wfile.write(b"half")
                     self.close_connection = True
+                elif body == b"pause":
+                    self.pause(f"{VERSIONS[slot]} {len(body)}".encode())
                 else:
                     self.reply(200, f"{VERSIONS[slot]} {len(body)}".encode())
 
             do_GET = do_HEAD = do_POST = do_OPTIONS = do_PUT = do_PATCH = do_DELETE = answer
+
+            def pause(self, text: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text[:2])
+                time.sleep(3 * PATIENCE)
+                self.wfile.write(text[2:])
 
             def reply(self, status: int, text: bytes) -> None:
                 self.send_response(status)
@@ -254,13 +261,39 @@ def test_what_cannot_be_repeated_has_as_much_time_as_without_the_shield(shield: 
     assert shield.ask("hang", method, b"x" * size) == (200, "late", "v2")
 
 
-def test_a_pause_within_an_answer_ends_it_after_the_patience(shield: Shield) -> None:
-    """HAProxy 2.6 and 3.0 cannot change the limit once an answer has begun."""
-    with pytest.raises(http.client.IncompleteRead):
-        shield.ask("drip")
-    assert shield.models["blue"].asked == []
-    shield.rig.traffic.apply(APP, SHIELDED.unshielded)
+def test_an_answer_that_has_begun_may_pause_for_longer_than_the_patience(shield: Shield) -> None:
+    before = shield.rig.endpoints.counters(APP)
     assert shield.ask("drip") == (200, "slow", "v2")
+    assert shield.models["blue"].asked == []
+    traffic = between(before, shield.rig.endpoints.counters(APP), "green")
+    assert (traffic.requests, traffic.failures) == (1, 0)
+
+
+def test_a_pause_of_the_older_version_does_not_end_its_answer(shield: Shield) -> None:
+    assert shield.ask("500", body=b"pause") == (200, "v1 5", "v1")
+
+
+def test_the_rules_hold_on_haproxy_2_6(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "image_tag", older_image)
+    (tmp_path / "proxy").mkdir()
+    older = Shield(tmp_path / "proxy")
+    try:
+        program = older.rig.edge.program()
+        assert program is not None
+        assert program.name.startswith("HAProxy 2.6.")
+        older.rig.traffic.apply(APP, SHIELDED)
+        assert older.ask() == (200, "v2 10", "v2")
+        for do in FAILURES:
+            assert older.ask(do) == (200, "v1 10", "v1")
+        # The only difference: it cannot change the limit once an answer has begun.
+        older.models["blue"].asked.clear()
+        with pytest.raises(http.client.IncompleteRead):
+            older.ask("drip")
+        assert older.models["blue"].asked == []
+        older.rig.traffic.apply(APP, SHIELDED.unshielded)
+        assert older.ask("drip") == (200, "slow", "v2")
+    finally:
+        older.close()
 
 
 @pytest.mark.parametrize("do", ["500", "close"])

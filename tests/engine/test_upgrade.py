@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 from tests.chaos import FULL
 from tests.engine.harness import App, Load, engine, until
-from tests.engine.upgrading import LINES, remove_images
+from tests.engine.upgrading import FROM, LINES, older_image, remove_images
 
 # Where an upgrade is killed: around everything that it changes.
 POINTS = [
@@ -42,13 +42,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         remove_images()
 
 
-def start(app: App, *arguments: str, crash: str = "", lines: str = "") -> subprocess.Popen[str]:
-    """Starts a command whose builds of the proxy take a second."""
+def start(app: App, *arguments: str, crash: str = "", lines: str = "", image: str = "") -> subprocess.Popen[str]:
+    """Starts a command whose builds of the proxy take a second; `image` is that of a proxy that it starts."""
     command = [sys.executable, "-m", "tests.engine.upgrading", crash, "--state-dir", str(app.state_dir), *arguments]
     return subprocess.Popen(
         command,
         cwd=app.folder,
-        env={**app.environment(), LINES: lines, "UPGRADE_OF": str(os.getpid())},
+        env={**app.environment(), LINES: lines, FROM: image, "UPGRADE_OF": str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -156,6 +156,39 @@ def test_an_upgrade_loses_no_request_and_no_stream(app: App) -> None:
     assert load.order() == ["v1", "v2"]
     assert [reply for reply in load.replies if reply.header != reply.version] == []
     idle.close()
+
+
+def test_an_upgrade_from_haproxy_2_6_loses_no_request_and_no_stream(app: App, make_app: Callable[..., App]) -> None:
+    """`app` is not used: its proxy has built the image that the upgrade needs."""
+    old = make_app(f"older-{os.getpid()}")
+    old.config["proxy"]["drain"] = "2m"
+    old.write_config()
+    first = start(old, "release", "v1", image=older_image())
+    _, message = first.communicate(timeout=120)
+    assert first.returncode == 0, message
+    assert old.json("proxy", "status")["program"]["name"].startswith("HAProxy 2.6.")
+    websocket = connect(f"ws://127.0.0.1:{old.port}/ws", ping_interval=None)
+    with Load(old.port, clients=32) as load, streaming(old, 5) as lines, websocket as tunnel:
+        until(lambda: len(load.replies) > 200, "200 requests")
+        running = start(old, "proxy", "upgrade")
+        until(lambda: set(proxies(old)) == {"", "-previous"}, "the old proxy finishes", 60)
+        assert old.json("proxy", "status")["program"]["name"].startswith("HAProxy 3.0.")
+        # Both programs are told of the release, and the shield of v2 is in both.
+        old.config["rollout"].update(keep_warm="10m", settle="2s")
+        old.write("v2")
+        release = old.start("release", "v2")
+        until(lambda: old.serving() == "v2", "v2 is live", 60)
+        tunnel.send("hello")
+        assert tunnel.recv() == "v1 hello"
+    assert running.wait(90) in (0, 2)
+    running.communicate()
+    assert release.wait(90) == 0
+    release.communicate()
+    assert lines[-1] == "end"
+    settled(old)
+    assert load.failures() == []
+    assert load.order() == ["v1", "v2"]
+    assert [reply for reply in load.replies if reply.header != reply.version] == []
 
 
 def test_a_new_proxy_that_does_not_start_leaves_the_old_one(app: App) -> None:

@@ -2,13 +2,15 @@
 
 It begins with the image that the proxy has, instead of Debian's; the lines in $UPGRADE_LINES follow. CRASH is empty,
 or `before:NAME` or `acted:NAME`: the process is killed with SIGKILL there. NAME is a method that replaces the proxy,
-with a number when it is not the first call: `acted:rename.2`.
+with a number when it is not the first call: `acted:rename.2`. A proxy that is started, not upgraded, has the image
+$UPGRADE_FROM, if it is set.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -19,7 +21,8 @@ import docker
 
 from orchestrator.adapters.docker.host_containers import DockerHostContainers
 from orchestrator.adapters.docker.host_images import DockerHostImages
-from orchestrator.adapters.haproxy.container import image_tag
+from orchestrator.adapters.haproxy import container
+from orchestrator.adapters.haproxy.container import image_tag, shipped
 from orchestrator.adapters.haproxy.sockets import Sockets
 from orchestrator.cli.main import main
 from orchestrator.domain.rollout.workload import HostContainerSpec, HostImage
@@ -27,6 +30,7 @@ from orchestrator.ports.progress import Progress
 from tests.engine.harness import engine
 
 LINES = "UPGRADE_LINES"
+FROM = "UPGRADE_FROM"
 _PARTS = (Sockets, DockerHostContainers, DockerHostImages)
 _build, _name = DockerHostImages.build, DockerHostImages.name
 
@@ -55,6 +59,19 @@ def remove_images() -> None:
     """Removes the image of the last upgrade of this process."""
     with suppress(docker.errors.APIError):
         engine().images.remove(named(image_tag()))
+
+
+def older_image() -> str:
+    """The proxy's image with the HAProxy of Debian 12, version 2.6; it is built at first use."""
+    found = [f"deployctl-proxy-{name}:{image_tag().partition(':')[2]}" for name in ("older", "older-test")]
+    try:
+        engine().images.get(found[0])
+    except docker.errors.ImageNotFound:
+        # Two names, so that no upgrade removes it.
+        tags = [argument for name in found for argument in ("-t", name)]
+        command = ["docker", "build", "-q", *tags, "--build-arg", "BASE=deployctl-base:bookworm", "-"]
+        subprocess.run(command, input=shipped("Dockerfile"), text=True, check=True, capture_output=True)
+    return found[0]
 
 
 def _base() -> str:
@@ -90,4 +107,6 @@ if __name__ == "__main__":
     DockerHostImages.lines = ""  # type: ignore[attr-defined]
     if where:
         kill_at(where)
+    if image := os.environ.get(FROM):
+        container.image_tag = lambda: image
     main()

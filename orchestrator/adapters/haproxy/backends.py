@@ -85,7 +85,7 @@ def _shielded(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
         "option redispatch 1",
         f"retry-on {_REPEATED}",
         *_prefix(app.route),
-        # HAProxy applies it to pauses within bodies and answers as well. What cannot be repeated has more time.
+        # HAProxy applies it to pauses within bodies as well. What cannot be repeated has more time.
         f"http-request set-timeout server var(txn.patience) if {{ var(txn.patience) -m int gt 0 }} {repeatable}"
         f" !{{ req.hdr_val(Content-Length) gt {LARGEST_BODY} }} !{{ req.hdr(Transfer-Encoding) -m found }}",
         f"http-request disable-l7-retry if !{repeatable}",
@@ -96,6 +96,10 @@ def _shielded(app: ProxyApp, slot: Slot, with_state: bool) -> Iterator[str]:
         *sticky.replicas(app, slot, count, "n"),
         *_next_up(name, slot, count),
         "use-server %[var(txn.server)] if TRUE",
+        # An answer that has begun may pause for as long as without the shield. HAProxy 2.6 applies the patience to it.
+        ".if version_atleast(2.9)",
+        f"http-response set-timeout server {longest}",
+        ".endif",
         # The version that gave this very answer.
         f"http-response set-var(txn.backend) str({backend(name, older)}) if {{ srv_name -m beg o p }}",
         *_counted(name, slot, "{ srv_name -m beg n b }"),

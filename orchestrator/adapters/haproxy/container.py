@@ -23,8 +23,8 @@ from orchestrator.ports.host_containers import HostContainers
 from orchestrator.ports.host_images import HostImages
 from orchestrator.ports.progress import Progress
 
-LOCAL_BASE = "deployctl-base:bookworm"
-PUBLIC_BASE = "debian:bookworm-slim"
+LOCAL_BASE = "deployctl-base:trixie"
+PUBLIC_BASE = "debian:trixie-slim"
 
 
 def shipped(name: str) -> str:

@@ -60,6 +60,9 @@ backend mymodel_blue_shielded
   http-request set-var(txn.replicas) str(mymodel_blue),map_str_int(/etc/deployctl/replicas.map,1)
   http-request set-var(txn.server) str(n1)
   use-server %[var(txn.server)] if TRUE
+  .if version_atleast(2.9)
+  http-response set-timeout server 3600000ms
+  .endif
   http-response set-var(txn.backend) str(mymodel_green) if { srv_name -m beg o p }
   http-response set-var(txn.took) date(0,us),sub(txn.begun),concat()
   http-response set-var(txn.first) var(txn.took),bytes(0,2)
