@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -140,7 +141,8 @@ def test_an_upgrade_loses_no_request_and_no_stream(app: App) -> None:
         if running.poll() is None:
             running.send_signal(signal.SIGINT)
         _, message = running.communicate(timeout=60)
-        assert "the old one still has " in message
+        # On a busy machine the wait has ended by itself.
+        assert re.search("the old (one|proxy) still has ", message), message
         assert release.poll() is None, "the drain waits for the WebSocket"
         tunnel.send("again")
         assert tunnel.recv() == "v1 again"
