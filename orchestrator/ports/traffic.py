@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.domain.traffic.maintenance import Maintenance
     from orchestrator.domain.traffic.state import TrafficState
 
@@ -37,6 +39,16 @@ class Traffic(Protocol):
 
         Raises:
             ProxyError: a worker did not confirm it. The state on disk is the old one again.
+        """
+
+    def apply_all(self, states: Mapping[str, TrafficState]) -> None:
+        """Sets the states of several apps as `apply` does: on disk with one write, and in each worker in one instant.
+
+        So a crash leaves all of them as they were, or all as they shall be, and a client that has one connection never
+        meets a mixture.
+
+        Raises:
+            ProxyError: a worker did not confirm it. All states on disk are the old ones again.
         """
 
     def maintain(self, app: str, maintenance: Maintenance | None) -> None:

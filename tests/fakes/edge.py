@@ -251,6 +251,12 @@ class FakeTraffic:
         self._refuse_damaged()
         self._set(app, state.keeping(self._proxy.disk.get(app, _NOTHING)))
 
+    def apply_all(self, states: Mapping[str, TrafficState]) -> None:
+        self._refuse_damaged()
+        self._proxy.workers()  # before anything changes
+        for app, state in states.items():
+            self._set(app, state.keeping(self._proxy.disk.get(app, _NOTHING)))
+
     def maintain(self, app: str, maintenance: Maintenance | None) -> None:
         self._refuse_damaged()
         state = self._proxy.disk.get(app, _NOTHING)

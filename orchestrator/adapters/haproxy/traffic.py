@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from orchestrator.adapters.haproxy import names, words
 from orchestrator.adapters.haproxy.files import MESSAGES, ROUTES, ProxyFiles
+from orchestrator.adapters.haproxy.maps import replace_entries
 from orchestrator.adapters.haproxy.runtime import Runtime
 from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
@@ -51,6 +52,19 @@ class HAProxyTraffic:
     def apply(self, app: str, state: TrafficState) -> None:
         before = self._files.states()
         self._set(app, state.keeping(before.get(app, _NOTHING)), before)
+
+    def apply_all(self, states: Mapping[str, TrafficState]) -> None:
+        before = self._files.states()
+        after = {**before, **{app: state.keeping(before.get(app, _NOTHING)) for app, state in states.items()}}
+        try:
+            self._files.write_states(after)
+            # No maintenance changes, so every message that is needed is there.
+            replace_entries(self._runtime, names.ROUTES, _entries(after))
+        except (ProxyError, StorageError):
+            self._files.write_states(before)
+            if self._runtime.answers():
+                replace_entries(self._runtime, names.ROUTES, _entries(before))
+            raise
 
     def maintain(self, app: str, maintenance: Maintenance | None) -> None:
         before = self._files.states()
@@ -128,12 +142,18 @@ class HAProxyTraffic:
     def restore_running(self) -> list[str]:
         """Makes the running proxy follow the maps on disk; returns what was changed, in words."""
         disk, running = self._files.states(), self._running()
-        repaired = []
-        for app, state in disk.items():
-            if running.get(app) != state:
-                self._set_running(app, state, with_message=running.get(app, _NOTHING).maintenance is not None)
-                repaired.append(f"the running proxy's traffic of {app} was set to {state}")
-        return repaired
+        wrong = {app: state for app, state in disk.items() if running.get(app) != state}
+        if len(wrong) > 1 and all(state.maintenance is None for state in wrong.values()):
+            # A crash may have come in `apply_all`: they change in one instant here as well.
+            replace_entries(self._runtime, names.ROUTES, _entries(disk))
+        for app, state in wrong.items():
+            self._set_running(app, state, with_message=running.get(app, _NOTHING).maintenance is not None)
+        return [f"the running proxy's traffic of {app} was set to {state}" for app, state in wrong.items()]
+
+
+def _entries(states: Mapping[str, TrafficState]) -> dict[str, str]:
+    """The entries of routes.map for these states."""
+    return {app: word for app, state in states.items() if (word := words.written(state)) is not None}
 
 
 def _differing(some: Sequence[TrafficState], others: Sequence[TrafficState]) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +15,7 @@ import pytest
 from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
-from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, proxy_rig, shielded
+from tests.engine.contracts.proxies import APP, KINDS, PROGRESS, ProxyRig, RealRig, proxy_rig, shielded
 from tests.engine.harness import until
 
 pytestmark = pytest.mark.engine
@@ -178,6 +181,84 @@ def test_a_candidate_gets_its_share_and_what_is_held_waits(
     # A share of one half leaves one of the two out of forty answers once in 5 * 10^11.
     found = {rig.answer() for _ in range(40 if len(answers) > 1 else 5)}
     assert found == answers
+
+
+def test_the_states_of_several_apps_are_applied_at_once(rig: ProxyRig) -> None:
+    rig.running()
+    rig.edge.apply([rig.app(), *(rig.app(name=name, prefix=f"/{name}") for name in ("one", "two"))], PROGRESS)
+    rig.traffic.apply(APP, BLUE)
+    rig.traffic.apply("one", BLUE)
+    for states in (
+        {APP: GREEN, "two": shielded("blue")},
+        {APP: GREEN, "two": shielded("blue")},
+        {APP: shielded("blue"), "two": GREEN},
+    ):
+        rig.traffic.apply_all(states)
+        assert rig.traffic.known() == {"one": BLUE, **states}
+        assert {app: rig.traffic.running(app) for app in ("one", *states)} == {"one": BLUE, **states}
+        assert rig.answer() == {"blue": "v1", "green": "v2"}[str(states[APP].live)]
+    rig.traffic.maintain("two", CLOSED)
+    rig.traffic.apply_all({APP: GREEN, "two": BLUE})
+    assert rig.traffic.running("two") == closed(BLUE), "it stays in maintenance"
+    rig.traffic.apply_all({APP: GREEN, "two": TrafficState()})
+    assert rig.traffic.known() == {APP: GREEN, "one": BLUE}
+    assert rig.traffic.running("two") == TrafficState()
+    rig.traffic.apply("two", GREEN)
+    assert rig.traffic.running("two") == GREEN
+
+
+def test_states_of_several_apps_that_the_proxy_does_not_confirm_are_not_kept_on_disk(rig: ProxyRig) -> None:
+    rig.running()
+    rig.edge.apply([rig.app(), rig.app(name="two", prefix="/two")], PROGRESS)
+    rig.traffic.apply(APP, BLUE)
+    with rig.paused(), pytest.raises(ProxyError):
+        rig.traffic.apply_all({APP: GREEN, "two": GREEN})
+    assert rig.traffic.known() == {APP: BLUE}
+    assert (rig.traffic.running(APP), rig.traffic.running("two")) == (BLUE, TrafficState())
+    rig.traffic.apply_all({APP: GREEN, "two": GREEN})
+    assert (rig.traffic.running(APP), rig.traffic.running("two")) == (GREEN, GREEN)
+
+
+def test_no_client_meets_a_mixture(tmp_path: Path) -> None:
+    """A client asks two apps in turn, on one connection, while both switch together."""
+    answers: list[str] = []
+    with proxy_rig("real", tmp_path / "proxy") as rig:
+        rig.running()
+        assert isinstance(rig, RealRig)
+        apps = [rig.app(name=name, prefix=f"/{name}") for name in ("one", "two")]
+        rig.edge.apply(apps, PROGRESS)
+        rig.traffic.apply_all({"one": BLUE, "two": BLUE})
+        host, _, port = rig.listen.partition(":")
+        stop = threading.Event()
+
+        def ask() -> None:
+            connection = http.client.HTTPConnection(host, int(port), timeout=20)
+            for path in itertools.cycle(("/one", "/two")):
+                if stop.is_set():
+                    break
+                connection.request("GET", path)
+                answers.append(connection.getresponse().read().decode())
+            connection.close()
+
+        client = threading.Thread(target=ask)
+        client.start()
+        for number in range(100):
+            enough = len(answers) + 10
+            until(lambda: len(answers) >= enough, "ten answers")  # noqa: B023
+            states = dict.fromkeys(("one", "two"), (GREEN, BLUE)[number % 2])
+            if number % 10:
+                rig.traffic.apply_all(states)
+            else:  # as after a crash between the disk and the workers
+                rig.files.write_states(states)
+                repaired = rig.edge.repair("two", apps, states, PROGRESS)
+                assert len(repaired) == 2, repaired
+        stop.set()
+        client.join()
+    runs = [(version, len(list(group))) for version, group in itertools.groupby(answers)]
+    assert {version for version, _ in runs} == {"v1", "v2"}
+    # One that had switched alone would answer between two answers of the other: a run of one.
+    assert len(runs) in (100, 101), runs
+    assert min(length for _, length in runs[:-1]) >= 9, runs
 
 
 CLOSED = Maintenance('back at 10:00; mail "ops"? 50 % <done> \\ größer 模型 <<', 91)
