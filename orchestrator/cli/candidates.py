@@ -16,6 +16,7 @@ import typer
 
 from orchestrator import wiring
 from orchestrator.cli.completion_scripts import FILES
+from orchestrator.cli.context import files_of
 from orchestrator.domain.naming import next_version
 from orchestrator.files import read_small
 
@@ -99,6 +100,6 @@ def _read(ledger: Path, query: str, *values: object) -> list[str]:
 def _toml(ctx: typer.Context) -> dict[str, Any]:
     """deploy.toml, unchecked; empty where it does not exist or cannot be read."""
     try:
-        return tomllib.loads(read_small(Path(ctx.find_root().params.get("file") or "deploy.toml")).decode("utf-8-sig"))
+        return tomllib.loads(read_small(files_of(ctx.find_root().params.get("file"))[0]).decode("utf-8-sig"))
     except (OSError, ValueError):
         return {}

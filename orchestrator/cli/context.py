@@ -15,12 +15,17 @@ from pathlib import Path
 import typer
 
 from orchestrator.cli.console import Console
-from orchestrator.errors import DeployctlError, HostError
+from orchestrator.errors import DeployctlError, HostError, UsageError
+
+FILE = "DEPLOYCTL_FILE"
 
 
 @dataclass
 class Context:
-    """The global options of one call. `changing`: the command may change something, so a signal does not end it."""
+    """The global options of one call. `changing`: the command may change something, so a signal does not end it.
+
+    `files` is every --file; only one command takes more than one, and all others use `file`, the first of them.
+    """
 
     file: Path
     json: bool = False
@@ -28,6 +33,7 @@ class Context:
     no_color: bool = False
     state_dir: Path | None = None
     changing: bool = False
+    files: tuple[Path, ...] = ()
     console: Console = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +72,19 @@ class Context:
             )
             raise typer.Exit(1) from None
 
+    def refuse_several_files(self, command: str | None) -> None:
+        """Ends the program when a command was given several files and works with one.
+
+        `release` checks this itself: it takes several with --together.
+        """
+        if len(self.files) > 1 and command != "release":
+            with self.guarded():
+                raise UsageError(
+                    f"--file was given {len(self.files)} times",
+                    why=f"{command or 'this command'} works with one app",
+                    hint="give one file; only 'release --together' takes several",
+                )
+
     def _check_output(self) -> None:
         lost = self.console.lost
         if lost is None or lost.errno == errno.EPIPE:
@@ -74,6 +93,14 @@ class Context:
         if not self.changing:
             raise HostError(text, why=lost.strerror or str(lost), hint="check that its disk is not full")
         self.console.note(f"{text}: {lost.strerror or lost}")
+
+
+def files_of(given: list[Path] | None) -> tuple[Path, ...]:
+    """The configuration files of a command: those of --file, else that of the environment, else deploy.toml.
+
+    The variable is read here because Typer would divide it at colons, which a name may contain.
+    """
+    return tuple(given or [Path(os.environ.get(FILE) or "deploy.toml")])
 
 
 def current(ctx: typer.Context) -> Context:

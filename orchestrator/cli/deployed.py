@@ -12,10 +12,10 @@ from orchestrator.watch.waiting import Bake
 _STATES = {"stable": "is stable", "baking": "is live and bakes", "replaced": "was live"}
 
 
-def report(cli: Context, app: str, result: Result, bake: BakeReport | None = None) -> None:
-    """Prints the result of a deployment; `bake` is the result of its bake, if there was one."""
+def ended_as(app: str, result: Result, bake: BakeReport | None = None) -> ReleaseReport:
+    """The report of a deployment; `bake` is the result of its bake, if there was one."""
     deployment = result.deployment
-    ended = ReleaseReport(
+    return ReleaseReport(
         app=app,
         outcome="succeeded" if deployment else "nothing to do",
         version=result.version,
@@ -26,9 +26,21 @@ def report(cli: Context, app: str, result: Result, bake: BakeReport | None = Non
         bake=bake,
         notes=result.notes,
     )
+
+
+def report(cli: Context, app: str, result: Result, bake: BakeReport | None = None) -> None:
+    """Prints the result of a deployment; `bake` is the result of its bake, if there was one."""
+    ended = ended_as(app, result, bake)
     if cli.json:
         cli.console.report(ended)
-    elif ended.deployment is None:
+    else:
+        say(cli, ended)
+
+
+def say(cli: Context, ended: ReleaseReport) -> None:
+    """Prints how a deployment has ended, for people."""
+    app, bake = ended.app, ended.bake
+    if ended.deployment is None:
         cli.console.done(f"nothing to do: {ended.version} is live")
     else:
         renewed = ended.previous == ended.version

@@ -11,7 +11,7 @@ import typer
 from orchestrator import __version__
 from orchestrator.cli import streams
 from orchestrator.cli.arguments import hoist
-from orchestrator.cli.context import Context
+from orchestrator.cli.context import FILE, Context, files_of
 from orchestrator.cli.program import CommandTable
 from orchestrator.errors import HostError
 
@@ -37,9 +37,15 @@ def _version(ctx: typer.Context, wanted: bool) -> None:
 @app.callback()
 def _globals(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Option("--file", "-f", envvar="DEPLOYCTL_FILE", help="Configuration file.")] = Path(
-        "deploy.toml"
-    ),
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="path",
+            help=f"Configuration file.  [env var: {FILE}; default: deploy.toml]",
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", envvar="DEPLOYCTL_JSON", help="Print one JSON document on stdout.")
     ] = False,
@@ -57,7 +63,9 @@ def _globals(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    ctx.obj = Context(file=file, json=json, quiet=quiet, no_color=no_color, state_dir=state_dir)
+    chosen = files_of(file)
+    ctx.obj = Context(file=chosen[0], json=json, quiet=quiet, no_color=no_color, state_dir=state_dir, files=chosen)
+    ctx.obj.refuse_several_files(ctx.invoked_subcommand)
 
 
 def run() -> None:

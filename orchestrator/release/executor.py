@@ -37,17 +37,17 @@ def execute(work: Work) -> None:
     for step in work.plan.steps:
         try:
             interrupts.check()
-            _run(work, step, undoing=False)
+            run_step(work, step, undoing=False)
         except Exception as error:
             known = error
             if not isinstance(known, DeployctlError):
                 known = DeploymentFailed(f"{step.name} failed", why=repr(error))
-            if _committed(work, known):
+            if committed(work, known):
                 # An internal error is raised as it is; the deployment stays open here as well.
                 if known is not error:
                     raise
-                raise _unfinished(work, known) from error
-            _undo(work, known)
+                raise unfinished(work, known) from error
+            undo_deployment(work, known)
             raise
     if interrupts.pending:
         raise interrupts.error(f"{_achieved(work)}; waiting was cut short, nothing was undone")
@@ -61,10 +61,15 @@ def carry_on(work: Work, steps: Iterable[Step], outcome: Outcome, reason: str, *
     """
     work.services.interrupts.disarm()
     for step in (*steps, Settle(outcome, reason)):
-        _run(work, step, undoing=undoing)
+        run_step(work, step, undoing=undoing)
 
 
-def _run(work: Work, step: Step, *, undoing: bool) -> None:
+def run_step(work: Work, step: Step, *, undoing: bool) -> None:
+    """Carries out one step, and journals it.
+
+    Raises:
+        DeployctlError: it failed; the journal says so.
+    """
     services = work.services
     if not step.concludes:
         services.reporter.step(step.words)
@@ -85,7 +90,7 @@ def _run(work: Work, step: Step, *, undoing: bool) -> None:
     services.boundary("after", step.name)
 
 
-def _committed(work: Work, error: DeployctlError) -> bool:
+def committed(work: Work, error: DeployctlError) -> bool:
     """Whether the plan has committed, decided as recovery decides it.
 
     Raises:
@@ -104,14 +109,21 @@ def _committed(work: Work, error: DeployctlError) -> bool:
     return recover(work.plan, journal, traffic).direction == "finish"
 
 
-def _undo(work: Work, error: DeployctlError) -> None:
+def undo_deployment(work: Work, error: DeployctlError, *, beside: str = "") -> None:
+    """Undoes what a deployment has done, because of `error`. `beside`: the app whose deployment failed, if another's.
+
+    Raises:
+        DeploymentFailed: the engine does not answer; the next command undoes it.
+        Degraded: undoing it failed as well; the deployment stays open.
+    """
     services = work.services
     services.interrupts.disarm()
     services.reporter.step("undo the deployment")
-    outcome: Outcome = "undone" if isinstance(error, Interrupted) else "failed"
+    outcome: Outcome = "undone" if beside or isinstance(error, Interrupted) else "failed"
+    reason = f"{beside}, released together with it, failed: {error}" if beside else str(error)
     try:
         steps = undo(work.plan, services.ledger.steps(work.deployment.id))
-        carry_on(work, steps, outcome, str(error), undoing=True)
+        carry_on(work, steps, outcome, reason, undoing=True)
     except DeployctlError as second:
         if isinstance(second, EngineUnreachable) and services.traffic.on_disk(work.app).live != work.plan.to_slot:
             raise DeploymentFailed(
@@ -128,7 +140,8 @@ def _undo(work: Work, error: DeployctlError) -> None:
         ) from error
 
 
-def _unfinished(work: Work, error: DeployctlError) -> Degraded:
+def unfinished(work: Work, error: DeployctlError) -> Degraded:
+    """What to raise when a deployment that has committed could not be finished."""
     return Degraded(
         f"{_achieved(work)}, but the {'drill' if work.plan.kind == 'drill' else 'deployment'} could not be finished",
         why=str(error),

@@ -76,10 +76,14 @@ def release(
             for note in prepared.plan.notes:
                 services.reporter.note(note)
             if prepared.changes:
-                _check_fit(services, prepared, force=force)
+                check_fit(services, prepared, force=force)
             if announce and prepared.changes:
                 announce(prepared)
-            deployment = _deploy(services, prepared, logs=logs) if prepared.changes else None
+            deployment = None
+            if prepared.changes:
+                work = begin(services, prepared, logs=logs)
+                execute(work)
+                deployment = work.deployment
         if deployment is not None:
             retain(services, app, prepared.config.retention.versions)
     return Result(
@@ -92,14 +96,24 @@ def release(
     )
 
 
-def _check_fit(services: Services, prepared: PreparedRelease, *, force: bool) -> None:
+def check_fit(services: Services, prepared: PreparedRelease, *, force: bool) -> None:
+    """Refuses a release that does not seem to fit, unless it is forced.
+
+    Raises:
+        UsageError: it does not seem to fit.
+    """
     if force and prepared.fit.refused:
         services.reporter.note(f"released because of --force: {prepared.fit.why}")
     else:
         prepared.fit.check()
 
 
-def _deploy(services: Services, prepared: PreparedRelease, *, logs: bool) -> Deployment:
+def begin(services: Services, prepared: PreparedRelease, *, logs: bool) -> Work:
+    """Records that a release begins. From now on it is finished or undone, by this command or by the next one.
+
+    Raises:
+        Interrupted: a signal came; nothing was recorded.
+    """
     draft, config = prepared.draft, prepared.config
     if prepared.choice.action != "build":
         draft.source.done()
@@ -115,5 +129,4 @@ def _deploy(services: Services, prepared: PreparedRelease, *, logs: bool) -> Dep
         commit=draft.version.git_commit,
         config=config.snapshot(),
     )
-    execute(Work(services, deployment, prepared.plan, config, draft, logs=logs))
-    return deployment
+    return Work(services, deployment, prepared.plan, config, draft, logs=logs)

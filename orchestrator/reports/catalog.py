@@ -24,7 +24,7 @@ from orchestrator.reports.plan import PlanReport
 from orchestrator.reports.proxy import ProxyReport, ProxyStatusReport, ProxyUpgradeReport
 from orchestrator.reports.prune import PruneReport
 from orchestrator.reports.recover import RecoverReport
-from orchestrator.reports.release import HeldReport, ReleaseReport
+from orchestrator.reports.release import HeldReport, ReleaseReport, TogetherReport
 from orchestrator.reports.remove import RemoveReport
 from orchestrator.reports.serialize import schema
 from orchestrator.reports.status import StatusReport
@@ -65,6 +65,7 @@ REPORTS: Mapping[str, type[DataclassInstance]] = {
     "prune": PruneReport,
     "recover": RecoverReport,
     "release": ReleaseReport,
+    "release together": TogetherReport,
     "remove": RemoveReport,
     "resume": HeldReport,
     "rollback": ReleaseReport,

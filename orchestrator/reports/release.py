@@ -33,6 +33,14 @@ class ReleaseReport:
 
 
 @frozen
+class TogetherReport:
+    """How a release of several apps in one instant ended, in the order of their files. `seconds` is for all of them."""
+
+    apps: tuple[ReleaseReport, ...]
+    seconds: float
+
+
+@frozen
 class HeldReport:
     """Whether a rollout is held. `held_by` is None when it goes on."""
 

@@ -6,7 +6,7 @@ decide by the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime
 from typing import Literal
 
@@ -60,6 +60,20 @@ def watch_until_stable(services: Services, config: Config, report: Callable[[Pro
         Interrupted: a signal ended the wait; the bake continues.
         LedgerDamaged: nothing can be decided or recorded.
     """
+    looking = looks(services, config, report)
+    while True:
+        try:
+            next(looking)
+        except StopIteration as end:
+            baked: Baked | None = end.value
+            return baked
+        services.sleep(LOOK_EVERY)
+
+
+def looks(
+    services: Services, config: Config, report: Callable[[Progress], None]
+) -> Generator[None, None, Baked | None]:
+    """As `watch_until_stable`, but one look at a time: the caller waits between them."""
     app = config.app.name
     live = services.live(app)
     if live is None or not live.baking:
@@ -101,7 +115,7 @@ def watch_until_stable(services: Services, config: Config, report: Callable[[Pro
             raise Degraded(passed.problems[0], hint="deployctl status")
         if services.interrupts.pending:
             raise _interrupted(services, live)
-        services.sleep(LOOK_EVERY)
+        yield
 
 
 def _look(services: Services, config: Config, live: SlotState, passed: Passed) -> None:

@@ -192,9 +192,11 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.time += seconds
 
-    def config(self) -> Config:
+    def config(self, app: str = APP, **more: str) -> Config:
+        """The app's deploy.toml; `more` replaces values of this world."""
         names = ("replicas", "run", "env", "secrets", "listen", "timeout", "keep_warm", "settle", "bake", "rollout")
-        text = TOML.format(app=APP, versions=self.versions, **{name: getattr(self, name) for name in names})
+        values = {name: getattr(self, name) for name in names}
+        text = TOML.format(app=app, versions=self.versions, **{**values, **more})
         return parse(text + self.more, file="deploy.toml", base=self.folder)
 
     def process(self) -> Services:
@@ -284,24 +286,24 @@ class World:
     def ledger(self) -> SqliteLedger:
         return self.ledgers[-1]
 
-    def live(self) -> tuple[str, Slot] | None:
+    def live(self, app: str = APP) -> tuple[str, Slot] | None:
         """The live version and its slot according to the ledger; None without one."""
-        slot = self.ledger.traffic(APP).live
+        slot = self.ledger.traffic(app).live
         if slot is None:
             return None
-        state = self.ledger.slots(APP)[slot]
+        state = self.ledger.slots(app)[slot]
         assert state.state == "ready", f"{state} is live"
         return state.version, slot
 
-    def served(self) -> str | None:
+    def served(self, app: str = APP) -> str | None:
         """The version that answers a request now; None when a request would fail."""
-        if self.proxy.running is None or APP not in self.proxy.running:
+        if self.proxy.running is None or app not in self.proxy.running:
             return None
-        slot = self.proxy.running[APP].live
-        endpoints = self.proxy.endpoints.get((APP, slot)) if slot else None
+        slot = self.proxy.running[app].live
+        endpoints = self.proxy.endpoints.get((app, slot)) if slot else None
         if endpoints is None:
             return None
-        running = {c.address: c for c in self.workloads.containers(APP) if c.running}
+        running = {c.address: c for c in self.workloads.containers(app) if c.running}
         versions = {running[address].version for address in endpoints.addresses if address in running}
         return versions.pop() if len(versions) == 1 else None
 

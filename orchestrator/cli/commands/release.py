@@ -6,21 +6,19 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import candidates
+from orchestrator.cli import candidates, several
+from orchestrator.cli.announcing import announce
 from orchestrator.cli.context import Context, current
 from orchestrator.cli.deployed import bake_report, moved
 from orchestrator.cli.options import ImageOption, RefOption
 from orchestrator.cli.program import new_app
-from orchestrator.cli.render.diff import changes
 from orchestrator.cli.render.diff import layers as layer_line
 from orchestrator.cli.services import services
 from orchestrator.config import Config, load
 from orchestrator.ports.services import Services
-from orchestrator.release.preparation import PreparedRelease
 from orchestrator.release.release import Result
 from orchestrator.release.release import release as run_release
 from orchestrator.reports.diff import layers
-from orchestrator.reports.plan import release_diff
 from orchestrator.watch.canary import follow_rollout
 from orchestrator.watch.notices import notify_deployed
 from orchestrator.watch.waiting import wait_until_cold, watch_bake
@@ -50,6 +48,9 @@ def release(
     logs: Annotated[
         bool, typer.Option("--logs", help="Print what the new containers log until they are ready.")
     ] = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="Release several apps in one instant, or none: give each file with -f.")
+    ] = False,
 ) -> None:
     """Build a version and make it live.
 
@@ -62,10 +63,19 @@ def release(
     With --image, the version is an image that was built elsewhere, by CI for example: it is pulled unless the engine
     has it, and pinned by its digest. No Dockerfile is needed.
 
-    Examples: deployctl release --logs; deployctl release --ref v1.4.0; deployctl release --image ci.example.com/m:1.4
+    With --together, the next versions of several apps go live in one instant: all are built, started and probed, then
+    one change of the proxy moves all of them. If one fails, none does.
+
+    Examples: deployctl release --logs; deployctl release --ref v1.4.0; deployctl release --image ci.example.com/m:1.4;
+    deployctl release -f a.toml -f b.toml --together
     """
     cli = current(ctx)
     with cli.guarded():
+        if together or len(cli.files) > 1:
+            given = {"a version": version, "--preview": preview, "--ref": ref, "--image": image, "--wait": wait}
+            several.refuse(cli, [name for name, value in given.items() if value], together=together)
+            several.release(cli, detach=detach, force=force, logs=logs)
+            return
         config = load(cli.file)
         own = services(cli, changing=True)
         result = run_release(
@@ -77,7 +87,7 @@ def release(
             image=image,
             logs=logs,
             preview=preview,
-            announce=lambda new: _announce(cli, own, new),
+            announce=lambda new: announce(cli, own, new),
         )
         config = result.config or config
         _built(cli, own, config, result)
@@ -93,13 +103,6 @@ def release(
         notify_deployed(own, config, result)
         if wait and result.deployment is not None:
             wait_until_cold(own, config.app.name)
-
-
-def _announce(cli: Context, own: Services, prepared: PreparedRelease) -> None:
-    """Prints what differs from the live version."""
-    report = release_diff(own, prepared)
-    if report is not None:
-        cli.console.say(changes(report))
 
 
 def _built(cli: Context, own: Services, config: Config, result: Result) -> None:

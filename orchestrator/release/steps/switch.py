@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.plan import Plan
+from orchestrator.domain.rollout.rollout import Rollout
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.counted import as_json
 from orchestrator.domain.traffic.slot import Slot, SlotState
@@ -19,6 +21,18 @@ from orchestrator.release.shields import record_shield
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.unswitch import Unswitch
 from orchestrator.release.work import Detail, Work
+
+
+@frozen
+class Before:
+    """The proxy's counters before the switch; `since` is when the traffic moved, if that was before this attempt.
+
+    `rollout` is that of the version, if it was the candidate.
+    """
+
+    counters: dict[str, Any]
+    since: str | None
+    rollout: Rollout | None
 
 
 @frozen
@@ -64,20 +78,31 @@ class Switch(Action):
 
     def run(self, work: Work) -> Detail:
         services = work.services
-        work.seen = None
-        rollout = services.ledger.open_rollout(work.app)
-        if rollout is not None and rollout.version != self.version:
-            rollout = None
         with services.locks.proxy():
             services.edge.up(services.ledger.proxy_apps(), services.progress)
-            counters = _counters(work)
-            # If the traffic has moved already, a crash came between the switch and its record.
-            since = _moved_at(work) if services.traffic.on_disk(work.app).live == self.slot else None
-            if rollout is not None:
-                # The version that was the candidate has all requests now.
-                rollout = replace(rollout, evidence=finished(services, rollout, work.config.judge.latency_ratio))
-            record_shield(services, work.app)
+            before = self.look(work)
             services.traffic.apply(work.app, self.leads_to)
+        return self.record(work, before)
+
+    def look(self, work: Work) -> Before:
+        """What must be read and kept before the traffic moves. The caller holds the lock of the proxy."""
+        services = work.services
+        work.seen = None
+        counters = _counters(work)
+        # If the traffic has moved already, a crash came between the switch and its record.
+        since = _moved_at(work) if services.traffic.on_disk(work.app).live == self.slot else None
+        rollout = services.ledger.open_rollout(work.app)
+        if rollout is not None and rollout.version == self.version:
+            # The version that was the candidate has all requests now.
+            rollout = replace(rollout, evidence=finished(services, rollout, work.config.judge.latency_ratio))
+        else:
+            rollout = None
+        record_shield(services, work.app)
+        return Before(counters, since, rollout)
+
+    def record(self, work: Work, before: Before) -> Detail:
+        """Records that the traffic has moved."""
+        services = work.services
         until = iso(services.wall() + timedelta(seconds=self.bake)) if self.bake else None
         state = SlotState(
             work.app,
@@ -85,18 +110,32 @@ class Switch(Action):
             self.version,
             work.deployment.id,
             "ready",
-            since or iso(services.wall()),
+            before.since or iso(services.wall()),
             bake_until=until,
         )
         services.ledger.go_live(state, self.leads_to)
         services.ledger.mark_live(work.app, self.version, stable=not self.bake)
         if work.plan.kind == "auto-rollback" and work.plan.from_version is not None:
             services.ledger.mark_bad(work.app, work.plan.from_version, work.deployment.reason)
-        if rollout is not None:
+        if before.rollout is not None:
             why = work.deployment.reason
-            services.ledger.set_rollout(replace(rollout, ended_at=state.since, outcome="promoted", why=why))
+            services.ledger.set_rollout(replace(before.rollout, ended_at=state.since, outcome="promoted", why=why))
         services.interrupts.disarm()
-        return {"counters": counters, **({"bake_until": until} if until else {})}
+        return {"counters": before.counters, **({"bake_until": until} if until else {})}
+
+
+def switch_all(switches: Sequence[tuple[Work, Switch]]) -> list[Before]:
+    """Moves the traffic of several apps in one instant; returns what each one's `record` needs.
+
+    Raises:
+        ProxyError: the proxy did not confirm it. No traffic has moved.
+    """
+    services = switches[0][0].services
+    with services.locks.proxy():
+        services.edge.up(services.ledger.proxy_apps(), services.progress)
+        before = [switch.look(work) for work, switch in switches]
+        services.traffic.apply_all({work.app: switch.leads_to for work, switch in switches})
+    return before
 
 
 def _moved_at(work: Work) -> str | None:

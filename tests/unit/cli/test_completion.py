@@ -69,7 +69,7 @@ def test_the_commands_of_a_group(complete: Complete) -> None:
 
 
 def test_options_are_those_of_the_command_and_of_the_program(complete: Complete) -> None:
-    own = {"--wait", "--detach", "--force", "--ref", "--image", "--logs", "--preview"}
+    own = {"--wait", "--detach", "--force", "--ref", "--image", "--logs", "--preview", "--together"}
     assert set(complete("release", "--")) == own | GLOBALS
     assert len(complete("release", "--")) == len(own | GLOBALS), "each once"
     assert set(complete("-")) == GLOBALS | {"-f", "-q", "-h"}
