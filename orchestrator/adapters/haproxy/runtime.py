@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.adapters.haproxy import rows
+from orchestrator.adapters.haproxy import maps, rows
 from orchestrator.adapters.haproxy.masters import PATIENCE, Masters, Worker
 from orchestrator.adapters.haproxy.names import MOVED, VERSIONS, answers, backend, shielded
 from orchestrator.adapters.haproxy.rows import BACKENDS, SERVERS, Server
@@ -89,6 +89,10 @@ class Runtime(Masters):
     def _values(self, worker: Worker, key: str, values: Mapping[str, str | None]) -> dict[str, str | None]:
         answers = self.tell_all(worker, [f"show map {file}" for file in values])
         return {file: rows.entries(answer).get(key) for file, answer in zip(values, answers, strict=False)}
+
+    def replace_entries(self, file: str, entries: Mapping[str, str]) -> None:
+        """Replaces all entries of a map in every worker in one instant: see `maps.replace_entries`."""
+        maps.replace_entries(self, file, entries)
 
     def entries(self, *files: str) -> list[dict[str, str]]:
         """The entries of maps in the current worker."""

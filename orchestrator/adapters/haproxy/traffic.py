@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from orchestrator.adapters.haproxy import names, words
 from orchestrator.adapters.haproxy.files import MESSAGES, ROUTES, ProxyFiles
-from orchestrator.adapters.haproxy.maps import replace_entries
 from orchestrator.adapters.haproxy.runtime import Runtime
 from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.state import TrafficState
@@ -59,11 +58,11 @@ class HAProxyTraffic:
         try:
             self._files.write_states(after)
             # No maintenance changes, so every message that is needed is there.
-            replace_entries(self._runtime, names.ROUTES, _entries(after))
+            self._runtime.replace_entries(names.ROUTES, _entries(after))
         except (ProxyError, StorageError):
             self._files.write_states(before)
             if self._runtime.answers():
-                replace_entries(self._runtime, names.ROUTES, _entries(before))
+                self._runtime.replace_entries(names.ROUTES, _entries(before))
             raise
 
     def maintain(self, app: str, maintenance: Maintenance | None) -> None:
@@ -145,7 +144,7 @@ class HAProxyTraffic:
         wrong = {app: state for app, state in disk.items() if running.get(app) != state}
         if len(wrong) > 1 and all(state.maintenance is None for state in wrong.values()):
             # A crash may have come in `apply_all`: they change in one instant here as well.
-            replace_entries(self._runtime, names.ROUTES, _entries(disk))
+            self._runtime.replace_entries(names.ROUTES, _entries(disk))
         for app, state in wrong.items():
             self._set_running(app, state, with_message=running.get(app, _NOTHING).maintenance is not None)
         return [f"the running proxy's traffic of {app} was set to {state}" for app, state in wrong.items()]

@@ -47,6 +47,10 @@ class Workers:
         for file, value in values.items():
             self.set_entry(file, key, value)
 
+    def replace_entries(self, file: str, entries: Mapping[str, str]) -> None:
+        self.before()
+        self.maps[Path(file).name] = dict(entries)
+
     def entries(self, *files: str) -> list[dict[str, str]]:
         return [dict(self.maps[Path(file).name]) for file in files]
 
@@ -192,6 +196,15 @@ def test_another_app_is_restored_only_where_its_entry_is_lost(traffic: HAProxyTr
     # A state without a live slot is the ledger's word as well.
     assert traffic.restore_files("other", {"other": NOTHING}) == [ROUTES]
     assert traffic.known() == {APP: GREEN_BLUE, "third": CANARY}
+
+
+def test_several_states_that_a_worker_does_not_confirm_are_undone(traffic: HAProxyTraffic, workers: Workers) -> None:
+    traffic.apply_all({APP: BLUE, "other": GREEN_BLUE})
+    workers.before = first(ProxyError("worker 8: none"))
+    with pytest.raises(ProxyError):
+        traffic.apply_all({APP: GREEN, "third": BLUE})
+    assert traffic.known() == {APP: BLUE, "other": GREEN_BLUE}
+    assert traffic.differing() == []
 
 
 def test_the_running_proxy_follows_the_disk(traffic: HAProxyTraffic, workers: Workers) -> None:
