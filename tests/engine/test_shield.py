@@ -94,7 +94,8 @@ def test_a_broken_version_costs_no_request(served: App, tmp_path: Path, way: str
         if volume is not None:
             until(lambda: volume.requests() + len(load.replies) > REQUESTS, f"{REQUESTS} requests", 120)
         until(lambda: load.replies[-1].started > ended, "a request after the release")
-    row = app.json("history")["deployments"][0]
+    past = app.json("history")
+    row = past["deployments"][0]
     count = dict(Counter(reply.version for reply in load.replies))
     print(f"{way}, {how}: exit {done.returncode}, {count}, {volume or ''}")
     print(f"{row['kind']} {row['outcome']}: {row['reason']}")
@@ -111,4 +112,8 @@ def test_a_broken_version_costs_no_request(served: App, tmp_path: Path, way: str
     else:
         assert done.returncode == 3
         assert re.search(REASONS.get(way, f"{FAILED}|{ENDED}"), row["reason"]), row["reason"]
+        if row["kind"] != "release":
+            # It has had requests, so v1 has answered what it failed.
+            shield = past["rollouts"][0]["shield"] if how == "canary" else past["deployments"][1]["shield"]
+            assert (shield["rescued"] > 0, shield["lost"]) == (way != "slow", 0)
     at_rest(app, "v1")
