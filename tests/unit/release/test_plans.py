@@ -16,7 +16,19 @@ from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.traffic.slot import SLOTS, Slot
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.release.plans import plan_rollback
-from orchestrator.release.steps import STEPS, Create, Pull, Push, Remove, Retire, Stop, Unregister, Vacate, restored
+from orchestrator.release.steps import (
+    STEPS,
+    Create,
+    Halt,
+    Pull,
+    Push,
+    Remove,
+    Retire,
+    Stop,
+    Unregister,
+    Vacate,
+    restored,
+)
 from orchestrator.supply.image import FoundImage
 from tests.unit.builders import (
     HERE,
@@ -34,7 +46,7 @@ from tests.unit.builders import (
     version,
 )
 
-ALONE = {"bake": 0.0, "shield": False, "patience": 0.0}
+ALONE = {"bake": 0.0, "shield": False, "patience": 0.0, "sessions": False}
 SETTLE = ("settle", {"outcome": "succeeded", "reason": ""})
 
 
@@ -93,7 +105,7 @@ def test_second_release() -> None:
         ("probe", {**green, "warm": False}),
         ("keep", green),
         ("inspect", green),
-        ("switch", {**green, "bake": 0.0, "shield": True, "patience": 30.0}),
+        ("switch", {**green, "bake": 0.0, "shield": True, "patience": 30.0, "sessions": False}),
         ("reroute", {}),
         ("retire", {**blue, "how": "keep warm", "keep_warm": 600}),
         SETTLE,
@@ -322,6 +334,7 @@ STOPPING: list[Callable[[Slot], Step]] = [
     lambda slot: Unregister(slot),
     lambda slot: Remove("v1", slot),
     lambda slot: Stop("v1", slot),
+    lambda slot: Halt("v1", slot),
 ]
 
 
@@ -344,7 +357,7 @@ def test_a_plan_that_changes_a_needed_slot_is_refused(name: str, bad: Callable[[
 
 def test_every_step_that_stops_or_removes_declares_its_slot() -> None:
     stopping = {bad("blue").name for bad in STOPPING}
-    assert stopping == {"vacate", "retire", "unregister", "remove", "stop"}
+    assert stopping == {"vacate", "retire", "unregister", "remove", "stop", "halt"}
     assert set(STEPS) - stopping == {
         "build",
         "adopt",
@@ -361,7 +374,12 @@ def test_every_step_that_stops_or_removes_declares_its_slot() -> None:
         "preview",
         "unpreview",
         "drilled",
+        "shift",
         "switch",
+        "unshare",
+        "hold",
+        "unhold",
+        "revive",
         "unshield",
         "reroute",
         "drain",
@@ -373,7 +391,7 @@ def test_every_step_that_stops_or_removes_declares_its_slot() -> None:
 
 
 def test_one_step_commits_and_one_concludes() -> None:
-    assert [name for name, step in STEPS.items() if step.commits] == ["switch"]
+    assert {name for name, step in STEPS.items() if step.commits} == {"switch", "shift", "unshare", "drilled"}
     assert [name for name, step in STEPS.items() if step.concludes] == ["settle"]
     for plan in plans().values():
         assert [step.name for step in plan.steps if step.commits] == ["switch"]
@@ -384,8 +402,17 @@ def test_one_step_commits_and_one_concludes() -> None:
 
 NEW = target("v2", "green")
 LEAVE, REMOVE, STOP = ("unregister", {"slot": "green"}), ("remove", NEW), ("stop", target("v1", "blue"))
-UNSWITCH_RELEASE = ("unswitch", {"slot": "blue", "version": "v1"})
-UNSWITCH_ROLLBACK = ("unswitch", {"slot": "green", "version": "v2"})
+BEFORE = {
+    "candidate": None,
+    "share": 0,
+    "shield": False,
+    "preview": False,
+    "patience": 0.0,
+    "held": 0.0,
+    "sessions": False,
+}
+UNSWITCH_RELEASE = ("unswitch", {"slot": "blue", "version": "v1", **BEFORE})
+UNSWITCH_ROLLBACK = ("unswitch", {"slot": "green", "version": "v2", **BEFORE})
 OLD = target("v1", "blue")
 UNTAG_PUSH = ("untag", {"reference": f"{REGISTRY}:v2"})
 UNTAG_PULL = ("untag", {"reference": f"{REGISTRY}@sha256:1"})
