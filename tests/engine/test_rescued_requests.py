@@ -73,6 +73,8 @@ class Model(ThreadingHTTPServer):
                     self.send_header("Content-Length", "100")
                     self.end_headers()
                     self.wfile.write(b"half")
+                    # HAProxy 3.0 takes some answers that end at once for requests that the client has left.
+                    time.sleep(0.05)
                     self.close_connection = True
                 elif body == b"pause":
                     self.pause(f"{VERSIONS[slot]} {len(body)}".encode())

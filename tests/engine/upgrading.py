@@ -107,6 +107,6 @@ if __name__ == "__main__":
     DockerHostImages.lines = ""  # type: ignore[attr-defined]
     if where:
         kill_at(where)
-    if image := os.environ.get(FROM):
-        container.image_tag = lambda: image
+    if os.environ.get(FROM):
+        container.image_tag = lambda: os.environ[FROM]
     main()

@@ -6,9 +6,9 @@ there. What fails before an answer has begun is repeated, and balanced over the 
 is down is not asked: the next replica is, and the other slot only when all are down. All servers of the second kind
 follow the checks of the first kind.
 
-Measured on HAProxy 2.6: of 32 clients' requests, none failed while the newer version answered 500, closed connections,
-or ended. A refused connection is repeated at once because two servers stand for each older replica: with only one
-active server, HAProxy waits for a second before it tries again.
+Measured on HAProxy 2.6 and 3.0: of 32 clients' requests, none failed while the newer version answered 500, closed
+connections, or ended. A refused connection is repeated at once because two servers stand for each older replica: with
+only one active server, HAProxy waits for a second before it tries again.
 """
 
 from __future__ import annotations
