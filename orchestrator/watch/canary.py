@@ -123,9 +123,8 @@ def _dead(services: Services, observed: Observed, rollout: Rollout) -> str:
             return f"{container.name} is {container.state} (exit code {container.exit_code})"
         ended = container.restarts - known.get(container.id, container.restarts)
         if ended > 0:
-            return (
-                f"{container.name} ended {'once' if ended == 1 else f'{ended} times'} (exit code {container.exit_code})"
-            )
+            # The engine does not say how one that runs again has ended.
+            return f"{container.name} ended {'once' if ended == 1 else f'{ended} times'}, and the engine restarted it"
     return ""
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from orchestrator.domain.traffic.slot import Slot
+from orchestrator.errors import EngineError, ProbeFailed
 from orchestrator.frozen import frozen
+from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
 from orchestrator.release.steps.base import Action
+from orchestrator.release.steps.probe import ended
 from orchestrator.release.work import Detail, Work
 
 
@@ -24,5 +27,18 @@ class Keep(Action):
 
     def run(self, work: Work) -> Detail:
         for container in work.containers(self.version, self.slot):
-            work.services.workloads.keep_running(container)
+            try:
+                work.services.workloads.keep_running(container)
+            except EngineError as error:
+                # The engine refuses it for a container that does not run: then that is the reason.
+                now = work.services.workloads.inspect(container.id)
+                why = "it was removed" if now is None else ended(now, container.restarts)
+                if not why:
+                    raise
+                raise ProbeFailed(
+                    f"{container.name} was ready, and is not any more",
+                    why=why,
+                    hint=f"fix it and release it again; the full log: deployctl logs {self.version}",
+                    details=first_and_last_lines(work, [container], SHOWN_LINES) or "(its log is empty)",
+                ) from error
         return {}

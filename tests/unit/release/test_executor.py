@@ -602,6 +602,27 @@ def test_a_container_that_ends_while_the_proxy_checks_it_is_reported(world: Worl
     expect_rest(world, "v1")
 
 
+def test_a_container_that_ends_before_its_restart_is_enabled_is_reported(world: World) -> None:
+    world.release("v1")
+
+    def ends(when: str, step: str) -> None:
+        if (when, step) == ("before", "keep"):
+            (container,) = (each for each in world.workloads.containers(APP) if each.version == "v2")
+            world.engine.change(container, state="exited", exit_code=7)
+            # What the engine says of a container that does not run.
+            world.faults.arm(0, EngineError("the engine could not update it", why="container not running"))
+            world.faults.raised = refused
+
+    def refused(name: str) -> EngineError | None:
+        return world.faults.error if name == "workloads.keep_running" else None  # type: ignore[return-value]
+
+    world.boundary = ends
+    with pytest.raises(ProbeFailed, match="was ready, and is not any more") as caught:
+        world.release("v2")
+    assert caught.value.why == "it ended with exit code 7"
+    expect_rest(world, "v1")
+
+
 def test_a_failed_version_can_be_released_when_it_is_fixed(world: World) -> None:
     world.release("v1")
     world.prober.unready.add("v2")
