@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.rollout.step import Step
+from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import (
     BuildFailed,
@@ -605,19 +606,12 @@ def test_a_container_that_ends_while_the_proxy_checks_it_is_reported(world: Worl
 def test_a_container_that_ends_before_its_restart_is_enabled_is_reported(world: World) -> None:
     world.release("v1")
 
-    def ends(when: str, step: str) -> None:
-        if (when, step) == ("before", "keep"):
-            (container,) = (each for each in world.workloads.containers(APP) if each.version == "v2")
-            world.engine.change(container, state="exited", exit_code=7)
-            # What the engine says of a container that does not run.
-            world.faults.arm(0, EngineError("the engine could not update it", why="container not running"))
-            world.faults.raised = refused
+    def refused(container: Container) -> None:
+        world.engine.change(container, state="exited", exit_code=7)
+        raise EngineError("the engine could not update it", why="container not running")
 
-    def refused(name: str) -> EngineError | None:
-        return world.faults.error if name == "workloads.keep_running" else None  # type: ignore[return-value]
-
-    world.boundary = ends
-    with pytest.raises(ProbeFailed, match="was ready, and is not any more") as caught:
+    world.workloads.keep_running = refused  # type: ignore[method-assign]
+    with pytest.raises(ProbeFailed, match="mymodel-v2-green-1 was ready, and is not any more") as caught:
         world.release("v2")
     assert caught.value.why == "it ended with exit code 7"
     expect_rest(world, "v1")
