@@ -183,6 +183,8 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         problems += not_followed(services, app, running=proxy.state == "running")
     maintenance = maintenance_status(services, app)
     rollout = services.ledger.open_rollout(app)
+    # Read after the rollout: a command may have begun it since `observed`.
+    shares = services.ledger.traffic(app)
     return StatusReport(
         app=app,
         state=_state(live, deployment, rollout, problems, in_maintenance=maintenance is not None),
@@ -190,8 +192,8 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         candidate=candidate(rollout) if rollout else None,
         previous=previous,
         bake=bake,
-        rollout=rollout_status(services, rollout, shield=observed.traffic.shield) if rollout else None,
-        traffic=_shares(observed.traffic),
+        rollout=rollout_status(services, rollout, shield=shares.shield) if rollout else None,
+        traffic=_shares(shares),
         deployment=deployment,
         proxy=proxy,
         problems=tuple(problems),

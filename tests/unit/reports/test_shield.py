@@ -16,7 +16,7 @@ from orchestrator.reports.history import HistoryReport, history
 from orchestrator.reports.metrics import collect
 from orchestrator.reports.shield import ShieldFigures
 from orchestrator.reports.status import StatusReport, status
-from tests.fakes.world import APP, World
+from tests.fakes.world import APP, World, ignore
 from tests.unit.stage import Stage
 
 CANARY = 'strategy = "canary"\nstages = ["10% 5m", "50% 5m"]'
@@ -189,3 +189,20 @@ def test_a_rollout_ends_although_the_proxy_has_no_counters(rolling: World) -> No
 
 def test_the_table_of_the_history_can_be_printed(rolling: World) -> None:
     Console().rich(render_history.history(past(rolling)))
+
+
+def test_a_rollout_that_begins_during_a_look_is_reported_with_its_share(stage: Stage) -> None:
+    world = stage.world(lambda world: world.release("v1"))
+    services = world.process()
+
+    def begins(name: str) -> None:
+        if name == "ledger.open_deployment":
+            world.faults.watch = ignore
+            world.rollout = CANARY
+            world.release("v2")
+
+    world.faults.watch = begins
+    found = status(services, APP, "")
+    assert found.rollout is not None
+    assert found.candidate is not None
+    assert (found.rollout.shield.on, found.traffic.share, found.candidate.share) == (True, 10.0, 10.0)
