@@ -139,6 +139,13 @@ def test_a_bad_candidate_is_aborted(world: World, count: Callable[[World], objec
     assert world.watch().outcome == "healthy"
 
 
+@pytest.mark.parametrize(("time", "slow"), [("13/5", False), ("14/5", True)], ids=["10 ms more", "11 ms more"])
+def test_a_few_milliseconds_are_never_slow(world: World, time: str, slow: bool) -> None:
+    serve(world, "blue", 900)
+    serve(world, "green", 100, time=time)
+    assert bool(world.watch().events) == slow
+
+
 def test_what_slows_both_versions_down_is_not_held_against_one(stage: Stage) -> None:
     world = stage.world(v1_live)
     world.rollout = CANARY + "\napprove = true"
