@@ -111,7 +111,15 @@ def _restore(services: Services, evidence: Sequence[Evidence], app: str, known: 
     baking = {slot.version for slot in slots if slot.baking}
     versions = tuple(replace(each, stable_at=None) if each.name in baking else each for each in restored.versions)
     proxy = _proxy_app(services, restored, [item.container for item in own])
-    return replace(restored, slots=slots, versions=versions, proxy=proxy)
+    return replace(restored, slots=slots, versions=versions, proxy=proxy, traffic=_traffic(restored, known))
+
+
+def _traffic(restored: Restored, known: TrafficState) -> TrafficState:
+    """The traffic, with the shield that the proxy has, if its fallback is warm. A rollout is lost with its record."""
+    warm = {slot.slot for slot in restored.slots if slot.state == "warm"}
+    if known.candidate is not None or known.live != restored.traffic.live or known.fallback not in warm:
+        return restored.traffic
+    return replace(restored.traffic, shield=known.shield, patience=known.patience, sessions=known.sessions)
 
 
 def _settings(restored: Restored, slot: SlotState) -> Config | None:

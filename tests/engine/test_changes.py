@@ -106,7 +106,7 @@ def test_diff_says_what_it_did_not_compare_and_shows_the_rest(make_app: Callable
     ]
     assert done.stderr == ""
     done = app.run("diff", "v1", "v2", "--time-limit", "1ms")
-    assert "note: not all tensors were compared within 1ms: --time-limit sets a longer time" in done.stderr
+    assert "note: not all tensors were compared within 1ms; use --time-limit to allow more time" in done.stderr
     report = app.json("diff", "v1", "v2", "--time-limit", "1ms")
     assert [(row["path"], row["note"], row["limit"]) for row in report["tensors"]] == [
         (f"model/{name}", "the time limit was reached", "time")

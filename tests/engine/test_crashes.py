@@ -23,14 +23,14 @@ RELEASE = (
     "register",
     "probe",
     "keep",
+    "inspect",
     "switch",
     "reroute",
-    "drain",
     "retire",
     "settle",
 )
-COLD = ("vacate", "start", "register", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
-WARM = ("register", "probe", "switch", "reroute", "drain", "retire", "settle")
+COLD = ("vacate", "start", "register", "probe", "keep", "inspect", "switch", "reroute", "drain", "retire", "settle")
+WARM = ("register", "probe", "inspect", "switch", "reroute", "drain", "retire", "settle")
 WHEN = ("before", "acted")
 
 

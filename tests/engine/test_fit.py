@@ -10,7 +10,7 @@ from tests.engine.harness import App
 
 MIB = 1 << 20
 # The model holds 200 MiB, and 150 MiB of a file that it wrote are in the page cache.
-HOLDS = "HELD = bytearray(b'x') * (200 << 20)\nopen('/app/file', 'wb').write(bytes(150 << 20))\n"
+HOLDS = "WEIGHTS = bytearray(b'x') * (200 << 20)\nopen('/app/file', 'wb').write(bytes(150 << 20))\n"
 
 
 def total() -> int:

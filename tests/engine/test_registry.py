@@ -159,7 +159,7 @@ def test_a_version_comes_back_from_a_registry_with_tls_and_a_password(
     way_back = app.json("status")["previous"]["rollback"]
     assert (way_back["mode"], way_back["containers_kept"]) == ("pull", False)
     assert way_back["seconds"] is None, "no version has been pulled yet"
-    assert planned(app, "rollback")[:3] == ("pull", "vacate", "create")
+    assert planned(app, "rollback")[:4] == ("pull", "unshield", "vacate", "create")
     with Load(app.port, clients=4) as load:
         done = app.run("rollback")
     assert f"v1 was pulled from {secured}/{app.name} in " in done.stderr
@@ -429,7 +429,7 @@ def test_an_image_that_ci_has_built_is_released(bare: App, ci: CI) -> None:
         # Without its image, v1 comes back from the registry, by the digest that it had.
         lose(app, "v1")
         assert app.json("status")["previous"]["rollback"]["mode"] == "pull"
-        assert planned(app, "rollback")[:2] == ("pull", "vacate")
+        assert planned(app, "rollback")[:3] == ("pull", "unshield", "vacate")
         app.run("rollback")
     assert load.failures() == []
     assert load.order() == ["v1", "v2", "v1"]
