@@ -36,7 +36,7 @@ SAID = {
 # Time limit of a pass: two probes of a second, two seconds of grace, and the time of the engine.
 HEALED = 15.0
 # The steps of an automatic rollback to a version that was stopped.
-COLD = ("vacate", "start", "register", "probe", "keep", "switch", "reroute", "drain", "retire", "settle")
+COLD = ("vacate", "start", "register", "probe", "keep", "inspect", "switch", "reroute", "drain", "retire", "settle")
 # A container that hangs with open requests counts as busy at first.
 WATCHDOG = {"probes": 3, "failures": 2, "busy": "0s", "backoff": "100ms", "restarts": 3}
 NO_TARGET = "there is no stable version to roll back to"
@@ -299,7 +299,7 @@ def steps(app: App) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "crash", some([f"{when}:{step}" for step in COLD for when in ("before", "acted")], 3, 10, 11, 16)
+    "crash", some([f"{when}:{step}" for step in COLD for when in ("before", "acted")], 3, 12, 13, 18)
 )
 def test_killed_in_a_rollback(app: App, crash: str) -> None:
     app.release("v1")
