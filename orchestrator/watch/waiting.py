@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
 from orchestrator.config import Config
-from orchestrator.errors import HostError, Interrupted
+from orchestrator.errors import HostError, Interrupted, Locked
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.recover import recover
 from orchestrator.watch.bake import Progress, watch_until_stable
+
+# A version whose time ends this soon after a bake is stopped by the command that has watched the bake. Seconds.
+_SOON = 1.0
 
 
 @frozen
@@ -49,8 +53,23 @@ def watch_bake(
     baked = watch_until_stable(services, config, report)
     if baked is None:
         return None
+    if baked.outcome == "stable":
+        _stop_previous(services, config.app.name)
     why = baked.why if baked.outcome == "replaced" else ""
     return Bake(baked.outcome, live.bake_until, baked.seconds, why)
+
+
+def _stop_previous(services: Services, app: str) -> None:
+    """Stops the previous version if it was to run no longer than the bake. Otherwise a later command stops it."""
+    warm = next((slot for slot in services.ledger.slots(app).values() if slot.state == "warm"), None)
+    if warm is None or warm.warm_until is None:
+        return
+    left = (datetime.fromisoformat(warm.warm_until) - services.wall()).total_seconds()
+    if left > _SOON:
+        return
+    services.sleep(max(0.0, left) + 0.01)
+    with suppress(Locked), services.locks.app(app):
+        recover(services, app, healing=False)
 
 
 def _unwatched(services: Services, app: str) -> str:

@@ -49,3 +49,25 @@ def test_a_schedule_that_cannot_be_read_fails_no_release(
 
     monkeypatch.setattr(world.scheduler, "entries", refuse)
     assert detached().why.endswith("crontab cannot be read")
+
+
+def test_the_command_that_waits_stops_a_version_that_is_not_kept_warm(world: World) -> None:
+    world.keep_warm, world.settle = "0s", "3s"
+    world.release("v1")
+    world.release("v2")
+    assert world.ledger.traffic(APP).fallback == "blue"
+    services = world.process()
+    bake = watch_bake(services, world.config(), lambda progress: None)
+    assert bake is not None and bake.outcome == "stable"
+    [kept] = [container for container in world.workloads.containers(APP) if container.version == "v1"]
+    assert not kept.running
+    assert world.ledger.traffic(APP).fallback is None
+
+
+def test_the_command_that_waits_leaves_a_version_warm_for_its_time(world: World) -> None:
+    world.settle = "3s"
+    world.release("v1")
+    world.release("v2")
+    watch_bake(world.process(), world.config(), lambda progress: None)
+    [kept] = [container for container in world.workloads.containers(APP) if container.version == "v1"]
+    assert kept.running
