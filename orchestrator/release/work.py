@@ -13,6 +13,7 @@ from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot, SlotPhase, SlotState
+from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.domain.version.manifest import Manifest
 from orchestrator.domain.version.version import Version
 from orchestrator.errors import Degraded, DeploymentFailed, UsageError
@@ -114,6 +115,14 @@ class Work:
         """Records the state of a slot from now on."""
         now = iso(self.services.wall())
         self.services.ledger.set_slot(SlotState(self.app, slot, version, deployment, state, now, warm_until))
+
+    def set_traffic(self, state: TrafficState) -> None:
+        """Makes `state` the traffic state, at the proxy first. It has the live slot that there is. May be repeated."""
+        services = self.services
+        with services.locks.proxy():
+            services.edge.up(services.ledger.proxy_apps(), services.progress)
+            services.traffic.apply(self.app, state)
+        services.ledger.set_traffic(self.app, state)
 
     def guard(self, step: Step) -> None:
         """Checks a step against the invariant of plans, with the traffic state on disk.

@@ -11,7 +11,6 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.preview import Preview
-from orchestrator.release.steps.unpreview import put
 from orchestrator.release.work import Detail, Work
 
 _IMAGES = ("pull", "rebuild")
@@ -47,7 +46,7 @@ class Drilled(Action):
 
     def run(self, work: Work) -> Detail:
         if any(step.name == Preview.name for step in work.plan.steps):
-            put(work, self.leads_to)
+            work.set_traffic(self.leads_to)
         work.services.interrupts.disarm()
         return {"seconds": _seconds(work)}
 

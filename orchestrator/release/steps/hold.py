@@ -34,9 +34,5 @@ class Hold(Action):
         return Unhold(self.live)
 
     def run(self, work: Work) -> Detail:
-        services = work.services
-        with services.locks.proxy():
-            services.edge.up(services.ledger.proxy_apps(), services.progress)
-            services.traffic.apply(work.app, self.leads_to)
-        services.ledger.set_traffic(work.app, self.leads_to)
+        work.set_traffic(self.leads_to)
         return {}

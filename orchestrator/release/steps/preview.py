@@ -12,7 +12,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProbeFailed
 from orchestrator.frozen import frozen
 from orchestrator.release.steps.base import Action
-from orchestrator.release.steps.unpreview import Unpreview, put
+from orchestrator.release.steps.unpreview import Unpreview
 from orchestrator.release.work import Detail, Work
 
 # What the proxy answers when no request reaches a version.
@@ -47,7 +47,7 @@ class Preview(Action):
         return Unpreview(self.live)
 
     def run(self, work: Work) -> Detail:
-        put(work, self.leads_to)
+        work.set_traffic(self.leads_to)
         for _ in range(_TRIES):
             why = self._ask(work)
             if not why:

@@ -27,9 +27,5 @@ class Unhold(Action):
         return TrafficState(self.live)
 
     def run(self, work: Work) -> Detail:
-        services = work.services
-        with services.locks.proxy():
-            services.edge.up(services.ledger.proxy_apps(), services.progress)
-            services.traffic.apply(work.app, self.leads_to)
-        services.ledger.set_traffic(work.app, self.leads_to)
+        work.set_traffic(self.leads_to)
         return {}

@@ -27,14 +27,5 @@ class Unpreview(Action):
         return TrafficState(self.slot)
 
     def run(self, work: Work) -> Detail:
-        put(work, self.leads_to)
+        work.set_traffic(self.leads_to)
         return {}
-
-
-def put(work: Work, state: TrafficState) -> None:
-    """Makes `state` the traffic state, at the proxy first. It has the live slot that there is. May be repeated."""
-    services = work.services
-    with services.locks.proxy():
-        services.edge.up(services.ledger.proxy_apps(), services.progress)
-        services.traffic.apply(work.app, state)
-    services.ledger.set_traffic(work.app, state)
