@@ -22,6 +22,7 @@ from orchestrator.release.abort import take_back
 from orchestrator.release.evidence import counted, next_part, part_is_over
 from orchestrator.release.promote import advance
 from orchestrator.release.recover import at_rest
+from orchestrator.release.steps.probe import probed_restarts
 from orchestrator.watch.acts import ACTOR
 from orchestrator.watch.follow_up import notify
 from orchestrator.watch.look import limits
@@ -117,7 +118,7 @@ def _dead(services: Services, observed: Observed, rollout: Rollout) -> str:
     containers = observed.of(rollout.version, rollout.slot)
     if not containers:
         return "its containers were removed"
-    known = _restarts(services, rollout)
+    known = probed_restarts(services, rollout.deployment)
     for container in containers:
         if not container.running:
             return f"{container.name} is {container.state} (exit code {container.exit_code})"
@@ -126,15 +127,6 @@ def _dead(services: Services, observed: Observed, rollout: Rollout) -> str:
             # The engine does not say how one that runs again has ended.
             return f"{container.name} ended {'once' if ended == 1 else f'{ended} times'}, and the engine restarted it"
     return ""
-
-
-def _restarts(services: Services, rollout: Rollout) -> dict[str, int]:
-    """How often each container had been restarted when it passed its probes, by its id."""
-    for step in reversed(services.ledger.steps(rollout.deployment)):
-        if step.name == "probe" and step.state == "done":
-            found: dict[str, int] = step.detail.get("restarts", {})
-            return found
-    return {}
 
 
 @frozen

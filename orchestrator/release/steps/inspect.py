@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
@@ -10,7 +10,7 @@ from orchestrator.errors import ProbeFailed
 from orchestrator.frozen import frozen
 from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
 from orchestrator.release.steps.base import Action
-from orchestrator.release.steps.probe import Probe, ended
+from orchestrator.release.steps.probe import ended, probed_restarts
 from orchestrator.release.work import Detail, Work
 
 # How long the edge may take to find a replica up again that it has just found down, in seconds.
@@ -31,7 +31,9 @@ class Inspect(Action):
 
     def run(self, work: Work) -> Detail:
         services = work.services
-        probed = _probed(work)
+        # A candidate passed its probes in the release that started it.
+        rollout = services.ledger.open_rollout(work.app)
+        probed = probed_restarts(services, work.deployment.id if rollout is None else rollout.deployment)
         containers = work.containers(self.version, self.slot)
         listed = {container.index for container in containers}
         changes = {
@@ -55,20 +57,6 @@ class Inspect(Action):
                 work.app, self.slot, len(containers), timeout=_EDGE_TIMEOUT, cancelled=services.interrupts.check
             )
         return {}
-
-
-def _probed(work: Work) -> dict[str, Any]:
-    """How often each container had been restarted when it passed its probes, by its id.
-
-    Those of a candidate passed them in the release that started it.
-    """
-    rollout = work.services.ledger.open_rollout(work.app)
-    by = work.deployment.id if rollout is None else rollout.deployment
-    for step in reversed(work.services.ledger.steps(by)):
-        if step.name == Probe.name and step.state == "done":
-            found: dict[str, Any] = step.detail.get("restarts", {})
-            return found
-    return {}
 
 
 def _changed(now: Container | None, restarts: int | None) -> str:

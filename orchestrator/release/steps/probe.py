@@ -13,6 +13,7 @@ from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import OperationFailed, ProbeFailed
 from orchestrator.frozen import frozen
+from orchestrator.ports.services import Services
 from orchestrator.ports.workloads import Workloads
 from orchestrator.release.diagnosis import Diagnosis
 from orchestrator.release.followed import followed
@@ -137,6 +138,15 @@ def _liveness(workloads: Workloads, containers: Sequence[Container]) -> Callable
         return "it was removed" if now is None else ended(now, before.restarts) or None
 
     return alive
+
+
+def probed_restarts(services: Services, deployment: int) -> dict[str, int]:
+    """How often each container had been restarted when it passed its probes in a deployment, by the container's id."""
+    for step in reversed(services.ledger.steps(deployment)):
+        if step.name == Probe.name and step.state == "done":
+            found: dict[str, int] = step.detail.get("restarts", {})
+            return found
+    return {}
 
 
 def ended(now: Container, restarts: int) -> str:
