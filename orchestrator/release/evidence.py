@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.config import Config
 from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.domain.rollout.rollout import Evidence, Rollout
 from orchestrator.domain.traffic.counted import Reading, Traffic, as_json, between, from_json
@@ -21,6 +22,12 @@ _ENOUGH = 100
 _NOTICEABLE = 0.010
 # How long a part of a rollout is at most, in seconds.
 _PART = 300.0
+
+
+def judge_limits(config: Config) -> Limits:
+    """The limits of the judge, from [judge] and proxy.sticky."""
+    judge, sticky = config.judge, config.proxy.sticky != "none"
+    return Limits(judge.alpha, judge.max_error_rate, judge.error_ratio, judge.latency_ratio, sticky)
 
 
 def traffic(services: Services, app: str, live: SlotState) -> tuple[Traffic, Traffic | None]:

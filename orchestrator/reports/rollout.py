@@ -12,7 +12,7 @@ from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.evidence import present_part, shielded
+from orchestrator.release.evidence import judge_limits, present_part, shielded
 
 
 @frozen
@@ -159,9 +159,7 @@ def candidate(rollout: Rollout) -> Candidate:
 
 
 def _limits(services: Services, rollout: Rollout) -> Limits:
-    config = Config.from_snapshot(services.ledger.settings(rollout.app, rollout.version))
-    settings, sticky = config.judge, config.proxy.sticky != "none"
-    return Limits(settings.alpha, settings.max_error_rate, settings.error_ratio, settings.latency_ratio, sticky)
+    return judge_limits(Config.from_snapshot(services.ledger.settings(rollout.app, rollout.version)))
 
 
 def _next_at(rollout: Rollout) -> str | None:

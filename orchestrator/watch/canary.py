@@ -19,13 +19,12 @@ from orchestrator.errors import DeployctlError, DeploymentFailed, Interrupted, L
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.abort import take_back
-from orchestrator.release.evidence import counted, next_part, part_is_over
+from orchestrator.release.evidence import counted, judge_limits, next_part, part_is_over
 from orchestrator.release.promote import advance
 from orchestrator.release.recover import at_rest
 from orchestrator.release.steps.probe import probed_restarts
 from orchestrator.watch.acts import ACTOR
 from orchestrator.watch.follow_up import notify
-from orchestrator.watch.look import limits
 from orchestrator.watch.passed import Passed, record_events
 
 LOOK_EVERY = 1.0
@@ -55,7 +54,7 @@ def look_at(services: Services, config: Config, observed: Observed, rollout: Rol
     """
     if rollout.preview:
         return None
-    judge = limits(config)
+    judge = judge_limits(config)
     stages = counted(services, rollout, judge)
     assessment = assess(stages, judge)
     here = stages[rollout.evidence.before :]

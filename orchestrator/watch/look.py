@@ -12,7 +12,7 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.counted import Traffic
-from orchestrator.domain.traffic.judge import Counts, Limits, Stage, assess
+from orchestrator.domain.traffic.judge import Counts, Stage, assess
 from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
@@ -20,7 +20,7 @@ from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.evidence import traffic
+from orchestrator.release.evidence import judge_limits, traffic
 from orchestrator.release.heal import Healer
 from orchestrator.release.probes import probe_of
 from orchestrator.watch.probing import Probed, probe_container, probe_until_certain
@@ -50,13 +50,6 @@ def rules(config: Config) -> Rules:
     return Rules(busy, watch.restarts, watch.window, watch.backoff, watch.auto_rollback, config.rollout.settle)
 
 
-def limits(config: Config) -> Limits:
-    """The limits of the judge."""
-    judge = config.judge
-    sticky = config.proxy.sticky != "none"
-    return Limits(judge.alpha, judge.max_error_rate, judge.error_ratio, judge.latency_ratio, sticky)
-
-
 def take(services: Services, config: Config, observed: Observed, live: SlotState, *, through_proxy: bool) -> View:
     """Looks at an app at rest. `config` is the live version's, with the current [watchdog] settings of the file.
 
@@ -82,7 +75,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
         replicas=replicas,
         since=epoch(live.since),
         unreachable=unreachable,
-        traffic=assess([Stage(1.0, Counts(new.requests, new.failures), Counts())], limits(config)),
+        traffic=assess([Stage(1.0, Counts(new.requests, new.failures), Counts())], judge_limits(config)),
         bake_until=epoch(live.bake_until) if live.bake_until else None,
         predecessor_ready=predecessor_ready,
         target=back.version if back else None,
