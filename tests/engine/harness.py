@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -393,3 +394,22 @@ class Load:
             orders.add(tuple(seen))
         assert len(orders) == 1, f"clients saw different orders: {orders}"
         return list(orders.pop())
+
+    def strays(self, expected: Sequence[str]) -> int:
+        """How many answers, at least, must be left out so that every client has seen the versions in this order.
+
+        A version that could not be reached in time is shielded: its predecessor answers instead.
+        """
+        total = 0
+        for client in {reply.client for reply in self.replies}:
+            # The fewest answers left out so far when the last one kept is of each of the expected versions.
+            fewest = [0] * len(expected)
+            for reply in self.replies:
+                if reply.client == client:
+                    reached = list(accumulate(fewest, min))
+                    fewest = [
+                        best if version == reply.version else left_out + 1
+                        for best, left_out, version in zip(reached, fewest, expected, strict=True)
+                    ]
+            total += min(fewest)
+        return total
