@@ -58,3 +58,9 @@ class Endpoints(Protocol):
 
     def counters(self, app: str) -> dict[str, dict[Slot, Sample]]:
         """The counters of an app's slots in each worker of the proxy since that worker started, by its name."""
+
+    def unanswered(self, app: str) -> dict[str, int]:
+        """How many requests of an app got 503 because they had been held for too long.
+
+        Of each worker of the proxy since that worker started, by its name as in `counters`.
+        """

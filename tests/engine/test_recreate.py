@@ -33,8 +33,13 @@ def test_a_request_waits_no_longer_than_it_may(app: App) -> None:
     app.write("v1")
     app.run("release", "v1")
     app.write("v2", "late:3")
-    with Load(app.port, clients=2, pause=0.1) as load:
-        app.run("release", "v2")
-    statuses = {reply.status for reply in load.replies}
-    assert statuses <= {200, 503} and 200 in statuses
-    assert all(reply.ended - reply.started < 5 for reply in load.replies)
+    with Load(app.port, clients=2, pause=0.1) as load, Load(app.port, 1, body=bytes(20_000_000), pause=0.1) as large:
+        released = app.run("release", "v2")
+    replies = load.replies + large.replies
+    assert {reply.status for reply in load.replies} == {reply.status for reply in large.replies} == {200, 503}
+    assert [reply.error for reply in replies if reply.error] == [], "no connection breaks"
+    assert all(reply.ended - reply.started < 10 for reply in replies)
+    lost = sum(reply.status == 503 for reply in replies)
+    assert f"{lost} requests were answered with 503 after 1 s" in released.stderr
+    steps = {step["name"]: step["detail"] for step in app.json("history")["deployments"][0]["steps"]}
+    assert steps["switch"]["unanswered"] == lost

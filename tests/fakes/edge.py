@@ -42,6 +42,8 @@ class FakeProxyState:
     # The slots whose replicas run and fail the proxy's checks.
     failing: set[tuple[str, Slot]] = field(default_factory=set)
     open: dict[tuple[str, Slot], int] = field(default_factory=dict)
+    # Requests of an app that were held for too long.
+    unanswered: dict[str, int] = field(default_factory=dict)
     # Requests that replica 1 of a slot has answered.
     answered: dict[tuple[str, Slot], int] = field(default_factory=dict)
     counted: dict[tuple[str, Slot], Sample] = field(default_factory=dict)
@@ -367,3 +369,7 @@ class FakeEndpoints:
             return {}
         slots = {slot: self._proxy.counted.get((app, slot), Sample(0, 0, 0, {})) for slot in SLOTS}
         return {f"8-{len(self._proxy.built)}": slots}
+
+    def unanswered(self, app: str) -> dict[str, int]:
+        self._proxy.workers()
+        return {f"8-{len(self._proxy.built)}": self._proxy.unanswered.get(app, 0)}

@@ -138,6 +138,9 @@ class HAProxyEndpoints:
     def counters(self, app: str) -> dict[str, dict[Slot, Sample]]:
         return self._runtime.counters(app)
 
+    def unanswered(self, app: str) -> dict[str, int]:
+        return self._runtime.unanswered(app)
+
 
 @frozen
 class _Difference:

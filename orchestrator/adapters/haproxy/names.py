@@ -22,6 +22,8 @@ SHIELDED = "_shielded"
 # Names of HAProxy have letters, digits and .:_- only.
 _BRACKETS = str.maketrans("", "", "[]")
 _WORD = re.compile(r"(?!.*%\[)[A-Za-z0-9._~/%?=&:@+,;*\[\]-]+")
+# The table that counts the requests of each app that were held for too long: see haproxy.cfg.
+UNANSWERED = "deployctl_unanswered"
 
 
 def word(text: str) -> str:

@@ -17,6 +17,7 @@ from orchestrator.frozen import frozen
 FRONTENDS, BACKENDS, SERVERS = 1, 2, 4
 # Frontends that no client uses have names that begin like this.
 _OWN = "deployctl_"
+_REQUESTS = re.compile(r"\bhttp_req_cnt=([0-9]+)")
 _TIME = re.compile(r"(?:blue|green):(?:[0-9]/1|[1-9][0-9]/(?:[2-9]|1[0-9]))")
 
 
@@ -124,6 +125,11 @@ def times(lines: Sequence[str]) -> dict[str, int]:
     """
     rows = (dict(part.partition("=")[::2] for part in line.split()) for line in lines if "key=" in line)
     return {row["key"]: int(row["http_req_cnt"]) for row in rows if _TIME.fullmatch(row["key"])}
+
+
+def requests(lines: Sequence[str]) -> int:
+    """How many requests the entries that `show table` lists have counted."""
+    return sum(int(found[1]) for line in lines if (found := _REQUESTS.search(line)))
 
 
 def up(text: str) -> set[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrator.adapters.haproxy.names import UNANSWERED
 from orchestrator.domain.traffic.route import ProxyApp
 
 # HAProxy 2.6.12 reads a Content-Length of 2^64 as 0 and passes it on, so a model would take the next request on the
@@ -120,15 +121,14 @@ def shares(sessions: Sequence[str] = ()) -> list[str]:
     """
     more, held = "{ var(txn.more) -m bool }", "{ var(txn.state),field(6,:) -m int gt 0 }"
     waits, closed = "{ var(txn.state),field(8,:) -m int gt 0 }", "{ var(txn.state),field(9,:) -m int gt 0 }"
-    text = 'content-type text/plain lf-string "this app is being changed (request %[var(txn.request)])\\n"'
     return [
         "http-request set-var(txn.more) bool(true) if { var(txn.state) -m sub : }",
         # Waits until the app is not held any more, and reads its state again; or until the time is over.
         f"http-request lua.hold if {more} {held} || {more} {waits}",
         # As many as there are requests in maintenance, these would fill the log.
         f"http-request set-log-level silent if {more} {closed}",
-        f"http-request use-service lua.maintenance if {more} {closed}",
-        f"http-request return status 503 hdr Retry-After 5 {text} if {more} {held}",
+        f"http-request track-sc1 var(txn.app) table {UNANSWERED} if {more} {held} !{closed}",
+        f"http-request use-service lua.unavailable if {more} {closed} || {more} {held}",
         f"http-request set-var(txn.slot) var(txn.state),field(1,:) if {more}",
         f"http-request set-var(txn.share) var(txn.state),field(3,:) if {more}",
         f"http-request set-var(txn.slot) var(txn.state),field(2,:) if {more} {{ rand(10000),sub(txn.share) lt 0 }}",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from orchestrator.adapters.haproxy import maps, rows
 from orchestrator.adapters.haproxy.masters import PATIENCE, Masters, Worker
-from orchestrator.adapters.haproxy.names import MOVED, VERSIONS, answers, backend, shielded
+from orchestrator.adapters.haproxy.names import MOVED, UNANSWERED, VERSIONS, answers, backend, shielded
 from orchestrator.adapters.haproxy.rows import BACKENDS, SERVERS, Server
 from orchestrator.domain.traffic.sample import Sample
 from orchestrator.domain.traffic.slot import SLOTS, Slot, other
@@ -193,8 +193,20 @@ class Runtime(Masters):
             times = rows.times(found[1])
             samples = {slot: each for slot in SLOTS if (each := _sample(app, slot, text, times)) is not None}
             if samples:
-                started = rows.value(found[0], _STARTED)
-                yield f"{worker.pid}-{started}" if started else worker.pid, samples
+                yield _lasting(worker, found[0]), samples
+
+    def unanswered(self, app: str) -> dict[str, int]:
+        """How many requests of an app each worker answered itself, because they had been held for too long.
+
+        The keys are those of `counters`.
+        """
+        return self.steady(lambda: dict(self._unanswered(app)))
+
+    def _unanswered(self, app: str) -> Iterator[tuple[str, int]]:
+        for worker in self.workers():
+            found = self.tell_all(worker, [f"show env {_STARTED}", f"show table {UNANSWERED} key {app}"])
+            if len(found) == 2:
+                yield _lasting(worker, found[0]), rows.requests(found[1])
 
     def each_server(self, app: str, slot: Slot, act: Callable[[Worker, str, Server], None]) -> None:
         """Calls `act(worker, 'backend/server', server)` for every server of a slot, in every worker that can change it.
@@ -227,6 +239,12 @@ class Runtime(Masters):
         for worker in self.workers():
             for session in rows.sessions(self.tell(worker, "show sess"), name) if worker.old else ():
                 self.tell(worker, f"shutdown session {session}")
+
+
+def _lasting(worker: Worker, started: list[str]) -> str:
+    """A name of a worker that no other one ever has; `started` is what it says about its container's start."""
+    at = rows.value(started, _STARTED)
+    return f"{worker.pid}-{at}" if at else worker.pid
 
 
 def _places(app: str, slot: Slot) -> dict[str, str]:

@@ -9,6 +9,7 @@ from orchestrator.domain.rollout.step import Step
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.frozen import frozen
+from orchestrator.release.held import BEFORE, unanswered
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.unhold import Unhold
 from orchestrator.release.work import Detail, Work
@@ -34,5 +35,6 @@ class Hold(Action):
         return Unhold(self.live)
 
     def run(self, work: Work) -> Detail:
+        before = unanswered(work)
         work.set_traffic(self.leads_to)
-        return {}
+        return {BEFORE: before}

@@ -17,6 +17,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
 from orchestrator.release.evidence import finished
+from orchestrator.release.held import unanswered_since
 from orchestrator.release.shields import record_shield
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.unswitch import Unswitch
@@ -121,7 +122,7 @@ class Switch(Action):
             why = work.deployment.reason
             services.ledger.set_rollout(replace(before.rollout, ended_at=state.since, outcome="promoted", why=why))
         services.interrupts.disarm()
-        return {"counters": before.counters, **({"bake_until": until} if until else {})}
+        return {"counters": before.counters, **({"bake_until": until} if until else {}), **unanswered_since(work)}
 
 
 def switch_all(switches: Sequence[tuple[Work, Switch]]) -> list[Before]:

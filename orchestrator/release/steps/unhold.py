@@ -7,6 +7,7 @@ from typing import ClassVar
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.frozen import frozen
+from orchestrator.release.held import unanswered_since
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
 
@@ -28,4 +29,4 @@ class Unhold(Action):
 
     def run(self, work: Work) -> Detail:
         work.set_traffic(self.leads_to)
-        return {}
+        return unanswered_since(work)
