@@ -9,7 +9,7 @@ from orchestrator.release.release import Result
 from orchestrator.reports.release import BakeReport, HeldReport, ReleaseReport
 from orchestrator.watch.waiting import Bake
 
-_STATES = {"stable": "is stable", "baking": "is live and bakes", "replaced": "was live"}
+_BAKED = {"stable": ", and stable", "baking": "; its bake goes on", "replaced": ""}
 
 
 def ended_as(app: str, result: Result, bake: BakeReport | None = None) -> ReleaseReport:
@@ -30,9 +30,11 @@ def ended_as(app: str, result: Result, bake: BakeReport | None = None) -> Releas
 
 def report(cli: Context, app: str, result: Result, bake: BakeReport | None = None) -> None:
     """Prints the result of a deployment; `bake` is the result of its bake, if there was one."""
-    ended = ended_as(app, result, bake)
+    ended, deployment = ended_as(app, result, bake), result.deployment
     if cli.json:
         cli.console.report(ended)
+    elif deployment is not None and deployment.kind == "abort":
+        cli.console.done(f"{app} {deployment.to_version} was aborted; {deployment.from_version} has all requests")
     else:
         say(cli, ended)
 
@@ -47,19 +49,15 @@ def say(cli: Context, ended: ReleaseReport) -> None:
         instead = (
             " with the new configuration" if renewed else f" instead of {ended.previous}" if ended.previous else ""
         )
-        state = _STATES[bake.outcome] if bake else "is live"
-        cli.console.done(f"{app} {ended.version} {state}{instead}, after {ended.seconds:.1f} s")
+        verb = "was" if bake and bake.outcome == "replaced" else "is"
+        end = _BAKED[bake.outcome] if bake else ""
+        cli.console.done(f"{app} {ended.version} {verb} live{instead}{end}, after {ended.seconds:.1f} s")
 
 
 def moved(cli: Context, own: Services, app: str, result: Result, bake: BakeReport | None = None) -> None:
     """Prints how a change of the candidate has ended."""
     rollout = own.ledger.open_rollout(app)
-    if rollout is None and result.deployment is not None and result.deployment.kind == "abort":
-        if cli.json:
-            report(cli, app, result)
-        else:
-            cli.console.done(f"{app} {result.version} was aborted; {result.previous} has all requests")
-    elif rollout is None or cli.json:
+    if rollout is None or cli.json:
         report(cli, app, result, bake)
     elif rollout.preview:
         cli.console.done(f"{app} {rollout.version} answers at its preview address; next: deployctl promote")

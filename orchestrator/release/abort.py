@@ -7,6 +7,7 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.rollout import Rollout
 from orchestrator.ports.services import Services
 from orchestrator.release.candidate import candidates_config, carry_out, rollout_of
+from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.plans import plan_abort
 from orchestrator.release.recover import at_rest
 from orchestrator.release.release import Result
@@ -22,6 +23,7 @@ def abort(services: Services, config: Config, why: str = "") -> Result:
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
+        note_maintenance(services, app)
         rollout = rollout_of(services, app)
         return take_back(services, config, observed, rollout, actor=services.actor(config.base), why=why)
 

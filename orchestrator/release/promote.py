@@ -12,6 +12,7 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.rollout import Rollout
 from orchestrator.ports.services import Services
 from orchestrator.release.candidate import candidates_config, carry_out, rollout_of
+from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.plans import plan_promote
 from orchestrator.release.preparation import terms
 from orchestrator.release.recover import at_rest
@@ -30,6 +31,7 @@ def promote(services: Services, config: Config, *, full: bool = False) -> Result
     app = config.app.name
     with services.locks.app(app):
         observed = at_rest(services, app)
+        note_maintenance(services, app)
         rollout = rollout_of(services, app)
         return advance(services, config, observed, rollout, actor=services.actor(config.base), full=full)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from orchestrator.config import Config
 from orchestrator.config.notify import Notice
@@ -24,13 +25,21 @@ _KILLED = 137
 _HOUR = 3600.0
 
 
+class Event(NamedTuple):
+    """What is sent as a notification. `title` is its title without the app's name; empty: the usual one."""
+
+    notice: Notice
+    text: str
+    title: str = ""
+
+
 @dataclass
 class Acted:
     """The result of one act, in words; `live` is the version that is live now, if the act changed it."""
 
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    events: list[tuple[Notice, str]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     live: str | None = None
 
@@ -97,7 +106,7 @@ def repair(services: Services, view: View, index: int, why: str) -> Acted:
     memory = f"; out of memory {_times(kills)} in the last hour" if kills else ""
     text = f"{', '.join(done)}: {why}{memory}"
     services.ledger.event(healer.app, "healed", {"version": view.look.version, "what": text})
-    return Acted(done=[text], events=[("healed", text)], counts=Counter({"healed": 1}))
+    return Acted(done=[text], events=[Event("healed", text)], counts=Counter({"healed": 1}))
 
 
 def promote(services: Services, config: Config) -> None:
@@ -132,9 +141,10 @@ def roll_back(services: Services, config: Config, observed: Observed, view: View
     except DeployctlError as error:
         acted.problems.append(f"{why}; the rollback to {back.version} failed: {error}; next: {error.hint}")
         return acted
-    text = f"{view.look.version} rolled back to {back.version}: {why}"
+    title = f"{view.look.version} rolled back to {back.version}"
+    text = f"{title}: {why}"
     acted.done.append(text)
-    acted.events.append(("rolled back", text))
+    acted.events.append(Event("rolled back", text, title))
     acted.live = back.version
     return acted
 

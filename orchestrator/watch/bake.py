@@ -102,7 +102,7 @@ def looks(
         probes += passed.view.probes if passed.view else 0
         report(Progress(services.clock() - started, total, passed, probes))
         notify(services, config, passed)
-        if any(kind == "rolled back" for kind, _ in passed.events):
+        if any(kind == "rolled back" for kind, *_ in passed.events):
             raise DeploymentFailed(
                 passed.done[-1],
                 hint="'deployctl history' shows the evidence; fix it and release it as a new version, or use --force:"

@@ -23,7 +23,7 @@ from orchestrator.release.evidence import counted, judge_limits, next_part, part
 from orchestrator.release.promote import advance
 from orchestrator.release.recover import at_rest
 from orchestrator.release.steps.probe import probed_restarts
-from orchestrator.watch.acts import ACTOR
+from orchestrator.watch.acts import ACTOR, Event
 from orchestrator.watch.follow_up import notify
 from orchestrator.watch.passed import Passed, record_events
 
@@ -72,13 +72,16 @@ def look_at(services: Services, config: Config, observed: Observed, rollout: Rol
     if move.kind == "abort":
         why = dead or assessment.why
         take_back(services, config, observed, rollout, actor=ACTOR, why=why, bad=True)
-        text = f"{rollout.version} aborted at {rollout.share / 100:g} %: {why}"
+        text = f"{rollout.version} was aborted at {rollout.share / 100:g} %: {why}"
         passed.done.append(text)
-        passed.events.append(("rolled back", text))
+        title = f"{rollout.version} was aborted; {rollout.old} has all requests"
+        passed.events.append(Event("rolled back", text, title))
     elif move.kind in ("advance", "finish"):
         advance(services, config, observed, rollout, actor=ACTOR, reason=move.why)
         share = "all requests" if move.kind == "finish" else f"{_next_share(rollout):g} % of the requests"
         passed.done.append(f"{rollout.version} gets {share}: {move.why}")
+        if move.kind == "finish":
+            passed.events.append(Event("released", passed.done[-1], f"{rollout.version} is live"))
     else:
         passed.waiting.append(str(looked))
         _report_wrong_share(config, rollout, stages, judge, passed)
@@ -168,6 +171,8 @@ def follow_rollout(services: Services, config: Config, report: Callable[[str], N
             report(str(error))  # the engine may be restarting: the next look tries again
         for text in passed.done:
             services.reporter.note(text)
+        # What is live now is told by the command itself, at its end.
+        passed.events = [event for event in passed.events if event.notice != "released"]
         notify(services, config, passed)
         ended = next((each for each in services.ledger.rollouts(app) if each.id == rollout.id), None)
         if ended is None or ended.outcome == "aborted":

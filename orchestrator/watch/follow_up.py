@@ -35,5 +35,5 @@ def follow_up(services: Services, passed: Passed) -> None:
 
 def notify(services: Services, config: Config, passed: Passed) -> None:
     """Sends the notifications about the events of a pass."""
-    for what, text in passed.events:
-        send_notice(services, config, what, passed.version or "", text, previous=passed.previous)
+    for what, text, title in passed.events:
+        send_notice(services, config, what, passed.version or "", text, title=title)

@@ -17,13 +17,13 @@ from orchestrator.release.release import Result
 
 URLS = "DEPLOYCTL_NOTIFY_URLS"
 
-# For each notification: its severity, the end of its title, and the command that shows more.
+# For each notification: its severity, its usual title without the app's name, and the command that shows more.
 _KINDS: dict[Notice, tuple[str, str, str]] = {
-    "released": ("success", "{version} is live", "status"),
-    "rolled back": ("warning", "{previous} rolled back to {version}", "history"),
-    "healed": ("info", "{version} was healed", "status"),
-    "degraded": ("failure", "{version} is degraded", "doctor"),
-    "recovered": ("success", "{version} has recovered", "status"),
+    "released": ("success", "{} is live", "status"),
+    "rolled back": ("warning", "{} is live again", "history"),
+    "healed": ("info", "{} was repaired", "status"),
+    "degraded": ("failure", "{} is degraded", "doctor"),
+    "recovered": ("success", "{} has recovered", "status"),
 }
 
 
@@ -45,22 +45,22 @@ def send_notice(
     version: str,
     text: str,
     *,
-    previous: str | None = None,
+    title: str = "",
     command: str | None = None,
 ) -> None:
     """Sends a notification to all URLs of `config`, which must be read from the file: the ledger stores no URLs.
 
-    `version` is live now, `previous` was live before. `text` is the reason, `command` the next command (`"logs v2"`).
-    Failures are reported and recorded, not raised.
+    `version` is the one that it is about, `title` its title without the app's name (default: the usual one of `what`),
+    `text` the reason, and `command` the next command (`"logs v2"`). Failures are reported and recorded, not raised.
     """
     if what not in config.notify.on:
         return
     urls, problems = addresses(config, services.host.environ)
     if not urls and not problems:
         return
-    severity, title, usual = _KINDS[what]
+    severity, usual_title, usual = _KINDS[what]
     app = config.app.name
-    words = title.format(version=version, previous=previous or "the version before")
+    words = title or usual_title.format(version)
     body = _body(services, config, text, command or usual)
     if urls:
         try:
@@ -75,16 +75,33 @@ def send_notice(
 
 
 def notify_deployed(services: Services, config: Config, result: Result) -> None:
-    """Sends the notification about a successful release or rollback; none when there was nothing to do."""
+    """Sends the notification about a deployment that succeeded; none when there was nothing to do."""
     deployment = result.deployment
     if deployment is None:
         return
+    version, old = deployment.to_version, deployment.from_version
+    rollout = services.ledger.open_rollout(deployment.app)
     commit = f", from commit {deployment.git_commit[:10]}" if deployment.git_commit else ""
-    renewed = result.previous == result.version
-    instead = " with a new configuration" if renewed else f" instead of {result.previous}" if result.previous else ""
-    text = f"{deployment.actor} made {result.version} live{instead}, in {result.seconds:.1f} s{commit}."
-    what: Notice = "released" if deployment.kind == "release" else "rolled back"
-    send_notice(services, config, what, result.version, text, previous=result.previous)
+    took = f", in {result.seconds:.1f} s{commit}."
+    who = deployment.actor
+    what: Notice = "released"
+    title = ""
+    if deployment.kind == "abort":
+        what, title = "rolled back", f"{version} was aborted; {old} has all requests"
+        why = f": {deployment.reason}" if deployment.reason else ""
+        text = f"{who} aborted {version}{why}; {old} has all requests{took}"
+    elif rollout is not None and rollout.preview:
+        title = f"{version} answers at its preview address"
+        text = f"{who} released {version} for a preview{took} Next: deployctl promote, or deployctl abort."
+    elif rollout is not None:
+        title = f"{version} gets {rollout.share / 100:g} % of the requests"
+        text = f"{who} gave {version} {rollout.share / 100:g} % of the requests of {old}{took}"
+    else:
+        instead = " with a new configuration" if version == old else f" instead of {old}" if old else ""
+        text = f"{who} made {version} live{instead}{took}"
+        if deployment.kind == "rollback":
+            what, title = "rolled back", f"{old} rolled back to {version}"
+    send_notice(services, config, what, version, text, title=title)
 
 
 @frozen

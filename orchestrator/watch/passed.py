@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.config import Config
-from orchestrator.config.notify import Notice
 from orchestrator.ports.services import Services
 from orchestrator.watch import look
-from orchestrator.watch.acts import Acted
+from orchestrator.watch.acts import Acted, Event
 
 Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
 
@@ -35,7 +34,7 @@ class Passed:
     waiting: list[str] = field(default_factory=list)
     unhealthy: bool = False
     new_messages: list[str] = field(default_factory=list)
-    events: list[tuple[Notice, str]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     view: look.View | None = None
     seconds: float = 0.0
     memory: dict[str, Any] = field(default_factory=dict)
@@ -60,6 +59,6 @@ def record_events(services: Services, passed: Passed) -> None:
     """Records what ended, new problems and their end; what was done is recorded where it is done."""
     looked_at = passed.previous or passed.version  # another version is live after a rollback
     rows = [("ended", looked_at, text) for text in passed.seen if text in passed.new_messages]
-    rows += [(kind, passed.version, text) for kind, text in passed.events if kind in ("degraded", "recovered")]
+    rows += [(kind, passed.version, text) for kind, text, _ in passed.events if kind in ("degraded", "recovered")]
     for kind, version, text in rows:
         services.ledger.event(passed.app, kind, {"version": version, "what": text})

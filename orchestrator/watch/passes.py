@@ -22,6 +22,7 @@ from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.recover import recover
 from orchestrator.watch import acts, look, probing
+from orchestrator.watch.acts import Event
 from orchestrator.watch.canary import look_at
 from orchestrator.watch.passed import Passed, record_events
 
@@ -205,8 +206,8 @@ def _conclude(passed: Passed, known: list[str]) -> None:
     # A problem that persists is reported once, with everything that happens because of it.
     news = passed.seen if well or not before else []
     passed.new_messages = [*news, *passed.done, *new_problems]
-    passed.events += [("healed", text) for text in news]
-    passed.events += [("degraded", text) for text in new_problems]
+    passed.events += [Event("healed", text) for text in news]
+    passed.events += [Event("degraded", text) for text in new_problems]
     passed.memory["problems"] = list(passed.problems)
     if passed.unhealthy:
         # A pass that waits for its next attempt does not mention the problem: it is still known.
@@ -215,7 +216,7 @@ def _conclude(passed: Passed, known: list[str]) -> None:
     if before and well:
         recovered = f"{passed.app} has recovered"
         passed.new_messages.append(recovered)
-        passed.events.append(("recovered", recovered))
+        passed.events.append(Event("recovered", recovered))
 
 
 def _subject(text: str) -> str:

@@ -142,5 +142,5 @@ def test_the_engine_restarts_while_a_release_waits(served: App, private_engine: 
     _, said = process.communicate(timeout=60)
     print(said)
     assert process.returncode == 0, said
-    assert "v3 is stable instead of v2" in said
+    assert "v3 is live instead of v2, and stable" in said
     until(lambda: served.serving() == "v3", "v3 serves")

@@ -111,7 +111,7 @@ def test_the_watchdog_rolls_a_detached_one_back(served: App) -> None:
     with Load(served.port, clients=8) as load:
         known(load)
         done = served.run("release", "v2", "--detach")
-        assert "v2 is live and bakes" in done.stderr
+        assert "v2 is live instead of v1; its bake goes on" in done.stderr
         until(lambda: said.append(served.watch()) or said[-1], "a pass that reports something", AFTER + 15)
         all_again(load)
     (line,) = said[-1].splitlines()
@@ -124,7 +124,7 @@ def test_without_traffic_it_becomes_stable(served: App) -> None:
     bake(served, "3s")
     served.write("v2", KINDS["errors"])
     done = served.run("release", "v2")
-    assert "v2 is stable instead of v1" in done.stderr
+    assert "v2 is live instead of v1, and stable" in done.stderr
     assert [row["kind"] for row in served.json("history")["deployments"]] == ["release", "release"]
     assert served.json("status")["state"] == "stable"
 
@@ -140,7 +140,7 @@ def test_as_good_as_the_one_before(served: App) -> None:
         status = served.json("status")
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    assert "v2 is stable instead of v1" in said
+    assert "v2 is live instead of v1, and stable" in said
     assert re.search(r"baking \d+ of \d+ s; \d+ probes?; 0\.0% of [\d,]+ requests failed", said), said
     assert load.failures() == []
     assert load.order() == ["v1", "v2"]
@@ -276,7 +276,7 @@ def test_the_proxy_is_lost_while_it_stays(served: App) -> None:
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0, said
     assert "the proxy was started" in said
-    assert "v2 is stable instead of v1" in said
+    assert "v2 is live instead of v1, and stable" in said
     assert served.serving() == "v2"
 
 

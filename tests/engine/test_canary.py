@@ -147,7 +147,7 @@ def test_two_stages_then_the_bake(served: App) -> None:
     assert 5 < found[1][0] - found[0][0] < 15
     as_promised([each for each in states if each["state"] == "canary"], version)
     assert "baking" in {each["state"] for each in states}
-    assert f"{version} is stable instead of {old}" in said
+    assert f"{version} is live instead of {old}, and stable" in said
     now = status(served)
     assert (now["live"]["version"], now["state"], now["candidate"], now["rollout"]) == (version, "stable", None, None)
     assert (now["previous"]["version"], now["previous"]["rollback"]["mode"]) == (old, "switch")

@@ -12,6 +12,7 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import load
 from orchestrator.release.abort import abort as run_abort
+from orchestrator.watch.notices import notify_deployed
 
 app = new_app()
 
@@ -31,4 +32,6 @@ def abort(
     with cli.guarded():
         config = load(cli.file)
         own = services(cli, changing=True)
-        moved(cli, own, config.app.name, run_abort(own, config, why))
+        result = run_abort(own, config, why)
+        moved(cli, own, config.app.name, result)
+        notify_deployed(own, config, result)

@@ -103,9 +103,9 @@ def assess(stages: Iterable[Stage], limits: Limits) -> Assessment:
     stages = tuple(stages)
     evidence = judge(stages, limits)
     bad = next((each for each in evidence if each.verdict == "bad"), None)
-    requests = sum(stage.candidate.requests for stage in stages)
     if bad is not None:
-        return Assessment("bad", _reason(bad, requests, limits))
+        return Assessment("bad", _reason(bad, stages, limits))
+    requests = sum(stage.candidate.requests for stage in stages)
     failures = sum(stage.candidate.failures for stage in stages)
     return Assessment(verdict(evidence), f"{failures:,} of {_requests(requests)} failed")
 
@@ -114,20 +114,28 @@ def _requests(count: int) -> str:
     return f"{count:,} {'request' if count == 1 else 'requests'}"
 
 
-def _reason(evidence: Evidence, requests: int, limits: Limits) -> str:
-    hits, misses = f"{evidence.hits:,}", f"{evidence.misses:,}"
+def _reason(evidence: Evidence, stages: tuple[Stage, ...], limits: Limits) -> str:
+    if evidence.question != "failure rate":
+        # The questions that compare: what was counted while both versions answered.
+        stages = tuple(stage for stage in stages if 0 < stage.share < 1)
+    new = sum(stage.candidate.requests for stage in stages)
+    of_new = _of(evidence.hits, new)
     if evidence.question == "failure rate":
-        share = evidence.hits / max(1, requests)
-        return f"{share:.1%} of {_requests(requests)} failed; at most {limits.max_error_rate:.1%} may fail"
+        return f"{of_new} failed; at most {limits.max_error_rate:.1%} may fail"
+    of_old = _of(evidence.misses, sum(stage.old.requests for stage in stages))
     if evidence.question == "failure ratio":
         return (
-            f"{hits} of its requests failed, and {misses} of the previous version's at the same time; at most"
-            f" {limits.error_ratio:g} times as many may fail"
+            f"{of_new} failed, and {of_old} to the live version in the same period; the limit is"
+            f" {limits.error_ratio:g} times the live version's rate"
         )
     return (
-        f"{hits} of its answers were slow, and {misses} of the previous version's at the same time; at most"
-        f" {limits.latency_ratio:g} times as long is allowed"
+        f"{of_new} had a slow response, and {of_old} to the live version in the same period; the limit is"
+        f" {limits.latency_ratio:g} times the live version's response time"
     )
+
+
+def _of(part: int, requests: int) -> str:
+    return f"{part / max(1, requests):.1%} of {_requests(requests)}"
 
 
 def routing_fault(stages: Iterable[Stage], limits: Limits) -> Evidence | None:

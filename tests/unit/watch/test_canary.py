@@ -89,6 +89,7 @@ def test_a_stage_ends_when_its_time_is_over(world: World) -> None:
     world.time += 301
     passed = world.watch()
     assert passed.done[0] == "v2 gets all requests: stage 2 of 2 is over"
+    assert passed.events == [("released", passed.done[0], "v2 is live")]
     assert world.live() == ("v2", "green")
     assert rollout(world) is None
     assert (last(world).outcome, last(world).why) == ("promoted", "stage 2 of 2 is over")
@@ -115,11 +116,11 @@ def test_a_stage_ends_early_only_by_evidence_of_its_own(world: World) -> None:
         (
             # Each is within the absolute limit.
             lambda world: (serve(world, "blue", 90_000, 900), serve(world, "green", 10_000, 400)),
-            "400 of its requests failed, and 900 of the previous version's at the same time",
+            "4.0% of 10,000 requests failed, and 1.0% of 90,000 requests to the live version in the same period",
         ),
         (
             lambda world: (serve(world, "blue", 900), serve(world, "green", 100, time=SLOW)),
-            "100 of its answers were slow, and 0 of the previous version's at the same time",
+            "100.0% of 100 requests had a slow response, and 0.0% of 900 requests to the live version in the same",
         ),
     ],
     ids=["fails", "fails more often", "slower"],
@@ -127,8 +128,10 @@ def test_a_stage_ends_early_only_by_evidence_of_its_own(world: World) -> None:
 def test_a_bad_candidate_is_aborted(world: World, count: Callable[[World], object], why: str) -> None:
     count(world)
     passed = world.watch()
-    assert passed.done[0].startswith(f"v2 aborted at 10 %: {why}")
-    assert [kind for kind, _ in passed.events] == ["rolled back"]
+    assert passed.done[0].startswith(f"v2 was aborted at 10 %: {why}")
+    assert [(event.notice, event.title) for event in passed.events] == [
+        ("rolled back", "v2 was aborted; v1 has all requests")
+    ]
     assert world.ledger.traffic(APP) == TrafficState("blue")
     assert (world.live(), world.served()) == (("v1", "blue"), "v1")
     bad = world.ledger.versions(APP)["v2"]
@@ -222,7 +225,7 @@ def test_a_held_rollout_stays_until_it_is_resumed(world: World) -> None:
 def test_a_held_rollout_is_still_aborted(world: World) -> None:
     hold(world.process(), world.config())
     serve(world, "green", 20, 20)
-    assert [kind for kind, _ in world.watch().events] == ["rolled back"]
+    assert [kind for kind, *_ in world.watch().events] == ["rolled back"]
 
 
 def test_a_preview_waits_for_a_person(stage: Stage) -> None:
@@ -311,7 +314,7 @@ def test_what_is_slow_is_learned_when_it_was_not_known(stage: Stage) -> None:
     assert (past.candidate.requests, past.old.requests, past.candidate.slow) == (50, 450, 0)
     serve(world, "blue", 900)
     serve(world, "green", 100, time=SLOW)
-    assert "100 of its answers were slow" in world.watch().done[0]
+    assert "66.7% of 150 requests had a slow response" in world.watch().done[0]
 
 
 @pytest.mark.parametrize(("blue", "green"), [(500, 500), (5000, 100)], ids=["too much", "too little"])

@@ -115,6 +115,37 @@ def test_a_release_and_a_rollback_send_notifications(world: World) -> None:
     assert world.reports.notes == []
 
 
+CANARY = 'strategy = "canary"\nstages = ["10% 5m", "50% 5m"]'
+
+
+@pytest.mark.parametrize(
+    ("rollout", "preview", "told"),
+    [(CANARY, False, "v2 gets 10 % of the requests"), ("", True, "v2 answers at its preview address")],
+    ids=["canary", "preview"],
+)
+def test_a_candidate_is_not_said_to_be_live(world: World, rollout: str, preview: bool, told: str) -> None:
+    if preview:
+        world.listen = '127.0.0.1:8000"\npreview = "127.0.0.1:8001'
+    world.release("v1")
+    world.rollout = rollout
+    for version, end in (("v2", lambda: world.promote(full=True)), ("v3", lambda: world.abort("no good"))):
+        tell(world, world.preview(version) if preview else world.release(version))
+        tell(world, end())
+    titles = [message["title"].removeprefix("mymodel: ") for message in world.notifier.sent]
+    assert titles == [told, "v2 is live", told.replace("v2", "v3"), "v3 was aborted; v2 has all requests"]
+    severities = [message["severity"] for message in world.notifier.sent]
+    assert severities == ["success", "success", "success", "warning"]
+    assert re.match(r"Somebody <some@body> aborted v3: no good; v2 has all requests", world.notifier.sent[-1]["body"])
+
+
+def test_a_rollback_of_a_candidate_is_an_abort(world: World) -> None:
+    world.release("v1")
+    world.rollout = CANARY
+    world.release("v2")
+    tell(world, world.rollback())
+    assert [message["title"] for message in world.notifier.sent] == ["mymodel: v2 was aborted; v1 has all requests"]
+
+
 def test_nothing_to_do_sends_no_notification(world: World) -> None:
     world.release("v1")
     tell(world, world.release("v1"))
@@ -124,15 +155,15 @@ def test_nothing_to_do_sends_no_notification(world: World) -> None:
 @pytest.mark.parametrize(
     ("what", "severity", "title"),
     [
-        ("healed", "info", "mymodel: v2 was healed"),
+        ("healed", "info", "mymodel: v2 was repaired"),
         ("degraded", "failure", "mymodel: v2 is degraded"),
         ("recovered", "success", "mymodel: v2 has recovered"),
-        ("rolled back", "warning", "mymodel: v3 rolled back to v2"),
+        ("rolled back", "warning", "mymodel: v2 is live again"),
     ],
 )
 def test_every_notification_has_a_title_and_a_severity(world: World, what: Any, severity: str, title: str) -> None:
     world.release("v2")
-    send_notice(world.services, world.config(), what, "v2", "why", previous="v3", command="logs v3")
+    send_notice(world.services, world.config(), what, "v2", "why", command="logs v3")
     [message] = world.notifier.sent
     assert (message["severity"], message["title"]) == (severity, title)
     assert message["body"].startswith("why\n\nhost: ")

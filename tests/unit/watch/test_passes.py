@@ -16,6 +16,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import EngineUnreachable, UsageError
 from orchestrator.reports.status import TrafficShares, status
 from orchestrator.reports.versions import lineage
+from orchestrator.watch.acts import Event
 from orchestrator.watch.passes import watched
 from tests.chaos import FULL
 from tests.fakes.world import APP, Crash, World
@@ -78,7 +79,7 @@ def test_a_container_that_ended_is_started_again(world: World) -> None:
     passed = world.watch()
     assert passed.outcome == "acted"
     assert passed.done == ["mymodel-v2-green-1 started again: it ended with exit code 137"]
-    assert passed.events == [("healed", passed.done[0])]
+    assert passed.events == [Event("healed", passed.done[0])]
     assert world.served() == "v2"
     assert world.watch().outcome == "healthy"
     assert world.ledger.counts(APP)["healed"] == 1
@@ -102,7 +103,7 @@ def test_while_nothing_answers_no_pass_is_good(world: World) -> None:
     assert first.waiting == ["mymodel-v2-green-1 does not answer yet"]
     assert (second.outcome, second.done) == ("degraded", [])
     assert [text.partition(":")[0] for text in second.new_messages] == ["v2 does not answer"]
-    assert [kind for kind, _ in second.events] == ["degraded"]
+    assert [kind for kind, *_ in second.events] == ["degraded"]
     third = world.watch()
     assert (third.outcome, third.new_messages, third.events) == ("degraded", [], [])
     world.prober.silent.clear()
@@ -171,7 +172,7 @@ def test_a_restart_by_the_engine_is_reported_once(world: World) -> None:
     passed = world.watch()
     assert passed.seen == [f"{name} ended once, and the engine restarted it: out of memory once"]
     assert (passed.outcome, passed.new_messages) == ("healthy", passed.seen)
-    assert passed.events == [("healed", passed.seen[0])]
+    assert passed.events == [Event("healed", passed.seen[0])]
     again = world.watch()
     assert (again.seen, again.new_messages) == ([], [])
 
@@ -298,7 +299,7 @@ def test_a_version_that_cannot_be_healed_is_rolled_back_and_marked(world: World)
         "v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: 3 of 3 probes failed,"
         " last: connection refused"
     )
-    assert ("rolled back", f"v2 rolled back to v1: {why}") in passed.events
+    assert Event("rolled back", f"v2 rolled back to v1: {why}", "v2 rolled back to v1") in passed.events
     newest = world.ledger.deployments(APP, 1)[0]
     assert (newest.kind, newest.outcome, newest.reason, newest.actor) == (
         "auto-rollback",
@@ -349,11 +350,12 @@ def test_a_problem_is_reported_once(world: World) -> None:
     first, second = world.watch(), world.watch()
     assert (first.outcome, second.outcome) == ("failed", "failed")
     assert first.new_messages == ["the Docker engine does not answer; next: is it running?"]
-    assert [kind for kind, _ in first.events] == ["degraded"]
+    assert [kind for kind, *_ in first.events] == ["degraded"]
     assert (second.new_messages, second.events) == ([], [])
     world.faults.watch = lambda name: None
     back, after = world.watch(), world.watch()
-    assert (back.new_messages, back.events) == (["mymodel has recovered"], [("recovered", "mymodel has recovered")])
+    assert back.new_messages == ["mymodel has recovered"]
+    assert back.events == [Event("recovered", "mymodel has recovered")]
     assert (after.new_messages, after.outcome) == ([], "healthy")
 
 
@@ -418,7 +420,7 @@ def test_bad_traffic_is_rolled_back(world: World, rescued: int) -> None:
     assert world.served() == "v2"
     assert world.traffic.running(APP).fallback is None
     why = "v3 went bad while baking: 30.0% of 1,000 requests failed; at most 5.0% may fail"
-    assert passed.events[0] == ("rolled back", f"v3 rolled back to v2: {why}")
+    assert passed.events[0] == Event("rolled back", f"v3 rolled back to v2: {why}", "v3 rolled back to v2")
     view = passed.view
     assert view is not None
     assert (view.new.lost, view.new.rescued) == (300 - rescued, rescued)
@@ -513,7 +515,7 @@ def test_a_baking_version_that_is_not_ready_while_the_old_one_is_is_rolled_back(
     assert world.live() == ("v3", "blue")
     world.time += 10
     passed = world.watch()
-    assert [kind for kind, _ in passed.events] == ["rolled back", "recovered"]
+    assert [kind for kind, *_ in passed.events] == ["rolled back", "recovered"]
     assert world.served() == "v2"
 
 
