@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from orchestrator.config import Config
+from orchestrator.domain.rollout.joint_fit import check_together
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import refuse_conflicts
 from orchestrator.errors import DeployctlError, EngineUnreachable, UsageError
@@ -58,6 +59,8 @@ def release_together(
             changing = [each for each in prepared if each.changes]
             for each in changing:
                 check_fit(own[each.plan.app], each, force=force)
+            if not force:
+                check_together({each.plan.app: each.fit for each in changing})
         except DeployctlError:
             services.models.collect()  # what the others have copied
             raise

@@ -78,24 +78,30 @@ class MemoryFit:
     """Bytes. `needed`: run.memory × replicas, without run.memory `expected`; null when unknown.
 
     `expected`: as many replicas as the new version has, each using what one of the live version uses now; null when
-    that is not measured. `available`: when the new version starts. `total`: of the machine.
+    that is not measured. `available`: when the new version starts; `leaving` is the part of it that is used now by
+    containers that stop before. `total`: of the machine.
     """
 
     needed: int | None
     expected: int | None
     available: int
     total: int
+    leaving: int = 0
 
 
 @frozen
 class GpuFit:
-    """One GPU, in bytes: what the new version needs there if it uses what the live one uses (null: unknown)."""
+    """One GPU, in bytes: what the new version needs there if it uses what the live one uses (null: unknown).
+
+    `leaving` is the part of `available` that is used now by containers that stop before the new version starts.
+    """
 
     index: int
     uuid: str
     needed: int | None
     available: int
     total: int
+    leaving: int = 0
 
 
 @frozen
@@ -145,7 +151,8 @@ def memory_fit(copies: Copies, memory: Memory) -> Fit:
     room = _room(copies.strategy, memory)
     bound = copies.limit * copies.replicas if copies.limit is not None else None
     expected = copies.replicas * memory.live // memory.measured if memory.measured else None
-    figures = MemoryFit(bound if bound is not None else expected, expected, room, memory.total)
+    needed = bound if bound is not None else expected
+    figures = MemoryFit(needed, expected, room, memory.total, room - memory.available)
     verdict = _verdict(bound, expected, room, memory.total)
     if verdict == "refused":
         return Fit(figures, (), verdict, _why(copies, figures), _advice(copies, bound, expected, memory))

@@ -68,7 +68,9 @@ def gpu_fit(copies: Copies, gpus: Gpus, wanted: Sequence[Selection], live: Place
     stopping = {*leaving, *(live.containers if copies.strategy == "recreate" else ())}
     used = sorted({gpu.index: gpu for gpu in places}.values(), key=lambda gpu: gpu.index)
     figures = tuple(
-        GpuFit(gpu.index, gpu.uuid, needs.get(gpu.index), gpu.free + gpu.held(stopping), gpu.total) for gpu in used
+        GpuFit(gpu.index, gpu.uuid, needs.get(gpu.index), gpu.free + held, gpu.total, held)
+        for gpu in used
+        for held in [gpu.held(stopping)]
     )
     full = next((fit for fit in figures if fit.needed is not None and fit.needed > fit.available), None)
     if full is not None:

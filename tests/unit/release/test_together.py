@@ -363,6 +363,24 @@ def test_what_cannot_switch_together_is_refused(world: World) -> None:
     expect_rest(world, {APP: "v1", OTHER: "v1"})
 
 
+def test_what_fits_alone_but_not_together_is_refused(world: World) -> None:
+    both_live(world)
+    world.host.uses |= {container.id: 3 << 30 for app in APPS for container in world.workloads.containers(app)}
+    world.host.available = 5 << 30
+    refused(world, configs(world), r"do not fit into the memory together: they need 3 GiB \+ 3 GiB, and 5 GiB of")
+    expect_rest(world, {APP: "v1", OTHER: "v1"})
+    world.host.available = 6 << 30
+    assert [each.version for each in release_together(world.process(), configs(world))] == ["v2", "v2"]
+
+
+def test_what_does_not_fit_together_is_released_by_force(world: World) -> None:
+    both_live(world)
+    world.host.uses |= {container.id: 3 << 30 for app in APPS for container in world.workloads.containers(app)}
+    world.host.available = 5 << 30
+    world.supply.context = "sha256:v2"
+    assert [each.version for each in release_together(world.process(), configs(world), force=True)] == ["v2", "v2"]
+
+
 def test_an_app_with_a_candidate_is_refused(world: World) -> None:
     both_live(world)
     world.rollout = 'strategy = "canary"\nstages = ["5% 5m"]'

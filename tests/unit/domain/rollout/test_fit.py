@@ -68,7 +68,9 @@ def test_the_rule(copies: Copies, memory: Memory, verdict: Verdict) -> None:
 
 def test_the_figures() -> None:
     assert memory_fit(BESIDE, FULL).memory == MemoryFit(6 * G, 6 * G, 4 * G, 10 * G)
-    assert memory_fit(replace(BESIDE, strategy="recreate"), FULL).memory == MemoryFit(6 * G, 6 * G, 10 * G, 10 * G)
+    assert memory_fit(replace(BESIDE, strategy="recreate"), FULL).memory == MemoryFit(
+        6 * G, 6 * G, 10 * G, 10 * G, 6 * G
+    )
     assert memory_fit(replace(BARE, replicas=2), FULL).memory == MemoryFit(12 * G, 12 * G, 4 * G, 10 * G)
     assert memory_fit(FIRST, replace(FULL, measured=0)).memory == MemoryFit(6 * G, None, 4 * G, 10 * G)
 
