@@ -21,13 +21,13 @@ def check_together(fits: Mapping[str, Fit]) -> None:
     Raises:
         UsageError: they do not fit at the same time.
     """
-    memory = {app: fit.memory for app, fit in fits.items() if fit.memory is not None}
+    memory: dict[str, MemoryFit | GpuFit] = {app: fit.memory for app, fit in fits.items() if fit.memory is not None}
     _check(memory, "the memory")
     for index in sorted({gpu.index for fit in fits.values() for gpu in fit.gpu}):
         _check({app: gpu for app, fit in fits.items() for gpu in fit.gpu if gpu.index == index}, f"GPU {index}")
 
 
-def _check(figures: Mapping[str, MemoryFit] | Mapping[str, GpuFit], where: str) -> None:
+def _check(figures: Mapping[str, MemoryFit | GpuFit], where: str) -> None:
     needs = {app: need for app, each in figures.items() if (need := _need(each))}
     room = _room(figures.values())
     if len(needs) < 2 or sum(needs.values()) <= room:

@@ -52,5 +52,5 @@ def test_the_rule(fits: list[Fit], refused: bool) -> None:
     if not refused:
         check_together(named)
         return
-    with pytest.raises(UsageError, match="app0 and app1 do not fit into (the memory|GPU 0) together: they need"):
+    with pytest.raises(UsageError, match=r"app0 and app1 do not fit into (the memory|GPU 0) together: they need"):
         check_together(named)
