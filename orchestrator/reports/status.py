@@ -2,84 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal
 
-from orchestrator.domain.moments import iso
-from orchestrator.domain.rollout.deployment import Kind
-from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.rollout import Rollout
-from orchestrator.domain.rollout.way_back import way_back
-from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.counted import Traffic
-from orchestrator.domain.traffic.endpoint import EndpointHealth
 from orchestrator.domain.traffic.slot import Slot, SlotState
 from orchestrator.domain.traffic.state import TrafficState
-from orchestrator.errors import DeployctlError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.evidence import traffic
-from orchestrator.release.observe import healthy, observe
+from orchestrator.release.observe import observe
 from orchestrator.release.shields import shield
-from orchestrator.reports.drill import LastDrill, last_drill
-from orchestrator.reports.estimate import estimate
+from orchestrator.reports.live import LiveVersion, ProxyStatus, live_version, proxy_status, wrong_route
 from orchestrator.reports.maintenance import MaintenanceStatus, maintenance_status, not_followed
+from orchestrator.reports.open_deployment import OpenDeployment, open_deployment
+from orchestrator.reports.previous import PreviousVersion, previous_version
 from orchestrator.reports.rollout import Candidate, RolloutStatus, candidate, rollout_status
 from orchestrator.reports.shield import ShieldFigures, figures
 from orchestrator.reports.wrong_addresses import wrong_addresses
-from orchestrator.text import counted
 
 State = Literal["empty", "deploying", "preview", "canary", "held", "baking", "stable", "degraded", "maintenance"]
-
-
-@frozen
-class ContainerHealth:
-    """A container of the live version. `healthy`: it runs, and the proxy's health check passes.
-
-    `healthy` is null when the container runs and the proxy does not answer.
-    """
-
-    id: str
-    name: str
-    state: str
-    healthy: bool | None
-    restarts: int
-
-
-@frozen
-class LiveVersion:
-    """The version that receives the traffic."""
-
-    version: str
-    slot: Slot
-    image: str
-    image_id: str
-    since: str
-    containers: tuple[ContainerHealth, ...]
-
-
-@frozen
-class RollbackEstimate:
-    """How a rollback would go. `mode`: `switch`, `start`, `pull`, `rebuild` or `gone`; `seconds` None: unknown.
-
-    `drill` is the newest drill of the version, if there was one.
-    """
-
-    mode: str
-    seconds: float | None
-    containers_kept: bool
-    drill: LastDrill | None = None
-
-
-@frozen
-class PreviousVersion:
-    """The version that a rollback would make live. `warm_until` is when it will be stopped, if it runs."""
-
-    version: str
-    slot: Slot
-    rollback: RollbackEstimate
-    warm_until: str | None
 
 
 @frozen
@@ -113,38 +55,6 @@ class TrafficShares:
 
 
 @frozen
-class LockHolder:
-    """The command that holds the app's lock."""
-
-    command: str
-    pid: int | None
-    since: str | None
-
-
-@frozen
-class OpenDeployment:
-    """A deployment that runs, or that was interrupted. `step` is the last one that began."""
-
-    id: int
-    kind: Kind
-    from_: str | None
-    to: str
-    started_at: str
-    step: str | None
-    running: bool
-    holder: LockHolder | None
-
-
-@frozen
-class ProxyStatus:
-    """The proxy, from the view of this app. `route` is the slot that gets the requests."""
-
-    state: str
-    listen: str
-    route: Slot | None
-
-
-@frozen
 class StatusReport:
     """The status of an app."""
 
@@ -168,15 +78,15 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
     problems: list[str] = []
     observed = observe(services, app)
     live = observed.live
-    proxy, health = _proxy(services, app, live.slot if live else None, listen, problems)
+    proxy, health = proxy_status(services, app, live.slot if live else None, listen, problems)
     if services.ledger.removal(app) is not None and services.locks.holder(app) is None:
         problems.append(f"the removal of {app} was interrupted: deployctl remove {app}")
-    deployment = _open_deployment(services, app, problems)
-    serving = _live(services, observed, live, health, problems) if live else None
-    previous = _previous(services, observed)
+    deployment = open_deployment(services, app, problems)
+    serving = live_version(services, observed, live, health, problems) if live else None
+    previous = previous_version(services, observed)
     bake = _bake(services, app, live) if live and live.baking else None
     if live is not None and deployment is None:
-        problems += _wrong_route(services, app, live.slot, proxy)
+        problems += wrong_route(services, app, live.slot, proxy)
         problems += [
             f"{text}: deployctl recover" for text in wrong_addresses(services, app, observed.containers, proxy.state)
         ]
@@ -200,10 +110,6 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         maintenance=maintenance,
         shield=figures(shield(services, app)),
     )
-
-
-Health = Mapping[int, EndpointHealth]
-"""The health of each replica as the proxy reports it, by index."""
 
 
 def _state(
@@ -232,81 +138,6 @@ def _shares(state: TrafficState) -> TrafficShares:
     return TrafficShares(state.live, state.candidate, state.share / 100, state.shield, state.preview, held)
 
 
-def _wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) -> list[str]:
-    """Where the route of the proxy, or the one that it would start with, differs from the ledger's."""
-    problems = []
-    if proxy.state == "running" and proxy.route != slot:
-        problems.append(f"the proxy sends requests to {proxy.route}, the ledger says {slot}: deployctl recover")
-    try:
-        on_disk = services.traffic.on_disk(app).live
-    except DeployctlError as error:
-        return [*problems, f"{error}: deployctl recover"]
-    if on_disk != slot:
-        problems.append(f"routes.map says {on_disk}, the ledger says {slot}: deployctl recover")
-    return problems
-
-
-def _proxy(
-    services: Services, app: str, live: Slot | None, listen: str, problems: list[str]
-) -> tuple[ProxyStatus, Health | None]:
-    """The proxy's status, and its health check of each replica in the live slot; None when it does not answer.
-
-    `live` is the ledger's: while they differ, the proxy's own route leads to another version.
-    """
-    known = services.ledger.proxy_app(app)
-    address = known.route.listen if known else listen
-    state = services.edge.state()
-    if state != "running":
-        if known is not None:
-            problems.append(f"the proxy is {state}: deployctl recover")
-        return ProxyStatus(state, address, None), None
-    route: Slot | None = None
-    try:
-        route = services.traffic.running(app).live
-        health = {each.index: each for each in services.endpoints.health(app, live)} if live else {}
-    except DeployctlError as error:
-        problems.append(f"the proxy does not answer ({error}): deployctl recover")
-        return ProxyStatus(state, address, route), None
-    return ProxyStatus(state, address, route), health
-
-
-def _live(
-    services: Services, observed: Observed, live: SlotState, health: Health | None, problems: list[str]
-) -> LiveVersion:
-    """The live version; `health` is None when the proxy does not answer."""
-    version = observed.versions[live.version]
-    rows = []
-    for container in observed.of(live.version, live.slot):
-        endpoint = health.get(container.index) if health is not None else None
-        healthy = None
-        if health is not None or not container.running:
-            healthy = container.running and endpoint is not None and endpoint.up
-        if healthy is False:
-            problems.append(_complaint(container, endpoint))
-        rows.append(ContainerHealth(container.id, container.name, container.state, healthy, container.restarts))
-    wanted = services.ledger.settings(observed.app, live.version)["run"]["replicas"]
-    if len(rows) < wanted:
-        missing = wanted - len(rows)
-        verb = "is" if missing == 1 else "are"
-        problems.append(f"{counted(missing, 'container')} of {live.version} {verb} missing: deployctl recover")
-    return LiveVersion(
-        version=live.version,
-        slot=live.slot,
-        image=version.image,
-        image_id=version.image_id,
-        since=live.since,
-        containers=tuple(rows),
-    )
-
-
-def _complaint(container: Container, endpoint: EndpointHealth | None) -> str:
-    if not container.running:
-        state = "has exited" if container.state == "exited" else f"is {container.state}"
-        return f"{container.name} {state} (exit code {container.exit_code}): deployctl recover"
-    verdict = endpoint.status if endpoint is not None else "unknown"
-    return f"{container.name} runs, but the proxy reports {verdict}: deployctl logs"
-
-
 def _bake(services: Services, app: str, live: SlotState) -> BakeStatus:
     new, old = traffic(services, app, live)
     return BakeStatus(live.bake_until, _figures(new), _figures(old) if old else None)
@@ -314,66 +145,3 @@ def _bake(services: Services, app: str, live: SlotState) -> BakeStatus:
 
 def _figures(figures: Traffic) -> TrafficFigures:
     return TrafficFigures(figures.requests, figures.failures, figures.seconds)
-
-
-def _previous(services: Services, observed: Observed) -> PreviousVersion | None:
-    back = way_back(observed)
-    if back is None:
-        return None
-    slot = observed.slots.get(back.slot)
-    until = slot.warm_until if slot and slot.version == back.version else None
-    if (
-        back.mode == "switch"
-        and until is not None
-        and until <= iso(services.wall())
-        and not _spared(services, observed)
-    ):
-        # The rollback, like every command, stops it first.
-        back, until = replace(back, mode="start"), None
-    return PreviousVersion(
-        version=back.version,
-        slot=back.slot,
-        rollback=RollbackEstimate(
-            back.mode,
-            estimate(services, observed.app, back),
-            back.kept,
-            last_drill(services, observed.app, back.version),
-        ),
-        warm_until=until,
-    )
-
-
-def _spared(services: Services, observed: Observed) -> bool:
-    """Whether a warm version whose standby time is over is not stopped yet: its successor bakes, or is not healthy."""
-    live = observed.live
-    return live is not None and (live.baking or not healthy(services, observed.app, live.slot))
-
-
-def _open_deployment(services: Services, app: str, problems: list[str]) -> OpenDeployment | None:
-    deployment = services.ledger.open_deployment(app)
-    if deployment is None:
-        return None
-    steps = services.ledger.steps(deployment.id)
-    holder = services.locks.holder(app)
-    if holder is None:
-        problems.append(f"the {deployment.kind} to {deployment.to_version} was interrupted: deployctl recover")
-    return OpenDeployment(
-        id=deployment.id,
-        kind=deployment.kind,
-        from_=deployment.from_version,
-        to=deployment.to_version,
-        started_at=deployment.started_at,
-        step=steps[-1].name if steps else None,
-        running=holder is not None,
-        holder=None if holder is None else _holder(holder),
-    )
-
-
-def _holder(facts: dict[str, object]) -> LockHolder:
-    # The lock's file may be read while its holder writes it: then the facts are missing.
-    pid, since = facts.get("pid"), facts.get("since")
-    return LockHolder(
-        command=str(facts.get("command", "unknown")),
-        pid=pid if isinstance(pid, int) else None,
-        since=since if isinstance(since, str) else None,
-    )

@@ -8,15 +8,11 @@ from orchestrator.cli.render.history import shielded
 from orchestrator.cli.render.maintenance import maintenance
 from orchestrator.cli.render.text import joined, when
 from orchestrator.reports.drill import LastDrill
+from orchestrator.reports.live import LiveVersion
+from orchestrator.reports.open_deployment import OpenDeployment
+from orchestrator.reports.previous import PreviousVersion
 from orchestrator.reports.rollout import RolloutStatus
-from orchestrator.reports.status import (
-    BakeStatus,
-    LiveVersion,
-    OpenDeployment,
-    PreviousVersion,
-    StatusReport,
-    TrafficFigures,
-)
+from orchestrator.reports.status import BakeStatus, StatusReport, TrafficFigures
 from orchestrator.text import counted
 
 _HOW = {

@@ -34,8 +34,9 @@ from orchestrator.errors import DeployctlError
 from orchestrator.reports.diff import CommitRange, DiffReport, DiffSummary, FileDifference, SettingChange, TensorFile
 from orchestrator.reports.file_log import FileLogEntry, FileLogReport
 from orchestrator.reports.history import DeploymentReport, DeploymentSummary, HistoryReport
+from orchestrator.reports.live import ProxyStatus
 from orchestrator.reports.maintenance import MaintenanceReport, MaintenanceStatus
-from orchestrator.reports.status import ProxyStatus, StatusReport, TrafficShares
+from orchestrator.reports.status import StatusReport, TrafficShares
 from orchestrator.reports.versions import (
     FileCounts,
     ShowReport,

@@ -28,7 +28,8 @@ from orchestrator.errors import (
 from orchestrator.release.drill import Drill, drill, plan_drill
 from orchestrator.release.steps import STEPS, restored
 from orchestrator.reports.events import Filters, events
-from orchestrator.reports.status import PreviousVersion, status
+from orchestrator.reports.previous import PreviousVersion
+from orchestrator.reports.status import status
 from tests.chaos import FULL
 from tests.fakes.outside import MACHINE_MEMORY
 from tests.fakes.world import APP, Crash, World, ignore

@@ -14,7 +14,8 @@ from orchestrator.errors import DeploymentFailed, OperationFailed, StorageError,
 from orchestrator.release.retention import prune
 from orchestrator.release.steps import pull as pull_step
 from orchestrator.reports.doctor import doctor
-from orchestrator.reports.status import RollbackEstimate, status
+from orchestrator.reports.previous import RollbackEstimate
+from orchestrator.reports.status import status
 from orchestrator.reports.versions import show
 from tests.fakes.world import APP, World
 from tests.unit.builders import REGISTRY
