@@ -20,5 +20,8 @@ class Rollouts(Protocol):
     def open_rollout(self, app: str) -> Rollout | None:
         """The rollout that has not ended."""
 
+    def rollout(self, number: int) -> Rollout | None:
+        """The rollout with this id."""
+
     def rollouts(self, app: str, limit: int = ...) -> list[Rollout]:
         """The newest rollouts, newest first; -1: all."""

@@ -14,10 +14,11 @@ from orchestrator.domain.traffic.state import ALL
 from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
 
+ENOUGH = 100
+"""With fewer answers it is not known what is slow."""
+
 # The deployment that made the predecessor live is one of the last.
 _RECENT = 50
-# With fewer answers it is not known what is slow.
-_ENOUGH = 100
 # A smaller increase of the response time is never held against a version: 8 ms instead of 3 ms, for example. Seconds.
 _NOTICEABLE = 0.010
 # How long a part of a rollout is at most, in seconds.
@@ -54,7 +55,7 @@ def usual_time(services: Services, app: str) -> float:
 
 
 def _usual(times: Histogram) -> float:
-    return threshold(times) if sum(times.values()) >= _ENOUGH else 0.0
+    return threshold(times) if sum(times.values()) >= ENOUGH else 0.0
 
 
 def present_part(rollout: Rollout, now: Reading, ratio: float) -> tuple[Counted, ...]:

@@ -6,11 +6,9 @@ from orchestrator.config import Config
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.traffic.latencies import quantile
 from orchestrator.ports.services import Services
-from orchestrator.release.evidence import traffic
+from orchestrator.release.evidence import ENOUGH, traffic
 
 _TIMES_SLOWER = 5.0
-# A quantile of fewer answers says nothing about the slowest of a hundred.
-_ENOUGH = 100
 
 
 def patience(services: Services, config: Config, observed: Observed) -> float:
@@ -21,6 +19,6 @@ def patience(services: Services, config: Config, observed: Observed) -> float:
     if observed.live is None:
         return config.patience()
     times = traffic(services, observed.app, observed.live)[0].times
-    if sum(times.values()) < _ENOUGH:
+    if sum(times.values()) < ENOUGH:
         return config.patience()
     return min(max(config.patience(), _TIMES_SLOWER * (quantile(times, 0.99) or 0.0)), config.proxy.timeout)

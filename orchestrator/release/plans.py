@@ -178,8 +178,7 @@ def candidate_step(version: str, slot: Slot, live: Slot, terms: Terms, stage: in
     """The step that gives a candidate the share of a stage, or shows it at its preview address."""
     if terms.preview:
         return Shift(version, slot, live, 0, preview=True)
-    patience = terms.patience if terms.shield else 0.0
-    return Shift(version, slot, live, terms.stages[stage].share, stage, terms.shield, patience)
+    return Shift(version, slot, live, terms.stages[stage].share, stage, terms.shield, terms.patience)
 
 
 def plan_promote(observed: Observed, rollout: Rollout, terms: Terms, *, full: bool = False) -> Plan:
@@ -190,9 +189,8 @@ def plan_promote(observed: Observed, rollout: Rollout, terms: Terms, *, full: bo
     opening: list[Step] = [Inspect(version, slot)]
     if rollout.last or full:
         bake = max(terms.bake, terms.settle)
-        patience = terms.patience if terms.shield else 0.0
         closing = [
-            Switch(version, slot, bake, shield=terms.shield, patience=patience, sessions=terms.sticky),
+            Switch(version, slot, bake, shield=terms.shield, patience=terms.patience, sessions=terms.sticky),
             Reroute(),
             *_retire(live.version, live.slot, "keep warm", max(terms.keep_warm, bake)),
         ]

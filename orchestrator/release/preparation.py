@@ -229,7 +229,7 @@ def terms(services: Services, config: Config, observed: Observed, *, preview: bo
         rollout.bake,
         rollout.settle,
         rollout.shield,
-        patience(services, config, observed),
+        patience(services, config, observed) if rollout.shield else 0.0,
         config.registry.push,
         tuple(rollout.stages),
         preview,

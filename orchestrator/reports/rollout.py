@@ -163,7 +163,7 @@ def _limits(services: Services, rollout: Rollout) -> Limits:
 
 
 def _next_at(rollout: Rollout) -> str | None:
-    if rollout.preview or rollout.held or (rollout.approve and not rollout.approved):
+    if rollout.preview or rollout.held or rollout.approve:
         return None
     ends = epoch(rollout.stage_since) + rollout.parsed[rollout.stage].seconds
     return iso(datetime.fromtimestamp(ends, UTC))

@@ -18,11 +18,8 @@ from orchestrator.ports.services import Services
 from orchestrator.release.recover import at_rest
 from orchestrator.text import counted
 from orchestrator.watch.follow_up import notify
-from orchestrator.watch.passed import Passed, record_events
+from orchestrator.watch.passed import LOOK_EVERY, Passed, record_events
 from orchestrator.watch.passes import take_look
-
-LOOK_EVERY = 1.0
-"""Seconds between two looks."""
 
 
 @frozen

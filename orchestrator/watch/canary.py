@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 from orchestrator.config import Config
 from orchestrator.domain.moments import iso
@@ -25,10 +24,7 @@ from orchestrator.release.recover import at_rest
 from orchestrator.release.steps.probe import probed_restarts
 from orchestrator.watch.acts import ACTOR, Event
 from orchestrator.watch.follow_up import notify
-from orchestrator.watch.passed import Passed, record_events
-
-LOOK_EVERY = 1.0
-"""Seconds between two looks of an attached command."""
+from orchestrator.watch.passed import LOOK_EVERY, Passed, record_events
 
 
 @frozen
@@ -131,15 +127,8 @@ def _dead(services: Services, observed: Observed, rollout: Rollout) -> str:
     return ""
 
 
-@frozen
-class Ended:
-    """How an attached wait for a rollout ended: the version has all traffic, or it only is previewed."""
-
-    outcome: Literal["promoted", "previewed"]
-
-
-def follow_rollout(services: Services, config: Config, report: Callable[[str], None]) -> Ended | None:
-    """Looks at the rollout every second until it ends; None when there is none.
+def follow_rollout(services: Services, config: Config, report: Callable[[str], None]) -> None:
+    """Looks at the rollout every second until the candidate is live. Returns at once without one, or for a preview.
 
     Raises:
         DeploymentFailed: it was aborted, by the judge or by a person.
@@ -148,10 +137,8 @@ def follow_rollout(services: Services, config: Config, report: Callable[[str], N
     """
     app = config.app.name
     rollout = services.ledger.open_rollout(app)
-    if rollout is None:
-        return None
-    if rollout.preview:
-        return Ended("previewed")
+    if rollout is None or rollout.preview:
+        return
     while True:
         passed = Passed(app)
         try:
@@ -174,7 +161,7 @@ def follow_rollout(services: Services, config: Config, report: Callable[[str], N
         # What is live now is told by the command itself, at its end.
         passed.events = [event for event in passed.events if event.notice != "released"]
         notify(services, config, passed)
-        ended = next((each for each in services.ledger.rollouts(app) if each.id == rollout.id), None)
+        ended = services.ledger.rollout(rollout.id)
         if ended is None or ended.outcome == "aborted":
             why = ended.why if ended is not None else ""
             raise DeploymentFailed(
@@ -183,7 +170,7 @@ def follow_rollout(services: Services, config: Config, report: Callable[[str], N
                 hint=f"'deployctl history' shows the evidence; its log: deployctl logs {rollout.version}",
             )
         if ended.outcome == "promoted":
-            return Ended("promoted")
+            return
         if services.interrupts.pending:
             left = services.interrupts.error(f"the rollout of {rollout.version} goes on")
             left.hint = "the watchdog advances it (deployctl watchdog install, or deployctl watchdog run)"

@@ -11,6 +11,9 @@ from orchestrator.ports.services import Services
 from orchestrator.watch import look
 from orchestrator.watch.acts import Acted, Event
 
+LOOK_EVERY = 1.0
+"""Seconds between two looks of a command that waits."""
+
 Outcome = Literal["healthy", "acted", "degraded", "failed", "skipped"]
 
 

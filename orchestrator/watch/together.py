@@ -16,7 +16,8 @@ from orchestrator.release.recover import at_rest
 from orchestrator.release.release import Result
 from orchestrator.release.rollback import roll_back
 from orchestrator.release.together import named
-from orchestrator.watch.bake import LOOK_EVERY, Baked, Progress, looks
+from orchestrator.watch.bake import Baked, Progress, looks
+from orchestrator.watch.passed import LOOK_EVERY
 from orchestrator.watch.waiting import Bake, watch_bake
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from orchestrator.adapters.sqlite.file import LedgerFile
 from orchestrator.adapters.sqlite.sealing import append
 from orchestrator.domain.rollout.rollout import Evidence, Rollout
+
+# Another version of deployctl may have written more.
+_FIELDS = {field.name for field in fields(Rollout)}
 
 
 class SqliteRollouts(LedgerFile):
@@ -48,6 +51,11 @@ class SqliteRollouts(LedgerFile):
         ).fetchone()
         return _rollout(row) if row else None
 
+    def rollout(self, number: int) -> Rollout | None:
+        """The rollout with this id."""
+        row = self._read("SELECT id, data, outcome FROM rollouts WHERE id = ?", (number,)).fetchone()
+        return _rollout(row) if row else None
+
     def rollouts(self, app: str, limit: int = -1) -> list[Rollout]:
         """The newest rollouts, newest first; -1: all."""
         rows = self._read("SELECT id, data, outcome FROM rollouts WHERE app = ? ORDER BY id DESC LIMIT ?", (app, limit))
@@ -62,7 +70,7 @@ def _text(rollout: Rollout) -> str:
 
 def _rollout(row: sqlite3.Row | tuple[Any, ...]) -> Rollout:
     number, text, _ = row
-    data = json.loads(text)
+    data = {name: value for name, value in json.loads(text).items() if name in _FIELDS}
     return Rollout(
         **{**data, "id": number, "stages": tuple(data["stages"]), "evidence": Evidence.from_json(data["evidence"])}
     )

@@ -18,8 +18,7 @@ class Rollout:
     """A canary on its way through its stages.
 
     `stage` counts from 0, and `stage_since` is when it began, in seconds since the epoch. `held`: a person stopped it
-    where it is. `approve`: every stage waits for a person at its end; `approved`: that person has agreed to the end of
-    this stage, which does not make it any shorter.
+    where it is. `approve`: every stage waits for a person at its end.
     """
 
     id: int
@@ -31,7 +30,6 @@ class Rollout:
     stage_since: float
     held: bool = False
     approve: bool = False
-    approved: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.stage < len(self.stages):
@@ -61,8 +59,7 @@ def next_move(
         alive_problem: Why the candidate does not run or answer any more; None while it does.
         requests_in_stage: How many requests the candidate answered since the stage began.
         now: Seconds since the epoch, by a clock that may be set back.
-        idle: What follows a stage in which the candidate got no request: `hold` it there, or `advance`. The approval
-            of a person counts more than that.
+        idle: What follows a stage in which the candidate got no request: `hold` it there, or `advance`.
     """
     if alive_problem is not None:
         return Move("abort", f"{rollout.version} is not alive: {alive_problem}")
@@ -75,9 +72,9 @@ def next_move(
     early = left > 0
     if early and not (verdict == "good" and requests_in_stage):
         return Move("stay", f"{_name(rollout)} ends in {_seconds(left)} s", since)
-    if rollout.approve and not rollout.approved:
+    if rollout.approve:
         return Move("stay", f"{_name(rollout)} is over; it waits for 'deployctl promote'", since)
-    if not requests_in_stage and idle == "hold" and not rollout.approved:
+    if not requests_in_stage and idle == "hold":
         return Move("stay", f"{_name(rollout)} is over, but {rollout.version} got no request in it", since)
     why = f"{rollout.version} is proven good" if early else f"{_name(rollout)} is over"
     if not requests_in_stage:

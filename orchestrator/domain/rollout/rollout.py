@@ -57,7 +57,7 @@ class Rollout:
 
     `deployment` is the release that began it, `old` the version that was live then. `stages` are its shares and their
     times as texts, `stage` counts from 0 and began at `stage_since`. `preview`: the version has no traffic yet. `held`:
-    who stopped it where it is; empty: nobody did. `approve`: each stage waits for a person, who has `approved` it.
+    who stopped it where it is; empty: nobody did. `approve`: each stage waits for a person.
     """
 
     id: int
@@ -75,7 +75,6 @@ class Rollout:
     preview: bool = False
     held: str = ""
     approve: bool = False
-    approved: bool = False
     evidence: Evidence = field(default_factory=Evidence)
     ended_at: str | None = None
     outcome: RolloutOutcome | None = None
@@ -109,7 +108,6 @@ class Rollout:
             epoch(self.stage_since),
             held=bool(self.held),
             approve=self.approve,
-            approved=self.approved,
         )
 
 

@@ -67,7 +67,6 @@ class Shift(Action):
             stage=self.stage,
             stage_since=iso(now),
             preview=self.preview,
-            approved=False,
             evidence=replace(evidence, before=len(evidence.past)),
         )
         services.ledger.set_rollout(moved)

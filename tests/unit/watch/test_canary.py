@@ -13,7 +13,7 @@ from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import DeploymentFailed, Interrupted, UsageError
 from orchestrator.release.promote import hold, resume
 from orchestrator.reports.status import StatusReport, status
-from orchestrator.watch.canary import Ended, follow_rollout
+from orchestrator.watch.canary import follow_rollout
 from tests.fakes.world import APP, World
 from tests.unit.stage import Stage
 
@@ -273,7 +273,8 @@ def test_a_command_that_waits_sees_the_rollout_through(world: World) -> None:
 
     object.__setattr__(services, "sleep", served)
     said: list[str] = []
-    assert follow_rollout(services, world.config(), said.append) == Ended("promoted")
+    follow_rollout(services, world.config(), said.append)
+    assert last(world).outcome == "promoted"
     assert world.live() == ("v2", "green")
     assert said[0] == "v2 gets 10 %: v2 got no request yet; stage 1 of 2 ends in 300 s"
 

@@ -99,7 +99,7 @@ def test_a_problem_without_words_is_still_a_problem() -> None:
 
 @pytest.mark.parametrize("verdict", ["inconclusive", "good"])
 def test_a_held_rollout_stays(verdict: Verdict) -> None:
-    held = replace(FIRST, held=True, approved=True)
+    held = replace(FIRST, held=True)
     assert move(held, verdict=verdict, after=9999.0) == Move("stay", "held: 'deployctl resume' goes on")
 
 
@@ -121,20 +121,12 @@ def test_a_stage_does_not_ask_for_approval_before_its_end() -> None:
     assert "promote" not in move(replace(FIRST, approve=True), after=1.0).why
 
 
-def test_an_approved_stage_ends() -> None:
-    assert move(replace(FIRST, approve=True, approved=True)).kind == "advance"
+def test_the_last_stage_waits_for_approval_too() -> None:
+    assert move(replace(LAST, approve=True), after=600.0).kind == "stay"
 
 
-def test_an_approval_does_not_end_a_stage_early() -> None:
-    assert move(replace(FIRST, approve=True, approved=True), after=299.0).kind == "stay"
-
-
-def test_an_approved_last_stage_ends_the_rollout() -> None:
-    assert move(replace(LAST, approve=True, approved=True), after=600.0).kind == "finish"
-
-
-def test_an_approval_does_not_save_a_bad_candidate() -> None:
-    assert move(replace(FIRST, approve=True, approved=True), verdict="bad").kind == "abort"
+def test_a_bad_candidate_does_not_wait_for_approval() -> None:
+    assert move(replace(FIRST, approve=True), verdict="bad").kind == "abort"
 
 
 # --- without a request -------------------------------------------------------------------------------------------
@@ -150,11 +142,6 @@ def test_a_stage_without_a_request_may_be_left_and_says_so() -> None:
 
 def test_the_first_request_ends_a_stage_that_is_over() -> None:
     assert move(requests=1, after=9999.0).kind == "advance"
-
-
-def test_a_person_may_approve_a_stage_without_a_request() -> None:
-    found = move(replace(FIRST, approve=True, approved=True), requests=0)
-    assert found == Move("advance", "stage 1 of 3 is over, and v2 got no request in it")
 
 
 def test_a_stage_without_a_request_waits_for_approval_too() -> None:
@@ -240,7 +227,10 @@ class Canary(RuleBasedStateMachine):
 
     @rule()
     def promote(self) -> None:
-        self.rollout = replace(self.rollout, approved=True)
+        """A person asks for the next stage, whatever the time."""
+        if not self.over:
+            last = self.rollout.stage + 1 == len(self.rollout.stages)
+            self.apply(Move("finish" if last else "advance", "promoted"))
 
     @rule(dead=st.booleans())
     @precondition(lambda self: not self.over and self.lasted > 100)  # otherwise hardly a rollout lives long
@@ -263,11 +253,11 @@ class Canary(RuleBasedStateMachine):
         if found.kind in ("advance", "finish"):
             assert not rollout.held, "what is held stays"
             assert self.lasted >= length or proven, "no stage ends early without proof"
-            assert rollout.approved or not rollout.approve, "no stage ends without approval"
-            assert self.requests or self.idle == "advance" or rollout.approved, "no stage is waved through"
+            assert not rollout.approve, "no stage ends without approval"
+            assert self.requests or self.idle == "advance", "no stage is waved through"
             assert (found.kind == "finish") == last
         elif found.kind == "stay":
-            allowed = rollout.approved or (not rollout.approve and (self.requests > 0 or self.idle == "advance"))
+            allowed = not rollout.approve and (self.requests > 0 or self.idle == "advance")
             assert rollout.held or not allowed or (self.since_set_back < length and not proven), "no stage lasts longer"
         self.apply(found)
 
@@ -275,7 +265,7 @@ class Canary(RuleBasedStateMachine):
         if found.kind in ("finish", "abort"):
             self.over = True
         elif found.kind == "advance":
-            self.rollout = replace(self.rollout, stage=self.rollout.stage + 1, stage_since=self.now, approved=False)
+            self.rollout = replace(self.rollout, stage=self.rollout.stage + 1, stage_since=self.now)
             self.verdict = "inconclusive"
             self.enter()
         elif found.since is not None:
