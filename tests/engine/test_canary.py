@@ -240,7 +240,7 @@ def test_a_pass_of_the_watchdog_aborts_a_bad_one(served: App) -> None:
     with loaded(served) as load:
         served.run("release", version, "--detach")
         until(lambda: said.append(served.watch()) or said[-1], "a pass that reports something", 30)
-        assert f"{version} aborted at 10 %" in said[-1]
+        assert f"{version} was aborted at 10 %" in said[-1]
         assert rollout(served) is None
     assert version in {reply.version for reply in load.replies}
     assert served.mark(version) == "bad"

@@ -39,9 +39,9 @@ HOW = {
     "canary": {"strategy": "canary", "stages": ["10% 10s", "50% 20s"], "settle": "3s", "bake": "0s"},
 }
 # What may be the reason: the looks of a command find some of these, whichever is there first.
-FAILED = r"[\d.]+% of [\d,]+ requests? failed|[\d,]+ of its requests failed"
+FAILED = r"[\d.]+% of [\d,]+ requests? failed"
 ENDED = r"ended (once|\d+ times)|is (restarting|exited) \(exit code \d+\)|it ended (with exit code 1|and)|it ended,"
-REASONS = {"slow": r"[\d,]+ of its answers were slow"}
+REASONS = {"slow": r"[\d.]+% of [\d,]+ requests? had a slow response"}
 CLIENTS = 16
 # In a full run, in which all requests together are more than 200,000.
 MORE_CLIENTS = 48
