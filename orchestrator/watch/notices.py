@@ -21,7 +21,7 @@ URLS = "DEPLOYCTL_NOTIFY_URLS"
 _KINDS: dict[Notice, tuple[str, str, str]] = {
     "released": ("success", "{version} is live", "status"),
     "rolled back": ("warning", "{previous} rolled back to {version}", "history"),
-    "healed": ("info", "{version} was healed", "status"),
+    "healed": ("info", "{version} was repaired", "status"),
     "degraded": ("failure", "{version} is degraded", "doctor"),
     "recovered": ("success", "{version} has recovered", "status"),
 }

@@ -124,7 +124,7 @@ def test_nothing_to_do_sends_no_notification(world: World) -> None:
 @pytest.mark.parametrize(
     ("what", "severity", "title"),
     [
-        ("healed", "info", "mymodel: v2 was healed"),
+        ("healed", "info", "mymodel: v2 was repaired"),
         ("degraded", "failure", "mymodel: v2 is degraded"),
         ("recovered", "success", "mymodel: v2 has recovered"),
         ("rolled back", "warning", "mymodel: v3 rolled back to v2"),
