@@ -1,4 +1,4 @@
-"""Benchmark of broken versions: how many requests fail while deployctl, or Docker Swarm, replaces a good version by one.
+"""Benchmark of broken versions: how many requests fail while deployctl or Swarm replaces a good version by one.
 
 Swarm has no IPVS on every machine, so its service is found by DNS; its clients run in a container of the same network.
 """
@@ -131,9 +131,6 @@ def _service(private: PrivateEngine, images: dict[str, str]) -> list[Row]:
         # It fails when Swarm rolls back.
         subprocess.run(
             [*docker, "service", "update", "-q", "--image", images[mode], "--no-resolve-image", SERVICE],
-            capture_output=True,
-            check=False,
-            timeout=180,
             capture_output=True,
             check=False,
             timeout=180,

@@ -1,4 +1,4 @@
-"""`deployctl release --together`: several apps go live in one instant."""
+"""`deployctl release --together`: several apps go live atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refuse(cli: Context, given: Sequence[str], *, together: bool) -> None:
     if not together:
         raise UsageError(
             f"--file was given {len(cli.files)} times",
-            why="release works with one app, unless several go live in one instant",
+            why="release works with one app, unless several go live together",
             hint="give one file, or add --together",
         )
     if len(cli.files) < 2:
@@ -35,7 +35,7 @@ def refuse(cli: Context, given: Sequence[str], *, together: bool) -> None:
     if given:
         raise UsageError(
             f"{given[0]} cannot be used with --together",
-            why="it is about one app",
+            why="it applies to a single app only",
             hint=f"leave it out, or release each app by itself: deployctl -f {cli.files[0]} release",
         )
 

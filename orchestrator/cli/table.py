@@ -42,7 +42,7 @@ TABLE: dict[str, Entry] = {
     "remove": _entry("remove", "Remove an app and everything that belongs to it"),
     "status": _entry("status", "Show what is live and how a rollback would go"),
     "list": _entry("list", "List the apps of the state folder"),
-    "history": _entry("history", "List deployments, newest first"),
+    "history": _entry("history", "List deployments and rollouts, newest first"),
     "events": _entry("events", "List events: deployments, repairs and notifications"),
     "tree": _entry("tree", "Draw the versions as a tree of parents"),
     "show": _entry("show", "Show all recorded facts about a version"),

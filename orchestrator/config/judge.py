@@ -28,5 +28,5 @@ class Judge(Section):
     error_ratio: Ratio = Field(default=1.5, description="How many times as often as the old version it may fail.")
     latency_ratio: Ratio = Field(default=1.25, description="How many times as slow as the old version it may be.")
     idle: Literal["hold", "advance"] = Field(
-        default="hold", description="What a stage without enough requests for a verdict does when its time is over."
+        default="hold", description="What happens when a stage's time is over and the candidate got no request in it."
     )

@@ -76,13 +76,13 @@ class Rollout(Section):
     )
     approve: bool = Field(default=False, description="Whether each stage waits for a person; canary only.")
     shield: bool = Field(
-        default=True, description="Whether the older version answers requests that the newer one fails."
+        default=True, description="Whether the older version answers requests that fail on the newer one."
     )
     shield_methods: Annotated[list[Method], AfterValidator(_methods)] = Field(
-        default=["GET", "HEAD", "POST", "OPTIONS"], description="Methods of requests that may be sent a second time."
+        default=["GET", "HEAD", "POST", "OPTIONS"], description="Methods of requests that may be retried."
     )
     patience: Duration = written(
-        30.0, "30s", "Time for the newer version to begin its answer; proxy.timeout limits it too."
+        30.0, "30s", "Time for the newer version to start its response; proxy.timeout limits it too."
     )
     settle: DurationOrZero = written(3.0, "3s", "How long a new version is watched closely after the switch.")
     hold: Duration = written(60.0, "60s", "Longest time that a request is held.")

@@ -13,7 +13,7 @@ OBSOLETE = ("min_requests", "max_error_rate", "error_margin", "max_latency", "la
 _OBSOLETE: Any = Field(
     default=None,
     allow_inf_nan=False,
-    description="No effect any more: see [judge].",
+    description="No longer has any effect: see [judge].",
     exclude=True,
     json_schema_extra={"deprecated": True},
 )

@@ -42,7 +42,7 @@ class Traffic(Protocol):
         """
 
     def apply_all(self, states: Mapping[str, TrafficState]) -> None:
-        """Sets the states of several apps as `apply` does: on disk with one write, and in each worker in one instant.
+        """Sets the states of several apps as `apply` does: on disk with one write, and in each worker atomically.
 
         So a crash leaves all of them as they were, or all as they shall be, and a client that has one connection never
         meets a mixture.

@@ -68,7 +68,7 @@ class VersionRecords(Protocol):
         """Records that a version became stable, unless it is stable already."""
 
     def mark_bad(self, app: str, version: str, why: str) -> None:
-        """Records that a version went bad while it was live. It is no longer stable."""
+        """Marks a version as bad: it was rolled back or aborted automatically. It is no longer stable."""
 
     def mark_pruned(self, app: str, version: str) -> None:
         """Records that a version's image and containers were removed."""

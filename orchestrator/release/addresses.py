@@ -1,7 +1,7 @@
 """The addresses at the proxy follow the containers: requests of an app never go to an address that is not its own.
 
-A container is recognised by its labels. Its address says nothing about it: when the network was lost, and its range is
-now another program's, the recorded address answers too.
+A container is recognised by its labels. Its address says nothing about it: when the network was lost, another program
+may now answer at the recorded address.
 """
 
 from __future__ import annotations

@@ -163,29 +163,29 @@ def _refuse_rollout(services: Services, app: str) -> None:
     if rollout is not None:
         raise UsageError(
             f"{rollout.version} is a candidate",
-            why="it is in the slot that a drill needs, and a rollback now is an abort, which starts nothing",
+            why="the slot that a drill needs is in use; 'rollback' would abort the candidate instead",
             hint="let the rollout end, or end it: deployctl promote --full, or deployctl abort",
         )
 
 
 def _refuse_occupied(observed: Observed, back: WayBack) -> None:
-    """A version that runs in the other slot is not stopped for a drill: it is a shield, or the fastest way back."""
+    """A version that runs in the other slot is not stopped for a drill: it is a shield, or the fastest target."""
     state = observed.slots.get(back.slot)
     if back.mode == "switch" or state is None or state.state == "cold":
         return
     live = observed.live.version if observed.live else "the live version"
-    use = f"answers what {live} fails" if observed.traffic.fallback == back.slot else "is the fastest way back"
+    use = f"answers what {live} fails" if observed.traffic.fallback == back.slot else "is the fastest rollback target"
     if state.version == back.version:
         raise UsageError(
             f"{back.version} is warm, and not all of its containers run",
-            why=f"it {use}, and a drill would stop it to start it again",
-            hint="look at it: deployctl logs " + back.version,
+            why=f"it {use}, and a drill would have to stop and restart it",
+            hint="check its logs: deployctl logs " + back.version,
         )
     until = f", until {state.warm_until}" if state.warm_until else ""
     raise UsageError(
         f"{state.version} runs in {back.slot}, where {back.version} would be started",
-        why=f"{state.version} {use}{until}, and a drill would stop it",
-        hint=f"drill the way back to it: deployctl rollback --drill --to {state.version}; or wait until it is stopped",
+        why=f"{state.version} {use}{until}, and a drill would have to stop {state.version}",
+        hint=f"test that rollback: deployctl rollback --drill --to {state.version}; or wait until it is stopped",
     )
 
 
@@ -199,7 +199,7 @@ def _refuse_recreate(config: Config, back: WayBack) -> None:
 
 
 def _refuse_unfit(services: Services, config: Config, observed: Observed, back: WayBack) -> None:
-    """A drill is never worth that the live version runs out of memory. `config` is that of the old version."""
+    """Refuses a drill that could run the live version out of memory. `config` is that of the old version."""
     if back.mode == "switch":
         return
     fit = release_fit(services, config, observed, back.version, "blue-green")

@@ -55,7 +55,7 @@ class Healer:
         if container is None:
             return "it was removed"
         if container.state in _ENDED:
-            return f"it ended with exit code {container.exit_code}"
+            return f"it exited with exit code {container.exit_code}"
         if container.state == "paused":
             return "it is paused"
         if self._detached(container):

@@ -67,7 +67,7 @@ def execute_together(begins: Sequence[Callable[[], Work]]) -> list[Work]:
 
 
 def _parts(plan: Plan) -> list[tuple[Step, ...]]:
-    """The steps before the switch, in the parts that all apps have behind them before the next one begins.
+    """The steps before the switch, in groups; all apps finish one group before any starts the next.
 
     The images; the containers, which load their models at the same time; the probes; what checks them once more.
     """

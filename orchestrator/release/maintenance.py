@@ -68,7 +68,7 @@ def note_maintenance(services: Services, app: str) -> None:
 
 
 def _at_rest(services: Services, app: str) -> MaintenanceRecord | None:
-    """Recovers the app, without healing its containers; returns its maintenance.
+    """Recovers the app, without repairing its containers; returns its maintenance.
 
     What cannot be recovered now does not prevent a maintenance: it may be the reason for it.
     """
@@ -77,7 +77,7 @@ def _at_rest(services: Services, app: str) -> MaintenanceRecord | None:
     except LedgerDamaged:
         raise
     except (OperationFailed, Degraded) as error:
-        services.reporter.note(f"could not be recovered: {error}; maintenance is possible without it")
+        services.reporter.note(f"recovery failed: {error}; maintenance still works")
     if services.live(app) is None:
         raise UsageError(f"no version of {app} is live", hint="deployctl release")
     return services.ledger.maintenance(app)

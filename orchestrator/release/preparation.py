@@ -38,7 +38,7 @@ _SHOWN_LINKS = 3
 
 @frozen
 class PreparedRelease:
-    """A release before it begins: its plan, and the version that it would record. Who carries it out checks `fit`."""
+    """A release before it begins: its plan, and the version that it would record. The caller checks `fit`."""
 
     config: Config
     choice: Choice
@@ -118,7 +118,7 @@ def prepare_release(
     )
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
     moved = (*fit.notes, *_moved(services, config)) if choice.action != "nothing" else ()
-    unused = tuple(f"watchdog.{key} has no effect any more: see [judge]" for key in config.watchdog.without_effect)
+    unused = tuple(f"watchdog.{key} no longer has any effect: see [judge]" for key in config.watchdog.without_effect)
     copied = _copied(services.manifests.followed(source.building))
     unknown = ("its layers are known after the pull",) if of_image is None else ()
     plan = replace(plan, notes=(*source.notes, *unused, *plan.notes, *moved, *refused, *copied, *unknown))
@@ -195,7 +195,11 @@ def _refuse_preview(config: Config, observed: Observed) -> None:
             hint='set it in deploy.toml: [proxy] preview = "127.0.0.1:8001"',
         )
     if observed.live is None:
-        raise UsageError("nothing is live yet", why="a preview is beside a live version", hint="deployctl release")
+        raise UsageError(
+            "nothing is live yet",
+            why="a preview needs a live version",
+            hint="release the first version without --preview",
+        )
 
 
 def _refuse_invalid(services: Services, source: Source, requested: str | None) -> None:

@@ -65,7 +65,7 @@ def hold(services: Services, config: Config) -> Rollout:
 
 
 def resume(services: Services, config: Config) -> Rollout:
-    """Lets a held rollout go on. The time that it was held counts for its stage. May be repeated.
+    """Lets a held rollout go on. Time on hold counts toward the stage's duration. May be repeated.
 
     Raises:
         UsageError: there is no candidate.

@@ -132,7 +132,7 @@ def _settings(restored: Restored, slot: SlotState) -> Config | None:
 
 
 def _with_standby(services: Services, restored: Restored, slot: SlotState) -> SlotState:
-    """The slot with a new standby time, because the record of its beginning is lost."""
+    """The slot with a new `rollout.keep_warm` time, because the record of its beginning is lost."""
     config = _settings(restored, slot)
     if slot.state != "warm" or config is None:
         return slot

@@ -1,7 +1,7 @@
 """Recovery: what every changing command does first.
 
 It finishes an interrupted removal, finishes or undoes an interrupted deployment, repairs the proxy and the live
-containers, and stops a previous version whose standby time is over.
+containers, and stops a previous version whose `rollout.keep_warm` time is over.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _repair_proxy(services: Services, app: str, *, in_deployment: bool = False) 
 
 
 def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
-    """Stops a warm version whose standby time is over, and with it the shield of its successor.
+    """Stops a warm version whose `rollout.keep_warm` time is over, and with it the shield of its successor.
 
     Sessions that stayed on it move to its successor; their open requests may finish.
     """
@@ -171,7 +171,7 @@ def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
             continue
         live = services.live(app)
         if live is not None and not healthy(services, app, live.slot):
-            continue  # the warm version is the fastest way back: it stays until its successor serves
+            continue  # a rollback to the warm version is the fastest: it stays until its successor serves
         kept = services.ledger.traffic(app).kept == slot
         with services.locks.proxy():
             remove_shield(services, app)
@@ -184,7 +184,7 @@ def _stop_expired(services: Services, app: str, recovered: Recovered) -> None:
                 services.workloads.stop(container)
         services.ledger.set_slot(replace(state, state="cold", since=now, warm_until=None))
         lost = f"; {counted(cut, 'request')} that were still open were cut" if cut else ""
-        recovered.repaired.append(f"{state.version} stopped: its standby time is over{lost}")
+        recovered.repaired.append(f"{state.version} stopped: its rollout.keep_warm time is over{lost}")
         recovered.observed = None
 
 

@@ -53,7 +53,7 @@ def release(
     """Makes `requested` (None: the next version) live: built from the folder as it is, with `ref` from a commit, or
     with `image` made of an image that was built elsewhere.
 
-    Holds the app's lock until the end. `force` also releases a version that went bad before, is the same as the live
+    Holds the app's lock until the end. `force` also releases a version that is marked bad, is the same as the live
     one, or does not seem to fit. With `logs`, what new containers print is reported until they are ready. `announce` is
     called before anything changes, if something will. When this returns, the version may settle and bake, or be a
     candidate whose rollout goes on: with stages, or with `preview`.

@@ -1,4 +1,4 @@
-"""Several apps go live in one instant, or none does.
+"""Several apps go live atomically, or none does.
 
 lock all apps → recover each → prepare each → journal each → build, start, probe side by side → one switch → retention
 """

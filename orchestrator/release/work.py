@@ -117,7 +117,10 @@ class Work:
         self.services.ledger.set_slot(SlotState(self.app, slot, version, deployment, state, now, warm_until))
 
     def set_traffic(self, state: TrafficState) -> None:
-        """Makes `state` the traffic state, at the proxy first. It has the live slot that there is. May be repeated."""
+        """Makes `state` the traffic state, at the proxy first. May be repeated.
+
+        `state.live` must be the slot that is live now.
+        """
         services = self.services
         with services.locks.proxy():
             services.edge.up(services.ledger.proxy_apps(), services.progress)

@@ -190,8 +190,8 @@ def _listed(values: object) -> str:
 
 def _shield(detail: dict[str, Any]) -> str:
     return (
-        f"the shield of {detail.get('version')} ended: {counted(detail.get('rescued', 0), 'failure')} answered by"
-        f" {detail.get('by')}, {detail.get('lost')} not"
+        f"the shield of {detail.get('version')} ended: {counted(detail.get('rescued', 0), 'failed request')} answered"
+        f" by {detail.get('by')}, {detail.get('lost')} returned to clients"
     )
 
 

@@ -67,6 +67,6 @@ def previous_version(services: Services, observed: Observed) -> PreviousVersion 
 
 
 def _spared(services: Services, observed: Observed) -> bool:
-    """Whether a warm version whose standby time is over is not stopped yet: its successor bakes, or is not healthy."""
+    """Whether a warm version is not stopped yet after `rollout.keep_warm`: its successor bakes, or is not healthy."""
     live = observed.live
     return live is not None and (live.baking or not healthy(services, observed.app, live.slot))

@@ -34,7 +34,7 @@ class ReleaseReport:
 
 @frozen
 class TogetherReport:
-    """How a release of several apps in one instant ended, in the order of their files. `seconds` is for all of them."""
+    """How a release of several apps together ended, in the order of their files. `seconds` is for all of them."""
 
     apps: tuple[ReleaseReport, ...]
     seconds: float

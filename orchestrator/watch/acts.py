@@ -1,4 +1,4 @@
-"""The acts of the watchdog: repair a replica, promote a version, roll back."""
+"""The actions of the watchdog: repair a replica, promote a version, roll back."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Acted:
 
 
 def what_ended(services: Services, view: View, ended: Mapping[int, int], since: float) -> list[str]:
-    """Says which containers have ended and were restarted by the engine, and which ran out of memory.
+    """Says which containers have exited and were restarted by the engine, and which ran out of memory.
 
-    `ended` is how often each replica has ended since the last look, `since` the time of that look.
+    `ended` is how often each replica has exited since the last look, `since` the time of that look.
 
     Raises:
         EngineUnreachable: the engine does not answer.
@@ -62,7 +62,7 @@ def what_ended(services: Services, view: View, ended: Mapping[int, int], since: 
             continue  # what has exited is repaired, and reported with that
         memory = f"out of memory {_times(kills)}" if kills else ""
         if count:
-            text = f"{container.name} ended {_times(count)}, and the engine restarted it"
+            text = f"{container.name} exited {_times(count)}, and the engine restarted it"
             text += f": {memory}" if memory else ""
         else:
             text = f"{container.name}: {memory}; the kernel killed a process in it"

@@ -1,4 +1,4 @@
-"""Watching a version while it bakes: one look every second, and a rollback as soon as it goes bad.
+"""Watching a version while it bakes: one look every second, and a rollback as soon as it fails.
 
 The lock is held only during a look, so that other commands and the passes of the watchdog need not wait. All of them
 decide by the same rules.
@@ -52,8 +52,8 @@ def watch_until_stable(services: Services, config: Config, report: Callable[[Pro
     """Watches the live version until its bake is over; returns None when it does not bake.
 
     Raises:
-        DeploymentFailed: it went bad and was rolled back.
-        Degraded: it went bad, and cannot be rolled back.
+        DeploymentFailed: it failed its bake and was rolled back.
+        Degraded: it failed its bake, and cannot be rolled back.
         Interrupted: a signal ended the wait; the bake continues.
         LedgerDamaged: nothing can be decided or recorded.
     """
@@ -132,13 +132,13 @@ def _ended(services: Services, app: str, live: SlotState, seconds: float) -> Bak
     """How a bake ended because of another command.
 
     Raises:
-        DeploymentFailed: the version went bad and was rolled back.
+        DeploymentFailed: the version failed its bake and was rolled back.
     """
     observed = at_rest(services, app)
     version = observed.versions.get(live.version)
     if version is not None and version.bad_at is not None:
         raise DeploymentFailed(
-            f"{live.version} went bad and was rolled back", why=version.bad_why, hint="deployctl history"
+            f"{live.version} failed its bake and was rolled back", why=version.bad_why, hint="deployctl history"
         )
     now = observed.live.version if observed.live else "nothing"
     return Baked("replaced", seconds, f"another command made {now} live")

@@ -1,4 +1,4 @@
-"""Looks at a rollout: the judge's evidence, whether the candidate lives, and what follows.
+"""Looks at a rollout: the judge's evidence, whether the candidate is running, and what follows.
 
 The attached `release` looks every second, and the watchdog at each pass, both with `look_at`.
 """
@@ -112,7 +112,7 @@ def _cut_parts(services: Services, rollout: Rollout, now: float, judge: Limits) 
 
 
 def _dead(services: Services, observed: Observed, rollout: Rollout) -> str:
-    """Why the candidate does not live any more; empty while it does."""
+    """Why the candidate is no longer running; empty while it is."""
     containers = observed.of(rollout.version, rollout.slot)
     if not containers:
         return "its containers were removed"
@@ -122,8 +122,8 @@ def _dead(services: Services, observed: Observed, rollout: Rollout) -> str:
             return f"{container.name} is {container.state} (exit code {container.exit_code})"
         ended = container.restarts - known.get(container.id, container.restarts)
         if ended > 0:
-            # The engine does not say how one that runs again has ended.
-            return f"{container.name} ended {'once' if ended == 1 else f'{ended} times'}, and the engine restarted it"
+            # The engine does not say how one that runs again has exited.
+            return f"{container.name} exited {'once' if ended == 1 else f'{ended} times'}, and the engine restarted it"
     return ""
 
 

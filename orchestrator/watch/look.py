@@ -1,4 +1,4 @@
-"""A look at an app at rest: probes of its containers, directly and through the proxy, and its traffic."""
+"""A look at an app with no deployment in progress: probes, directly and through the proxy, and its traffic."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def rules(config: Config) -> Rules:
 
 
 def take(services: Services, config: Config, observed: Observed, live: SlotState, *, through_proxy: bool) -> View:
-    """Looks at an app at rest. `config` is the live version's, with the current [watchdog] settings of the file.
+    """Looks at an app with no deployment in progress.
+
+    `config` is the live version's, with the current [watchdog] settings of the file.
 
     Raises:
         ProxyError: the proxy does not answer.
@@ -150,7 +152,7 @@ def _replicas(services: Services, config: Config, healer: Healer, live: SlotStat
 def _fault(healer: Healer, index: int) -> str:
     container = healer.containers.get(index)
     if container is not None and container.state == "restarting":
-        return f"it ended with exit code {container.exit_code}"
+        return f"it exited with exit code {container.exit_code}"
     return healer.fault(index)
 
 

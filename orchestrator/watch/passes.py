@@ -1,7 +1,8 @@
 """A pass of the watchdog over one app: recover, look, decide, act.
 
 First it recovers the app, as every changing command does: it finishes or undoes an interrupted deployment, repairs the
-proxy, and stops a warm version whose standby time is over. Then it looks at the live containers; the domain decides.
+proxy, and stops a warm version whose `rollout.keep_warm` time is over. Then it looks at the live containers;
+the domain decides.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def _pass(services: Services, app: str, passed: Passed) -> None:
     if passed.problems and missing:
         passed.problems.append(
             f"not available in this pass: {', '.join(missing)}, set when the schedule was installed; if a problem is"
-            " due to that, put what they say into a configuration file, and install the schedule again"
+            " due to that, put their values into a configuration file, and install the schedule again"
         )
     _conclude(passed, remembered.get("problems", []))
     if passed.config is not None:

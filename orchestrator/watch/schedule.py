@@ -97,7 +97,7 @@ def _check_writers(services: Services, job: Job) -> None:
     why = services.host.writers(Path(job.file))
     if why is not None:
         raise UsageError(
-            f"a schedule for {job.file} would run what other users write",
+            f"other users can change {job.file}, so the schedule could run their commands",
             why=why,
             hint="remove their write permission (chmod go-w, chown), or run the command as the owner of the file",
         )

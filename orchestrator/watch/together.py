@@ -1,7 +1,7 @@
-"""Watching several apps that went live in one instant: one that goes bad takes the others back.
+"""Watching several apps that went live together: when one fails its bake, all are rolled back.
 
-The command that released them does this, as long as it watches. The watchdog knows each app by itself, and rolls back
-only the one that went bad.
+The command that released them does this, as long as it watches. The watchdog handles each app separately, and rolls
+back only the one that failed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def watch_together(
     """Watches the new versions until their bakes are over; the apps without one are missing. `detach` returns at once.
 
     Raises:
-        DeploymentFailed: one went bad and was rolled back, and so were the others.
-        Degraded: one went bad, and there is no version to roll back to.
+        DeploymentFailed: one failed its bake and was rolled back, and so were the others.
+        Degraded: one failed its bake, and there is no version to roll back to.
         Interrupted: a signal came; the bakes continue.
     """
     moved = [each for each in results if each.deployment is not None]
@@ -68,7 +68,7 @@ class _Watch:
                         why = baked.why if baked.outcome == "replaced" else ""
                         ended[app] = Bake(baked.outcome, now.bake_until, baked.seconds, why)
                 except DeploymentFailed as error:
-                    raise self._taken_back(app, error) from error
+                    raise self._rolled_back(app, error) from error
                 except Degraded as error:
                     error.message = f"{app}: {error.message}"
                     raise
@@ -79,7 +79,7 @@ class _Watch:
     def _reporting(self, result: Result) -> Callable[[Progress], None]:
         return lambda progress: self._report(f"{_app(result)}: {progress}")
 
-    def _taken_back(self, bad: str, error: DeploymentFailed) -> DeployctlError:
+    def _rolled_back(self, bad: str, error: DeploymentFailed) -> DeployctlError:
         """Rolls back the others, one after another; returns what to raise."""
         failed: list[DeployctlError] = []
         back = []
@@ -90,7 +90,7 @@ class _Watch:
                 if self._roll_back(each, bad):
                     back.append(_app(each))
             except DeployctlError as second:
-                second.message = f"{bad} went bad, and {_app(each)} could not be rolled back with it: {second.message}"
+                second.message = f"{bad} failed its bake, and {_app(each)} could not be rolled back: {second.message}"
                 failed.append(second)
         if failed:
             return failed[0]
@@ -112,7 +112,7 @@ class _Watch:
             if back is None or back.mode == "gone":
                 services.reporter.note(f"{result.version} stays live: there is no version to roll back to")
                 return False
-            reason = f"{bad}, released together with it, went bad"
+            reason = f"{bad}, released together with it, failed its bake"
             roll_back(services, config, observed, back, actor=services.actor(config.base), reason=reason)
         return True
 

@@ -1,4 +1,4 @@
-"""Waiting after a release: for the bake of the new version, or for the standby time of the old one."""
+"""Waiting after a release: for the bake of the new version, or for the `rollout.keep_warm` time of the old one."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def watch_bake(
     """Watches the live version until its bake is over; None when it does not bake. `detach` returns at once.
 
     Raises:
-        DeploymentFailed: it went bad and was rolled back.
-        Degraded: it went bad, and there is no version to roll back to.
+        DeploymentFailed: it failed its bake and was rolled back.
+        Degraded: it failed its bake, and there is no version to roll back to.
         Interrupted: a signal came; the bake continues.
     """
     live = services.live(config.app.name)
@@ -77,7 +77,7 @@ def _unwatched(services: Services, app: str) -> str:
     try:
         entries = services.scheduler.entries(app)
     except HostError as error:
-        return f"it is not known whether a watchdog is scheduled, which ends the bake: {error}"
+        return f"cannot tell whether a watchdog is scheduled to end the bake: {error}"
     if any(entry.enabled and entry.state_dir == str(services.state_dir) for entry in entries):
         return ""
     why = "no watchdog is scheduled, so nothing ends the bake or rolls back a bad version"
@@ -85,7 +85,7 @@ def _unwatched(services: Services, app: str) -> str:
 
 
 def wait_until_cold(services: Services, app: str) -> None:
-    """Waits until the standby time of the previous version is over, and stops it.
+    """Waits until the `rollout.keep_warm` time of the previous version is over, and stops it.
 
     Raises:
         Interrupted: a signal came; the next command or the watchdog stops the version.

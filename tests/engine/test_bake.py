@@ -24,7 +24,7 @@ NOTICED = 6.0
 NORMAL = "slow:1:0"
 KINDS = {"errors": f"errors:0.3:{AFTER}", "dies": f"dies:1:{AFTER}"}
 FAIL = r"\d+\.\d% of [\d,]+ requests failed; at most 5\.0% may fail"
-FIGURES = {"errors": FAIL, "dies": rf"ended (once|\d+ times) within 600 s|\d of \d probes failed|{FAIL}"}
+FIGURES = {"errors": FAIL, "dies": rf"exited (once|\d+ times) within 600 s|\d of \d probes failed|{FAIL}"}
 # A version that stays warm is not drained.
 STEPS = ("inspect", "switch", "reroute", "retire", "settle")
 
@@ -115,7 +115,7 @@ def test_the_watchdog_rolls_a_detached_one_back(served: App) -> None:
         until(lambda: said.append(served.watch()) or said[-1], "a pass that reports something", AFTER + 15)
         all_again(load)
     (line,) = said[-1].splitlines()
-    assert re.fullmatch(rf"mymodel: v2 rolled back to v1: v2 went bad while baking: {FIGURES['errors']}.*", line)
+    assert re.fullmatch(rf"mymodel: v2 rolled back to v1: v2 failed its bake: {FIGURES['errors']}.*", line)
     went_back(served, load.replies, "errors")
     assert served.watch() == ""
 
@@ -153,7 +153,7 @@ def test_as_good_as_the_one_before(served: App) -> None:
     assert 0.009 < figures["traffic"]["seconds"] < 0.1
     # Independent of keep_warm, a rollback is a switch.
     assert (status["previous"]["version"], status["previous"]["rollback"]["mode"]) == ("v1", "switch")
-    assert "note: v1 stopped: its standby time is over" in said
+    assert "note: v1 stopped: its rollout.keep_warm time is over" in said
     assert served.json("status")["previous"]["rollback"]["mode"] == "start"
     at_rest(served, "v2")
 
@@ -190,7 +190,7 @@ def test_the_proxy_turns_to_the_one_before(served: App, fault: str) -> None:
     assert fresh.failures() == []
     assert {(reply.version, reply.header) for reply in fresh.replies if reply.ended < alone} == {("v1", "v1")}
     assert served.json("status")["live"]["version"] == "v1", said
-    assert re.search(rf"v2 rolled back to v1: v2 went bad while baking: {FAIL}", said), said
+    assert re.search(rf"v2 rolled back to v1: v2 failed its bake: {FAIL}", said), said
     assert fresh.order() == ["v1"]
     at_rest(served, "v1")
     assert served.watch() == ""

@@ -137,7 +137,7 @@ def test_a_version_that_does_not_start_any_more(previewed: App) -> None:
     only(load, "v2")
     assert watched.versions == {None}
     assert "error: a rollback to v1 would fail" in failed.stderr
-    assert "it ended with exit code 7" in failed.stderr
+    assert "it exited with exit code 7" in failed.stderr
     assert "no weights found: giving up" in failed.stderr
     assert "nothing was changed, v2 still serves" in failed.stderr
     assert (seen(app), app.containers()) == (before, containers)

@@ -40,7 +40,7 @@ HOW = {
 }
 # What may be the reason: the looks of a command find some of these, whichever is there first.
 FAILED = r"[\d.]+% of [\d,]+ requests? failed"
-ENDED = r"ended (once|\d+ times)|is (restarting|exited) \(exit code \d+\)|it ended (with exit code 1|and)|it ended,"
+ENDED = r"exited (once|\d+ times)|is (restarting|exited) \(exit code \d+\)|it exited (with exit code 1|and)|it exited,"
 REASONS = {"slow": r"[\d.]+% of [\d,]+ requests? had a slow response"}
 CLIENTS = 16
 # In a full run, in which all requests together are more than 200,000.

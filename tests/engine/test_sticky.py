@@ -163,7 +163,7 @@ def test_a_session_moves_when_the_warm_time_is_over(app: App, sticky: str) -> No
     first = joined(old)
     app.release("v2")
     assert homes(old) == first
-    until(lambda: "standby time is over" in app.watch(), "v1 is stopped")
+    until(lambda: "rollout.keep_warm time is over" in app.watch(), "v1 is stopped")
     assert homes(old) == [""] * len(old)
     second = joined(old)
     assert versions(second) == {"v2"}

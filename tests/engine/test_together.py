@@ -1,4 +1,4 @@
-"""Two apps go live in one instant, with real containers, a real proxy and clients that ask both."""
+"""Two apps go live atomically, with real containers, a real proxy and clients that ask both."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ FAULTS: dict[str, Callable[[Any], object]] = {
     "hung": lambda container: container.exec_run(HUNG),
 }
 SAID = {
-    "killed": "started again: it ended with exit code 137",
-    "stopped": "started again: it ended with exit code 143",
+    "killed": "started again: it exited with exit code 137",
+    "stopped": "started again: it exited with exit code 143",
     "paused": "unpaused: it is paused",
     "removed": "recreated: it was removed",
     "disconnected": "reconnected to its network: it is detached from its network",
@@ -193,8 +193,8 @@ def test_the_first_pass_counts_what_the_engine_has_restarted(app: App) -> None:
     with Load(app.port, clients=1):  # it ends after its first prediction, and again after each start
         until(ended, "three exits", 40)
     said = app.watch()
-    assert re.search(r"ended \d+ times, and the engine restarted it\n", said)
-    assert re.search(r"v2 rolled back to v1: v2 cannot be healed: .* ended \d+ times within 600 s", said)
+    assert re.search(r"exited \d+ times, and the engine restarted it\n", said)
+    assert re.search(r"v2 rolled back to v1: v2 cannot be repaired: .* exited \d+ times within 600 s", said)
     assert app.serving() == "v1"
     (event,) = app.json("events", "--kind", "ended")["events"]
     assert (event["by"], event["version"]) == ("engine", "v2")
@@ -207,7 +207,9 @@ def test_what_cannot_be_healed_is_rolled_back(app: App) -> None:
     hopeless(app, "v2")
     said = passes_until(app, lambda text, code: "rolled back" in text)
     print(*said, sep="")
-    assert re.search(r"v2 rolled back to v1: v2 cannot be healed: .*(ended \d+ times|was repaired 3 times)", said[-1])
+    assert re.search(
+        r"v2 rolled back to v1: v2 cannot be repaired: .*(exited \d+ times|was repaired 3 times)", said[-1]
+    )
     row = app.json("history")["deployments"][0]
     assert (row["kind"], row["outcome"], row["actor"]) == ("auto-rollback", "succeeded", "watchdog")
     assert app.mark("v2") == "bad"
@@ -248,7 +250,7 @@ def test_no_earlier_version(app: App) -> None:
     hopeless(app, "v1")
     said = passes_until(app, lambda text, code: code == 4 and NO_TARGET in text)
     print(*said, sep="")
-    assert "v1 cannot be healed" in said[-1]
+    assert "v1 cannot be repaired" in said[-1]
     assert "next: deployctl logs v1, then release a fixed version" in said[-1]
     assert app.watch(code=4) == ""
 
@@ -322,7 +324,7 @@ def test_killed_in_a_rollback(app: App, crash: str) -> None:
     assert app.mark("v2") == "bad"
     row = app.json("history")["deployments"][0]
     assert (row["kind"], row["outcome"]) == ("auto-rollback", "succeeded")
-    assert "v2 cannot be healed" in row["reason"]
+    assert "v2 cannot be repaired" in row["reason"]
     at_rest(app, "v1")
     assert sorted(set(steps(app))) == sorted(COLD)
 

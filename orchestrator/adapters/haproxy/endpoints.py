@@ -113,7 +113,7 @@ class HAProxyEndpoints:
                 raise ProxyError(
                     f"{share} for {app} in {slot}",
                     why=f"after {timeout:g} s the proxy reports: {reported}",
-                    hint="can the proxy reach the containers? deployctl doctor",
+                    hint="check that the proxy can reach the containers: deployctl doctor",
                 )
             self._sleep(0.01)
 

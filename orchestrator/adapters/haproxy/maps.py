@@ -1,4 +1,4 @@
-"""Replaces all entries of a map in one instant.
+"""Replaces all entries of a map atomically.
 
 A worker gets them as another version of the map, which is then committed: requests meet the old entries or the new
 ones. Protocol: HAProxy Management Guide 2.6, section 9.3 (`prepare map`, `add map @VERSION`, `commit map`).

@@ -91,7 +91,7 @@ class Runtime(Masters):
         return {file: rows.entries(answer).get(key) for file, answer in zip(values, answers, strict=False)}
 
     def replace_entries(self, file: str, entries: Mapping[str, str]) -> None:
-        """Replaces all entries of a map in every worker in one instant: see `maps.replace_entries`."""
+        """Replaces all entries of a map in every worker atomically: see `maps.replace_entries`."""
         maps.replace_entries(self, file, entries)
 
     def entries(self, *files: str) -> list[dict[str, str]]:

@@ -143,7 +143,7 @@ class HAProxyTraffic:
         disk, running = self._files.states(), self._running()
         wrong = {app: state for app, state in disk.items() if running.get(app) != state}
         if len(wrong) > 1 and all(state.maintenance is None for state in wrong.values()):
-            # A crash may have come in `apply_all`: they change in one instant here as well.
+            # A crash may have come in `apply_all`: they change atomically here as well.
             self._runtime.replace_entries(names.ROUTES, _entries(disk))
         for app, state in wrong.items():
             self._set_running(app, state, with_message=running.get(app, _NOTHING).maintenance is not None)

@@ -28,7 +28,7 @@ MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
         live_at TEXT,
         stable_at TEXT,
         pruned_at TEXT,
-        bad_at TEXT,                            -- went bad while it was live, and was rolled back automatically
+        bad_at TEXT,                            -- marked bad: it was rolled back or aborted automatically
         bad_why TEXT NOT NULL DEFAULT '',
         pushed TEXT,                            -- its image in a registry, by digest; NULL: in none
         settings TEXT NOT NULL,                 -- JSON: the configuration it ran with last

@@ -105,7 +105,7 @@ class SqliteVersions(LedgerFile):
         self._change(app, version, "pruned", "pruned_at = :now")
 
     def mark_bad(self, app: str, version: str, why: str) -> None:
-        """Records that a version went bad while it was live; it is not stable any more."""
+        """Marks a version as bad; it is no longer stable."""
         self._change(app, version, "bad", "bad_at = :now, bad_why = :why, stable_at = NULL", why=why)
 
     def record_settings(self, app: str, version: str, settings: dict[str, Any]) -> None:

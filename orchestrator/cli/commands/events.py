@@ -29,7 +29,9 @@ def events(
             "--kind", help="Only events of this kind, such as healed; repeatable.", autocompletion=lambda: list(KINDS)
         ),
     ] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Only events by this person, watchdog or engine.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Only events of this actor: a user's name, watchdog or engine.")
+    ] = None,
     since: Annotated[str | None, typer.Option("--since", help="Only events since this time (UTC).")] = None,
     version: Annotated[
         str | None, typer.Option("--of", help="Only events of this version.", autocompletion=candidates.versions)
@@ -37,7 +39,7 @@ def events(
 ) -> None:
     """List events: deployments, repairs and notifications.
 
-    Prints deployments, repairs, containers that ended, problems and their ends, and notifications, newest first.
+    Prints deployments, repairs, containers that exited, problems and their ends, and notifications, newest first.
 
     Examples: deployctl events --by watchdog; deployctl events --kind ended --kind healed --since 2026-11-20
     """

@@ -19,11 +19,13 @@ app = new_app()
 @app.command()
 def history(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of deployments.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of deployments, and of rollouts.")
+    ] = 20,
 ) -> None:
-    """List deployments, newest first.
+    """List deployments and rollouts, newest first.
 
-    Prints the versions, time, outcome, actor and reason of each.
+    Prints the versions, time, outcome, actor and reason of each. Rollouts have ids such as r1.
 
     Example: deployctl history -n 5
     """

@@ -17,7 +17,7 @@ app = new_app()
 def list_apps(ctx: typer.Context) -> None:
     """List the apps of the state folder.
 
-    Shows what is live, its address, and the deploy.toml it came from. Does not need a deploy.toml, nor the engine.
+    Shows what is live, its address, and the deploy.toml it came from. Needs neither a deploy.toml nor the engine.
 
     Example: deployctl list --json
     """

@@ -51,7 +51,7 @@ def on(
     ] = MESSAGE,
     hold: Annotated[
         str | None,
-        typer.Option("--hold", help="Let requests wait for the end of it, at most for this time, such as 30s."),
+        typer.Option("--hold", help="Hold requests until maintenance ends, at most this long, such as 30s."),
     ] = None,
     retry_after: Annotated[
         str, typer.Option("--retry-after", help="When clients may try again, such as 30s or 10m.")
@@ -87,7 +87,7 @@ def on(
 def off(ctx: typer.Context) -> None:
     """Let requests reach the live version again.
 
-    Requests that wait at the proxy are served. Without a maintenance there is nothing to do.
+    Requests that wait at the proxy are served. If the app is not in maintenance, does nothing.
 
     Example: deployctl maintenance off
     """

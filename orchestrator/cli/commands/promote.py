@@ -23,13 +23,15 @@ def promote(
     ctx: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Give the candidate all requests at once.")] = False,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Return after the switch; the watchdog watches the version.")
+        bool,
+        typer.Option("--detach", help="When the version becomes live, do not wait for its bake: the watchdog ends it."),
     ] = False,
 ) -> None:
     """Give the candidate its next share, or all requests.
 
     The next share is that of the next stage. After the last one, or with --full, it gets all requests and is live. A
-    version that was released with --preview gets the share of its first stage.
+    version that was released with --preview gets the share of its first stage, or all requests if the strategy has no
+    stages.
 
     Examples: deployctl promote; deployctl promote --full
     """

@@ -22,7 +22,8 @@ _CACHE = "Also remove all dangling images and unused build cache on the engine, 
 def prune(
     ctx: typer.Context,
     keep: Annotated[
-        int | None, typer.Option("--keep", min=1, help="Number of versions to keep; overrides retention.versions.")
+        int | None,
+        typer.Option("--keep", min=1, help="Number of versions to keep, at least 1; overrides retention.versions."),
     ] = None,
     cache: Annotated[bool, typer.Option("--cache", help=_CACHE)] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,

@@ -34,14 +34,18 @@ def release(
         typer.Argument(help="Version, such as v2; default: the next one.", autocompletion=candidates.releasable),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the end of the previous version's standby time, and stop it.")
+        bool,
+        typer.Option("--wait", help="Wait for the end of the rollout.keep_warm time, and stop the previous version."),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the stages and the bake to the watchdog.")] = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Stop before any traffic: the version answers at proxy.preview.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Release one that went bad before, has no change, or does not seem to fit.")
+        bool,
+        typer.Option(
+            "--force", help="Release a version even if it is marked bad, is unchanged, or may not fit into memory."
+        ),
     ] = False,
     ref: RefOption = None,
     image: ImageOption = None,
@@ -49,13 +53,13 @@ def release(
         bool, typer.Option("--logs", help="Print what the new containers log until they are ready.")
     ] = False,
     together: Annotated[
-        bool, typer.Option("--together", help="Release several apps in one instant, or none: give each file with -f.")
+        bool, typer.Option("--together", help="Release several apps atomically, or none: give each file with -f.")
     ] = False,
 ) -> None:
     """Build a version and make it live.
 
     No request is lost. If the release fails, the old version still serves, and the exit code is 3. With rollout.bake,
-    the command watches the new version; if that goes bad, it is rolled back at once, and the exit code is 3.
+    the command watches the new version; if it fails during the bake, it is rolled back at once, and the exit code is 3.
 
     With rollout.strategy = "canary", the version gets its shares of the requests one after the other, as long as the
     judge finds nothing bad. With --preview it gets none until 'deployctl promote'.
@@ -63,8 +67,8 @@ def release(
     With --image, the version is an image that was built elsewhere, by CI for example: it is pulled unless the engine
     has it, and pinned by its digest. No Dockerfile is needed.
 
-    With --together, the next versions of several apps go live in one instant: all are built, started and probed, then
-    one change of the proxy moves all of them. If one fails, none does.
+    With --together, the next versions of several apps go live atomically: all are built, started and probed, then one
+    change of the proxy moves all of them. If one of them fails, none goes live.
 
     Examples: deployctl release --logs; deployctl release --ref v1.4.0; deployctl release --image ci.example.com/m:1.4;
     deployctl release -f a.toml -f b.toml --together

@@ -34,9 +34,10 @@ def remove(
 ) -> None:
     """Remove an app and everything that belongs to it.
 
-    It stops serving first. Then its containers, images, model files, secrets, records and the schedule of its watchdog
-    are removed; deploy.toml, volumes and images in a registry stay. No request of another app fails. If the removal is
-    interrupted, the next command for the app finishes it. On a terminal, deployctl asks you to type the app's name.
+    The app stops serving first. Then its containers, images, model files, secrets, records and the schedule of its
+    watchdog are removed; deploy.toml, volumes and images in a registry stay. No request of another app fails. If the
+    removal is interrupted, the next command for the app finishes it. On a terminal, deployctl asks you to type the
+    app's name.
 
     Examples: deployctl remove mymodel; deployctl remove mymodel --force --json
     """

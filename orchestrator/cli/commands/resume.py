@@ -18,7 +18,7 @@ app = new_app()
 def resume(ctx: typer.Context) -> None:
     """Let a held rollout go on.
 
-    The time in which it was held counts for its stage.
+    Time on hold counts toward the stage's duration.
 
     Example: deployctl resume
     """

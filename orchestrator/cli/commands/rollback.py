@@ -37,8 +37,9 @@ def rollback(
 ) -> None:
     """Make the previous stable version live again.
 
-    The current version is stopped and kept. With --drill the live version keeps all requests: the other one is started
-    beside it, registered with the proxy, probed, measured, and stopped again.
+    The current version is stopped and kept. While there is a candidate, it is aborted instead. With --drill the live
+    version keeps all requests: the other one is started beside it, registered with the proxy, probed, measured, and
+    stopped again.
 
     Examples: deployctl rollback; deployctl rollback --to v1; deployctl rollback --drill
     """

@@ -45,8 +45,8 @@ def run(
     """Check the live version once; repair it or roll it back.
 
     Restarts or recreates failed containers, finishes interrupted deployments, and rolls back a version that cannot be
-    repaired. Prints one message for each change, and nothing otherwise, as cron expects. Exits with 4 when a problem
-    remains.
+    repaired or fails its bake. Judges a rollout, and advances or aborts it. Prints one message for each change, and
+    nothing otherwise, as cron expects. Exits with 4 when a problem remains.
 
     Examples: deployctl watchdog run; deployctl watchdog run --all --loop 10s
     """
@@ -74,7 +74,9 @@ def install(
     ctx: typer.Context,
     every: Annotated[str, typer.Option("--every", help="Time between two passes, such as 1m, 5m or 1h.")] = "1m",
     systemd: Annotated[bool, typer.Option("--systemd", help="Use a systemd timer, which also allows seconds.")] = False,
-    user: Annotated[bool, typer.Option("--user", help="Use the crontab of this user, even as root.")] = False,
+    user: Annotated[
+        bool, typer.Option("--user", help="Install for this user (crontab or user timer), even as root.")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the schedule of another app of the same name.")
     ] = False,

@@ -67,7 +67,7 @@ def _rollout(row: RolloutRecord) -> tuple[str, ...]:
 
 def shielded(rescued: int, by: str, lost: int) -> str:
     """What a shield has done, in words."""
-    return f"{counted(rescued, 'failure')} answered by {by}, {lost:,} not"
+    return f"{counted(rescued, 'failed request')} answered by {by}, {lost:,} returned to clients"
 
 
 def progress(row: DeploymentSummary) -> str:

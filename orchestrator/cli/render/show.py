@@ -40,7 +40,7 @@ def _rows(report: ShowReport) -> Iterator[Row]:
     if report.git_commit:
         yield "commit", commit(report.git_commit, report.git_dirty)
     if report.bad_at:
-        yield "went bad", f"{when(report.bad_at)}: {printable(report.bad_why)}"
+        yield "marked bad", f"{when(report.bad_at)}: {printable(report.bad_why)}"
     if report.files:
         yield from _files(report.files, report.version)
     if report.image_layers:

@@ -38,8 +38,8 @@ def choose_release(
     what the version is made of.
 
     Raises:
-        UsageError: the version has been live and its files have changed since; or, unless `force` is set, it went bad
-            while it was live, or would be the same as the live version.
+        UsageError: the version has been live and its files have changed since; or, unless `force` is set, it is
+            marked bad, or would be the same as the live version.
     """
     following = next_version(list(observed.versions))
     name = requested or following
@@ -51,7 +51,7 @@ def choose_release(
         return Choice(name, "build")
     if known.bad_at is not None and not force:
         raise UsageError(
-            f"{name} went bad while it was live and was rolled back",
+            f"{name} is marked bad",
             why=known.bad_why,
             hint=f"fix it and release it as {following}, or use --force: deployctl release {name} --force",
         )

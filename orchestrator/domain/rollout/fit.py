@@ -3,7 +3,7 @@
 Blue-green and canary run two copies of the model at the same time, recreate one after the other. The rule:
 
     room      available now + what stops before the new copy starts (a warm version in its slot; with recreate also the
-              live version). The use of the live version is already missing in what is available.
+              live version). The use of the live version is already excluded from what is available.
     bound     run.memory × run.replicas: the new copy cannot use more.
     expected  what a replica of the live version uses now, × run.replicas: the new copy is the same model, or like it.
 

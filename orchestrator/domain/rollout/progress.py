@@ -67,7 +67,7 @@ def next_move(
         return Move("abort", f"{rollout.version} is worse than its limits, by the evidence of its requests")
     since = now if now < rollout.stage_since else None
     if rollout.held:
-        return Move("stay", "held: 'deployctl resume' goes on", since)
+        return Move("stay", "on hold; to continue: deployctl resume", since)
     left = remaining(rollout, now)
     early = left > 0
     if early and not (verdict == "good" and requests_in_stage):

@@ -1,4 +1,4 @@
-"""A rollout: the way of a version from its first request to all of them, as it is recorded. Pure.
+"""A rollout: the gradual move of traffic to a version, as it is recorded. Pure.
 
 It survives the program that began it: whoever looks at it next goes on, by the same rules.
 """

@@ -34,7 +34,7 @@ def way_back(observed: Observed, to: str | None = None) -> WayBack | None:
     """The rollback to `to`, or to the last stable version up the lineage; None when there is no such version.
 
     Raises:
-        UsageError: `to` is unknown, was never stable, went bad, or is already live.
+        UsageError: `to` is unknown, was never stable, is marked bad, or is already live.
     """
     live = observed.live
     if live is None:
@@ -69,7 +69,7 @@ def _named(observed: Observed, to: str, live: str) -> Version:
         raise UsageError(f"{to} is already live", hint="deployctl status")
     if target.bad_at is not None:
         raise UsageError(
-            f"{to} went bad and is not a rollback target",
+            f"{to} is marked bad and is not a rollback target",
             why=target.bad_why,
             hint=f"deployctl release {to} --force",
         )

@@ -26,7 +26,7 @@ def _upwards(versions: Mapping[str, Version], name: str) -> Iterator[Version]:
 
 
 def rollback_target(versions: Mapping[str, Version], live: str | None) -> Version | None:
-    """The last stable version up the lineage of `live` that was not pruned and did not go bad; None without one."""
+    """The last stable version up the lineage of `live` that was not pruned and is not marked bad; None without one."""
     if live is None:
         return None
     # The target is usually the parent, so the walk is lazy.
@@ -36,7 +36,7 @@ def rollback_target(versions: Mapping[str, Version], live: str | None) -> Versio
 
 
 def stable_beside(versions: Mapping[str, Version], live: str) -> list[str]:
-    """The other versions that were stable, did not go bad and are kept, newest first: `rollback --to` takes them."""
+    """The other stable versions that are not marked bad and are kept, newest first: `rollback --to` takes them."""
     good = [v for v in versions.values() if v.stable_at and not v.bad_at and not v.pruned_at and v.name != live]
     return [version.name for version in sorted(good, key=lambda item: version_number(item.name), reverse=True)]
 
@@ -74,8 +74,8 @@ def kept(
 ) -> set[str]:
     """The versions that retention keeps: live, its rollback target, the warm ones, and the best `limit`.
 
-    Only versions that have been live are counted: no other version can be a rollback target. Those that went bad, were
-    never stable, or were left by a rollback go first, then the older ones.
+    Only versions that have been live are counted: no other version can be a rollback target. Those that are marked bad,
+    were never stable, or were left by a rollback go first, then the older ones.
     """
     served = [v for v in versions.values() if v.live_at and not v.pruned_at]
 

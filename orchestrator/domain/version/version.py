@@ -15,7 +15,7 @@ class Version:
     `manifest` is the digest of its manifest: its identity. `settings` is the configuration that it ran with last.
     `pushed` is the name of its image in a registry, with the digest; None when it is in none. `from_image` is the image
     that it was made from, with the digest if a registry has it; None when its image was built here.
-    `bad_at` is when it went bad while it was live and was rolled back automatically; None when it did not.
+    `bad_at` is when it was marked bad: it was rolled back or aborted automatically; None when it was not.
     """
 
     app: str

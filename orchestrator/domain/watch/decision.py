@@ -160,7 +160,7 @@ class _Findings:
             limit = _SETTLE_EXITS
         count = exits(self.memory, replica.index)
         if count >= limit:
-            return f"{replica.name} ended {'once' if count == 1 else f'{count} times'} within {rules.window:.0f} s"
+            return f"{replica.name} exited {'once' if count == 1 else f'{count} times'} within {rules.window:.0f} s"
         repairs = self.memory.attempts.get(replica.index, Attempts()).count
         if self.conditions[replica.index] in ("faulty", "hung") and repairs >= rules.restarts:
             reason = replica.fault or replica.probe_failure
@@ -190,16 +190,16 @@ def _version_bad(found: _Findings) -> str:
     look = found.look
     if look.baking:
         if look.traffic.verdict == "bad":
-            return f"{look.version} went bad while baking: {look.traffic.why}"
+            return f"{look.version} failed its bake: {look.traffic.why}"
         # When the predecessor is not ready either, the reason is what both depend on.
         suspects = found.which("hung", "not ready") if look.predecessor_ready else found.which("hung")
         lasting = [f"{each.name}: {each.probe_failure}" for each in suspects if found.patience(each) <= 0]
         reasons = [*found.failed.values(), *lasting]
-        return f"{look.version} went bad while baking: {reasons[0]}" if reasons else ""
+        return f"{look.version} failed its bake: {reasons[0]}" if reasons else ""
     # A stable version is bad only when none of its replicas can serve.
     unusable = {each.index for each in found.which(*_DOWN)} | set(found.failed)
     if found.failed and len(unusable) == len(look.replicas):
-        return f"{look.version} cannot be healed: {next(iter(found.failed.values()))}"
+        return f"{look.version} cannot be repaired: {next(iter(found.failed.values()))}"
     return ""
 
 
@@ -220,7 +220,7 @@ def _repairs(found: _Findings, memory: Memory, *, patient: bool) -> tuple[list[A
             requests = f"{replica.open_requests} request{'' if replica.open_requests == 1 else 's'}"
             waiting.append(f"{name} is busy with {requests}: {why}")
         elif state == "restarting":
-            waiting.append(f"{name}: {why or 'it has ended'}; the engine restarts it")
+            waiting.append(f"{name}: {why or 'it has exited'}; the engine restarts it")
         elif state == "hung" and look.baking and patient:
             waiting.append(f"{name} does not answer: {why}; the bake fails if that lasts")
         elif wait > 0:

@@ -1,4 +1,4 @@
-"""Drilled: the way back was proven, up to the switch. The point of no return of a drill, which moves no traffic."""
+"""Drilled: the rollback was proven, up to the switch. The point of no return of a drill, which moves no traffic."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Inspect(Action):
         for name, why in changes.items():
             if why:
                 raise ProbeFailed(
-                    f"{name} was ready, and is not any more",
+                    f"{name} is no longer ready",
                     why=why,
                     hint=f"fix it and release it again; the full log: deployctl logs {self.version}",
                     details=first_and_last_lines(work, containers, SHOWN_LINES) or "(its log is empty)",

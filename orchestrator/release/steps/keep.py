@@ -36,7 +36,7 @@ class Keep(Action):
                 if not why:
                     raise
                 raise ProbeFailed(
-                    f"{container.name} was ready, and is not any more",
+                    f"{container.name} is no longer ready",
                     why=why,
                     hint=f"fix it and release it again; the full log: deployctl logs {self.version}",
                     details=first_and_last_lines(work, [container], SHOWN_LINES) or "(its log is empty)",

@@ -123,7 +123,7 @@ def _unless_ended(work: Work, containers: Sequence[Container]) -> Callable[[], N
         for container in containers:
             why = alive(Target(container.name, container.address))
             if why is not None:
-                raise ProbeFailed(f"{container.name} was ready, and is not any more", why=why)
+                raise ProbeFailed(f"{container.name} is no longer ready", why=why)
 
     return check
 
@@ -150,9 +150,9 @@ def probed_restarts(services: Services, deployment: int) -> dict[str, int]:
 
 
 def ended(now: Container, restarts: int) -> str:
-    """How a container has ended since it had been restarted `restarts` times; empty: it has not."""
-    # The engine does not say how one that runs again has ended.
-    how = "it ended" if now.running else f"it ended with {Ending(now.exit_code, now.out_of_memory)}"
+    """How a container has exited since it had been restarted `restarts` times; empty: it has not."""
+    # The engine does not say how one that runs again has exited.
+    how = "it exited" if now.running else f"it exited with {Ending(now.exit_code, now.out_of_memory)}"
     if now.restarts > restarts:
         return f"{how}, and the engine restarted it"
     return "" if now.running else how

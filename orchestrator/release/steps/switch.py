@@ -126,7 +126,7 @@ class Switch(Action):
 
 
 def switch_all(switches: Sequence[tuple[Work, Switch]]) -> list[Before]:
-    """Moves the traffic of several apps in one instant; returns what each one's `record` needs.
+    """Moves the traffic of several apps atomically; returns what each one's `record` needs.
 
     Raises:
         ProxyError: the proxy did not confirm it. No traffic has moved.

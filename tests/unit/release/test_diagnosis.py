@@ -86,7 +86,7 @@ def test_a_container_that_ended_says_why(world: World) -> None:
     world.access.output["v2"] = ["starting", 'nginx: [emerg] chown("/x", 33) failed (1: Operation not permitted)']
     error = fails(world)
     assert error.message.endswith("did not become ready")
-    assert error.why.startswith("it ended with exit code 1; its log says: nginx: [emerg] chown(")
+    assert error.why.startswith("it exited with exit code 1; its log says: nginx: [emerg] chown(")
     assert "run.cap_add" in error.hint
 
 

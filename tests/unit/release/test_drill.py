@@ -428,7 +428,7 @@ def test_a_warm_version_is_not_stopped_for_the_drill_of_another(world: World, sh
         world.traffic.apply(APP, TrafficState("blue"))
     error = refused(world, "v1")
     assert error.message == "v2 runs in green, where v1 would be started"
-    assert error.why.startswith("v2 answers what v3 fails" if shield else "v2 is the fastest way back")
+    assert error.why.startswith("v2 answers what v3 fails" if shield else "v2 is the fastest rollback target")
     assert "deployctl rollback --drill --to v2" in error.hint
 
 

@@ -413,7 +413,7 @@ def test_the_previous_version_is_stopped_after_its_standby_time(world: World) ->
     world.time += 599
     assert not world.recover().anything
     world.time += 2
-    assert world.recover().repaired == ["v1 stopped: its standby time is over"]
+    assert world.recover().repaired == ["v1 stopped: its rollout.keep_warm time is over"]
     (v1,) = (c for c in world.workloads.containers(APP) if c.version == "v1")
     assert (v1.state, v1.kept_running) == ("exited", False)
     assert world.ledger.slots(APP)["blue"].state == "cold"
@@ -500,7 +500,10 @@ def test_what_is_open_on_a_warm_version_goes_on_until_it_is_stopped(world: World
     world.time += 660
     world.recover()
     assert world.proxy.open == {}
-    assert "v1 stopped: its standby time is over; 3 requests that were still open were cut" in world.reports.notes
+    assert (
+        "v1 stopped: its rollout.keep_warm time is over; 3 requests that were still open were cut"
+        in world.reports.notes
+    )
     assert world.ledger.traffic(APP) == TrafficState("green")
     expect_rest(world, "v2")
 
@@ -578,7 +581,7 @@ def test_a_version_that_never_becomes_ready_is_removed_and_its_log_is_kept(world
 def test_a_container_that_ends_at_once_is_reported(world: World) -> None:
     world.release("v1")
     world.engine.exits.add("v2")
-    with pytest.raises(ProbeFailed, match="it ended with exit code 1"):
+    with pytest.raises(ProbeFailed, match="it exited with exit code 1"):
         world.release("v2")
     expect_rest(world, "v1")
 
@@ -595,10 +598,10 @@ def test_a_container_that_ends_while_the_proxy_checks_it_is_reported(world: Worl
         world.proxy.failing.add((APP, container.slot))
 
     world.faults.watch = ends
-    with pytest.raises(ProbeFailed, match="mymodel-v2-green-1 was ready, and is not any more") as caught:
+    with pytest.raises(ProbeFailed, match="mymodel-v2-green-1 is no longer ready") as caught:
         world.release("v2")
     world.faults.watch = ignore
-    assert caught.value.why == ("it ended, and the engine restarted it" if again else "it ended with exit code 7")
+    assert caught.value.why == ("it exited, and the engine restarted it" if again else "it exited with exit code 7")
     assert caught.value.hint
     expect_rest(world, "v1")
 
@@ -611,9 +614,9 @@ def test_a_container_that_ends_before_its_restart_is_enabled_is_reported(world: 
         raise EngineError("the engine could not update it", why="container not running")
 
     world.workloads.keep_running = refused  # type: ignore[method-assign]
-    with pytest.raises(ProbeFailed, match="mymodel-v2-green-1 was ready, and is not any more") as caught:
+    with pytest.raises(ProbeFailed, match="mymodel-v2-green-1 is no longer ready") as caught:
         world.release("v2")
-    assert caught.value.why == "it ended with exit code 7"
+    assert caught.value.why == "it exited with exit code 7"
     expect_rest(world, "v1")
 
 

@@ -64,12 +64,12 @@ def down_at_the_edge(world: World, version: str) -> None:
 
 # What happens to a version after its probes: what the message says about it, and why.
 HAPPENINGS: dict[Callable[[World, str], None], tuple[str, str]] = {
-    removed: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it was removed"),
+    removed: ("mymodel-{0}-{1}-2 is no longer ready", "it was removed"),
     all_removed: ("the containers of {0} in {1} are gone", "they were removed in the meantime"),
-    another: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it is not the container that passed the probes"),
-    ended: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it ended with exit code 137"),
-    out_of_memory: ("mymodel-{0}-{1}-2 was ready, and is not any more", "out of memory"),
-    restarted: ("mymodel-{0}-{1}-2 was ready, and is not any more", "it ended, and the engine restarted it"),
+    another: ("mymodel-{0}-{1}-2 is no longer ready", "it is not the container that passed the probes"),
+    ended: ("mymodel-{0}-{1}-2 is no longer ready", "it exited with exit code 137"),
+    out_of_memory: ("mymodel-{0}-{1}-2 is no longer ready", "out of memory"),
+    restarted: ("mymodel-{0}-{1}-2 is no longer ready", "it exited, and the engine restarted it"),
     down_at_the_edge: ("no healthy server for mymodel in {1}", "the proxy reports: 1 DOWN, 2 DOWN"),
 }
 
@@ -87,7 +87,7 @@ def check(error: DeployctlError, happens: Callable[[World, str], None], version:
     message, why = (text.format(version, slot) for text in HAPPENINGS[happens])
     if happens in (all_removed, another) and version == "v1":
         # The list of a warm version's containers is older.
-        message, why = "was ready, and is not any more", "it was removed"
+        message, why = "is no longer ready", "it was removed"
     assert message in f"{error.message}; {error.why}"
     assert why in error.why
     assert error.exit_code == 3

@@ -1,4 +1,4 @@
-"""Releases of two apps in one instant: all or none, wherever they fail or crash."""
+"""Releases of two apps atomically: all or none, wherever they fail or crash."""
 
 from __future__ import annotations
 
@@ -422,7 +422,7 @@ def test_one_that_goes_bad_while_it_settles_takes_all_back(world: World, bad: st
     assert f"rolled back with it: {good}" in failed.value.message
     kinds = {app: world.ledger.deployments(app, 1)[0].kind for app in APPS}
     assert kinds == {bad: "auto-rollback", good: "rollback"}
-    assert world.ledger.deployments(good, 1)[0].reason == f"{bad}, released together with it, went bad"
+    assert world.ledger.deployments(good, 1)[0].reason == f"{bad}, released together with it, failed its bake"
     assert world.ledger.versions(good)["v2"].bad_at is None
     expect_rest(world, {APP: "v1", OTHER: "v1"})
 

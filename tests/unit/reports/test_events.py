@@ -65,8 +65,8 @@ def test_everything_that_happened_is_listed_newest_first(world: World) -> None:
             "v2",
             f"{NAME} is not ready: {unready}; next: check what it depends on (deployctl logs v2)",
         ),
-        ("ended", "engine", "v2", f"{NAME} ended 2 times, and the engine restarted it"),
-        ("healed", "watchdog", "v2", f"{NAME} started again: it ended with exit code 1"),
+        ("ended", "engine", "v2", f"{NAME} exited 2 times, and the engine restarted it"),
+        ("healed", "watchdog", "v2", f"{NAME} started again: it exited with exit code 1"),
         ("release", actor, "v2", "v1 to v2: succeeded"),
         ("release", actor, "v1", "nothing to v1: succeeded"),
     ]

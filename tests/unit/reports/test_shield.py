@@ -71,7 +71,7 @@ def world(stage: Stage) -> World:
 
 def test_the_status_has_the_shield_while_it_is_on(world: World) -> None:
     assert report(world).shield == ShieldFigures("v1", 8, 2)
-    assert "shield     8 failures answered by v1, 2 not" in render_status.status(report(world))
+    assert "shield     8 failed requests answered by v1, 2 returned to clients" in render_status.status(report(world))
     assert metrics(world) == {(RESCUED, "v2"): 8, (LOST, "v2"): 2}
     assert [each.shield for each in past(world).deployments] == [None, None]
 
@@ -84,10 +84,12 @@ def test_the_shield_is_recorded_when_the_standby_time_is_over(world: World) -> N
     assert report(world).shield is None
     release, _ = past(world).deployments
     assert (release.to, release.shield) == ("v2", ShieldFigures("v1", 8, 2))
-    assert shown(world)[0].endswith("8 failures answered by v1, 2 not")
+    assert shown(world)[0].endswith("8 failed requests answered by v1, 2 returned to clients")
     assert metrics(world) == {(RESCUED, "v2"): 8, (LOST, "v2"): 2}
     newest = events(world.process(), APP, 20, Filters(("shield",))).events
-    assert [each.text for each in newest] == ["the shield of v2 ended: 8 failures answered by v1, 2 not"]
+    assert [each.text for each in newest] == [
+        "the shield of v2 ended: 8 failed requests answered by v1, 2 returned to clients"
+    ]
     world.watch()
     assert len(events(world.process(), APP, 20, Filters(("shield",))).events) == 1
 
@@ -165,7 +167,8 @@ def test_the_figures_of_a_rollout_are_those_of_all_stages(rolling: World) -> Non
     assert (row.shield.on, row.shield.rescued, row.shield.lost) == (False, 3, 2)
     assert row.evidence == now.evidence
     assert any(
-        "rollout v1 v2 aborted" in line and "3 failures answered by v1, 2 not" in line for line in shown(rolling)
+        "rollout v1 v2 aborted" in line and "3 failed requests answered by v1, 2 returned to clients" in line
+        for line in shown(rolling)
     )
 
 

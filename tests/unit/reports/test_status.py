@@ -145,7 +145,7 @@ def test_a_warm_version_stays_while_its_successor_is_not_healthy(world: World) -
     recover(world.process(), APP)
     assert world.ledger.slots(APP)["blue"].state == "warm"
     world.proxy.failing.clear()
-    assert recover(world.process(), APP).repaired == ["v1 stopped: its standby time is over"]
+    assert recover(world.process(), APP).repaired == ["v1 stopped: its rollout.keep_warm time is over"]
 
 
 def test_a_start_is_not_estimated_from_a_switch(world: World) -> None:

@@ -78,7 +78,7 @@ def test_a_container_that_ended_is_started_again(world: World) -> None:
     kill(world)
     passed = world.watch()
     assert passed.outcome == "acted"
-    assert passed.done == ["mymodel-v2-green-1 started again: it ended with exit code 137"]
+    assert passed.done == ["mymodel-v2-green-1 started again: it exited with exit code 137"]
     assert passed.events == [Event("healed", passed.done[0])]
     assert world.served() == "v2"
     assert world.watch().outcome == "healthy"
@@ -170,7 +170,7 @@ def test_a_restart_by_the_engine_is_reported_once(world: World) -> None:
     world.engine.change(live_container(world), restarts=1)
     world.engine.memory_kills[name] = [world.timestamp() - 30]
     passed = world.watch()
-    assert passed.seen == [f"{name} ended once, and the engine restarted it: out of memory once"]
+    assert passed.seen == [f"{name} exited once, and the engine restarted it: out of memory once"]
     assert (passed.outcome, passed.new_messages) == ("healthy", passed.seen)
     assert passed.events == [Event("healed", passed.seen[0])]
     again = world.watch()
@@ -189,8 +189,8 @@ def test_a_container_that_keeps_ending_is_reported_once(worlds: Callable[[], Wor
         passed = world.watch()
         assert passed.outcome == "degraded"
         said.append([text.partition(":")[0] for text in passed.new_messages])
-    assert said[0] == ["mymodel-v1-blue-1 ended 3 times, and the engine restarted it", "v1 does not answer"]
-    assert said[1] == ["v1 cannot be healed"]
+    assert said[0] == ["mymodel-v1-blue-1 exited 3 times, and the engine restarted it", "v1 does not answer"]
+    assert said[1] == ["v1 cannot be repaired"]
     assert all(texts == [] for texts in said[2:])
     assert world.engine.restarted == []
     kinds = [event.kind for event in world.ledger.newest_events(APP, 100)]
@@ -215,8 +215,10 @@ def test_the_first_pass_counts_what_happened_since_the_version_went_live(world: 
     world.time += 20
     world.engine.change(live_container(world), restarts=6, started_at=world.timestamp())
     passed = world.watch()
-    assert passed.seen == ["mymodel-v2-green-1 ended 6 times, and the engine restarted it"]
-    assert passed.done == ["v2 rolled back to v1: v2 cannot be healed: mymodel-v2-green-1 ended 6 times within 600 s"]
+    assert passed.seen == ["mymodel-v2-green-1 exited 6 times, and the engine restarted it"]
+    assert passed.done == [
+        "v2 rolled back to v1: v2 cannot be repaired: mymodel-v2-green-1 exited 6 times within 600 s"
+    ]
     assert world.served() == "v1"
     (ended,) = [event for event in world.ledger.newest_events(APP, 100) if event.kind == "ended"]
     assert json.loads(ended.detail) == {"version": "v2", "what": passed.seen[0]}
@@ -231,7 +233,7 @@ def test_the_first_pass_after_a_switch_back_does_not_count_what_was_before(world
     assert world.watch().seen == []
     world.time += 20
     world.engine.change(old, restarts=10, started_at=world.timestamp())
-    assert world.watch().seen == ["mymodel-v1-blue-1 ended once, and the engine restarted it"]
+    assert world.watch().seen == ["mymodel-v1-blue-1 exited once, and the engine restarted it"]
 
 
 def test_the_live_path_decides_whether_a_process_lives(stage: Stage) -> None:
@@ -296,7 +298,7 @@ def test_a_version_that_cannot_be_healed_is_rolled_back_and_marked(world: World)
     assert world.served() == "v1"
     assert len(world.engine.restarted) == 5
     why = (
-        "v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: 3 of 3 probes failed,"
+        "v2 cannot be repaired: mymodel-v2-green-1 was repaired 5 times and is down again: 3 of 3 probes failed,"
         " last: connection refused"
     )
     assert Event("rolled back", f"v2 rolled back to v1: {why}", "v2 rolled back to v1") in passed.events
@@ -310,7 +312,7 @@ def test_a_version_that_cannot_be_healed_is_rolled_back_and_marked(world: World)
     assert world.ledger.versions(APP)["v2"].bad_why == why
     (root,) = lineage(world.process(), APP).versions
     assert root.children[0].mark == "bad"
-    with pytest.raises(UsageError, match="v2 went bad while it was live"):
+    with pytest.raises(UsageError, match="v2 is marked bad"):
         world.release("v2")
     world.prober.silent.clear()
     world.release("v2", force=True)
@@ -405,7 +407,7 @@ def test_a_bake_keeps_the_old_version_warm_and_ends(world: World) -> None:
     # It answers what v3 fails until it is stopped.
     assert world.traffic.running(APP).fallback == "green"
     assert status(world.process(), APP, "").state == "stable"
-    assert world.watch().done == ["v2 stopped: its standby time is over"]
+    assert world.watch().done == ["v2 stopped: its rollout.keep_warm time is over"]
     assert world.traffic.running(APP) == TrafficState("blue")
 
 
@@ -419,7 +421,7 @@ def test_bad_traffic_is_rolled_back(world: World, rescued: int) -> None:
     assert world.live() == ("v2", "green")
     assert world.served() == "v2"
     assert world.traffic.running(APP).fallback is None
-    why = "v3 went bad while baking: 30.0% of 1,000 requests failed; at most 5.0% may fail"
+    why = "v3 failed its bake: 30.0% of 1,000 requests failed; at most 5.0% may fail"
     assert passed.events[0] == Event("rolled back", f"v3 rolled back to v2: {why}", "v3 rolled back to v2")
     view = passed.view
     assert view is not None

@@ -56,7 +56,7 @@ def test_installing_twice_changes_nothing(world: World) -> None:
 @pytest.mark.parametrize("force", [False, True])
 def test_a_file_that_others_can_change_gets_no_schedule(world: World, force: bool) -> None:
     world.services.host.exposed["/f"] = "every user can write to /f"  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match="would run what other users write: every user can write to /f"):
+    with pytest.raises(UsageError, match="so the schedule could run their commands: every user can write to /f"):
         installed(world, force=force)
     assert world.scheduler.installed == []
 

@@ -100,7 +100,7 @@ def test_a_problem_without_words_is_still_a_problem() -> None:
 @pytest.mark.parametrize("verdict", ["inconclusive", "good"])
 def test_a_held_rollout_stays(verdict: Verdict) -> None:
     held = replace(FIRST, held=True)
-    assert move(held, verdict=verdict, after=9999.0) == Move("stay", "held: 'deployctl resume' goes on")
+    assert move(held, verdict=verdict, after=9999.0) == Move("stay", "on hold; to continue: deployctl resume")
 
 
 def test_a_bad_candidate_is_aborted_although_the_rollout_is_held() -> None:

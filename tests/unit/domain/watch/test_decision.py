@@ -69,7 +69,7 @@ def test_a_version_is_rolled_back_after_the_limit_of_repairs() -> None:
     decisions = passes([look(down, now=NOW + 200 * number) for number in range(7)], replace(RULES, window=3600))
     assert [kinds(decision) for decision in decisions] == [["repair 1"]] * 5 + [["roll-back"]] * 2
     (act,) = decisions[5].acts
-    assert act.why == "v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone"
+    assert act.why == "v2 cannot be repaired: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone"
 
 
 def test_repairs_are_forgotten_after_a_healthy_window() -> None:
@@ -95,7 +95,7 @@ def test_a_version_that_cannot_be_rolled_back_is_reported(facts: dict[str, Any],
     last = passes(looks, rules)[-1]
     assert last.acts == ()
     assert last.problems == (
-        f"v2 cannot be healed: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone, and {obstacle}",
+        f"v2 cannot be repaired: mymodel-v2-green-1 was repaired 5 times and is down again: it is gone, and {obstacle}",
     )
 
 
@@ -109,7 +109,7 @@ def test_a_stable_version_with_a_healthy_replica_is_not_rolled_back() -> None:
 def test_a_version_that_keeps_ending_is_rolled_back_although_it_answers() -> None:
     decisions = passes([look(replica(exits=count), now=NOW + 10 * count) for count in range(8)])
     assert [kinds(decision) for decision in decisions] == [[]] * 5 + [["roll-back"]] * 3
-    assert decisions[5].acts[0].why == "v2 cannot be healed: mymodel-v2-green-1 ended 5 times within 600 s"
+    assert decisions[5].acts[0].why == "v2 cannot be repaired: mymodel-v2-green-1 exited 5 times within 600 s"
 
 
 def test_exits_before_the_window_do_not_count() -> None:
@@ -148,7 +148,7 @@ BOOTING = {"probe_failure": FAILED, "recently_started": True, "started_at": NOW 
     [
         ({}, "healthy"),
         ({"fault": "it is paused"}, "faulty"),
-        ({"fault": "it ended with exit code 1", "restarting": True}, "restarting"),
+        ({"fault": "it exited with exit code 1", "restarting": True}, "restarting"),
         ({"probe_failure": FAILED}, "hung"),
         ({"probe_failure": FAILED, "answers": True}, "not ready"),
         ({"probe_failure": FAILED, "open_requests": 1}, "busy"),
@@ -246,10 +246,10 @@ def test_while_a_replica_waits_for_its_next_repair_the_app_is_not_well() -> None
 
 
 def test_a_replica_that_the_engine_restarts_is_left_to_it() -> None:
-    ended = replica(fault="it ended with exit code 3", restarting=True, exits=2)
+    ended = replica(fault="it exited with exit code 3", restarting=True, exits=2)
     decision = decide(look(ended), Memory(7), RULES)
     assert decision.acts == ()
-    assert decision.waiting == ("mymodel-v2-green-1: it ended with exit code 3; the engine restarts it",)
+    assert decision.waiting == ("mymodel-v2-green-1: it exited with exit code 3; the engine restarts it",)
 
 
 # --- exits ---------------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_bake_without_traffic_succeeds() -> None:
 @pytest.mark.parametrize("at", [0, 119, 120, 500])
 def test_bad_traffic_rolls_back_at_once(at: float) -> None:
     decision = decide(look(now=NOW + at, bake_until=UNTIL, traffic=BAD), Memory(7), RULES)
-    assert decision.acts == (Act("roll-back", "v2 went bad while baking: 30.0% of 400 requests failed"),)
+    assert decision.acts == (Act("roll-back", "v2 failed its bake: 30.0% of 400 requests failed"),)
 
 
 HUNG = {"probe_failure": "3 of 3 probes failed, last: no answer"}
@@ -327,7 +327,7 @@ def looks_at(seconds: list[float], facts: dict[str, Any], **more: Any) -> list[L
 def test_a_container_that_hangs_for_long_while_baking_is_rolled_back() -> None:
     decisions = passes(looks_at([0, 3, 9, 10], HUNG))
     assert [kinds(decision) for decision in decisions] == [[], [], [], ["roll-back"]]
-    assert decisions[3].acts[0].why == f"v2 went bad while baking: mymodel-v2-green-2: {HUNG['probe_failure']}"
+    assert decisions[3].acts[0].why == f"v2 failed its bake: mymodel-v2-green-2: {HUNG['probe_failure']}"
     assert decisions[0].unhealthy == (2,)
     # A pass of the watchdog looks once a minute: the second one decides.
     assert [kinds(decision) for decision in passes(looks_at([0, 60], HUNG))] == [[], ["roll-back"]]
@@ -387,7 +387,7 @@ def test_one_exit_within_the_settle_time_rolls_back(seen: float) -> None:
     restarted = 0.0 if seen <= 3 else NOW + 3.2  # while it is restarted, this is not known
     then = look(replica(exits=1, started_at=restarted), since=NOW, now=NOW + seen, bake_until=UNTIL)
     decision = passes([look(replica(), since=NOW, bake_until=UNTIL), then], SETTLING)[-1]
-    assert decision.acts == (Act("roll-back", "v2 went bad while baking: mymodel-v2-green-1 ended once within 600 s"),)
+    assert decision.acts == (Act("roll-back", "v2 failed its bake: mymodel-v2-green-1 exited once within 600 s"),)
     assert kinds(decide(then, Memory(7), SETTLING)) == ["roll-back"]
 
 
@@ -423,7 +423,7 @@ def test_bad_traffic_of_a_first_version_is_reported_and_its_containers_are_repai
     decision = decide(look(replica(fault="it is gone"), bake_until=UNTIL, traffic=BAD, target=None), Memory(7), RULES)
     assert kinds(decision) == ["repair 1"]
     assert decision.problems == (
-        "v2 went bad while baking: 30.0% of 400 requests failed, and there is no stable version to roll back to",
+        "v2 failed its bake: 30.0% of 400 requests failed, and there is no stable version to roll back to",
     )
 
 
