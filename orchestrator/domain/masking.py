@@ -45,8 +45,12 @@ def mask(text: str, values: Iterable[bytes]) -> str:
         return text
     original = text.encode(errors="surrogatepass")
     spans = list(_found(_plain(original, 0), needles))
+    # Of a value whose lines are all short, no line alone would be found.
+    whole = any(
+        all(len(line) < SHORTEST for line in needle.splitlines()) for each in needles.values() for needle in each
+    )
     begin = 0
-    for line in original.split(b"\n"):
+    for line in [original] if whole else original.split(b"\n"):
         for view in _views(_plain(line, begin)):
             spans += _found(view, needles)
         begin += len(line) + 1

@@ -112,6 +112,7 @@ def test_a_large_value_takes_no_time() -> None:
 @given(st.text(min_size=8), st.sampled_from(sorted(FORMS)), st.text(), st.text())
 @example("00000000", "Base64", "", "")
 @example("00000\\n\x7f", "octal", "", "")
+@example("000000\n\x7f", "octal", "", "")
 def test_no_text_around_it_hides_a_secret(secret: str, form: str, before: str, after: str) -> None:
     try:
         secret.encode()
