@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT))
 from scripts import bench_state as state  # noqa: E402
 from scripts import bench_traffic as traffic  # noqa: E402
 from scripts import bench_versions as versions  # noqa: E402
+from scripts.bench_broken import broken  # noqa: E402
+from scripts.bench_rollout import looks, shares, shielded  # noqa: E402
 from scripts.bench_traffic import Row, median, run, until  # noqa: E402
 from scripts.bench_watch import watching  # noqa: E402
 from tests.engine.harness import App, close_engine, engine  # noqa: E402
@@ -131,7 +133,7 @@ def deployments(app: App, runs: int) -> list[Row]:
         ("U, measured again beside what follows", f"{unit * 1000:.0f} ms", "1 U", "-"),
         ("docker run to first healthy reply", f"{median(raw) * 1000:.0f} ms", "-", "-"),
         ("release of a built image", f"{median(release) * 1000:.0f} ms", f"raw + {over / unit:.2f} U", "raw + 2.5 U"),
-        ("warm rollback to first old reply", f"{median(warm) * 1000:.0f} ms", f"{median(warm) / unit:.2f} U", "1.6 U"),
+        ("warm rollback to first old reply", f"{median(warm) * 1000:.0f} ms", f"{median(warm) / unit:.2f} U", "1.4 U"),
         ("docker start to first healthy reply", f"{median(raw_cold) * 1000:.0f} ms", "-", "-"),
         (
             "cold rollback to first old reply",
@@ -167,7 +169,12 @@ def main() -> None:
             fast.release("v1")
             fast.release("v2")
             show(traffic.switching(fast, 4 if short else 40))
+            show(shares(fast, 4 if short else 40))
             show(traffic.throughput(fast, 1 if short else 3, 1 if short else 15))
+            show(shielded(fast, 1 if short else 3, 1 if short else 15))
+            fast.clean()
+            show(looks(Path(folder), 3 if short else 30))
+            show(broken(Path(folder)))
         finally:
             app.clean()
             fast.clean()
