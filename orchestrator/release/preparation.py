@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,16 +16,16 @@ from orchestrator.domain.rollout.fit import Fit
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.way_back import WayBack, way_back
-from orchestrator.domain.traffic.routing import refuse_conflicts
 from orchestrator.domain.version.lineage import stable_beside
 from orchestrator.domain.version.version import GitState, Version
-from orchestrator.errors import EngineUnreachable, UsageError
+from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.fit import release_fit, strategy_of
 from orchestrator.release.patience import patience
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
 from orchestrator.release.probes import probe_of
+from orchestrator.release.refusals import refuse_invalid, refuse_preview, refuse_second_candidate
 from orchestrator.release.work import Draft
 from orchestrator.supply.image import image_manifest
 from orchestrator.supply.source import Source, git_state
@@ -79,10 +78,10 @@ def prepare_release(
         SecretUnavailable: a secret is not available.
     """
     config = source.config
-    _refuse_second_candidate(services, observed)
+    refuse_second_candidate(services, observed)
     if preview:
-        _refuse_preview(config, observed)
-    _refuse_invalid(services, source, requested)
+        refuse_preview(config, observed)
+    refuse_invalid(services, source, requested)
     if config.git.require_clean:
         git_state(services, source)  # fails before all files are read
     built = source.image is None
@@ -177,53 +176,6 @@ def rollback_way(observed: Observed, to: str | None) -> WayBack:
     return back
 
 
-def _refuse_second_candidate(services: Services, observed: Observed) -> None:
-    rollout = services.ledger.open_rollout(observed.app)
-    if rollout is not None:
-        raise UsageError(
-            f"{rollout.version} is a candidate",
-            why="an app has one rollout at a time",
-            hint="let it end, or end it: deployctl promote --full, or deployctl abort",
-        )
-
-
-def _refuse_preview(config: Config, observed: Observed) -> None:
-    if not config.proxy.preview:
-        raise UsageError(
-            "proxy.preview is not set",
-            why="a candidate without traffic answers at this address",
-            hint='set it in deploy.toml: [proxy] preview = "127.0.0.1:8001"',
-        )
-    if observed.live is None:
-        raise UsageError(
-            "nothing is live yet",
-            why="a preview needs a live version",
-            hint="release the first version without --preview",
-        )
-
-
-def _refuse_invalid(services: Services, source: Source, requested: str | None) -> None:
-    config = source.config
-    if requested is not None and not naming.is_version(requested):
-        raise UsageError(f"invalid version {requested!r}", why="versions are v1, v2, v3 …", hint="deployctl release v2")
-    route = config.route()
-    refuse_conflicts(config.app.name, route, services.ledger.proxy_apps())
-    # When the engine does not answer, a step fails, so that the failure is recorded.
-    with suppress(EngineUnreachable):
-        services.workloads.check()
-    services.edge.check_listen(route)
-    if source.image is None and not source.building.dockerfile_path.is_file():
-        where = f"in commit {source.commit[:10]}" if source.commit else "on the disk"
-        raise UsageError(
-            f"build.dockerfile: there is no {printable(config.dockerfile_path)} {where}",
-            hint="write a Dockerfile, set build.context and build.dockerfile, or release an image: --image NAME",
-        )
-    building = source.building if source.commit else None
-    services.secrets.check(config, building=building, built=source.image is None)
-    _refuse_missing_networks(services, config)
-    _refuse_without_addresses(services, config)
-
-
 def terms(services: Services, config: Config, observed: Observed, *, preview: bool = False) -> Terms:
     """The settings that the plan of a release or of a promotion depends on."""
     rollout = config.rollout
@@ -240,26 +192,6 @@ def terms(services: Services, config: Config, observed: Observed, *, preview: bo
         rollout.hold if rollout.strategy == "recreate" else 0.0,
         config.proxy.sticky != "none",
     )
-
-
-def _refuse_without_addresses(services: Services, config: Config) -> None:
-    # Removed apps keep their numbers.
-    number = services.ledger.next_app_number(config.app.name)
-    # When the engine does not answer, a step fails, so that the failure is recorded.
-    with suppress(EngineUnreachable):
-        services.workloads.check_network(config.network(), number)
-
-
-def _refuse_missing_networks(services: Services, config: Config) -> None:
-    missing: tuple[str, ...] = ()
-    # When the engine does not answer, a step fails, so that the failure is recorded.
-    with suppress(EngineUnreachable):
-        missing = services.workloads.missing_networks(config.run.networks)
-    if missing:
-        raise UsageError(
-            f"run.networks: the engine has no network {printable(missing[0])}",
-            hint=f"create it: docker network create {printable(missing[0])}",
-        )
 
 
 def _copied(followed: list[tuple[str, Path]]) -> tuple[str, ...]:
