@@ -9,7 +9,7 @@ from orchestrator.domain.traffic.counted import Reading, Traffic, as_json, betwe
 from orchestrator.domain.traffic.judge import Counts, Limits
 from orchestrator.domain.traffic.judge import Stage as Counted
 from orchestrator.domain.traffic.latencies import Histogram, ratio_threshold, slower_than, threshold
-from orchestrator.domain.traffic.slot import SlotState, other
+from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.domain.traffic.state import ALL
 from orchestrator.errors import ProxyError
 from orchestrator.ports.services import Services
@@ -114,6 +114,17 @@ def finished(services: Services, rollout: Rollout, ratio: float) -> Evidence:
     except ProxyError:
         return rollout.evidence
     return next_part(rollout, now, services.wall().timestamp(), ratio)
+
+
+def without_an_answer(services: Services, app: str, slot: Slot, requests: int, failures: int) -> int:
+    """How many requests a slot failed or has open, if it has answered none well of those that were counted; else 0.
+
+    Raises:
+        ProxyError: the proxy does not answer.
+    """
+    if requests > failures:
+        return 0
+    return failures + sum(services.endpoints.open_requests(app, slot).values())
 
 
 def part_is_over(rollout: Rollout, now: Reading, at: float) -> bool:

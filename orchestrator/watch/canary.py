@@ -18,7 +18,7 @@ from orchestrator.errors import DeployctlError, DeploymentFailed, Interrupted, L
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.abort import take_back
-from orchestrator.release.evidence import counted, judge_limits, next_part, part_is_over
+from orchestrator.release.evidence import counted, judge_limits, next_part, part_is_over, without_an_answer
 from orchestrator.release.promote import advance
 from orchestrator.release.recover import at_rest
 from orchestrator.release.steps.probe import probed_restarts
@@ -60,7 +60,9 @@ def look_at(services: Services, config: Config, observed: Observed, rollout: Rol
     now = services.wall().timestamp()
     dead = _dead(services, observed, rollout)
     requests = sum(each.candidate.requests for each in here)
-    move = next_move(rollout.progress, verdict, dead or None, requests, now, config.judge.idle)
+    failures = sum(each.candidate.failures for each in here)
+    unanswered = without_an_answer(services, rollout.app, rollout.slot, requests, failures)
+    move = next_move(rollout.progress, verdict, dead or None, requests, now, config.judge.idle, unanswered)
     looked = Looked(rollout, stages, assessment, move)
     if move.since is not None:
         rollout = replace(rollout, stage_since=iso(services.wall()))

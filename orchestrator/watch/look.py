@@ -20,7 +20,7 @@ from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.evidence import judge_limits, traffic
+from orchestrator.release.evidence import judge_limits, traffic, without_an_answer
 from orchestrator.release.heal import Healer
 from orchestrator.release.probes import probe_of
 from orchestrator.watch.probing import Probed, probe_container, probe_until_certain
@@ -66,9 +66,11 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
     if through_proxy and entry is not None and any(replica.healthy for replica in replicas):
         unreachable = _unreachable(services, config, entry, observed.traffic.maintenance)
     new, old = Traffic(), None
+    unanswered = 0
     predecessor_ready = False
     if live.baking:
         new, old = traffic(services, observed.app, live)
+        unanswered = without_an_answer(services, observed.app, live.slot, new.requests, new.failures)
         predecessor_ready = any(each.answers for each in replicas) and _ready(services, observed, other(live.slot))
     back = target(services, observed, live)
     look = Look(
@@ -78,6 +80,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
         since=epoch(live.since),
         unreachable=unreachable,
         traffic=assess([Stage(1.0, Counts(new.requests, new.failures), Counts())], judge_limits(config)),
+        unanswered=unanswered,
         bake_until=epoch(live.bake_until) if live.bake_until else None,
         predecessor_ready=predecessor_ready,
         target=back.version if back else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import socket
 import threading
@@ -66,6 +68,18 @@ class Model(ThreadingHTTPServer):
                 elif do == "hang":
                     time.sleep(3 * PATIENCE)
                     self.reply(200, b"late")
+                elif do == "upgrade":
+                    self.send_response(101)
+                    self.send_header("Connection", "Upgrade")
+                    self.send_header("Upgrade", "websocket")
+                    # RFC 6455, section 4.2.2.
+                    key = (self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()
+                    self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key).digest()).decode())
+                    self.end_headers()
+                    self.close_connection = True
+                elif do == "continue":
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    self.reply(200, f"{VERSIONS[slot]} {len(body)}".encode())
                 elif do == "drip":
                     self.pause(b"slow")
                 elif do == "half":
@@ -195,6 +209,20 @@ def test_what_it_fails_the_older_one_answers(shield: Shield, do: str) -> None:
     traffic = between(before, shield.rig.endpoints.counters(APP), "green")
     assert (traffic.requests, traffic.failures, traffic.rescued, traffic.lost) == (1, 1, 1, 0)
     assert between(before, shield.rig.endpoints.counters(APP), "blue").requests == 0
+
+
+@pytest.mark.parametrize("state", [SHIELDED, SHIELDED.unshielded], ids=["shielded", "unshielded"])
+def test_a_websocket_is_an_answer_and_continue_is_none(shield: Shield, state: TrafficState) -> None:
+    shield.rig.traffic.apply(APP, state)
+    before = shield.rig.endpoints.counters(APP)
+    host, _, port = shield.rig.listen.partition(":")
+    head = "GET /predict HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Do: upgrade\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as offered:
+        offered.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
+        assert offered.recv(12) == b"HTTP/1.1 101"
+    assert shield.ask("continue")[0] == 200
+    traffic = between(before, shield.rig.endpoints.counters(APP), "green")
+    assert (traffic.requests, traffic.failures) == (2, 0)
 
 
 @pytest.mark.parametrize("do", FAILURES)

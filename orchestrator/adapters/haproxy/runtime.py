@@ -268,9 +268,12 @@ def _sample(app: str, slot: Slot, text: str, times: Mapping[str, int]) -> Sample
     failed = sum(server.failed for server in servers)
     proxy = max(0, sum(each or 0 for each in errors) - failed)
     rescued = sum(server.answered for server in fallbacks)
-    requests = sum(server.answered for server in servers) + failed + proxy
-    failures = failed + proxy + rescued + broken
     own_times = {key.partition(":")[2]: count for key, count in times.items() if key.startswith(f"{slot}:")}
+    answered = sum(server.answered for server in servers)
+    # Servers count 101, a connection that is now a WebSocket, together with 100 and 103, which are no answers.
+    upgraded = max(0, sum(own_times.values()) - (answered - rescued))
+    requests = answered + upgraded + failed + proxy
+    failures = failed + proxy + rescued + broken
     return Sample(requests, min(failures, requests), rescued, own_times)
 
 

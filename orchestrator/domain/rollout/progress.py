@@ -8,6 +8,7 @@ from orchestrator.domain.rollout.stages import Stage
 from orchestrator.domain.traffic.judge import Verdict
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.frozen import frozen
+from orchestrator.text import counted
 
 MoveKind = Literal["stay", "advance", "finish", "abort"]
 Idle = Literal["hold", "advance"]
@@ -50,7 +51,13 @@ class Move:
 
 
 def next_move(
-    rollout: Rollout, verdict: Verdict, alive_problem: str | None, requests_in_stage: int, now: float, idle: Idle
+    rollout: Rollout,
+    verdict: Verdict,
+    alive_problem: str | None,
+    requests_in_stage: int,
+    now: float,
+    idle: Idle,
+    unanswered: int = 0,
 ) -> Move:
     """The next move of a rollout. It may be asked as often as one likes.
 
@@ -60,6 +67,8 @@ def next_move(
         requests_in_stage: How many requests the candidate answered since the stage began.
         now: Seconds since the epoch, by a clock that may be set back.
         idle: What follows a stage in which the candidate got no request: `hold` it there, or `advance`.
+        unanswered: How many requests it failed or has open, if it has answered none well in this stage; else 0. A
+            version that hangs has open requests only, and nothing else shows it.
     """
     if alive_problem is not None:
         return Move("abort", f"{rollout.version} is not alive: {alive_problem}")
@@ -74,8 +83,12 @@ def next_move(
         return Move("stay", f"{_name(rollout)} ends in {_seconds(left)} s", since)
     if rollout.approve:
         return Move("stay", f"{_name(rollout)} is over; it waits for 'deployctl promote'", since)
+    if unanswered:
+        none = f"has answered none of its {counted(unanswered, 'request')}"
+        return Move("stay", f"{_name(rollout)} is over, but {rollout.version} {none}", since)
     if not requests_in_stage and idle == "hold":
-        return Move("stay", f"{_name(rollout)} is over, but {rollout.version} got no request in it", since)
+        none = f"{_name(rollout)} is over, but {rollout.version} got no request in it"
+        return Move("stay", f'{none}; to go on: deployctl promote, or judge.idle = "advance"', since)
     why = f"{rollout.version} is proven good" if early else f"{_name(rollout)} is over"
     if not requests_in_stage:
         why += f", and {rollout.version} got no request in it"

@@ -13,6 +13,7 @@ from typing import Literal
 from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.domain.watch.memory import Attempts, Memory, exits, new_exits, remember
 from orchestrator.frozen import frozen
+from orchestrator.text import counted
 
 # While a version bakes, its predecessor is ready to take over, so fewer exits are tolerated; and none right after the
 # switch, when nothing but the version itself has changed.
@@ -81,7 +82,10 @@ def decide(look: Look, memory: Memory, rules: Rules) -> Decision:
         first = found.which(*_UNWELL)[0]
         problems.append(f"{look.version} does not answer: {first.name}: {first.fault or first.probe_failure}")
     if look.bake_until is not None and look.now >= look.bake_until and not bad:
-        if all(each.healthy for each in look.replicas) and not found.failed:
+        if look.unanswered:
+            none = f"it has answered none of its {counted(look.unanswered, 'request')}"
+            waiting.append(f"the bake of {look.version} is extended: {none}")
+        elif all(each.healthy for each in look.replicas) and not found.failed:
             acts.append(Act("promote", look.traffic.why))
         else:
             waiting.append(f"the bake of {look.version} is extended until all its containers are healthy")

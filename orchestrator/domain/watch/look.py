@@ -68,6 +68,8 @@ class Look:
     # Why the proxy does not pass requests on to healthy containers; empty when it does.
     unreachable: str = ""
     traffic: Assessment = field(default_factory=lambda: Assessment("inconclusive"))
+    # How many requests it failed or has open, if it has answered none well since it went live.
+    unanswered: int = 0
     bake_until: float | None = None
     # While the version bakes: whether its predecessor, which runs beside it, is ready.
     predecessor_ready: bool = False
