@@ -16,19 +16,24 @@ from orchestrator.domain.rollout.fit import Fit
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.way_back import WayBack, way_back
+from orchestrator.domain.traffic.judge import Counts, Stage, assess
+from orchestrator.domain.traffic.slot import other
 from orchestrator.domain.version.lineage import stable_beside
 from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.evidence import judge_limits, traffic
 from orchestrator.release.fit import release_fit, strategy_of
 from orchestrator.release.patience import patience
 from orchestrator.release.plans import Terms, plan_release, plan_rollback
 from orchestrator.release.probes import probe_of
 from orchestrator.release.refusals import refuse_invalid, refuse_preview, refuse_second_candidate
+from orchestrator.release.steps import Unshield
 from orchestrator.release.work import Draft
 from orchestrator.supply.image import image_manifest
 from orchestrator.supply.source import Source, git_state
+from orchestrator.text import counted
 
 # How long a warm container may take to answer, in seconds.
 _WARM_PROBE_TIMEOUT = 2.0
@@ -115,12 +120,13 @@ def prepare_release(
         image_lost=image_lost,
         found=source.image,
     )
+    shielded = _shielded(services, observed, plan, force=force) if choice.action != "nothing" else ()
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
     moved = (*fit.notes, *_moved(services, config)) if choice.action != "nothing" else ()
     unused = tuple(f"watchdog.{key} no longer has any effect: see [judge]" for key in config.watchdog.without_effect)
     copied = _copied(services.manifests.followed(source.building))
     unknown = ("its layers are known after the pull",) if of_image is None else ()
-    plan = replace(plan, notes=(*source.notes, *unused, *plan.notes, *moved, *refused, *copied, *unknown))
+    plan = replace(plan, notes=(*source.notes, *unused, *plan.notes, *shielded, *moved, *refused, *copied, *unknown))
     return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None), fit)
 
 
@@ -192,6 +198,30 @@ def terms(services: Services, config: Config, observed: Observed, *, preview: bo
         rollout.hold if rollout.strategy == "recreate" else 0.0,
         config.proxy.sticky != "none",
     )
+
+
+def _shielded(services: Services, observed: Observed, plan: Plan, *, force: bool) -> tuple[str, ...]:
+    """A note when the live version loses, before the new one is ready, the fallback that has answered its failures.
+
+    Raises:
+        UsageError: it fails so many requests that it must not lose it.
+    """
+    live = observed.live
+    if live is None or not any(step.name == Unshield.name for step in plan.steps):
+        return ()
+    fallback = observed.slots[other(live.slot)].version
+    config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
+    seen, _ = traffic(services, observed.app, live)
+    found = assess([Stage(1.0, Counts(seen.requests, seen.failures), Counts())], judge_limits(config))
+    if found.verdict == "bad" and not force:
+        raise UsageError(
+            f"{live.version} fails requests, and {fallback} answers them",
+            why=f"{found.why}, and a release stops {fallback} before the new version is ready",
+            hint="deployctl rollback, then release again; or use --force",
+        )
+    if not seen.rescued:
+        return ()
+    return (f"{fallback} has answered {counted(seen.rescued, 'failure')} of {live.version}; it is stopped first",)
 
 
 def _copied(followed: list[tuple[str, Path]]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import math
+import re
 import signal
 import subprocess
 import time
@@ -314,6 +315,26 @@ def test_two_terminals_in_the_same_instant(served: App) -> None:
         (loser,) = (said for said, code in ended.values() if code)
         assert "another command" in loser or "has no candidate" in loser or "is locked" in loser, loser
         at_rest(served, version if winner == "promote" else old)
+
+
+def test_what_hangs_is_answered_by_the_live_version_when_the_candidate_is_aborted(served: App) -> None:
+    """The drain limit is shorter than the patience of the shield."""
+    old, version = live(served), following(served, "hangs")
+    rolling(served, ["50% 5m"])
+    with loaded(served) as load:
+        served.run("release", version, "--detach")
+        before = len(load.replies)
+        until(lambda: len(load.replies) == before or stuck(load), "all clients wait for the candidate")
+        done = served.run("abort")
+        until(lambda: not stuck(load), "all have an answer")
+    assert re.search(rf"[1-8] requests? of {version} answered by {old} when it was stopped, 0 cut", done.stderr)
+
+
+def stuck(load: Load) -> bool:
+    """Whether no client gets an answer."""
+    count = len(load.replies)
+    time.sleep(1)
+    return len(load.replies) == count
 
 
 # --- kill -9 ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from orchestrator.domain.traffic.slot import Slot
+from orchestrator.domain.traffic.slot import Slot, other
 from orchestrator.errors import Degraded
 from orchestrator.frozen import frozen
 from orchestrator.ports.interrupts import Interrupts
@@ -20,7 +20,10 @@ _GRACE = 1.0
 
 @frozen
 class Drain(Action):
-    """Waits until no request is open on a slot, up to the drain limit. Then open requests are cut and counted."""
+    """Waits until no request is open on a slot, up to the drain limit. Then open requests are cut and counted.
+
+    Those of a shielded version are not cut: when its containers stop, the version that has the traffic answers them.
+    """
 
     name: ClassVar[str] = "drain"
     version: str
@@ -48,12 +51,20 @@ class Drain(Action):
             lambda waited: _shortened(services.interrupts, waited),
         )
         cut = 0
-        if left:
+        if left and takes_over(work, self.slot):
+            services.reporter.note(f"{counted(left, 'request')} still open on {self.version}")
+        elif left:
             cut = services.endpoints.cut(work.app, self.slot)
             shortened = services.interrupts.pending
             when = "when the wait was cut short" if shortened else f"at the drain limit of {limit:g} s"
             services.reporter.note(f"cut {counted(cut, 'request')} on {self.version} {when}")
-        return {"seconds": round(services.clock() - started, 3), "cut": cut}
+        return {"seconds": round(services.clock() - started, 3), "cut": cut, "left": left - cut}
+
+
+def takes_over(work: Work, slot: Slot) -> bool:
+    """Whether the version in the other slot answers what is open on this one, when its containers stop."""
+    before, now = work.plan.before, work.services.traffic.on_disk(work.app)
+    return before.fallback == other(slot) == now.live and not now.held
 
 
 def _shortened(interrupts: Interrupts, waited: float) -> float:

@@ -26,8 +26,9 @@ def move(
     requests: int = 100,
     after: float = 300.0,
     idle: Idle = "hold",
+    unanswered: int = 0,
 ) -> Move:
-    return next_move(rollout, verdict, alive_problem, requests, BEGAN + after, idle)
+    return next_move(rollout, verdict, alive_problem, requests, BEGAN + after, idle, unanswered)
 
 
 # --- time --------------------------------------------------------------------------------------------------------
@@ -133,11 +134,21 @@ def test_a_bad_candidate_does_not_wait_for_approval() -> None:
 
 
 def test_a_stage_without_a_request_is_held_and_says_so() -> None:
-    assert move(requests=0) == Move("stay", "stage 1 of 3 is over, but v2 got no request in it")
+    why = "stage 1 of 3 is over, but v2 got no request in it"
+    assert move(requests=0) == Move("stay", f'{why}; to go on: deployctl promote, or judge.idle = "advance"')
 
 
 def test_a_stage_without_a_request_may_be_left_and_says_so() -> None:
     assert move(requests=0, idle="advance") == Move("advance", "stage 1 of 3 is over, and v2 got no request in it")
+
+
+@pytest.mark.parametrize("idle", ["hold", "advance"])
+@pytest.mark.parametrize("requests", [0, 1])
+def test_a_stage_in_which_nothing_was_answered_well_does_not_end(requests: int, idle: Idle) -> None:
+    """They failed, or they are open: a version that hangs answers nothing."""
+    expected = Move("stay", "stage 1 of 3 is over, but v2 has answered none of its 4 requests")
+    assert move(requests=requests, idle=idle, unanswered=4, after=9999.0) == expected
+    assert move(requests=requests, idle=idle, unanswered=4, verdict="bad").kind == "abort"
 
 
 def test_the_first_request_ends_a_stage_that_is_over() -> None:

@@ -44,6 +44,15 @@ def passes(looks: list[Look], rules: Rules = RULES) -> list[Decision]:
     return decisions
 
 
+def test_a_bake_in_which_nothing_was_answered_well_is_extended() -> None:
+    baking = {"bake_until": NOW - 60, "since": NOW - 90}
+    decision = decide(look(unanswered=3, **baking), Memory(7), RULES)
+    assert (decision.acts, decision.problems) == ((), ())
+    assert decision.waiting == ("the bake of v2 is extended: it has answered none of its 3 requests",)
+    assert kinds(decide(look(unanswered=3, traffic=BAD, **baking), Memory(7), RULES)) == ["roll-back"]
+    assert kinds(decide(look(**baking), Memory(7), RULES)) == ["promote"]
+
+
 def test_nothing_is_done_when_all_replicas_are_healthy() -> None:
     decision = decide(look(replica(1), replica(2)), Memory(7), RULES)
     assert (decision.acts, decision.problems, decision.waiting) == ((), (), ())
