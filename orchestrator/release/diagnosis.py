@@ -140,7 +140,8 @@ class _Case:
         services = self.work.services
         if self._due(self.was_read, _READ_AGAIN):
             self.was_read = services.clock()
-            self.lines = masked_lines(services, self.work.app, read(self.work, self.container, *_LINES).lines)
+            found = read(services, self.work.config, self.container, *_LINES)
+            self.lines = masked_lines(services, self.work.app, found.lines)
 
     def _ask(self, reply: Reply, listeners: tuple[Listener, ...]) -> None:
         """Asks the server, when the reply suggests it and nothing was found yet."""

@@ -158,6 +158,6 @@ def _achieved(work: Work) -> str:
 def _log(work: Work) -> str:
     try:
         new = [c for c in work.in_slot(work.plan.to_slot) if c.deployment == work.deployment.id]
-        return first_and_last_lines(work, new, KEPT_LINES)
+        return first_and_last_lines(work.services, work.config, new, KEPT_LINES)
     except OperationFailed as error:
         return f"(could not be read: {error})"

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrator.config import Config
 from orchestrator.domain.health.diagnosis import HEALTH_PATHS
 from orchestrator.domain.health.log_lines import Excerpt, asks, excerpt
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.errors import OperationFailed
 from orchestrator.ports.services import Services
-from orchestrator.release.work import Work
 from orchestrator.text import counted
 
 # How many of the first and of the last lines an error message shows, and the journal keeps.
-SHOWN_LINES = (10, 20)
+_SHOWN_LINES = (10, 20)
 KEPT_LINES = (50, 200)
 
 
-def first_and_last_lines(work: Work, containers: Sequence[Container], count: tuple[int, int]) -> str:
+def first_and_last_lines(
+    services: Services, config: Config, containers: Sequence[Container], count: tuple[int, int]
+) -> str:
     """The first and the last lines of each container's log, without those about probes; values of secrets are masked.
 
     The first lines often have the reason, the last ones what it led to.
@@ -25,7 +27,7 @@ def first_and_last_lines(work: Work, containers: Sequence[Container], count: tup
     parts: list[str] = []
     for container in containers:
         try:
-            found = read(work, container, *count)
+            found = read(services, config, container, *count)
         except OperationFailed as error:
             parts += [f"the log of {container.name} cannot be read: {error}"]
             continue
@@ -35,13 +37,27 @@ def first_and_last_lines(work: Work, containers: Sequence[Container], count: tup
             parts += [f"last lines of {container.name}:", *(f"  {line}" for line in found.last)]
         elif found.lines:
             parts += [f"last lines of {container.name}:", *(f"  {line}" for line in found.lines)]
-    return work.services.secrets.mask(work.app, "\n".join(parts))
+    return services.secrets.mask(config.app.name, "\n".join(parts))
 
 
-def read(work: Work, container: Container, first: int, last: int) -> Excerpt:
+def read(services: Services, config: Config, container: Container, first: int, last: int) -> Excerpt:
     """The first and the last lines of a log as they are, without those about probes."""
-    ours = asks({*work.config.probe_spec().paths, *HEALTH_PATHS})
-    return excerpt(work.services.access.logs(container, tail=None), first=first, last=last, ours=ours)
+    ours = asks({*config.probe_spec().paths, *HEALTH_PATHS})
+    return excerpt(services.access.logs(container, tail=None), first=first, last=last, ours=ours)
+
+
+def shown_lines(services: Services, config: Config, containers: Sequence[Container]) -> str:
+    """The first and the last lines of containers, as an error message shows them."""
+    return first_and_last_lines(services, config, containers, _SHOWN_LINES) or "(its log is empty)"
+
+
+def lines_of(services: Services, config: Config, version: str) -> str:
+    """The same of all containers of a version."""
+    try:
+        containers = [each for each in services.workloads.containers(config.app.name) if each.version == version]
+    except OperationFailed as error:
+        return f"the log of {version} cannot be read: {error}"
+    return shown_lines(services, config, containers)
 
 
 def masked_lines(services: Services, app: str, lines: Sequence[str]) -> tuple[str, ...]:

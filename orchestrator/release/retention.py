@@ -25,14 +25,14 @@ class Pruned:
     freed: int | None = None
 
 
-def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) -> Pruned:
+def prune(services: Services, app: str, limit: int, *, dry_run: bool = False, last: bool = False) -> Pruned:
     """Removes containers, images and model files of the versions that retention does not keep.
 
-    `limit` versions are kept, and those that are live, warm, or the rollback target: see `kept`. The caller holds the
-    app's lock.
+    `limit` versions are kept, and those that are live, warm, or the rollback target: see `kept`; with `last` also the
+    one that was stopped last. The caller holds the app's lock.
     """
     observed = observe(services, app)
-    keep = _kept(observed, limit, services.ledger.left_by_rollback(app))
+    keep = _kept(observed, limit, services.ledger.left_by_rollback(app), last=last)
     pruned = Pruned()
     for container in _superfluous(services, observed, keep):
         pruned.containers.append(container.name)
@@ -60,9 +60,12 @@ def prune(services: Services, app: str, limit: int, *, dry_run: bool = False) ->
 
 
 def retain(services: Services, app: str, limit: int) -> None:
-    """Prunes after a deployment. A failure is reported; the next deployment tries again."""
+    """Prunes after a deployment. A failure is reported; the next deployment tries again.
+
+    What it has stopped is kept until the next one: somebody wants to read its log.
+    """
     try:
-        pruned = prune(services, app, limit)
+        pruned = prune(services, app, limit, last=True)
     except OperationFailed as error:
         services.reporter.note(f"old versions could not be removed: {error}")
         return
@@ -93,9 +96,9 @@ def forget_secrets(services: Services, app: str) -> None:
             services.secrets.drop(app, name, deployment)
 
 
-def _kept(observed: Observed, limit: int, rolled_back: set[str]) -> set[str]:
+def _kept(observed: Observed, limit: int, rolled_back: set[str], *, last: bool) -> set[str]:
     live = observed.live.version if observed.live else None
-    in_use = {slot.version for slot in observed.slots.values() if slot.state != "cold"}
+    in_use = {slot.version for slot in observed.slots.values() if last or slot.state != "cold"}
     return kept(observed.versions, live, in_use, limit, rolled_back=rolled_back)
 
 

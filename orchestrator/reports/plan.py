@@ -18,6 +18,7 @@ from orchestrator.errors import OperationFailed, UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
+from orchestrator.release.plans import plan_abort
 from orchestrator.release.preparation import PreparedRelease, prepare_release, prepare_rollback, rollback_way
 from orchestrator.reports.diff import DiffReport, upcoming
 from orchestrator.reports.estimate import estimate
@@ -136,6 +137,12 @@ def _diff(
 
 
 def _rollback(services: Services, config: Config, observed: Observed, version: str | None) -> PlanReport:
+    rollout = services.ledger.open_rollout(observed.app)
+    if rollout is not None:
+        report = plan_report(plan_abort(observed, rollout))
+        if version in (None, rollout.old):
+            return report
+        return replace(report, notes=(f"after that, the rollback to {version} is planned",))
     back = rollback_way(observed, version)
     prepared = prepare_rollback(services, config, observed, back)
     target = replace(observed.versions[back.version], settings=prepared.config.snapshot())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from orchestrator.config import Config
 from orchestrator.domain.moments import epoch, iso
 from orchestrator.domain.rollout.rollout import Rollout, RolloutOutcome
-from orchestrator.domain.traffic.judge import Limits, Stage, Verdict, judge
+from orchestrator.domain.traffic.judge import Counts, Limits, Stage, Verdict, judge
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProxyError
 from orchestrator.frozen import frozen
@@ -47,10 +48,19 @@ class EvidenceRow:
 
 
 @frozen
+class RequestCounts:
+    """Requests of a version since the rollout began, and those of them that it failed."""
+
+    requests: int
+    failures: int
+
+
+@frozen
 class RolloutStatus:
     """A rollout that has not ended. `stage` counts from 1; 0: it is previewed. `share` is in percent.
 
-    `next_at` is when the stage ends, unless the version is proven good before; None when nobody knows.
+    `next_at` is when the stage ends, unless the version is proven good before; None when nobody knows. `approve`: each
+    stage waits for a person at its end. `candidate` and `live` are what the evidence was made from.
     """
 
     id: int
@@ -64,6 +74,9 @@ class RolloutStatus:
     held: str | None
     shield: ShieldStatus
     evidence: tuple[EvidenceRow, ...]
+    candidate: RequestCounts
+    live: RequestCounts
+    approve: bool = False
 
 
 @frozen
@@ -103,7 +116,15 @@ def rollout_status(services: Services, rollout: Rollout, *, shield: bool) -> Rol
         held=rollout.held or None,
         shield=ShieldStatus(shield, rescued, lost),
         evidence=_rows(stages, limits),
+        candidate=_sum(stage.candidate for stage in stages),
+        live=_sum(stage.old for stage in stages),
+        approve=rollout.approve,
     )
+
+
+def _sum(counts: Iterable[Counts]) -> RequestCounts:
+    counts = tuple(counts)
+    return RequestCounts(sum(each.requests for each in counts), sum(each.failures for each in counts))
 
 
 def rollout_record(services: Services, rollout: Rollout) -> RolloutRecord:

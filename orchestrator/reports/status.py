@@ -83,7 +83,6 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         problems.append(f"the removal of {app} was interrupted: deployctl remove {app}")
     deployment = open_deployment(services, app, problems)
     serving = live_version(services, observed, live, health, problems) if live else None
-    previous = previous_version(services, observed)
     bake = _bake(services, app, live) if live and live.baking else None
     if live is not None and deployment is None:
         problems += wrong_route(services, app, live.slot, proxy)
@@ -100,7 +99,8 @@ def status(services: Services, app: str, listen: str) -> StatusReport:
         state=_state(live, deployment, rollout, problems, in_maintenance=maintenance is not None),
         live=serving,
         candidate=candidate(rollout) if rollout else None,
-        previous=previous,
+        # With a candidate, a rollback aborts it.
+        previous=previous_version(services, observed) if rollout is None else None,
         bake=bake,
         rollout=rollout_status(services, rollout, shield=shares.shield) if rollout else None,
         traffic=_shares(shares),

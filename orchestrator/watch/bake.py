@@ -15,6 +15,7 @@ from orchestrator.domain.traffic.slot import SlotState
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted, LedgerDamaged, Locked
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
+from orchestrator.release.logs import lines_of
 from orchestrator.release.recover import at_rest
 from orchestrator.text import counted
 from orchestrator.watch.follow_up import notify
@@ -102,8 +103,9 @@ def looks(
         if any(kind == "rolled back" for kind, *_ in passed.events):
             raise DeploymentFailed(
                 passed.done[-1],
-                hint="'deployctl history' shows the evidence; fix it and release it as a new version, or use --force:"
-                f" deployctl release {live.version} --force",
+                hint=f"fix it and release it again; 'deployctl history' has the evidence, and its log: deployctl logs"
+                f" {live.version}",
+                details=lines_of(services, config, live.version),
             )
         stable = services.live(app)
         if stable is not None and stable.deployment == live.deployment and not stable.baking:

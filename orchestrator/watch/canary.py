@@ -19,6 +19,7 @@ from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.abort import take_back
 from orchestrator.release.evidence import counted, judge_limits, next_part, part_is_over, without_an_answer
+from orchestrator.release.logs import lines_of
 from orchestrator.release.promote import advance
 from orchestrator.release.recover import at_rest
 from orchestrator.release.steps.probe import probed_restarts
@@ -169,7 +170,8 @@ def follow_rollout(services: Services, config: Config, report: Callable[[str], N
             raise DeploymentFailed(
                 f"{rollout.version} was aborted; {rollout.old} has all requests",
                 why=why,
-                hint=f"'deployctl history' shows the evidence; its log: deployctl logs {rollout.version}",
+                hint=f"'deployctl history' has the evidence; its log: deployctl logs {rollout.version}",
+                details=lines_of(services, config, rollout.version),
             )
         if ended.outcome == "promoted":
             return

@@ -70,4 +70,6 @@ def _title(report: PlanReport) -> str:
         return f"nothing to do: {report.to} is live"
     if report.from_ is None:
         return f"first {report.kind} of {report.app}: {report.to}"
+    if report.kind == "abort":
+        return f"abort of {report.app}: {report.to} is stopped, {report.from_} has all requests"
     return f"{report.kind} of {report.app}: {report.from_} → {report.to}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from orchestrator.cli.render.history import shielded
 from orchestrator.cli.render.maintenance import maintenance
@@ -11,7 +12,7 @@ from orchestrator.reports.drill import LastDrill
 from orchestrator.reports.live import LiveVersion
 from orchestrator.reports.open_deployment import OpenDeployment
 from orchestrator.reports.previous import PreviousVersion
-from orchestrator.reports.rollout import RolloutStatus
+from orchestrator.reports.rollout import RequestCounts, RolloutStatus
 from orchestrator.reports.status import BakeStatus, StatusReport, TrafficFigures
 from orchestrator.text import counted
 
@@ -52,6 +53,8 @@ def _rows(report: StatusReport) -> Iterator[Row]:
         yield "rollback", _rollback(report.previous)
         if report.previous.rollback.drill:
             yield "", _drill(report.previous.rollback.drill)
+    elif report.rollout and report.live:
+        yield "rollback", f"aborts {report.rollout.version}: {report.live.version} has all requests again"
     elif report.live:
         yield "rollback", "no earlier stable version"
     if report.deployment:
@@ -75,7 +78,10 @@ def _rollout(rollout: RolloutStatus) -> Iterator[Row]:
     text = f"{rollout.version} gets {rollout.share:g} %, stage {rollout.stage} of {len(rollout.stages)}"
     if rollout.held:
         text += f", held by {rollout.held}"
-    yield "rollout", text + (f", until {when(rollout.next_at)}" if rollout.next_at else "")
+    if rollout.approve and not rollout.held:
+        text += "; each stage waits for 'deployctl promote'"
+    yield "rollout", text + (_until(rollout.next_at) if rollout.next_at else "")
+    yield "", f"{rollout.version}: {_failed(rollout.candidate)}; the live version: {_failed(rollout.live)}"
     if rollout.shield.on:
         shield = rollout.shield
         yield "", f"shield: {shielded(shield.rescued, 'the old version', shield.lost)}"
@@ -83,8 +89,20 @@ def _rollout(rollout: RolloutStatus) -> Iterator[Row]:
         yield "", f"{row.test}: {row.verdict} (log E {row.log_e:.1f}, bad from {row.bad_at:.1f} on)"
 
 
+def _until(moment: str) -> str:
+    """The end of a time that a command, or a pass of the watchdog, ends."""
+    over = datetime.fromisoformat(moment) < datetime.now(UTC)
+    return f", until {when(moment)}" + (" (over: the next pass decides, or 'deployctl watchdog run')" if over else "")
+
+
+def _failed(counts: RequestCounts) -> str:
+    if not counts.requests:
+        return "no requests"
+    return f"{counts.failures / counts.requests:.1%} of {counted(counts.requests, 'request')} failed"
+
+
 def _bake(bake: BakeStatus) -> Iterator[Row]:
-    until = f"until {when(bake.until)}: " if bake.until else ""
+    until = _until(bake.until).removeprefix(", ") + ": " if bake.until else ""
     yield "bake", until + _figures(bake.traffic)
     if bake.before:
         yield "", f"before the switch: {_figures(bake.before)}"

@@ -8,7 +8,7 @@ from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import ProbeFailed
 from orchestrator.frozen import frozen
-from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
+from orchestrator.release.logs import shown_lines
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.probe import ended, probed_restarts
 from orchestrator.release.work import Detail, Work
@@ -50,7 +50,7 @@ class Inspect(Action):
                     f"{name} is no longer ready",
                     why=why,
                     hint=f"fix it and release it again; the full log: deployctl logs {self.version}",
-                    details=first_and_last_lines(work, containers, SHOWN_LINES) or "(its log is empty)",
+                    details=shown_lines(work.services, work.config, containers),
                 )
         with services.interrupts.interruptible():
             services.endpoints.wait_up(

@@ -7,7 +7,7 @@ from typing import ClassVar
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.errors import EngineError, ProbeFailed
 from orchestrator.frozen import frozen
-from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
+from orchestrator.release.logs import shown_lines
 from orchestrator.release.steps.base import Action
 from orchestrator.release.steps.probe import ended
 from orchestrator.release.work import Detail, Work
@@ -39,6 +39,6 @@ class Keep(Action):
                     f"{container.name} is no longer ready",
                     why=why,
                     hint=f"fix it and release it again; the full log: deployctl logs {self.version}",
-                    details=first_and_last_lines(work, [container], SHOWN_LINES) or "(its log is empty)",
+                    details=shown_lines(work.services, work.config, [container]),
                 ) from error
         return {}

@@ -17,7 +17,7 @@ from orchestrator.ports.services import Services
 from orchestrator.ports.workloads import Workloads
 from orchestrator.release.diagnosis import Diagnosis
 from orchestrator.release.followed import followed
-from orchestrator.release.logs import SHOWN_LINES, first_and_last_lines
+from orchestrator.release.logs import shown_lines
 from orchestrator.release.probes import probe_of
 from orchestrator.release.steps.base import Action
 from orchestrator.release.work import Detail, Work
@@ -74,7 +74,7 @@ class Probe(Action):
                 )
         except ProbeFailed as error:
             _explain(error, diagnosis)
-            error.details = first_and_last_lines(work, containers, SHOWN_LINES) or "(its log is empty)"
+            error.details = shown_lines(work.services, work.config, containers)
             error.hint = error.hint or f"fix it and release it again; the full log: deployctl logs {self.version}"
             raise
         restarts = {container.id: container.restarts for container in containers}
