@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.cli.context import Context
 from orchestrator.domain.rollout.rollout import Rollout
 from orchestrator.ports.services import Services
 from orchestrator.release.release import Result
-from orchestrator.reports.release import BakeReport, HeldReport, ReleaseReport
+from orchestrator.reports.release import BakeReport, CandidateReport, HeldReport, ReleaseReport
 from orchestrator.watch.waiting import Bake
 
 _BAKED = {"stable": ", and stable", "baking": "; its bake goes on", "replaced": ""}
@@ -28,9 +30,11 @@ def ended_as(app: str, result: Result, bake: BakeReport | None = None) -> Releas
     )
 
 
-def report(cli: Context, app: str, result: Result, bake: BakeReport | None = None) -> None:
-    """Prints the result of a deployment; `bake` is the result of its bake, if there was one."""
-    ended, deployment = ended_as(app, result, bake), result.deployment
+def report(
+    cli: Context, app: str, result: Result, bake: BakeReport | None = None, rollout: Rollout | None = None
+) -> None:
+    """Prints the result of a deployment: with that of its bake, if there was one, and the rollout that goes on."""
+    ended, deployment = replace(ended_as(app, result, bake), rollout=_candidate(rollout)), result.deployment
     if cli.json:
         cli.console.report(ended)
     elif deployment is not None and deployment.kind == "abort":
@@ -58,12 +62,19 @@ def moved(cli: Context, own: Services, app: str, result: Result, bake: BakeRepor
     """Prints how a change of the candidate has ended."""
     rollout = own.ledger.open_rollout(app)
     if rollout is None or cli.json:
-        report(cli, app, result, bake)
+        report(cli, app, result, bake, rollout)
     elif rollout.preview:
         cli.console.done(f"{app} {rollout.version} answers at its preview address; next: deployctl promote")
     else:
         stage = f"stage {rollout.stage + 1} of {len(rollout.stages)}"
         cli.console.done(f"{app} {rollout.version} gets {rollout.share / 100:g} % of the requests ({stage})")
+
+
+def _candidate(rollout: Rollout | None) -> CandidateReport | None:
+    if rollout is None:
+        return None
+    stage = 0 if rollout.preview else rollout.stage + 1
+    return CandidateReport(rollout.id, rollout.version, rollout.share / 100, stage, rollout.preview)
 
 
 def held(cli: Context, rollout: Rollout) -> None:

@@ -9,9 +9,12 @@ on disk has moved. That one file is written once, so the answer is the same for 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import cast
 
+from orchestrator.config import Config
 from orchestrator.domain.rollout.plan import Plan
 from orchestrator.domain.rollout.step import Step
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed, Interrupted
@@ -165,7 +168,14 @@ def _undone(works: Sequence[Work], at: Work | None, error: Exception) -> Excepti
 
 
 def _named(work: Work, error: DeployctlError) -> DeployctlError:
-    """The error with the app in its message."""
+    """The error with the app in its message, and its file in the commands of its hint."""
     if not error.message.startswith(f"{work.app}: "):
         error.message = f"{work.app}: {error.message}"
+        error.hint = with_file(error.hint, work.config)
     return error
+
+
+def with_file(hint: str, config: Config) -> str:
+    """A hint whose commands name the app's file: with several apps, the usual one may be another's."""
+    file = shlex.quote(str(Path(config.base) / Path(config.source).name))
+    return hint.replace("deployctl ", f"deployctl -f {file} ")

@@ -121,12 +121,14 @@ def prepare_release(
         found=source.image,
     )
     shielded = _shielded(services, observed, plan, force=force) if choice.action != "nothing" else ()
+    short = _short_hold(config, observed) if choice.action != "nothing" else ()
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
     moved = (*fit.notes, *_moved(services, config)) if choice.action != "nothing" else ()
     unused = tuple(f"watchdog.{key} no longer has any effect: see [judge]" for key in config.watchdog.without_effect)
     copied = _copied(services.manifests.followed(source.building))
     unknown = ("its layers are known after the pull",) if of_image is None else ()
-    plan = replace(plan, notes=(*source.notes, *unused, *plan.notes, *shielded, *moved, *refused, *copied, *unknown))
+    told = (*source.notes, *unused, *plan.notes, *shielded, *short, *moved, *refused, *copied, *unknown)
+    plan = replace(plan, notes=told)
     return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None), fit)
 
 
@@ -197,6 +199,17 @@ def terms(services: Services, config: Config, observed: Observed, *, preview: bo
         preview,
         rollout.hold if rollout.strategy == "recreate" else 0.0,
         config.proxy.sticky != "none",
+    )
+
+
+def _short_hold(config: Config, observed: Observed) -> tuple[str, ...]:
+    """A note when requests wait for a shorter time than a version may take that does not become ready."""
+    rollout, deadline = config.rollout, config.health.deadline
+    if rollout.strategy != "recreate" or observed.live is None or rollout.hold >= deadline:
+        return ()
+    return (
+        f"requests wait for at most {rollout.hold:g} s (rollout.hold), and a version that does not become ready is"
+        f" given up after {deadline:g} s (health.deadline): in between they get 503",
     )
 
 

@@ -10,8 +10,11 @@ from dataclasses import replace
 from orchestrator.config import Config
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.rollout import Rollout
+from orchestrator.domain.traffic.judge import assess
+from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
 from orchestrator.release.candidate import candidates_config, carry_out, rollout_of
+from orchestrator.release.evidence import counted, judge_limits
 from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.plans import plan_promote
 from orchestrator.release.preparation import terms
@@ -20,11 +23,13 @@ from orchestrator.release.release import Result
 from orchestrator.release.retention import retain
 
 
-def promote(services: Services, config: Config, *, full: bool = False) -> Result:
+def promote(services: Services, config: Config, *, full: bool = False, force: bool = False) -> Result:
     """Gives the candidate the share of its next stage; after the last one, or with `full`, all traffic.
 
+    `force`: also when the judge finds it bad.
+
     Raises:
-        UsageError: there is no candidate.
+        UsageError: there is no candidate, or the judge finds it bad.
         OperationFailed: it does not run any more; nothing was changed.
         Degraded: it failed after the switch; recovery finishes it.
     """
@@ -33,7 +38,18 @@ def promote(services: Services, config: Config, *, full: bool = False) -> Result
         observed = at_rest(services, app)
         note_maintenance(services, app)
         rollout = rollout_of(services, app)
+        if not force:
+            _refuse_bad(services, config, rollout)
         return advance(services, config, observed, rollout, actor=services.actor(config.base), full=full)
+
+
+def _refuse_bad(services: Services, config: Config, rollout: Rollout) -> None:
+    limits = judge_limits(config)
+    found = assess(counted(services, rollout, limits), limits)
+    if found.verdict == "bad":
+        raise UsageError(
+            f"{rollout.version} is bad", why=found.why, hint="deployctl abort; or promote it all the same with --force"
+        )
 
 
 def advance(
@@ -79,6 +95,7 @@ def _set_held(services: Services, config: Config, by: str) -> Rollout:
         at_rest(services, app)
         rollout = rollout_of(services, app)
         if bool(rollout.held) == bool(by):
+            services.reporter.note(f"the rollout of {rollout.version} was {'on hold' if by else 'not on hold'} already")
             return rollout
         changed = replace(rollout, held=by)
         services.ledger.set_rollout(changed)

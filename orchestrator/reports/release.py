@@ -18,8 +18,22 @@ class BakeReport:
 
 
 @frozen
+class CandidateReport:
+    """The rollout that goes on. `share` is in percent, `stage` counts from 1; with `preview` both are 0."""
+
+    id: int
+    version: str
+    share: float
+    stage: int
+    preview: bool
+
+
+@frozen
 class ReleaseReport:
-    """How a release or a rollback ended. `deployment` and `kind` are None when there was nothing to do."""
+    """How a release or a rollback ended. `deployment` and `kind` are None when there was nothing to do.
+
+    `rollout` is None when the version is live, or no candidate any more.
+    """
 
     app: str
     outcome: Literal["succeeded", "nothing to do"]
@@ -30,6 +44,7 @@ class ReleaseReport:
     seconds: float
     bake: BakeReport | None = None
     notes: tuple[str, ...] = ()
+    rollout: CandidateReport | None = None
 
 
 @frozen

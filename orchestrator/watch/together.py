@@ -12,6 +12,7 @@ from orchestrator.config import Config
 from orchestrator.domain.rollout.way_back import way_back
 from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed
 from orchestrator.ports.services import Services
+from orchestrator.release.joint import with_file
 from orchestrator.release.recover import at_rest
 from orchestrator.release.release import Result
 from orchestrator.release.rollback import roll_back
@@ -81,6 +82,7 @@ class _Watch:
 
     def _rolled_back(self, bad: str, error: DeploymentFailed) -> DeployctlError:
         """Rolls back the others, one after another; returns what to raise."""
+        error.hint = with_file(error.hint, next(_config(each) for each in self._moved if _app(each) == bad))
         failed: list[DeployctlError] = []
         back = []
         for each in self._moved:

@@ -45,7 +45,7 @@ def watch_bake(
     if live is None or not live.baking:
         return None
     if detach:
-        return Bake("baking", live.bake_until, why=_unwatched(services, config.app.name))
+        return Bake("baking", live.bake_until, why=unwatched(services, config.app.name))
     if config.rollout.bake:
         services.reporter.step(f"watch {live.version} until {live.bake_until}")
     else:
@@ -72,15 +72,16 @@ def _stop_previous(services: Services, app: str) -> None:
         recover(services, app, healing=False)
 
 
-def _unwatched(services: Services, app: str) -> str:
-    """Why nothing ends a bake that no command watches; empty when a schedule does."""
+def unwatched(services: Services, app: str, *, stages: bool = False) -> str:
+    """Why nothing ends a bake, or the stages of a canary, that no command watches; empty when a schedule does."""
+    what = "a stage" if stages else "the bake"
     try:
         entries = services.scheduler.entries(app)
     except HostError as error:
-        return f"cannot tell whether a watchdog is scheduled to end the bake: {error}"
+        return f"cannot tell whether a watchdog is scheduled to end {what}: {error}"
     if any(entry.enabled and entry.state_dir == str(services.state_dir) for entry in entries):
         return ""
-    why = "no watchdog is scheduled, so nothing ends the bake or rolls back a bad version"
+    why = f"no watchdog is scheduled, so nothing ends {what} or {'aborts' if stages else 'rolls back'} a bad version"
     return f"{why}; run: deployctl watchdog install"
 
 

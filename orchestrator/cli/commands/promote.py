@@ -22,6 +22,7 @@ app = new_app()
 def promote(
     ctx: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Give the candidate all requests at once.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote it although the judge finds it bad.")] = False,
     detach: Annotated[
         bool,
         typer.Option("--detach", help="When the version becomes live, do not wait for its bake: the watchdog ends it."),
@@ -39,9 +40,11 @@ def promote(
     with cli.guarded():
         config = load(cli.file)
         own = services(cli, changing=True)
-        result = run_promote(own, config, full=full)
+        result = run_promote(own, config, full=full, force=force)
         released = result.config or config
-        bake = watch_bake(own, released, lambda progress: cli.console.update(str(progress)), detach=detach)
+        bake, live = None, own.ledger.open_rollout(config.app.name) is None
+        if live:
+            bake = watch_bake(own, released, lambda progress: cli.console.update(str(progress)), detach=detach)
         moved(cli, own, config.app.name, result, bake_report(bake))
-        if own.ledger.open_rollout(config.app.name) is None:
+        if live:
             notify_deployed(own, released, result)

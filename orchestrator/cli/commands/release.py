@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -15,13 +16,14 @@ from orchestrator.cli.program import new_app
 from orchestrator.cli.render.diff import layers as layer_line
 from orchestrator.cli.services import services
 from orchestrator.config import Config, load
+from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
 from orchestrator.release.release import Result
 from orchestrator.release.release import release as run_release
 from orchestrator.reports.diff import layers
 from orchestrator.watch.canary import follow_rollout
 from orchestrator.watch.notices import notify_deployed
-from orchestrator.watch.waiting import wait_until_cold, watch_bake
+from orchestrator.watch.waiting import unwatched, wait_until_cold, watch_bake
 
 app = new_app()
 
@@ -80,6 +82,8 @@ def release(
             several.refuse(cli, [name for name, value in given.items() if value], together=together)
             several.release(cli, detach=detach, force=force, logs=logs)
             return
+        if wait and detach:
+            raise UsageError("--wait and --detach cannot be used together", hint="leave one of them out")
         config = load(cli.file)
         own = services(cli, changing=True)
         result = run_release(
@@ -98,15 +102,25 @@ def release(
         bake = None
         if result.deployment is not None:
             if not detach:
-                follow_rollout(own, config, cli.console.update)
-            bake = watch_bake(own, config, lambda progress: cli.console.update(str(progress)), detach=detach)
-            if bake is not None and bake.why:
-                cli.console.note(bake.why)
+                result = _followed(cli, own, config, result)
+            if own.ledger.open_rollout(config.app.name) is None:
+                bake = watch_bake(own, config, lambda progress: cli.console.update(str(progress)), detach=detach)
+                if bake is not None and bake.why:
+                    cli.console.note(bake.why)
+            elif detach and not preview and (why := unwatched(own, config.app.name, stages=True)):
+                cli.console.note(why)
         moved(cli, own, config.app.name, result, bake_report(bake))
         # After the lock is released and the result is printed: notifications may be slow.
         notify_deployed(own, config, result)
         if wait and result.deployment is not None:
             wait_until_cold(own, config.app.name)
+
+
+def _followed(cli: Context, own: Services, config: Config, result: Result) -> Result:
+    """The result of a release when its rollout has ended, if it has one: then it took longer."""
+    started = own.clock()
+    follow_rollout(own, config, cli.console.update)
+    return replace(result, seconds=result.seconds + own.clock() - started)
 
 
 def _built(cli: Context, own: Services, config: Config, result: Result) -> None:
