@@ -167,16 +167,22 @@ def follow_rollout(services: Services, config: Config, report: Callable[[str], N
         ended = services.ledger.rollout(rollout.id)
         if ended is None or ended.outcome == "aborted":
             why = ended.why if ended is not None else ""
+            version = services.ledger.versions(app).get(rollout.version)
+            bad = version is not None and version.bad_at is not None
             raise DeploymentFailed(
                 f"{rollout.version} was aborted; {rollout.old} has all requests",
                 why=why,
                 hint=f"'deployctl history' has the evidence; its log: deployctl logs {rollout.version}",
-                details=lines_of(services, config, rollout.version),
+                details=lines_of(services, config, rollout.version) if bad else "",
             )
         if ended.outcome == "promoted":
             return
         if services.interrupts.pending:
             left = services.interrupts.error(f"the rollout of {rollout.version} goes on")
-            left.hint = "the watchdog advances it (deployctl watchdog install, or deployctl watchdog run)"
+            left.hint = (
+                "each stage waits for 'deployctl promote'"
+                if rollout.approve
+                else "the watchdog advances it (deployctl watchdog install, or deployctl watchdog run)"
+            )
             raise left
         services.sleep(LOOK_EVERY)

@@ -6,6 +6,7 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -203,7 +204,7 @@ class App:
             return thread.submit(self._get, path, headers).result()
 
     def _get(self, path: str, headers: dict[str, str] | None) -> tuple[int, dict[str, str], str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             connection.request("GET", path, headers=headers or {})
             reply = connection.getresponse()
@@ -253,6 +254,11 @@ class App:
                 with suppress(docker.errors.ImageNotFound):
                     self.place.client().images.get(image.id)
                     raise
+
+
+def crashed(said: str) -> bool:
+    """Whether a command has printed a traceback of its own. Those of a model's log are indented."""
+    return re.search(r"^Traceback", said, re.MULTILINE) is not None
 
 
 def monotonic(moment: str) -> float:
