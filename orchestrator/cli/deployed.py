@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.context import Context
 from orchestrator.domain.rollout.rollout import Rollout
 from orchestrator.ports.services import Services
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 from orchestrator.reports.release import BakeReport, CandidateReport, HeldReport, ReleaseReport
-from orchestrator.watch.waiting import Bake
+
+if TYPE_CHECKING:
+    # A rollback watches nothing: it need not load this.
+    from orchestrator.watch.waiting import Bake
 
 _BAKED = {"stable": ", and stable", "baking": "; its bake goes on", "replaced": ""}
 

@@ -10,7 +10,7 @@ from orchestrator.release.candidate import candidates_config, carry_out, rollout
 from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.plans import plan_abort
 from orchestrator.release.recover import at_rest
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 
 
 def abort(services: Services, config: Config, why: str = "") -> Result:

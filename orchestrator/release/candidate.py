@@ -9,7 +9,7 @@ from orchestrator.domain.rollout.rollout import Rollout
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
 from orchestrator.release.executor import execute
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 from orchestrator.release.work import Work
 
 

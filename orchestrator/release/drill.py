@@ -29,8 +29,8 @@ from orchestrator.ports.services import Services
 from orchestrator.release.executor import execute
 from orchestrator.release.fit import release_fit
 from orchestrator.release.plans import plan_rollback
-from orchestrator.release.preparation import prepare_rollback, rollback_way
 from orchestrator.release.recover import at_rest
+from orchestrator.release.rollback_preparation import prepare_rollback, rollback_way
 from orchestrator.release.steps import Drilled, Keep, Preview, Retire, Settle, Switch
 from orchestrator.release.work import Work
 

@@ -8,17 +8,13 @@ from pathlib import Path
 from orchestrator.config import Config, printable
 from orchestrator.config.secrets import build_secrets
 from orchestrator.domain import naming
-from orchestrator.domain.health.probe import judge
 from orchestrator.domain.moments import iso
 from orchestrator.domain.rollout.choice import Choice, choose_release
-from orchestrator.domain.rollout.deployment import Kind
 from orchestrator.domain.rollout.fit import Fit
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
-from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.traffic.judge import Counts, Stage, assess
 from orchestrator.domain.traffic.slot import other
-from orchestrator.domain.version.lineage import stable_beside
 from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
@@ -26,17 +22,15 @@ from orchestrator.ports.services import Services
 from orchestrator.release.evidence import judge_limits, traffic
 from orchestrator.release.fit import release_fit, strategy_of
 from orchestrator.release.patience import patience
-from orchestrator.release.plans import Terms, plan_release, plan_rollback
-from orchestrator.release.probes import probe_of
+from orchestrator.release.plans import Terms, plan_release
 from orchestrator.release.refusals import refuse_invalid, refuse_preview, refuse_second_candidate
+from orchestrator.release.rollback_preparation import moved
 from orchestrator.release.steps import Unshield
 from orchestrator.release.work import Draft
 from orchestrator.supply.image import image_manifest
 from orchestrator.supply.source import Source, git_state
 from orchestrator.text import counted
 
-# How long a warm container may take to answer, in seconds.
-_WARM_PROBE_TIMEOUT = 2.0
 _SHOWN_LINKS = 3
 
 
@@ -54,15 +48,6 @@ class PreparedRelease:
     def changes(self) -> bool:
         """Whether there is anything to do."""
         return self.choice.action != "nothing"
-
-
-@frozen
-class PreparedRollback:
-    """A rollback before it begins. `config` is the old version's, with the current [proxy] and [rollout] settings."""
-
-    config: Config
-    back: WayBack
-    plan: Plan
 
 
 def prepare_release(
@@ -123,65 +108,13 @@ def prepare_release(
     shielded = _shielded(services, observed, plan, force=force) if choice.action != "nothing" else ()
     short = _short_hold(config, observed) if choice.action != "nothing" else ()
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
-    moved = (*fit.notes, *_moved(services, config)) if choice.action != "nothing" else ()
+    fitting = (*fit.notes, *moved(services, config)) if choice.action != "nothing" else ()
     unused = tuple(f"watchdog.{key} no longer has any effect: see [judge]" for key in config.watchdog.without_effect)
     copied = _copied(services.manifests.followed(source.building))
     unknown = ("its layers are known after the pull",) if of_image is None else ()
-    told = (*source.notes, *unused, *plan.notes, *shielded, *short, *moved, *refused, *copied, *unknown)
+    told = (*source.notes, *unused, *plan.notes, *shielded, *short, *fitting, *refused, *copied, *unknown)
     plan = replace(plan, notes=told)
     return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None), fit)
-
-
-def prepare_rollback(
-    services: Services, config: Config, observed: Observed, back: WayBack, *, kind: Kind = "rollback"
-) -> PreparedRollback:
-    """Plans a rollback; probes warm containers. Changes nothing.
-
-    Raises:
-        SecretUnavailable: a secret of the version is not available any more.
-    """
-    # Containers run with the old version's settings; the proxy uses the current ones.
-    stored = Config.from_snapshot(services.ledger.settings(observed.app, back.version))
-    blended = stored.model_copy(update={"proxy": config.proxy, "rollout": config.rollout})
-    answers = back.mode != "switch" or _warm_answers(services, observed, back, blended)
-    hold = config.rollout.hold if config.rollout.strategy == "recreate" else 0.0
-    plan = plan_rollback(observed, back, replicas=blended.run.replicas, kind=kind, warm_answers=answers, hold=hold)
-    if not answers:
-        plan = replace(plan, notes=(f"{back.version} is warm but does not answer: it is restarted",))
-    plan = replace(plan, notes=(*plan.notes, *_moved(services, blended)))
-    if plan.mode == "create":
-        services.secrets.check(blended, back.version)
-    return PreparedRollback(blended, back, plan)
-
-
-def rollback_way(observed: Observed, to: str | None) -> WayBack:
-    """The rollback to `to`, or to the last stable version up the lineage.
-
-    Raises:
-        UsageError: no such rollback is possible.
-    """
-    if observed.live is None:
-        raise UsageError(f"{observed.app} has no live version", hint="deployctl release v1")
-    back = way_back(observed, to)
-    if back is None:
-        others = stable_beside(observed.versions, observed.live.version)
-        raise UsageError(
-            f"{observed.live.version} has no earlier stable version",
-            why="among its parents is none that was stable and is kept",
-            hint=f"select one with --to: {', '.join(others)}" if others else "deployctl tree shows all versions",
-        )
-    lost = observed.versions[back.version]
-    if back.mode == "gone":
-        origin = f"commit {lost.git_commit[:10]} and changes to it" if lost.git_commit else "files outside of Git"
-        source = f"its source ({origin}) cannot be checked out"
-        if lost.from_image:
-            source = f"no registry is known to have the image {lost.from_image}"
-        raise UsageError(
-            f"{back.version} cannot be restored: its containers and its image are gone",
-            why=f"they were removed from the engine, and {source}",
-            hint=f"select another version with --to, or release the source of {back.version} as a new version",
-        )
-    return back
 
 
 def terms(services: Services, config: Config, observed: Observed, *, preview: bool = False) -> Terms:
@@ -256,15 +189,6 @@ def _same_place(services: Services, config: Config, observed: Observed) -> bool:
     return push is None or (live.pushed or "").partition("@")[0] == push
 
 
-def _moved(services: Services, config: Config) -> tuple[str, ...]:
-    """A note when the proxy will listen for the app at another address."""
-    known = services.ledger.proxy_app(config.app.name)
-    if known is None or known.route.listen == config.proxy.listen:
-        return ()
-    before, after = known.route.listen, config.proxy.listen
-    return (f"{config.app.name} moves from {before} to {after}: requests to {before} will not reach it any more",)
-
-
 def _live_run_digest(services: Services, config: Config, observed: Observed) -> str | None:
     """The digest of the live containers' settings; None when there are none, or when a secret has changed since."""
     live = observed.live
@@ -310,14 +234,4 @@ def _draft(
         git_commit=git.commit,
         git_dirty=git.dirty,
         settings=config.snapshot(),
-    )
-
-
-def _warm_answers(services: Services, observed: Observed, back: WayBack, config: Config) -> bool:
-    """Whether all containers of a warm version pass one probe now."""
-    spec = probe_of(services, observed.app, back.slot, back.version, config)
-    spec = replace(spec, timeout=min(spec.timeout, _WARM_PROBE_TIMEOUT))
-    return all(
-        judge(spec, services.prober.probe(container.address, spec)).ready
-        for container in observed.of(back.version, back.slot)
     )

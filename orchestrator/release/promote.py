@@ -19,7 +19,7 @@ from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.plans import plan_promote
 from orchestrator.release.preparation import terms
 from orchestrator.release.recover import at_rest
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 from orchestrator.release.retention import retain
 
 

@@ -9,33 +9,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from orchestrator.config import Config
-from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.errors import EngineUnreachable
-from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.executor import execute
 from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.observe import refuse_unrecorded
 from orchestrator.release.preparation import PreparedRelease, prepare_release
 from orchestrator.release.recover import at_rest
+from orchestrator.release.result import Result
 from orchestrator.release.retention import retain
 from orchestrator.release.work import Work
 from orchestrator.supply.source import opened
-
-
-@frozen
-class Result:
-    """How a deployment ended. `deployment` is None when there was nothing to do.
-
-    `seconds` is how long the command took; `config` is what was released, None for a rollback.
-    """
-
-    version: str
-    previous: str | None
-    deployment: Deployment | None
-    seconds: float
-    notes: tuple[str, ...] = ()
-    config: Config | None = None
 
 
 def release(

@@ -18,10 +18,10 @@ from orchestrator.ports.services import Services
 from orchestrator.release.abort import take_back
 from orchestrator.release.executor import execute
 from orchestrator.release.maintenance import note_maintenance
-from orchestrator.release.preparation import prepare_rollback, rollback_way
 from orchestrator.release.recover import at_rest
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 from orchestrator.release.retention import retain
+from orchestrator.release.rollback_preparation import prepare_rollback, rollback_way
 from orchestrator.release.work import Work
 
 

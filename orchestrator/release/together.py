@@ -22,7 +22,8 @@ from orchestrator.release.maintenance import note_maintenance
 from orchestrator.release.observe import refuse_unrecorded
 from orchestrator.release.preparation import PreparedRelease, prepare_release
 from orchestrator.release.recover import at_rest
-from orchestrator.release.release import Result, begin, check_fit
+from orchestrator.release.release import begin, check_fit
+from orchestrator.release.result import Result
 from orchestrator.release.retention import retain
 from orchestrator.release.work import Work
 from orchestrator.supply.source import opened

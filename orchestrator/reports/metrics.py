@@ -15,7 +15,7 @@ from orchestrator.files import write_atomic
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
-from orchestrator.release.preparation import rollback_way
+from orchestrator.release.rollback_preparation import rollback_way
 from orchestrator.release.shields import recorded_shields, shield
 from orchestrator.reports.prometheus import Facts, Metric, Seen, metrics, text
 from orchestrator.reports.rollout import rollout_record

@@ -19,7 +19,8 @@ from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.plans import plan_abort
-from orchestrator.release.preparation import PreparedRelease, prepare_release, prepare_rollback, rollback_way
+from orchestrator.release.preparation import PreparedRelease, prepare_release
+from orchestrator.release.rollback_preparation import prepare_rollback, rollback_way
 from orchestrator.reports.diff import DiffReport, upcoming
 from orchestrator.reports.estimate import estimate
 from orchestrator.reports.history import interrupted

@@ -13,7 +13,7 @@ from orchestrator.errors import DeployctlError
 from orchestrator.files import NotRegular, TooLarge, read_small
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 
 URLS = "DEPLOYCTL_NOTIFY_URLS"
 

@@ -14,7 +14,7 @@ from orchestrator.errors import Degraded, DeployctlError, DeploymentFailed
 from orchestrator.ports.services import Services
 from orchestrator.release.joint import with_file
 from orchestrator.release.recover import at_rest
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 from orchestrator.release.rollback import roll_back
 from orchestrator.release.together import named
 from orchestrator.watch.bake import Baked, Progress, looks

@@ -25,7 +25,8 @@ from orchestrator.ports.services import Services
 from orchestrator.release.abort import abort
 from orchestrator.release.promote import promote
 from orchestrator.release.recover import Recovered, recover
-from orchestrator.release.release import Result, release
+from orchestrator.release.release import release
+from orchestrator.release.result import Result
 from orchestrator.release.rollback import rollback
 from orchestrator.watch import passes
 from orchestrator.watch.passed import Passed

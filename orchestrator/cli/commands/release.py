@@ -18,8 +18,8 @@ from orchestrator.cli.services import services
 from orchestrator.config import Config, load
 from orchestrator.errors import UsageError
 from orchestrator.ports.services import Services
-from orchestrator.release.release import Result
 from orchestrator.release.release import release as run_release
+from orchestrator.release.result import Result
 from orchestrator.reports.diff import layers
 from orchestrator.watch.canary import follow_rollout
 from orchestrator.watch.notices import notify_deployed

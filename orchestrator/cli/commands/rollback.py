@@ -12,10 +12,8 @@ from orchestrator.cli.deployed import report
 from orchestrator.cli.program import new_app
 from orchestrator.cli.services import services
 from orchestrator.config import Config, load
-from orchestrator.release.drill import drill as run_drill
 from orchestrator.release.rollback import rollback as run_rollback
 from orchestrator.reports.drill import DrillReport
-from orchestrator.watch.notices import notify_deployed
 
 app = new_app()
 
@@ -52,11 +50,16 @@ def rollback(
         own = services(cli, changing=True)
         result = run_rollback(own, config, to)
         report(cli, config.app.name, result)
-        # After the lock is released and the result is printed: notifications may be slow.
+        # After the lock is released and the result is printed: notifications may be slow. So is loading them.
+        from orchestrator.watch.notices import notify_deployed
+
         notify_deployed(own, config, result)
 
 
 def _drill(cli: Context, config: Config, to: str | None) -> None:
+    # Not loaded for a rollback, which is urgent.
+    from orchestrator.release.drill import drill as run_drill
+
     drill = run_drill(services(cli, changing=True), config, to)
     drilled = DrillReport(
         app=config.app.name,

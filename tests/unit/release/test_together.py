@@ -19,7 +19,7 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.release.recover import recover
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 from orchestrator.release.together import release_together
 from orchestrator.watch.together import watch_together
 from tests.chaos import FULL

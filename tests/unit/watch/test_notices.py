@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import LedgerDamaged
-from orchestrator.release.release import Result
+from orchestrator.release.result import Result
 from orchestrator.watch import notices
 from orchestrator.watch.notices import addresses, notify_deployed, send_notice
 from tests.fakes.world import APP, World

@@ -24,7 +24,8 @@ from orchestrator.ports.progress import Progress
 from orchestrator.ports.services import Services
 from orchestrator.release.observe import observe
 from orchestrator.release.preparation import prepare_release
-from orchestrator.release.release import Result, release
+from orchestrator.release.release import release
+from orchestrator.release.result import Result
 from orchestrator.supply.model_files import checkout
 from orchestrator.supply.source import opened
 from tests.fakes.world import Crash, World
