@@ -34,6 +34,12 @@ _SECRET = (
     *(("build", "args"), ("build", "secrets")),
     *(("notify", "urls"), ("watchdog", "heartbeat")),
 )
+# What to write instead of a value that is of another kind, or beyond its limits.
+_EXAMPLES = {
+    "proxy.listen": 'write "127.0.0.1:8000"',
+    "judge.max_error_rate": "a share, not a percentage: 5 % is 0.05",
+    "judge.alpha": "a share, not a percentage: 1 % is 0.01",
+}
 _LIMITS = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
 _MISSING = {
     "app.name": 'write name = "mymodel" under [app]',
@@ -111,9 +117,9 @@ def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
         return Finding(where, cause.message, cause.hint)
     got = describe(value, secret=_secret(loc))
     if kind in _EXPECTED:
-        hint = f"write [{where}] on a line of its own" if kind == "model_type" else ""
-        if where == "proxy.listen":
-            hint = 'write "127.0.0.1:8000"'
+        hint = f"write [{where}] on a line of its own" if kind == "model_type" else _EXAMPLES.get(where, "")
+        if kind == "list_type" and isinstance(value, str) and value.isprintable() and len(value) < 80:
+            hint = f"write a list: [{json.dumps(value, ensure_ascii=False)}]" if not _secret(loc) else ""
         return Finding(where, f"expected {_EXPECTED[kind]}, got {got}", hint)
     if kind == "literal_error":
         words = re.findall("'([^']*)'", details["expected"])
@@ -123,7 +129,7 @@ def _finding(item: ErrorDetails, keys: Mapping[str, Sequence[str]]) -> Finding:
         return Finding(where, f"must be {details['expected']}, got {got}", hint)
     for limit, comparison in _LIMITS.items():
         if limit in details:
-            return Finding(where, f"must be {comparison} {details[limit]}, got {got}")
+            return Finding(where, f"must be {comparison} {details[limit]}, got {got}", _EXAMPLES.get(where, ""))
     return Finding(where, f"invalid value: {got}")
 
 

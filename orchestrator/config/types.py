@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from orchestrator.config import run_values as run
 from orchestrator.config import values as read
 from orchestrator.config.explain import Invalid
+from orchestrator.config.session_names import session_name
 from orchestrator.domain import durations
 
 PresetName = Literal[
@@ -122,6 +123,7 @@ Sticky = Annotated[
         r"(none|cookie|(header|query):[A-Za-z0-9_][A-Za-z0-9._-]{0,63})",
         'expected "none", "cookie", "header:NAME" or "query:NAME", where NAME has letters, digits and ._-',
     ),
+    AfterValidator(session_name),
 ]
 ContainerPath = Annotated[str, AfterValidator(run.container_path)]
 Volume = Annotated[str, AfterValidator(run.volume)]

@@ -47,7 +47,7 @@ def parse(text: str) -> Stage:
         raise ValueError("expected a share and a duration with one space between them")
     share, duration = words
     if not re.fullmatch(SHARE, share):
-        raise ValueError(f"expected a share such as 5% or 0.25%, got {share!r}")
+        raise ValueError(f"expected a share such as 5% or 0.25%, with at most two decimals, got {share!r}")
     try:
         seconds = durations.parse(duration)
     except ValueError as error:

@@ -165,6 +165,17 @@ def test_hints() -> None:
     assert finding('[rollout]\nshield_methods = ["get"]').hint == "did you mean 'GET'?"
     assert finding("[rollout]\nshield_methods = []").hint == "write shield = false to ask no other version"
     assert finding('[proxy]\npreview = "127.0.0.1:8000"').hint == "choose another port"
+    assert finding(CANARY + 'stages = "5% 5m"').hint == 'write a list: ["5% 5m"]'
+    for wrong in ("5", '"5%"', "1"):
+        assert "5 % is 0.05" in finding(f"[judge]\nmax_error_rate = {wrong}").hint
+
+
+@pytest.mark.parametrize("name", ["Host", "connection", "Content-Length", "Expect"])
+def test_a_header_that_every_request_has_names_no_session(name: str) -> None:
+    found = finding(f'[proxy]\nsticky = "header:{name}"')
+    assert found.path == "proxy.sticky"
+    assert found.message == f"the header {name} does not tell sessions apart"
+    assert "X-Session-Id" in found.hint
 
 
 def test_a_bad_strategy_is_no_reason_against_stages() -> None:
