@@ -145,6 +145,16 @@ def read_small(path: Path) -> bytes:
     return data
 
 
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file of any size. Does not block, even if the path is a pipe.
+
+    Raises:
+        As `open_regular`.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        return file.read()
+
+
 def open_regular(path: Path) -> int:
     """Opens a regular file to read; returns the descriptor. Does not block, even if the path is a pipe.
 

@@ -29,7 +29,7 @@ def ignore_file(config: Config) -> Path:
     """
     dockerfile = config.dockerfile_path
     own = dockerfile.with_name(dockerfile.name + ".dockerignore")
-    return own if own.is_file() else config.context_dir / ".dockerignore"
+    return own if own.exists() else config.context_dir / ".dockerignore"
 
 
 def ignore_patterns(config: Config) -> tuple[str, ...]:
@@ -40,10 +40,14 @@ def ignore_patterns(config: Config) -> tuple[str, ...]:
     """
     file = ignore_file(config)
     try:
-        patterns = read(read_small(file)) if file.is_file() else []
+        patterns = read(read_small(file)) if file.exists() else []
         Ignoring(patterns)
     except OSError as error:
-        raise UsageError(f"{printable(file)} cannot be read", why=error.strerror or str(error)) from error
+        raise UsageError(
+            f"{printable(file)} cannot be read",
+            why=error.strerror or str(error),
+            hint="make it a file that this user can read, or remove it",
+        ) from error
     except BadPattern as error:
         raise UsageError(
             f"{printable(file)}: the pattern {printable(error.pattern)!r} is invalid",

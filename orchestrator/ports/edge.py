@@ -22,6 +22,12 @@ class Edge(Protocol):
     def state(self) -> str:
         """`running`, `missing`, or the engine's state of a proxy that does not run (`exited`, `paused` …)."""
 
+    def changed_files(self, apps: Sequence[ProxyApp]) -> list[str]:
+        """The files of the proxy that do not say what was written for `apps`, by name. Changes nothing.
+
+        Files of another version of deployctl are not compared: the next change writes them anew.
+        """
+
     def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
         """Starts the proxy with `apps` when it does not answer; one that answers is left alone. May be repeated.
 

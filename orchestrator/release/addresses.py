@@ -18,6 +18,7 @@ from orchestrator.domain.traffic.slot import Slot
 from orchestrator.ports.services import Services
 
 _ALIVE = ("running", "restarting", "paused")
+_CONNECTED = ("running", "paused")
 
 
 def follow(services: Services, observed: Observed) -> list[str]:
@@ -69,6 +70,8 @@ def current_address(container: Container | None, recorded: str, owned: Callable[
     address = container.address if container is not None and container.state in _ALIVE else ""
     if address and (address == recorded or address in owned()):
         return address
+    if container is not None and container.state in _CONNECTED and not address:
+        return ""  # it runs without an address: whatever answers at the recorded one is another container
     return recorded if recorded and owned().get(recorded) else ""
 
 

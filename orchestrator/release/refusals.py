@@ -65,6 +65,11 @@ def refuse_invalid(services: Services, source: Source, requested: str | None) ->
         services.workloads.check()
     services.edge.check_listen(route)
     if source.image is None and not source.building.dockerfile_path.is_file():
+        if source.building.dockerfile_path.exists():
+            raise UsageError(
+                f"build.dockerfile: {printable(config.dockerfile_path)} is not a regular file",
+                hint="name the file itself: build.dockerfile is relative to build.context",
+            )
         where = f"in commit {source.commit[:10]}" if source.commit else "on the disk"
         raise UsageError(
             f"build.dockerfile: there is no {printable(config.dockerfile_path)} {where}",

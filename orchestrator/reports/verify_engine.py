@@ -43,6 +43,7 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
         if route != (live.slot if live else None):
             says = f"says that {live.version} is live in {live.slot}" if live else "says that nothing is live"
             findings.problems.append(f"the route on disk leads to {route or 'nothing'}, the ledger {says}")
+    findings.problems += _running_route(services, app, live)
     if live is None:
         return
     everything = services.workloads.containers(app)
@@ -54,6 +55,21 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
         findings.problems.append(
             f"{live.version} is live in {live.slot} with {len(containers)} of {counted(wanted, 'container')}"
         )
+
+
+def _running_route(services: Services, app: str, live: SlotState | None) -> Iterator[str]:
+    """Where the running proxy sends requests elsewhere than the ledger says, and which of its files were changed."""
+    for name in services.edge.changed_files(services.ledger.proxy_apps()):
+        yield f"the proxy's file {name} is not what deployctl writes; next: deployctl recover"
+    if services.edge.state() != "running":
+        return
+    try:
+        route = services.traffic.running(app).live
+    except ProxyError as error:
+        yield f"the route of the running proxy could not be checked: {error}"
+        return
+    if live is not None and route != live.slot:
+        yield f"the running proxy sends requests to {route or 'nothing'}, the ledger says that {live.slot} is live"
 
 
 def _wrong_route(
@@ -155,6 +171,9 @@ def check_containers(services: Services, app: str, manifests: Manifests, finding
             if services.workloads.inspect(container.id) is None:
                 continue  # removed meanwhile: a missing container of the live version is reported elsewhere
             faults = [f"could not be inspected: {error}"]
+        is_live = live is not None and (live.version, live.slot) == (container.version, container.slot)
+        if is_live and not container.kept_running:
+            faults.append("has no automatic restart")
         findings.problems += [f"{container.name} {fault}" for fault in faults]
 
 

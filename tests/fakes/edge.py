@@ -113,6 +113,12 @@ class FakeEdge:
             return "missing"
         return "paused" if self._proxy.paused else "running"
 
+    def changed_files(self, apps: Sequence[ProxyApp]) -> list[str]:
+        wanted, digest = rendered(apps)
+        if digest != self._proxy.digest:
+            return []
+        return [name for name, text in wanted.items() if self._proxy.files.get(name) != text]
+
     def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
         self._proxy.paused = False
         if self._proxy.running is None:

@@ -168,6 +168,10 @@ def inspections(api: Any, names: Names, app: str | None = None) -> list[dict[str
     return sorted(inspected, key=lambda info: str(info["Name"]))
 
 
+# In these states a container has an address, or none.
+_CONNECTED = ("running", "paused")
+
+
 def endpoint_of(info: dict[str, Any], names: Names) -> tuple[str, dict[str, Any]]:
     """The name of the network through which the proxy reaches a container, and its endpoint there; empty without one.
 
@@ -185,8 +189,10 @@ def observed(info: dict[str, Any], names: Names) -> Container:
     """The container that an inspection describes."""
     labels = info["Config"].get("Labels") or {}
     _, endpoint = endpoint_of(info, names)
-    fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "")
     state = info["State"]
+    # The address that it gets when it starts. A running one without an address is not connected: when the engine could
+    # not connect it, it still has this entry, and another container may have the address.
+    fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "") if state["Status"] not in _CONNECTED else ""
     return Container(
         id=info["Id"],
         name=info["Name"].lstrip("/"),

@@ -226,6 +226,14 @@ def in_use(client: DockerClient, network_id: str, name: str) -> bool:
     return any(row["State"] not in ("exited", "dead") for row in rows)
 
 
+def holder(client: DockerClient, network_id: str, address: str) -> str | None:
+    """The name of the container that has an address in a network; None when no running one has it."""
+    with engine_errors("inspect the network"):
+        row = client.api.inspect_network(network_id)
+    held = (row.get("Containers") or {}).values()
+    return next((each["Name"] for each in held if each.get("IPv4Address", "").partition("/")[0] == address), None)
+
+
 def _remove(client: DockerClient, network_id: str) -> bool:
     import docker.errors
 

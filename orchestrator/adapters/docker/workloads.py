@@ -205,7 +205,18 @@ class DockerWorkloads(OnEngine):
             for left in {name, place.name} & info["NetworkSettings"]["Networks"].keys():
                 # With `force` also from a network that does not exist any more.
                 api.disconnect_container_from_network(container.id, left, force=True)
-            api.connect_container_to_network(container.id, place.name, ipv4_address=fixed)
+            try:
+                with engine_errors(f"connect the container {container.name} to the network"):
+                    api.connect_container_to_network(container.id, place.name, ipv4_address=fixed)
+            except EngineError as error:
+                holder = network.holder(self._connect(), place.id, fixed)
+                if holder is None:
+                    raise
+                raise EngineError(
+                    f"{container.name} cannot be connected to its network {place.name}",
+                    why=f"the container {holder} has its address {fixed}",
+                    hint=f"docker network disconnect --force {place.name} {holder}; then: deployctl recover",
+                ) from error
 
     def shared_networks(self, spec: NetworkSpec) -> dict[str, bool]:
         client = self._connect()

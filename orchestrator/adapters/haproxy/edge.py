@@ -64,6 +64,12 @@ class HAProxyEdge:
         # While a proxy is replaced, there is a moment at which only the new one has a name, and not yet its own.
         return self._container.state(NEXT) if state == "missing" and self._replacement.begun() else state
 
+    def changed_files(self, apps: Sequence[ProxyApp]) -> list[str]:
+        texts, digest = _wanted(apps)
+        if self._runtime.loaded() != digest:
+            del texts[CONFIG], texts[HOLD]
+        return [name for name, text in texts.items() if self._files.read(name) != text]
+
     def up(self, apps: Sequence[ProxyApp], progress: Progress) -> None:
         self._files.prepare()
         if self._replacement.begun():

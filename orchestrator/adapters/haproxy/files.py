@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.adapters.haproxy import render, words
 from orchestrator.domain.traffic.state import TrafficState
 from orchestrator.errors import ProxyError, StorageError
-from orchestrator.files import TEMPORARY, write_atomic
+from orchestrator.files import TEMPORARY, NotRegular, read_regular, write_atomic
 
 CONFIG = "haproxy.cfg"
 # Who gets the requests of each app: see `words`.
@@ -25,6 +25,8 @@ MOVED = "moved.map"
 HOLD = "hold.lua"
 # The ending of a configuration that is checked before it becomes haproxy.cfg, and of links to sockets in run/.
 NEW = ".new"
+# What none of the files ever contains: its last line has no end.
+_DAMAGED = "not a regular file"
 
 
 class ProxyFiles:
@@ -78,11 +80,17 @@ class ProxyFiles:
         return True
 
     def read(self, name: str) -> str:
-        """The text of a file; empty when it does not exist."""
+        """The text of a file; empty when it does not exist.
+
+        What is no regular file, such as a pipe that somebody has put there, is read as a damaged one: writing the file
+        replaces it.
+        """
         try:
-            return (self.folder / name).read_text(encoding="utf-8", errors="replace")
+            return read_regular(self.folder / name).decode(errors="replace")
         except FileNotFoundError:
             return ""
+        except (NotRegular, IsADirectoryError):
+            return _DAMAGED
 
     def written_at(self, name: str) -> float | None:
         """When a file was written, in seconds since the epoch; None when it does not exist."""

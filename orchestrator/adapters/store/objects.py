@@ -30,6 +30,7 @@ from orchestrator.files import (
     create,
     lock,
     open_folder,
+    read_regular,
     remove_whole,
     sync_folder,
     write_atomic,
@@ -172,7 +173,7 @@ class Objects:
         """
         place = self.manifest_place(digest)
         try:
-            text = place.read_text(encoding="utf-8")
+            text = read_regular(place).decode()
             if identity(text) == digest:
                 return read(text)
         except FileNotFoundError:

@@ -25,7 +25,7 @@ from orchestrator.config.secrets import (
 )
 from orchestrator.domain import masking
 from orchestrator.errors import StorageError, UsageError
-from orchestrator.files import TEMPORARY, remove_whole, sync_folder, write_atomic
+from orchestrator.files import TEMPORARY, read_regular, remove_whole, sync_folder, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -148,7 +148,7 @@ class SecretStore:
         with suppress(OSError):
             for path in sorted(copy.iterdir()):
                 with suppress(OSError):
-                    files[path.name] = path.read_bytes()
+                    files[path.name] = read_regular(path)
         return files
 
     def _write(self, target: Path, staging: Path, files: dict[str, bytes]) -> None:

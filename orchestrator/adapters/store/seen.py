@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from orchestrator.files import write_atomic
+from orchestrator.files import read_regular, write_atomic
 
 # Nanoseconds; the coarsest file systems in use have a resolution of two seconds.
 MARGIN = 2_000_000_000
@@ -37,7 +37,7 @@ class Seen:
         self._known: dict[str, Any] = {}
         self._used: dict[str, Any] = {}
         try:
-            rows = json.loads(file.read_text())
+            rows = json.loads(read_regular(file))
             self._known = rows if isinstance(rows, dict) else {}
         except (OSError, ValueError):
             self._known = {}

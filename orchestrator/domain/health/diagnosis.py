@@ -7,6 +7,7 @@ but the cause is named from the start.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from orchestrator.domain.health.cause import Cause
@@ -138,6 +139,8 @@ def _answered(facts: Facts) -> Cause | None:
 def _redirect_hint(location: str) -> str:
     if location.startswith("https:"):
         return "the server redirects HTTP to HTTPS: disable that in the container, or set another health.path"
+    if re.search(r"log-?in|sign-?in|auth", location, re.IGNORECASE):
+        return "set health.path to a path that needs no login"
     if location.startswith("/"):
         return f'set health.path = "{location.partition("?")[0]}"'
     return "set health.path to the path that answers by itself"

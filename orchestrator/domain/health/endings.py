@@ -62,6 +62,8 @@ def hint(ending: Ending, memory: int | None) -> str:
     """What to do about an ending that needs no log to be understood; empty for all others. `memory` is in bytes."""
     if ending.out_of_memory:
         return memory_hint(memory)
+    if ending.exit_code == 0:
+        return "its command ended by itself: a server must stay in the foreground; check run.command and the CMD"
     return {
         "SIGKILL": "if nobody killed it, the host had no memory left: docker events and dmesg say so; see run.memory",
         "SIGILL": "the image was built for a CPU with other instructions (such as AVX): build it for this machine",

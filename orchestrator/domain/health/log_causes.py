@@ -123,6 +123,25 @@ def _read_only(match: re.Match[str], runtime: Runtime) -> str:
     )
 
 
+def _library(match: re.Match[str], runtime: Runtime) -> str:
+    name = next(group for group in match.groups() if group)
+    cuda = name.startswith(("libcu", "libnv", "libnccl"))
+    more = ", or use a base image with CUDA" if cuda else ""
+    return f"the image lacks the library {name}: install it in the Dockerfile{more}"
+
+
+def _module(match: re.Match[str], runtime: Runtime) -> str:
+    return f"the image lacks the Python module {match[1]}: add it to what the Dockerfile installs"
+
+
+def _variable(match: re.Match[str], runtime: Runtime) -> str:
+    return f"set {match[1]} in run.env, or in run.secret_env if its value is a secret"
+
+
+def _file(match: re.Match[str], runtime: Runtime) -> str:
+    return f"{match[1]} is not in the container: copy it in the Dockerfile, or set model.path and model.mount"
+
+
 def _memory(match: re.Match[str], runtime: Runtime) -> str:
     return memory_hint(runtime.memory)
 
@@ -147,7 +166,16 @@ _TABLE: tuple[tuple[str, Advice, str], ...] = (
     (r"\b(bind|listen)\w*\b.*:\d{1,3}\b.*(Permission denied|EACCES)", _privileged_port, "near"),
     (r"(Permission denied|EACCES).*(\bbind|:\d{1,3}$)", _privileged_port, "near"),
     (r"\b(mlock|mlockall)\b.*(not permitted|Cannot allocate)", _capabilities("IPC_LOCK"), "near"),
-    (r"\b(set_mempolicy|mbind|sched_set\w+|setpriority|numa\w*)\b.*not permitted", _capabilities("SYS_NICE"), "near"),
+    (
+        r"\b(set_mempolicy|mbind|sched_set\w+|setpriority|numa\w*)\b.*(not permitted|Permission denied)",
+        _capabilities("SYS_NICE"),
+        "near",
+    ),
+    (
+        r"\[FATAL tini.*exec .* failed: Permission denied|\bexec:? .*: permission denied",
+        _fixed("the file may not be executed: RUN chmod +x in the Dockerfile"),
+        "near",
+    ),
     (r"\bptrace\b.*not permitted", _capabilities("SYS_PTRACE"), "near"),
     (r"\bchroot\b.*not permitted", _capabilities("SYS_CHROOT"), "near"),
     (r"\b(raw socket|ping|socket).*not permitted", _capabilities("NET_RAW"), "near"),
@@ -166,8 +194,36 @@ _TABLE: tuple[tuple[str, Advice, str], ...] = (
         "near",
     ),
     (
+        r"Torch not compiled with CUDA enabled",
+        _fixed("the image has a build of PyTorch without CUDA: install one with CUDA"),
+        "near",
+    ),
+    (
+        r"no kernel image is available for execution",
+        _fixed("its CUDA code was not built for this GPU: install a build for it"),
+        "near",
+    ),
+    (
         r"no NVIDIA driver|no CUDA-capable device|libcuda\.so\.1: cannot open|CUDA driver version is insufficient",
         _fixed("the container has no usable GPU: set run.gpus, and check the driver of the host (nvidia-smi)"),
+        "near",
+    ),
+    (
+        r"(\S+\.so[.\d]*): cannot open shared object file|error while loading shared libraries: ([^:\s]+)",
+        _library,
+        "near",
+    ),
+    (r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)", _module, "near"),
+    (
+        r"^\s*(SyntaxError|IndentationError|ImportError)\b",
+        _fixed("the program does not load: fix it, and try it in the image with docker run"),
+        "near",
+    ),
+    (r"\bKeyError: ['\"](?-i:([A-Z][A-Z0-9_]{2,}))['\"]", _variable, "near"),
+    (r"FileNotFoundError: .*['\"](/[^'\"]+)['\"]", _file, "near"),
+    (
+        r"error: (the following arguments are required|unrecognized arguments|argument \S+: )",
+        _fixed("its options are wrong: check run.command and the CMD of the image"),
         "near",
     ),
     (
@@ -186,14 +242,22 @@ _TABLE: tuple[tuple[str, Advice, str], ...] = (
         "near",
     ),
     (
-        r"exec format error",
+        r"exec format error|\x7fELF",
         _fixed("the image or its start script is for another platform, or the script lacks its first line (#!/bin/sh)"),
         "near",
     ),
     (r"\bOperation not permitted\b|\bEPERM\b", _some_capability, "near"),
     (r"\bPermission ?denied\b|\bEACCES\b", _denied, "near"),
     (
-        r"\[FATAL tini.*No such file or directory|executable file not found|: not found$|command not found",
+        r"\[FATAL tini.*No such file or directory|\bexec:? .*: no such file or directory",
+        _fixed(
+            "check run.command and the CMD of the image; if the file exists, the program in its first line (#!) does"
+            " not, or its lines end with CR LF"
+        ),
+        "near",
+    ),
+    (
+        r"executable file not found|: not found$|command not found",
         _fixed("check run.command and the CMD of the image"),
         "near",
     ),
