@@ -115,3 +115,35 @@ def wait_whole(app: App) -> None:
     while app.json("status")["state"] != "stable":
         assert time.monotonic() < limit, app.json("status")["problems"]
         time.sleep(0.2)
+
+
+def test_another_container_has_its_address(app: App) -> None:
+    """The live container was disconnected, and another program's container got its address: no request goes there."""
+    app.release("v1")
+    client, live = app.place.client(), app.container("v1")
+    network = client.networks.get(app.names.network)
+    address = live.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
+    network.disconnect(live, force=True)
+    endpoint = client.api.create_endpoint_config(ipv4_address=address)
+    # The same program, so that it would answer the checks of the proxy.
+    made = client.api.create_container(
+        live.image.id,
+        name=f"{live.name}-other",
+        networking_config=client.api.create_networking_config({network.name: endpoint}),
+    )
+    other = client.containers.get(made["Id"])
+    try:
+        other.start()
+        for command in ("recover", "recover"):
+            failed = app.run(command, code=4).stderr
+            assert f"{other.name} has its address {address}" in failed
+            assert f"docker network disconnect --force {network.name} {other.name}" in failed
+        assert app.get()[0] == 503, "nothing answers for the version"
+        assert app.json("status")["state"] == "degraded"
+        assert app.json("verify", code=4)["problems"]
+        assert f"{other.name} has its address" in app.watch(code=4)
+    finally:
+        other.remove(force=True)
+    app.run("recover")
+    assert app.serving() == "v1"
+    at_rest(app, "v1")

@@ -18,6 +18,8 @@ from typing import Any
 import numpy
 import pytest
 
+from orchestrator.adapters.haproxy.names import ROUTES
+from orchestrator.adapters.haproxy.runtime import Runtime
 from tests.engine.harness import App, Load, engine
 
 SAMPLE = Path(__file__).parents[2] / "compose" / "sample-model"
@@ -381,6 +383,29 @@ def hidden(app: App) -> Iterator[None]:
 
 
 @contextmanager
+def edited(path: Path) -> Iterator[None]:
+    """Adds a comment to a file."""
+    text = path.read_text()
+    path.write_text(f"{text}# ours\n")
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+@contextmanager
+def rerouted(app: App) -> Iterator[None]:
+    """Removes the app's route from the running proxy, which the next command restores."""
+    runtime = Runtime(app.state_dir / "proxy")
+    [slot] = runtime.entries(ROUTES)[0].values()
+    runtime.set_entry(ROUTES, app.name, None)
+    try:
+        yield
+    finally:
+        runtime.set_entry(ROUTES, app.name, slot)
+
+
+@contextmanager
 def replaced(path: Path) -> Iterator[None]:
     """Replaces a file."""
     away = path.with_name("away")
@@ -396,6 +421,7 @@ def test_every_tampering_is_found_and_named(weighty: App) -> None:
     manifest = weighty.json("show", "v1")["manifest"].removeprefix("sha256:")
     small = next(path for path in objects(weighty) if path.stat().st_size == 3)
     tree = weighty.state_dir / "models" / weighty.name / "v1"
+    proxy = weighty.state_dir / "proxy"
     assert weighty.json("verify")["problems"] == []
     kept = weighty.rows("SELECT author FROM versions")[0][0]
     cases = {
@@ -420,6 +446,9 @@ def test_every_tampering_is_found_and_named(weighty: App) -> None:
         "image": (another_image(weighty), [f"v1: the tag {weighty.name}:v1 is sha256:"]),
         "mounted file": (hidden(weighty), ["sees another /model/small.txt", "does not see /model/large.bin"]),
         "tree": (replaced(tree / "small.txt"), [f"v1: {tree / 'small.txt'} is not what was released"]),
+        "a map of the proxy": (edited(proxy / "versions.map"), ["the proxy's file versions.map is not what"]),
+        "its configuration": (edited(proxy / "haproxy.cfg"), ["the proxy's file haproxy.cfg is not what"]),
+        "the running route": (rerouted(weighty), ["the running proxy sends requests to nothing"]),
     }
     for name, (tampered, named) in cases.items():
         with tampered:

@@ -134,3 +134,15 @@ def test_an_unreadable_folder_that_is_ignored(tmp_path: Path, monkeypatch: pytes
         sent(config)
     (tmp_path / ".dockerignore").write_text("data\nsrc\n!**/kept\n")
     assert "data/file" not in sent(config)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_not_ignored_silently(tmp_path: Path, kind: str) -> None:
+    """Without its patterns, files that must not be in an image would get there."""
+    config, place = app(tmp_path), tmp_path / ".dockerignore"
+    os.mkfifo(place) if kind == "pipe" else place.mkdir()
+    with pytest.raises(
+        UsageError, match=r"\.dockerignore cannot be read: (not a regular file|Is a directory)"
+    ) as caught:
+        ignore_patterns(config)
+    assert "remove it" in caught.value.hint

@@ -153,6 +153,10 @@ def container(state: str, address: str) -> Container:
         # At an address that somebody else gave it: it is reconnected, and gets its own.
         (container("running", "10.9.0.1"), "10.0.0.1", {"10.0.0.1": True}, "10.0.0.1"),
         (container("running", "10.9.0.1"), "10.0.0.1", {"10.1.0.1": True}, ""),
+        # It is not connected, so another container may have its address.
+        (container("running", ""), "10.0.0.1", {"10.0.0.1": True}, ""),
+        (container("paused", ""), "10.0.0.1", {"10.0.0.1": True}, ""),
+        (container("restarting", ""), "10.0.0.1", {"10.0.0.1": True}, "10.0.0.1"),
         (container("restarting", "10.0.0.1"), "10.0.0.1", {}, "10.0.0.1"),
         (container("exited", "10.0.0.1"), "10.0.0.1", {"10.0.0.1": True}, "10.0.0.1"),
         # Others may get the address while it does not run.

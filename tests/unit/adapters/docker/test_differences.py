@@ -29,7 +29,15 @@ WANTED = {
 def inspected() -> dict[str, Any]:
     """What the engine says of it: with its own defaults, and in its own order and spelling."""
     return {
-        "Config": {**IMAGE, "Entrypoint": [], "Env": ["TOKEN=value", "A=2", "PATH=/bin"]},
+        "Id": "0123456789abcdef",
+        "Mounts": [{"Type": "bind", "Destination": "/data"}, {"Type": "bind", "Destination": "/model"}],
+        "Config": {
+            **IMAGE,
+            "Hostname": "0123456789ab",
+            "StopSignal": "SIGTERM",
+            "Entrypoint": [],
+            "Env": ["TOKEN=value", "A=2", "PATH=/bin"],
+        },
         "HostConfig": {
             "NetworkMode": "deployctl",
             "Binds": ["/data:/data"],
@@ -74,6 +82,16 @@ def test_the_engines_way_to_say_it_is_no_difference() -> None:
         ("HostConfig", "PortBindings", {"80/tcp": [{"HostPort": "80"}]}, "published ports"),
         ("HostConfig", "Memory", 0, "memory limit"),
         ("HostConfig", "NetworkMode", "host", "network mode"),
+        ("HostConfig", "GroupAdd", ["0"], "additional groups"),
+        ("HostConfig", "Tmpfs", {"/app": ""}, "Tmpfs"),
+        ("HostConfig", "MaskedPaths", [], "MaskedPaths"),
+        ("HostConfig", "CgroupParent", "/other", "cgroup"),
+        ("HostConfig", "CpusetCpus", "0", "processors"),
+        ("HostConfig", "OomScoreAdj", -1000, "lack of memory"),
+        ("Config", "Hostname", "other", "host name"),
+        ("Config", "Domainname", "example.com", "domain name"),
+        ("Config", "Healthcheck", {"Test": ["CMD", "true"]}, "health check"),
+        ("Config", "StopSignal", "SIGKILL", "stop signal"),
     ],
 )
 def test_a_difference_is_named_without_a_value(part: str, key: str, value: Any, named: str) -> None:
@@ -83,3 +101,21 @@ def test_a_difference_is_named_without_a_value(part: str, key: str, value: Any, 
     assert named in text
     assert "value" not in text
     assert "other," not in text
+
+
+def test_a_volume_without_a_name_is_a_difference() -> None:
+    info = inspected()
+    info["Mounts"].append({"Type": "volume", "Destination": "/app"})
+    assert differences(WANTED, info, IMAGE) == ["has a mount at /app, which was not recorded"]
+
+
+@pytest.mark.parametrize("driver", ["json-file", None])
+def test_the_engines_own_log_settings_are_no_difference(driver: str | None) -> None:
+    """Only what was asked for is compared."""
+    info = inspected()
+    wanted = {**WANTED, "host_config": {**WANTED["host_config"]}}  # type: ignore[dict-item]
+    if driver:
+        wanted["host_config"]["LogConfig"] = {"Type": driver, "Config": {"max-size": "10m"}}  # type: ignore[index]
+    info["HostConfig"]["LogConfig"] = {"Type": "none", "Config": {}}
+    found = differences(wanted, info, IMAGE)
+    assert found == (["has other log settings than were recorded"] if driver else [])

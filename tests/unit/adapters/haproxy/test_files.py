@@ -118,3 +118,17 @@ def test_the_digest_is_the_one_in_the_configuration(tmp_path: Path) -> None:
     assert files.digest() == "none"
     files.write("haproxy.cfg", "global\n  setenv DEPLOYCTL_CONFIG 0123456789ab\n")
     assert files.digest() == "0123456789ab"
+
+
+@pytest.mark.parametrize("name", [ROUTES, MESSAGES, "haproxy.cfg"])
+def test_a_pipe_in_place_of_a_file_is_a_damaged_file_and_is_replaced(tmp_path: Path, name: str) -> None:
+    files = ProxyFiles(tmp_path)
+    files.write_states({"mymodel": BLUE})
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    if name == ROUTES:
+        with pytest.raises(ProxyError, match="damaged"):
+            files.states()
+    assert files.read(name) != ""
+    assert files.update(name, "mymodel blue\n")
+    assert (tmp_path / name).read_text() == "mymodel blue\n"

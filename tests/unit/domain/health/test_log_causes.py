@@ -44,7 +44,23 @@ THREE = 'run.cap_add = ["CHOWN", "SETGID", "SETUID"]'
         ("OSError: [Errno 98] Address already in use", "listen on the same port"),
         ("exec /entrypoint.sh: exec format error", "another platform"),
         ("[FATAL tini (7)] exec serve failed: No such file or directory", "run.command"),
+        ("[FATAL tini (7)] exec /run.sh failed: No such file or directory", "CR LF"),
+        ("[FATAL tini (7)] exec /run.sh failed: Permission denied", "chmod +x"),
         ("/bin/sh: 1: gunicorn: not found", "run.command"),
+        (
+            "OSError: libcudart.so.12: cannot open shared object file: No such file or directory",
+            "a base image with CUDA",
+        ),
+        ("serve: error while loading shared libraries: libgomp.so.1: cannot open shared object file", "libgomp.so.1"),
+        ("ModuleNotFoundError: No module named 'torch'", "the Python module torch"),
+        ("SyntaxError: invalid syntax", "the program does not load"),
+        ("AssertionError: Torch not compiled with CUDA enabled", "PyTorch without CUDA"),
+        ("RuntimeError: CUDA error: no kernel image is available for execution on the device", "for this GPU"),
+        ("KeyError: 'HF_TOKEN'", "set HF_TOKEN in run.env"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/model/weights.bin'", "model.path and model.mount"),
+        ("serve.py: error: the following arguments are required: --model", "run.command"),
+        ("PermissionError: [Errno 13] Permission denied: os.setpriority", "run.user"),
+        ("setpriority(PRIO_PROCESS, 0, -10): Permission denied", "SYS_NICE"),
         ("socket.gaierror: [Errno -3] Temporary failure in name resolution", "cannot reach a server"),
     ],
 )
@@ -55,7 +71,9 @@ def test_a_line_has_its_advice(line: str, part: str) -> None:
     assert cause.why == f"its log says: {line}"
 
 
-@pytest.mark.parametrize("line", ["starting", "loading the weights", "", "ValueError: no weights", "GET /x 200"])
+@pytest.mark.parametrize(
+    "line", ["starting", "loading the weights", "", "ValueError: no weights", "GET /x 200", "KeyError: 'weights'"]
+)
 def test_other_lines_name_no_cause(line: str) -> None:
     assert log_cause([line], RUNTIME) is None
     assert log_cause([], RUNTIME) is None
