@@ -59,7 +59,12 @@ def check_slots(services: Services, app: str, findings: Findings) -> None:
 
 def _running_route(services: Services, app: str, live: SlotState | None) -> Iterator[str]:
     """Where the running proxy sends requests elsewhere than the ledger says, and which of its files were changed."""
-    for name in services.edge.changed_files(services.ledger.proxy_apps()):
+    try:
+        changed = services.edge.changed_files(services.ledger.proxy_apps())
+    except (RuntimeError, *_DAMAGED) as error:
+        yield f"the proxy's files cannot be compared with the record of its apps, which is damaged: {error}"
+        return
+    for name in changed:
         yield f"the proxy's file {name} is not what deployctl writes; next: deployctl recover"
     if services.edge.state() != "running":
         return

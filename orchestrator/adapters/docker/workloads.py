@@ -214,8 +214,9 @@ class DockerWorkloads(OnEngine):
                     raise
                 raise EngineError(
                     f"{container.name} cannot be connected to its network {place.name}",
-                    why=f"the container {holder} has its address {fixed}",
-                    hint=f"docker network disconnect --force {place.name} {holder}; then: deployctl recover",
+                    why=f"the container {holder} has its address {fixed}; disconnect it: docker network disconnect"
+                    f" --force {place.name} {holder}",
+                    hint="then: deployctl recover",
                 ) from error
 
     def shared_networks(self, spec: NetworkSpec) -> dict[str, bool]:
