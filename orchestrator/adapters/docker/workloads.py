@@ -202,7 +202,10 @@ class DockerWorkloads(OnEngine):
             same = name == place.name and endpoint.get("NetworkID") in ("", place.id)
             if same and observed(info, self._names).address == fixed:
                 return
-            for left in {name, place.name} & info["NetworkSettings"]["Networks"].keys():
+            known = info["NetworkSettings"]["Networks"]
+            for left in {name, place.name} & known.keys():
+                if info["State"]["Running"] and not known[left].get("NetworkID"):
+                    continue  # an earlier attempt to connect it has failed
                 # With `force` also from a network that does not exist any more.
                 api.disconnect_container_from_network(container.id, left, force=True)
             try:
