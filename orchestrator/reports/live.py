@@ -57,13 +57,15 @@ def wrong_route(services: Services, app: str, slot: Slot, proxy: ProxyStatus) ->
     """Where the route of the proxy, or the one that it would start with, differs from the ledger's."""
     problems = []
     if proxy.state == "running" and proxy.route != slot:
-        problems.append(f"the proxy sends requests to {proxy.route}, the ledger says {slot}: deployctl recover")
+        problems.append(
+            f"the proxy sends requests to {proxy.route or 'nothing'}, the ledger says {slot}: deployctl recover"
+        )
     try:
         on_disk = services.traffic.on_disk(app).live
     except DeployctlError as error:
         return [*problems, f"{error}: deployctl recover"]
     if on_disk != slot:
-        problems.append(f"routes.map says {on_disk}, the ledger says {slot}: deployctl recover")
+        problems.append(f"routes.map says {on_disk or 'nothing'}, the ledger says {slot}: deployctl recover")
     return problems
 
 
