@@ -216,7 +216,9 @@ class _Watch:
         request = self.tally.request
         limit = min(request.timeout, max(self._left(), LAST_PROBE))
         reply = self.prober.probe(self.target.address, replace(request, timeout=limit))
-        self.tally = self.tally.after(reply)
+        # A probe that the deadline has cut short says less than the one before it.
+        if limit == request.timeout or reply.status is not None or reply.refused or not self.tally.probes:
+            self.tally = self.tally.after(reply)
         if reply.error and not reply.refused:
             self._look()  # timeouts and closed connections are typical of an ending container
         return self.tally.settled

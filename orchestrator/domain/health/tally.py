@@ -111,6 +111,8 @@ def _slow(tally: Tally) -> str:
         return (
             f"check that the server listens on 0.0.0.0:{port} (app.port); if it starts slowly, increase health.deadline"
         )
+    if tally.last.startswith(("no answer within", "the answer did not end within")):
+        return f"its answers take longer than {tally.spec.timeout:g} s: increase health.timeout, or read its log"
     return "read the container's log; if the model starts slowly, increase health.deadline"
 
 

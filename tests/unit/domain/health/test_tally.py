@@ -98,6 +98,8 @@ def test_the_errors_of_failed_probes() -> None:
 
     assert late.hint.startswith("read the container's log")
     assert "0.0.0.0:80 (app.port)" in verdict.too_late("m-1", tally(REFUSED)).hint
+    silent = verdict.too_late("m-1", tally(Reply(error="no answer within 2 s")))
+    assert "increase health.timeout" in silent.hint
 
     lost = verdict.hopeless("m-1", tally(LOADING))
     assert lost.message == "m-1 will not become ready"
