@@ -43,6 +43,8 @@ def follow(services: Services, observed: Observed) -> list[str]:
         for index, (before, after) in enumerate(zip(endpoints.addresses, addresses, strict=True), 1):
             if before != after:
                 register_address(services, observed.app, slot, index, after)
+                if _detached(here.get(index)):
+                    continue  # its repair, which says so, comes next
                 name = services.workloads.name(observed.app, endpoints.version, slot, index)
                 changed.append(
                     f"the proxy reaches {name} at {after}" if after else f"the proxy sends nothing to {name}"
@@ -70,9 +72,14 @@ def current_address(container: Container | None, recorded: str, owned: Callable[
     address = container.address if container is not None and container.state in _ALIVE else ""
     if address and (address == recorded or address in owned()):
         return address
-    if container is not None and container.state in _CONNECTED and not address:
+    if _detached(container):
         return ""  # it runs without an address: whatever answers at the recorded one is another container
     return recorded if recorded and owned().get(recorded) else ""
+
+
+def _detached(container: Container | None) -> bool:
+    """Whether a container runs without being connected to its network."""
+    return container is not None and container.state in _CONNECTED and not container.address
 
 
 def _owned(
