@@ -6,7 +6,7 @@ from orchestrator.config import Config
 from orchestrator.domain.rollout.deployment import Deployment
 from orchestrator.domain.rollout.rollout import Evidence, Rollout
 from orchestrator.domain.traffic.counted import Reading, Traffic, as_json, between, from_json
-from orchestrator.domain.traffic.judge import Counts, Limits
+from orchestrator.domain.traffic.judge import Assessment, Counts, Limits, assess
 from orchestrator.domain.traffic.judge import Stage as Counted
 from orchestrator.domain.traffic.latencies import Histogram, ratio_threshold, slower_than, threshold
 from orchestrator.domain.traffic.slot import Slot, SlotState, other
@@ -114,6 +114,22 @@ def finished(services: Services, rollout: Rollout, ratio: float) -> Evidence:
     except ProxyError:
         return rollout.evidence
     return next_part(rollout, now, services.wall().timestamp(), ratio)
+
+
+def assess_alone(seen: Traffic, limits: Limits) -> Assessment:
+    """The verdict on a version by its own traffic, without another one to compare it with."""
+    return assess([Counted(1.0, Counts(seen.requests, seen.failures), Counts())], limits)
+
+
+def unanswered_since(services: Services, live: SlotState, seen: Traffic) -> int:
+    """As `without_an_answer`, of the live version since its switch. 0 when nothing was counted at the switch.
+
+    Raises:
+        ProxyError: the proxy does not answer.
+    """
+    if _counters(services, live.deployment) is None:
+        return 0
+    return without_an_answer(services, live.app, live.slot, seen.requests, seen.failures)
 
 
 def without_an_answer(services: Services, app: str, slot: Slot, requests: int, failures: int) -> int:

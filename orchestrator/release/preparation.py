@@ -1,4 +1,4 @@
-"""Prepares a release or a rollback without changing anything: `plan` shows the result, other commands carry it out."""
+"""Prepares a release without changing anything: `plan` shows the result, other commands carry it out."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from orchestrator.domain.rollout.choice import Choice, choose_release
 from orchestrator.domain.rollout.fit import Fit
 from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.plan import Plan
-from orchestrator.domain.traffic.judge import Counts, Stage, assess
-from orchestrator.domain.traffic.slot import other
 from orchestrator.domain.version.version import GitState, Version
 from orchestrator.errors import UsageError
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.evidence import judge_limits, traffic
+from orchestrator.release.evidence import assess_alone, judge_limits, traffic
 from orchestrator.release.fit import release_fit, strategy_of
 from orchestrator.release.patience import patience
 from orchestrator.release.plans import Terms, plan_release
 from orchestrator.release.refusals import refuse_invalid, refuse_preview, refuse_second_candidate
 from orchestrator.release.rollback_preparation import moved
-from orchestrator.release.steps import Unshield
 from orchestrator.release.work import Draft
 from orchestrator.supply.image import image_manifest
 from orchestrator.supply.source import Source, git_state
@@ -105,14 +102,15 @@ def prepare_release(
         image_lost=image_lost,
         found=source.image,
     )
-    shielded = _shielded(services, observed, plan, force=force) if choice.action != "nothing" else ()
-    short = _short_hold(config, observed) if choice.action != "nothing" else ()
+    changing: tuple[str, ...] = ()
+    if choice.action != "nothing":
+        lost = _lost_fallback(services, config, observed, force=force)
+        changing = (*lost, *_short_hold(config, observed), *fit.notes, *moved(services, config))
     refused = (f"recorded without its commit: {git.missing}; next: {git.hint}",) if git.refused else ()
-    fitting = (*fit.notes, *moved(services, config)) if choice.action != "nothing" else ()
     unused = tuple(f"watchdog.{key} no longer has any effect: see [judge]" for key in config.watchdog.without_effect)
     copied = _copied(services.manifests.followed(source.building))
     unknown = ("its layers are known after the pull",) if of_image is None else ()
-    told = (*source.notes, *unused, *plan.notes, *shielded, *short, *fitting, *refused, *copied, *unknown)
+    told = (*source.notes, *unused, *plan.notes, *changing, *refused, *copied, *unknown)
     plan = replace(plan, notes=told)
     return PreparedRelease(config, choice, plan, Draft(version, source, manifest, complete=of_image is not None), fit)
 
@@ -146,19 +144,19 @@ def _short_hold(config: Config, observed: Observed) -> tuple[str, ...]:
     )
 
 
-def _shielded(services: Services, observed: Observed, plan: Plan, *, force: bool) -> tuple[str, ...]:
+def _lost_fallback(services: Services, config: Config, observed: Observed, *, force: bool) -> tuple[str, ...]:
     """A note when the live version loses, before the new one is ready, the fallback that has answered its failures.
 
     Raises:
         UsageError: it fails so many requests that it must not lose it.
     """
-    live = observed.live
-    if live is None or not any(step.name == Unshield.name for step in plan.steps):
+    live, slot = observed.live, observed.traffic.fallback
+    if live is None or slot is None:
         return ()
-    fallback = observed.slots[other(live.slot)].version
-    config = Config.from_snapshot(services.ledger.settings(observed.app, live.version))
+    # A release needs its slot.
+    fallback = observed.slots[slot].version
     seen, _ = traffic(services, observed.app, live)
-    found = assess([Stage(1.0, Counts(seen.requests, seen.failures), Counts())], judge_limits(config))
+    found = assess_alone(seen, judge_limits(config))
     if found.verdict == "bad" and not force:
         raise UsageError(
             f"{live.version} fails requests, and {fallback} answers them",

@@ -12,7 +12,6 @@ from orchestrator.domain.rollout.observed import Observed
 from orchestrator.domain.rollout.way_back import WayBack, way_back
 from orchestrator.domain.rollout.workload import Container
 from orchestrator.domain.traffic.counted import Traffic
-from orchestrator.domain.traffic.judge import Counts, Stage, assess
 from orchestrator.domain.traffic.maintenance import Maintenance
 from orchestrator.domain.traffic.route import ProxyApp
 from orchestrator.domain.traffic.routing import split_listen
@@ -20,7 +19,7 @@ from orchestrator.domain.traffic.slot import Slot, SlotState, other
 from orchestrator.domain.watch.look import Look, Replica, Rules
 from orchestrator.frozen import frozen
 from orchestrator.ports.services import Services
-from orchestrator.release.evidence import judge_limits, traffic, without_an_answer
+from orchestrator.release.evidence import assess_alone, judge_limits, traffic, unanswered_since
 from orchestrator.release.heal import Healer
 from orchestrator.release.probes import probe_of
 from orchestrator.watch.probing import Probed, probe_container, probe_until_certain
@@ -70,7 +69,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
     predecessor_ready = False
     if live.baking:
         new, old = traffic(services, observed.app, live)
-        unanswered = without_an_answer(services, observed.app, live.slot, new.requests, new.failures)
+        unanswered = unanswered_since(services, live, new)
         predecessor_ready = any(each.answers for each in replicas) and _ready(services, observed, other(live.slot))
     back = target(services, observed, live)
     look = Look(
@@ -79,7 +78,7 @@ def take(services: Services, config: Config, observed: Observed, live: SlotState
         replicas=replicas,
         since=epoch(live.since),
         unreachable=unreachable,
-        traffic=assess([Stage(1.0, Counts(new.requests, new.failures), Counts())], judge_limits(config)),
+        traffic=assess_alone(new, judge_limits(config)),
         unanswered=unanswered,
         bake_until=epoch(live.bake_until) if live.bake_until else None,
         predecessor_ready=predecessor_ready,

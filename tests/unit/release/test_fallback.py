@@ -61,3 +61,18 @@ def test_without_failures_nothing_is_said(world: World, requests: int) -> None:
 def test_nothing_to_do_is_not_refused(world: World) -> None:
     fails(world, 20, 20)
     assert world.release("v2").deployment is None
+
+
+def test_sessions_that_stay_on_the_older_version_are_no_fallback(stage: Stage) -> None:
+    """Without a shield the older version answers no failure, so it protects nobody."""
+
+    def sticky(world: World) -> None:
+        world.listen = '127.0.0.1:8000"\nsticky = "cookie'
+        world.rollout = "shield = false"
+        v2_shielded(world)
+
+    world = stage.world(sticky)
+    assert world.ledger.traffic(APP).sessions
+    world.proxy.counted[APP, "green"] = Sample(20, 20, 0, {})
+    world.release("v3")
+    assert world.served() == "v3"
