@@ -28,8 +28,9 @@ core.register_action("hold", { "http-req" }, function(txn)
     end
 end, 0)
 
--- Answers a request of an app that is in maintenance, or that was held for too long. First it reads the body to its end: many clients read no answer
--- before they have sent everything, and would report a broken connection. One that asks first, with Expect, sends none.
+-- Answers a request of an app that is in maintenance, or one that was held for too long. First it reads the body to its
+-- end: many clients read no answer before they have sent everything, and would report a broken connection. One that asks
+-- first, with Expect, sends none.
 core.register_service("unavailable", "http", function(applet)
     if not applet.headers["expect"] then
         repeat

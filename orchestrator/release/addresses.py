@@ -18,7 +18,6 @@ from orchestrator.domain.traffic.slot import Slot
 from orchestrator.ports.services import Services
 
 _ALIVE = ("running", "restarting", "paused")
-_CONNECTED = ("running", "paused")
 
 
 def follow(services: Services, observed: Observed) -> list[str]:
@@ -43,7 +42,7 @@ def follow(services: Services, observed: Observed) -> list[str]:
         for index, (before, after) in enumerate(zip(endpoints.addresses, addresses, strict=True), 1):
             if before != after:
                 register_address(services, observed.app, slot, index, after)
-                if _detached(here.get(index)):
+                if index in here and here[index].detached:
                     continue  # its repair, which says so, comes next
                 name = services.workloads.name(observed.app, endpoints.version, slot, index)
                 changed.append(
@@ -72,14 +71,9 @@ def current_address(container: Container | None, recorded: str, owned: Callable[
     address = container.address if container is not None and container.state in _ALIVE else ""
     if address and (address == recorded or address in owned()):
         return address
-    if _detached(container):
+    if container is not None and container.detached:
         return ""  # it runs without an address: whatever answers at the recorded one is another container
     return recorded if recorded and owned().get(recorded) else ""
-
-
-def _detached(container: Container | None) -> bool:
-    """Whether a container runs without being connected to its network."""
-    return container is not None and container.state in _CONNECTED and not container.address
 
 
 def _owned(

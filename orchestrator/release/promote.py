@@ -47,9 +47,7 @@ def _refuse_bad(services: Services, config: Config, rollout: Rollout) -> None:
     limits = judge_limits(config)
     found = assess(counted(services, rollout, limits), limits)
     if found.verdict == "bad":
-        raise UsageError(
-            f"{rollout.version} is bad", why=found.why, hint="deployctl abort; or promote it all the same with --force"
-        )
+        raise UsageError(f"{rollout.version} is bad", why=found.why, hint="deployctl abort; or use --force")
 
 
 def advance(

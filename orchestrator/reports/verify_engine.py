@@ -179,7 +179,7 @@ def check_containers(services: Services, app: str, manifests: Manifests, finding
         is_live = live is not None and (live.version, live.slot) == (container.version, container.slot)
         if is_live and not container.kept_running:
             faults.append("has no automatic restart")
-        if is_live and container.running and not container.address:
+        if is_live and container.detached:
             faults.append("is not connected to its network")
         findings.problems += [f"{container.name} {fault}" for fault in faults]
 

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.adapters.docker.network import names_of
 from orchestrator.domain import naming
 from orchestrator.domain.naming import Names
-from orchestrator.domain.rollout.workload import Container, NetworkSpec, Runtime, WorkloadSpec
+from orchestrator.domain.rollout.workload import CONNECTED, Container, NetworkSpec, Runtime, WorkloadSpec
 from orchestrator.domain.traffic.slot import SLOTS
 from orchestrator.frozen import frozen
 
@@ -168,10 +168,6 @@ def inspections(api: Any, names: Names, app: str | None = None) -> list[dict[str
     return sorted(inspected, key=lambda info: str(info["Name"]))
 
 
-# In these states a container has an address, or none.
-_CONNECTED = ("running", "paused")
-
-
 def endpoint_of(info: dict[str, Any], names: Names) -> tuple[str, dict[str, Any]]:
     """The name of the network through which the proxy reaches a container, and its endpoint there; empty without one.
 
@@ -192,7 +188,7 @@ def observed(info: dict[str, Any], names: Names) -> Container:
     state = info["State"]
     # The address that it gets when it starts. A running one without an address is not connected: when the engine could
     # not connect it, it still has this entry, and another container may have the address.
-    fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "") if state["Status"] not in _CONNECTED else ""
+    fixed = (endpoint.get("IPAMConfig") or {}).get("IPv4Address", "") if state["Status"] not in CONNECTED else ""
     return Container(
         id=info["Id"],
         name=info["Name"].lstrip("/"),

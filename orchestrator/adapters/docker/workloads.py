@@ -208,19 +208,22 @@ class DockerWorkloads(OnEngine):
                     continue  # an earlier attempt to connect it has failed
                 # With `force` also from a network that does not exist any more.
                 api.disconnect_container_from_network(container.id, left, force=True)
-            try:
-                with engine_errors(f"connect the container {container.name} to the network"):
-                    api.connect_container_to_network(container.id, place.name, ipv4_address=fixed)
-            except EngineError as error:
-                holder = network.holder(self._connect(), place.id, fixed)
-                if holder is None:
-                    raise
-                raise EngineError(
-                    f"{container.name} cannot be connected to its network {place.name}",
-                    why=f"the container {holder} has its address {fixed}; disconnect it: docker network disconnect"
-                    f" --force {place.name} {holder}",
-                    hint="then: deployctl recover",
-                ) from error
+        self._connect_at(container, place, fixed)
+
+    def _connect_at(self, container: Container, place: network.Network, fixed: str) -> None:
+        try:
+            with engine_errors(f"connect the container {container.name} to the network"):
+                self._api.connect_container_to_network(container.id, place.name, ipv4_address=fixed)
+        except EngineError as error:
+            holder = network.holder(self._connect(), place.id, fixed)
+            if holder is None:
+                raise
+            raise EngineError(
+                f"{container.name} cannot be connected to its network {place.name}",
+                why=f"the container {holder} has its address {fixed}; disconnect it: docker network disconnect"
+                f" --force {place.name} {holder}",
+                hint="deployctl recover",
+            ) from error
 
     def shared_networks(self, spec: NetworkSpec) -> dict[str, bool]:
         client = self._connect()

@@ -80,7 +80,7 @@ def _rollout(rollout: RolloutStatus) -> Iterator[Row]:
         text += f", held by {rollout.held}"
     if rollout.approve and not rollout.held:
         text += "; each stage waits for 'deployctl promote'"
-    yield "rollout", text + (_until(rollout.next_at) if rollout.next_at else "")
+    yield "rollout", text + (f", {_until(rollout.next_at)}" if rollout.next_at else "")
     yield "", f"{rollout.version}: {_failed(rollout.candidate)}; the live version: {_failed(rollout.live)}"
     if rollout.shield.on:
         shield = rollout.shield
@@ -92,7 +92,7 @@ def _rollout(rollout: RolloutStatus) -> Iterator[Row]:
 def _until(moment: str) -> str:
     """The end of a time that a command, or a pass of the watchdog, ends."""
     over = datetime.fromisoformat(moment) < datetime.now(UTC)
-    return f", until {when(moment)}" + (" (over: the next pass decides, or 'deployctl watchdog run')" if over else "")
+    return f"until {when(moment)}" + (" (over: the next pass decides, or 'deployctl watchdog run')" if over else "")
 
 
 def _failed(counts: RequestCounts) -> str:
@@ -102,7 +102,7 @@ def _failed(counts: RequestCounts) -> str:
 
 
 def _bake(bake: BakeStatus) -> Iterator[Row]:
-    until = _until(bake.until).removeprefix(", ") + ": " if bake.until else ""
+    until = f"{_until(bake.until)}: " if bake.until else ""
     yield "bake", until + _figures(bake.traffic)
     if bake.before:
         yield "", f"before the switch: {_figures(bake.before)}"

@@ -10,6 +10,9 @@ from typing import Literal
 from orchestrator.domain.traffic.slot import Slot
 from orchestrator.frozen import frozen
 
+CONNECTED = ("running", "paused")
+"""The states in which a container either is connected to a network now, or is detached."""
+
 
 @frozen
 class Container:
@@ -42,6 +45,11 @@ class Container:
     @property
     def running(self) -> bool:
         return self.state == "running"
+
+    @property
+    def detached(self) -> bool:
+        """Whether it runs without being connected to its network: another container may have its address."""
+        return self.state in CONNECTED and not self.address
 
 
 @frozen
