@@ -80,12 +80,20 @@ def attached(app: App, version: str) -> Iterator[subprocess.Popen[str]]:
     """A `release` that watches its rollout."""
     process = app.start("release", version)
     try:
-        until(lambda: rollout(app) is not None or process.poll() is not None, "the rollout begins", 30)
+        until(lambda: process.poll() is not None or (rollout(app) is not None and looks(app)), "it watches", 30)
         yield process
     finally:
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+def looks(app: App) -> bool:
+    """Whether the last holder of the app's lock only looked: others wait for it, instead of being refused."""
+    try:
+        return "looking" in json.loads((app.state_dir / "locks" / f"{app.name}.lock").read_text())
+    except ValueError:
+        return False  # it is being written
 
 
 def status(app: App) -> dict[str, Any]:
